@@ -1,0 +1,1 @@
+"""The public program: HTTP in, jobs out."""

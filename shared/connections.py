@@ -1,0 +1,44 @@
+"""How each side holds on to Redis: the gateway gives up soon, a worker hardly ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+
+def connect_briefly(url: str) -> Redis:
+    """A client whose caller waits: two tries, then the error, within about three seconds."""
+    retry = Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 2)
+    return Redis.from_url(
+        url, retry=retry, socket_connect_timeout=1, socket_timeout=3, health_check_interval=15
+    )
+
+
+def connect_patiently(url: str, *, socket_timeout_s: float = 10) -> Redis:
+    """
+    A client that sits out a Redis restart: 60 tries, up to 3 s apart.
+
+    With redis-py's own ten tries an outage of 30 s ends the process and the
+    finished work of every job with it.
+    """
+    retry = Retry(ExponentialWithJitterBackoff(cap=3, base=0.2), 60)
+    return Redis.from_url(
+        url,
+        retry=retry,
+        socket_connect_timeout=3,
+        socket_timeout=socket_timeout_s,
+        health_check_interval=30,
+    )
+
+
+def as_texts(reply: Any) -> list[str]:
+    """
+    A Redis reply that is a list of byte strings, as text.
+
+    >>> as_texts([b"a", b"b"])
+    ['a', 'b']
+    """
+    return [item.decode() for item in reply]

@@ -1,0 +1,93 @@
+"""
+The RQ side: a slip says that an attempt at a job waits to be made, and no more.
+
+A slip `{job id}-{attempt}` may expire, be lost or be repeated without harm:
+`Jobs.claim` lets one worker through and the reaper writes new slips. So RQ's
+retries, results and callbacks stay unused, and what RQ stores may be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from redis import Redis
+from redis.client import Pipeline
+from rq import Queue
+from rq.job import Job as RqJob
+from rq.serializers import JSONSerializer
+
+from shared.connections import as_texts
+
+RUN_JOB = "worker.job.run_job"
+"""The one function a slip may name."""
+
+QUEUE = "longhand"
+BELL = "longhand:bell"
+"""A list pushed to with every slip; idle workers block on it instead of polling."""
+
+_BELLS_KEPT = 256
+_FAILED_SLIP_TTL_S = 3600
+
+
+class Slip(RqJob):
+    """A delivery slip: never calls anything but the function its worker was built with."""
+
+    run: Callable[[str, int], None] | None = None
+
+    @property
+    def func(self) -> Callable[[str], None]:
+        """The worker's own function, whatever Redis says, and nothing for another name."""
+        if self.func_name != RUN_JOB or self.run is None:
+            raise ValueError(f"a slip names {self.func_name!r}; only {RUN_JOB} may run")
+        run, attempt = self.run, slip_attempt(self.id)
+        return lambda job_id: run(job_id, attempt)
+
+    @property
+    def success_callback(self) -> None:
+        """None: a name in Redis is never imported."""
+
+    failure_callback = stopped_callback = success_callback
+
+
+def slip_id(job_id: str, attempt: int) -> str:
+    """The id of the slip for one attempt."""
+    return f"{job_id}-{attempt}"
+
+
+def slip_attempt(slip: str) -> int:
+    """The attempt a slip is for."""
+    return int(slip.rpartition("-")[2])
+
+
+class Delivery:
+    """Writes slips and tells which wait."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._queue = Queue(
+            QUEUE, connection=redis, serializer=JSONSerializer, job_class=Slip, default_timeout=-1
+        )
+
+    def enqueue(self, job_id: str, attempt: int, pipe: Pipeline | None = None) -> None:
+        """
+        Add a slip and ring the bell, within `pipe` if one is given.
+
+        RQ insists on being first in a pipeline: call this before adding other commands.
+        """
+        own = pipe if pipe is not None else self._redis.pipeline()
+        slip = self._queue.create_job(
+            RUN_JOB,
+            args=(job_id,),
+            job_id=slip_id(job_id, attempt),
+            result_ttl=0,
+            failure_ttl=_FAILED_SLIP_TTL_S,
+            timeout=-1,
+        )
+        self._queue.enqueue_job(slip, pipeline=own)
+        own.lpush(BELL, 1)
+        own.ltrim(BELL, 0, _BELLS_KEPT - 1)
+        if pipe is None:
+            own.execute()
+
+    def waiting_slips(self) -> set[str]:
+        """Ids of the slips that wait in the queue."""
+        return set(as_texts(self._redis.lrange(self._queue.key, 0, -1)))

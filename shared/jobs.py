@@ -1,0 +1,401 @@
+"""
+Our own record of a job, moved by one compare-and-set.
+
+RQ rewrites and expires what it stores, so it only delivers (`shared.delivery`);
+what a job *is* stands here, in the hash `longhand:job:{id}`:
+
+    queued ──claim──► running ──finish──► succeeded
+      │  ▲               │ ├────fail────► failed
+      │  └───requeue─────┘ │
+      └──────cancel────────┴────────────► cancelled
+
+Every arrow is `_MOVE`: it succeeds only from the statuses and for the attempt
+named, so a worker that was thought dead cannot publish over its successor.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from redis import Redis
+
+from shared.connections import as_texts
+from shared.delivery import Delivery, slip_id
+from shared.errors import ErrorValue, JobNotFound, WorkerLost
+from shared.request import TranscriptionRequest
+from shared.storage import KeyNotFound, Storage
+from shared.transcript import Transcript
+
+DEFAULT_OWNER = "local"
+_LEASES = "longhand:leases"
+_QUEUED = "longhand:queued"
+
+_MOVE = """
+-- KEYS  job, leases, queued
+-- ARGV  id, statuses to move from, attempt or '', lease test ('expired' or ''),
+--       status to move to, lease in seconds, then field, value, field, value ...
+local status, attempt = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempt'))
+if not status then return 'missing' end
+if not string.find(ARGV[2], status, 1, true) then return status end
+if ARGV[3] ~= '' and ARGV[3] ~= attempt then return 'superseded' end
+local clock = redis.call('TIME')
+local now = clock[1] + clock[2] / 1000000
+if ARGV[4] == 'expired' then
+  local until_ = redis.call('ZSCORE', KEYS[2], ARGV[1])
+  if until_ and tonumber(until_) > now then return 'leased' end
+end
+local to = ARGV[5]
+redis.call('HSET', KEYS[1], 'status', to, 'moved_at', now)
+for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if to == 'running' then
+  if status == 'queued' then redis.call('HSET', KEYS[1], 'started_at', now) end
+  redis.call('ZADD', KEYS[2], now + ARGV[6], ARGV[1])
+else
+  redis.call('ZREM', KEYS[2], ARGV[1])
+end
+if to == 'queued' then redis.call('ZADD', KEYS[3], now, ARGV[1])
+else redis.call('ZREM', KEYS[3], ARGV[1]) end
+if to ~= 'queued' and to ~= 'running' then redis.call('HSET', KEYS[1], 'ended_at', now) end
+return 'moved'
+"""
+
+
+class Status(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self not in (Status.QUEUED, Status.RUNNING)
+
+
+class StoredAudio(BaseModel):
+    """
+    An accepted upload.
+
+    Attributes:
+        key: Where it lies in storage.
+        filename: What the caller called it; data, never a path.
+        duration_s: Its true duration, by a scan of its packets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    key: str
+    filename: str
+    n_bytes: int
+    sha256: str
+    duration_s: float
+
+
+class JobRecord(BaseModel):
+    """
+    A job as it stands now. Times are seconds since the epoch.
+
+    Attributes:
+        attempt: Which delivery this is, from 1; a job whose worker died is delivered again.
+        progress: Fraction done, 0 to 1.
+        audio_done_s: Seconds of audio transcribed so far.
+        result_key: Where the transcript lies in storage, once succeeded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    owner: str
+    status: Status
+    attempt: int
+    request: TranscriptionRequest
+    audio: StoredAudio
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    stage: str | None = None
+    progress: float = 0.0
+    audio_done_s: float = 0.0
+    worker: str | None = None
+    error: ErrorValue | None = None
+    result_key: str | None = None
+
+
+def new_job_id() -> str:
+    """A fresh id: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+def is_job_id(text: str) -> bool:
+    """Whether `text` has the form of a job id."""
+    return len(text) == 32 and all(c in "0123456789abcdef" for c in text)
+
+
+def job_prefix(job_id: str) -> str:
+    """Where everything stored for a job lies."""
+    return f"jobs/{job_id}"
+
+
+class Jobs:
+    """Every job of a site."""
+
+    def __init__(self, redis: Redis, storage: Storage, *, lease_s: int, max_attempts: int) -> None:
+        self._redis = redis
+        self._storage = storage
+        self._lease_s = lease_s
+        self._max_attempts = max_attempts
+        self._delivery = Delivery(redis)
+        self._move_script = redis.register_script(_MOVE)
+
+    def submit(
+        self,
+        job_id: str,
+        request: TranscriptionRequest,
+        audio: StoredAudio,
+        *,
+        owner: str = DEFAULT_OWNER,
+    ) -> JobRecord:
+        """Accept a job whose audio is stored: record, indexes and slip in one transaction."""
+        now = time.time()
+        record = JobRecord(
+            id=job_id,
+            owner=owner,
+            status=Status.QUEUED,
+            attempt=1,
+            request=request,
+            audio=audio,
+            created_at=now,
+        )
+        pipe = self._redis.pipeline()
+        self._delivery.enqueue(job_id, 1, pipe)
+        pipe.hset(_job_key(job_id), mapping=_to_hash(record))
+        pipe.zadd(_owner_key(owner), {job_id: now})
+        pipe.zadd(_QUEUED, {job_id: now})
+        pipe.execute()
+        return record
+
+    def get(self, job_id: str, *, owner: str | None = None) -> JobRecord:
+        """
+        Return a job, from storage when Redis no longer knows it.
+
+        Raises:
+            JobNotFound: There is no such job, or `owner` is given and it is another's.
+        """
+        record = self._find(job_id) if is_job_id(job_id) else None
+        if record is None or owner not in (None, record.owner):
+            raise JobNotFound(f"there is no job {job_id[:64]!r}")
+        return record
+
+    def _find(self, job_id: str) -> JobRecord | None:
+        fields: Any = self._redis.hgetall(_job_key(job_id))
+        if fields:
+            return _from_hash(fields)
+        try:
+            return JobRecord.model_validate_json(
+                self._storage.read(f"{job_prefix(job_id)}/record.json")
+            )
+        except KeyNotFound:
+            return None
+
+    def newest(self, *, owner: str = DEFAULT_OWNER, limit: int = 100) -> Sequence[JobRecord]:
+        """The owner's newest jobs, newest first."""
+        ids = as_texts(self._redis.zrevrange(_owner_key(owner), 0, limit - 1))
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipe.hgetall(_job_key(job_id))
+        return [_from_hash(fields) for fields in pipe.execute() if fields]
+
+    def claim(self, job_id: str, attempt: int, worker: str) -> JobRecord | None:
+        """Take a queued job for `worker`; None if it is no longer there to be taken."""
+        fields = {"worker": worker, "stage": "decode", "progress": 0.0, "audio_done_s": 0.0}
+        if self._move(job_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
+            return self.get(job_id)
+        return None
+
+    def report(self, job_id: str, attempt: int, fields: Mapping[str, Any]) -> bool:
+        """Renew the lease and say how far the job is; False if it is no longer this attempt's."""
+        return self._move(job_id, (Status.RUNNING,), Status.RUNNING, fields, attempt=attempt)
+
+    def finish(self, job_id: str, attempt: int, transcript: Transcript) -> bool:
+        """
+        Store a transcript and publish it; False, with nothing left behind, if the job is
+        no longer this attempt's.
+        """
+        key = f"{job_prefix(job_id)}/{attempt}/result.json"
+        with self._storage.create(key) as out:
+            out.write(transcript.model_dump_json().encode())
+        fields = {"result_key": key, "stage": "convert", "progress": 1.0}
+        fields["audio_done_s"] = transcript.duration
+        if self._move(job_id, (Status.RUNNING,), Status.SUCCEEDED, fields, attempt=attempt):
+            self._archive(job_id)
+            return True
+        self._storage.delete_all(f"{job_prefix(job_id)}/{attempt}")
+        return False
+
+    def fail(self, job_id: str, attempt: int, error: ErrorValue) -> bool:
+        """End a running job with an error; False if it is no longer this attempt's."""
+        fields = {"error": json.dumps(error)}
+        if self._move(job_id, (Status.RUNNING,), Status.FAILED, fields, attempt=attempt):
+            self._archive(job_id)
+            return True
+        return False
+
+    def cancel(self, job_id: str) -> bool:
+        """End a job that has not ended; a worker on it notices at its next report."""
+        moved = self._move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
+        if moved:
+            self._archive(job_id)
+        return moved
+
+    def delete(self, job_id: str) -> JobRecord:
+        """Cancel a job if it has not ended, then remove its audio, result and record."""
+        self.cancel(job_id)
+        record = self.get(job_id)
+        self._storage.delete_all(job_prefix(job_id))
+        pipe = self._redis.pipeline()
+        pipe.delete(_job_key(job_id))
+        pipe.zrem(_owner_key(record.owner), job_id)
+        pipe.execute()
+        return record
+
+    def read_transcript(self, record: JobRecord) -> Transcript:
+        """Read the result of a job that succeeded."""
+        assert record.result_key is not None
+        return Transcript.model_validate_json(self._storage.read(record.result_key))
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs wait and how many run."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.zcard(_QUEUED)
+        pipe.zcard(_LEASES)
+        queued, running = pipe.execute()
+        return {"queued": queued, "running": running}
+
+    def reap(self) -> list[str]:
+        """
+        Deliver again every job whose lease ran out; return their ids.
+
+        A job that has had all its attempts fails `worker_lost`.
+        """
+        seconds, micros = self._redis.time()
+        expired = as_texts(self._redis.zrangebyscore(_LEASES, 0, seconds + micros / 1e6))
+        return [job_id for job_id in expired if self._reap_one(job_id)]
+
+    def _reap_one(self, job_id: str) -> bool:
+        record = self._find(job_id)
+        if record is None or record.status is not Status.RUNNING:
+            self._redis.zrem(_LEASES, job_id)
+            return False
+        wanted = (Status.RUNNING,)
+        if record.attempt >= self._max_attempts:
+            error = WorkerLost(
+                f"{record.attempt} workers died over this job; see their logs, then submit it again"
+            )
+            fields: dict[str, Any] = {"error": json.dumps(error.to_value())}
+            moved = self._move(
+                job_id, wanted, Status.FAILED, fields, attempt=record.attempt, expired=True
+            )
+            if moved:
+                self._archive(job_id)
+            return moved
+        fields = {"attempt": record.attempt + 1, "stage": "", "worker": ""}
+        if not self._move(
+            job_id, wanted, Status.QUEUED, fields, attempt=record.attempt, expired=True
+        ):
+            return False
+        self._delivery.enqueue(job_id, record.attempt + 1)
+        return True
+
+    def redeliver_lost_slips(self, older_than_s: float) -> list[str]:
+        """
+        Give a new slip to every queued job that has none; return their ids.
+
+        A slip gets lost when a worker dies between pulling and claiming it. A
+        second slip for one attempt does no harm: only one claim succeeds.
+        """
+        seconds, micros = self._redis.time()
+        until = seconds + micros / 1e6 - older_than_s
+        waiting = as_texts(self._redis.zrangebyscore(_QUEUED, 0, until))
+        if not waiting:
+            return []
+        delivered = self._delivery.waiting_slips()
+        lost = []
+        for job_id in waiting:
+            record = self._find(job_id)
+            if record is None or record.status is not Status.QUEUED:
+                self._redis.zrem(_QUEUED, job_id)
+                continue
+            if slip_id(job_id, record.attempt) in delivered:
+                continue
+            lost.append(job_id)
+            pipe = self._redis.pipeline()
+            self._delivery.enqueue(job_id, record.attempt, pipe)
+            pipe.zadd(_QUEUED, {job_id: time.time()}, xx=True)
+            pipe.execute()
+        return lost
+
+    def _move(
+        self,
+        job_id: str,
+        wanted: tuple[Status, ...],
+        to: Status,
+        fields: Mapping[str, Any],
+        *,
+        attempt: int | None = None,
+        expired: bool = False,
+    ) -> bool:
+        """Run `_MOVE`; whether the job was moved."""
+        pairs = [part for name, value in fields.items() for part in (name, value)]
+        answer = self._move_script(
+            keys=[_job_key(job_id), _LEASES, _QUEUED],
+            args=[
+                job_id,
+                ",".join(wanted),
+                "" if attempt is None else attempt,
+                "expired" if expired else "",
+                to.value,
+                self._lease_s,
+                *pairs,
+            ],
+        )
+        return bool(answer == b"moved")
+
+    def _archive(self, job_id: str) -> None:
+        """Write an ended job's record to storage: history outlives Redis."""
+        record = self._find(job_id)
+        if record is not None:
+            with self._storage.create(f"{job_prefix(job_id)}/record.json") as out:
+                out.write(record.model_dump_json().encode())
+
+
+def _job_key(job_id: str) -> str:
+    return f"longhand:job:{job_id}"
+
+
+def _owner_key(owner: str) -> str:
+    return f"longhand:jobs:{owner}"
+
+
+_JSON_FIELDS = ("request", "audio", "error")
+
+
+def _to_hash(record: JobRecord) -> dict[Any, Any]:
+    values = record.model_dump(mode="json", exclude_none=True)
+    return {k: json.dumps(v) if k in _JSON_FIELDS else str(v) for k, v in values.items()}
+
+
+def _from_hash(fields: Mapping[bytes, bytes]) -> JobRecord:
+    values: dict[str, Any] = {k.decode(): v.decode() for k, v in fields.items() if v != b""}
+    for name in _JSON_FIELDS:
+        if name in values:
+            values[name] = json.loads(values[name])
+    return JobRecord.model_validate(values)

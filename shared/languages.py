@@ -1,0 +1,62 @@
+"""The languages Whisper knows: codes, names, and which are written without spaces."""
+
+from __future__ import annotations
+
+from langcodes import standardize_tag
+from langcodes.tag_parser import LanguageTagError
+
+NAMES = {
+    "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani",
+    "ba": "bashkir", "be": "belarusian", "bg": "bulgarian", "bn": "bengali", "bo": "tibetan",
+    "br": "breton", "bs": "bosnian", "ca": "catalan", "cs": "czech", "cy": "welsh",
+    "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
+    "et": "estonian", "eu": "basque", "fa": "persian", "fi": "finnish", "fo": "faroese",
+    "fr": "french", "gl": "galician", "gu": "gujarati", "ha": "hausa", "haw": "hawaiian",
+    "he": "hebrew", "hi": "hindi", "hr": "croatian", "ht": "haitian creole", "hu": "hungarian",
+    "hy": "armenian", "id": "indonesian", "is": "icelandic", "it": "italian", "ja": "japanese",
+    "jw": "javanese", "ka": "georgian", "kk": "kazakh", "km": "khmer", "kn": "kannada",
+    "ko": "korean", "la": "latin", "lb": "luxembourgish", "ln": "lingala", "lo": "lao",
+    "lt": "lithuanian", "lv": "latvian", "mg": "malagasy", "mi": "maori", "mk": "macedonian",
+    "ml": "malayalam", "mn": "mongolian", "mr": "marathi", "ms": "malay", "mt": "maltese",
+    "my": "myanmar", "ne": "nepali", "nl": "dutch", "nn": "nynorsk", "no": "norwegian",
+    "oc": "occitan", "pa": "punjabi", "pl": "polish", "ps": "pashto", "pt": "portuguese",
+    "ro": "romanian", "ru": "russian", "sa": "sanskrit", "sd": "sindhi", "si": "sinhala",
+    "sk": "slovak", "sl": "slovenian", "sn": "shona", "so": "somali", "sq": "albanian",
+    "sr": "serbian", "su": "sundanese", "sv": "swedish", "sw": "swahili", "ta": "tamil",
+    "te": "telugu", "tg": "tajik", "th": "thai", "tk": "turkmen", "tl": "tagalog",
+    "tr": "turkish", "tt": "tatar", "uk": "ukrainian", "ur": "urdu", "uz": "uzbek",
+    "vi": "vietnamese", "yi": "yiddish", "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
+}  # fmt: skip
+"""Whisper's code of each language and the English name Whisper gives it."""
+
+_OTHER_NAMES = {
+    "burmese": "my", "castilian": "es", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb",
+    "mandarin": "zh", "moldavian": "ro", "moldovan": "ro", "panjabi": "pa", "pushto": "ps",
+    "sinhalese": "si", "valencian": "ca",
+}  # fmt: skip
+_BY_NAME = {name: code for code, name in NAMES.items()} | _OTHER_NAMES
+_WHISPERS_OWN = {"jv": "jw", "fil": "tl", "nb": "no", "cmn": "zh"}
+"""Where Whisper's code is not the one BCP 47 prefers."""
+
+WITHOUT_SPACES = frozenset({"ja", "lo", "my", "th", "yue", "zh"})
+"""Languages whose words are not set apart by spaces."""
+
+
+def language_code(name: str) -> str | None:
+    """
+    Whisper's code for a code, tag or English name in any case; None if it knows none.
+
+    >>> [language_code(name) for name in ("en", "English", "zh-TW", "iw", "Klingon")]
+    ['en', 'en', 'zh', 'he', None]
+    """
+    wanted = name.strip().lower()
+    if wanted in NAMES:
+        return wanted
+    if wanted in _BY_NAME:
+        return _BY_NAME[wanted]
+    try:
+        primary = standardize_tag(wanted).split("-")[0]
+    except LanguageTagError:
+        return None
+    code = _WHISPERS_OWN.get(primary, primary)
+    return code if code in NAMES else None

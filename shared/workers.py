@@ -1,0 +1,82 @@
+"""What workers say of themselves, so that nobody has to ask them."""
+
+from __future__ import annotations
+
+import time
+
+from pydantic import BaseModel, ConfigDict
+from redis import Redis
+
+from shared.connections import as_texts
+
+_WORKERS = "longhand:workers"
+EXPIRES_S = 15
+"""A worker that has not spoken for so long is taken for gone."""
+
+
+class WorkerRecord(BaseModel):
+    """
+    One live worker.
+
+    Attributes:
+        models: Names it can run without downloading anything.
+        loaded: Those in memory now.
+        can_download: Whether it may fetch any other model of the catalogue.
+        engine_pid: Process that owns the models; it changes when that process was replaced.
+        n_model_loads: Models loaded by the present engine process.
+        n_engine_starts: Engine processes started so far.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    host: str
+    pid: int
+    engine: str
+    device: str
+    compute_type: str
+    models: tuple[str, ...]
+    loaded: tuple[str, ...] = ()
+    can_download: bool = False
+    slots: int
+    n_running: int = 0
+    engine_pid: int | None = None
+    n_model_loads: int = 0
+    n_engine_starts: int = 0
+    started_at: float
+
+    def can_run(self, model: str) -> bool:
+        """Whether the worker has the model or may fetch it."""
+        return model in self.models or self.can_download
+
+
+class Workers:
+    """The live workers, in Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def publish(self, record: WorkerRecord) -> None:
+        """Say that this worker lives; to be repeated well within `EXPIRES_S`."""
+        pipe = self._redis.pipeline()
+        pipe.set(f"longhand:worker:{record.name}", record.model_dump_json(), ex=EXPIRES_S)
+        pipe.zadd(_WORKERS, {record.name: time.time()})
+        pipe.execute()
+
+    def retire(self, name: str) -> None:
+        """Say that this worker has stopped."""
+        pipe = self._redis.pipeline()
+        pipe.delete(f"longhand:worker:{name}")
+        pipe.zrem(_WORKERS, name)
+        pipe.execute()
+
+    def live(self) -> list[WorkerRecord]:
+        """Every worker that spoke lately, oldest name first."""
+        names = as_texts(self._redis.zrange(_WORKERS, 0, -1))
+        if not names:
+            return []
+        values = self._redis.mget([f"longhand:worker:{name}" for name in names])
+        gone = [name for name, value in zip(names, values, strict=True) if value is None]
+        if gone:
+            self._redis.zrem(_WORKERS, *gone)
+        return [WorkerRecord.model_validate_json(value) for value in values if value is not None]

@@ -1,0 +1,364 @@
+"""Training examples: utterances mixed into windows, made worse, and turned into token targets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve, lfilter
+from torch import Tensor
+from whisper.audio import mel_filters
+
+from tools.demo_model import corpus
+from tools.demo_model.vocabulary import (
+    FRAME_S,
+    LANGUAGE_TOKENS,
+    LANGUAGES,
+    TOKENIZER,
+    Vocabulary,
+    encode,
+)
+from tools.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
+
+WINDOW_S = 30
+MAX_SEGMENTS = 14
+NO_SPAN = (-1.0, -1.0)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of batch: windows of `window_s`, `n_windows` of them, `one_more` the chance
+    that another sentence follows; a full window is Whisper's 30 s."""
+
+    window_s: int
+    n_windows: int
+    one_more: float
+
+    @property
+    def is_full(self) -> bool:
+        return self.window_s == WINDOW_S
+
+
+SINGLE = tuple(Shape(s, 96 // s, 0.2) for s in (3, 3, 4, 5))
+SHORT = tuple(Shape(s, 16, 0.5) for s in (4, 5, 6, 7, 8))
+LONG = (Shape(30, 4, 1.0),)
+STAGES: dict[str, tuple[tuple[float, tuple[Shape, ...]], ...]] = {
+    # Several sentences from the start make the decoder look where it is; single ones are the
+    # cheapest practice; true 30 s windows keep the end of the window and long prompts learned.
+    "short": ((1.0, SHORT),),
+    "single": ((0.75, SINGLE), (0.2, SHORT), (0.05, LONG)),
+    "mix": ((0.5, SINGLE), (0.25, SHORT), (0.25, LONG)),
+    "finish": ((0.35, SINGLE), (0.25, SHORT), (0.4, LONG)),
+}
+
+
+@dataclass
+class Window:
+    """
+    One example before batching.
+
+    Attributes:
+        waveform: (n_samples,) float32.
+        tokens: Whisper's ids, prompt included.
+        spans: Per token, `(start, end)` seconds where it is said, or `NO_SPAN`.
+        n_masked: How many tokens at the front are prompt and carry no loss.
+        text: The ids of the text alone, for CTC.
+        padded_from: Sample from which the window is padding.
+    """
+
+    waveform: NDArray[np.float32]
+    tokens: list[int] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    n_masked: int = 0
+    text: list[int] = field(default_factory=list)
+    padded_from: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """
+    Attributes:
+        mel: (n, 80, n_frames) float32.
+        offsets: (n,) first position of the encoder's 1,500 this window stands at.
+        inputs, targets: (n, n_tokens) compact rows; -100 carries no loss.
+        spans: (n, n_tokens, 2) float32 frames from the window's start; -1 unknown.
+        ctc: CTC targets of all windows end to end, shifted by one (0 is blank).
+        ctc_lengths: (n,) how many of them each window has.
+    """
+
+    mel: Tensor
+    offsets: Tensor
+    inputs: Tensor
+    targets: Tensor
+    spans: Tensor
+    ctc: Tensor
+    ctc_lengths: Tensor
+
+
+def token_spans(said: Utterance, text: str) -> list[tuple[float, float]]:
+    """
+    Where each token of `text`, a beginning of what was said, is heard.
+
+    Without word times the whole utterance is every token's span. Punctuation
+    belongs to the word before it.
+    """
+    end_s = len(said.waveform) / SAMPLE_RATE_HZ
+    starts = said.words or ((0, 0.0),)
+    ends = [start for _, start in starts[1:]] + [end_s]
+    shift = 1 if said.language == "en" else 0
+    spans, n_bytes, data = [], 0, text.encode()
+    for token in encode(text, said.language):
+        at = max(0, n_bytes - shift)
+        position = len(data[:at].decode(errors="ignore"))
+        while position < len(text) and text[position] == " ":
+            position += 1
+        word = max((i for i, (p, _) in enumerate(starts) if p <= position), default=0)
+        spans.append((starts[word][1], ends[word]))
+        n_bytes += len(TOKENIZER.encoding.decode_single_token_bytes(token))
+    return spans
+
+
+class WindowMaker:
+    """Draws windows from a corpus; the same seed gives the same windows."""
+
+    def __init__(self, utterances: Sequence[Utterance], seed: int) -> None:
+        self._by_language = {
+            code: [u for u in utterances if u.language == code] for code in LANGUAGES
+        }
+        self._draw = random.Random(seed)
+        self._noise = np.random.default_rng(seed)
+
+    def make(self, shape: Shape, offset: int) -> Window:
+        """Draw one window standing `offset` encoder frames into Whisper's 30 s."""
+        draw = self._draw
+        window = Window(np.zeros(shape.window_s * SAMPLE_RATE_HZ, np.float32))
+        language = "en" if draw.random() < 0.6 else "zh"
+        segments: list[tuple[int, int, Utterance, str]] = []
+        cut_at = None
+        if draw.random() >= 0.05:
+            segments, cut_at = self._fill(window, shape, language)
+        self._worsen(window)
+        self._prompt(window, shape, language)
+        self._answer(window, segments, language, cut_at, offset)
+        return window
+
+    def _fill(
+        self, window: Window, shape: Shape, language: str
+    ) -> tuple[list[tuple[int, int, Utterance, str]], int | None]:
+        draw, n = self._draw, len(window.waveform)
+        limit = int(draw.uniform(2, shape.window_s) * SAMPLE_RATE_HZ)
+        limit = limit if shape.is_full and draw.random() < 0.6 else n
+        segments: list[tuple[int, int, Utterance, str]] = []
+        at = int(draw.uniform(0, 0.5) * SAMPLE_RATE_HZ)
+        while len(segments) < MAX_SEGMENTS:
+            said = draw.choice(self._by_language[language])
+            samples, text = said.waveform, said.text
+            if len(said.words) > 2 and draw.random() < 0.12:
+                samples, text = self._break_off(said)
+            if at + len(samples) > limit:
+                if not segments:
+                    if len(samples) >= n:
+                        continue
+                    at, limit = max(0, n - len(samples) - 1), n
+                elif shape.is_full and limit == n and at < n - SAMPLE_RATE_HZ // 2:
+                    window.waveform[at:] = samples[: n - at].astype(np.float32) / 32768
+                    window.padded_from = n
+                    return segments, at
+                else:
+                    break
+            end = at + len(samples)
+            window.waveform[at:end] = samples.astype(np.float32) / 32768
+            segments.append((at, end, said, text))
+            window.padded_from = end
+            if draw.random() > shape.one_more or text != said.text:
+                break
+            pause_s = draw.choice((draw.uniform(0.15, 0.5), draw.uniform(0.3, 1.2)))
+            at = end + int(pause_s * SAMPLE_RATE_HZ)
+        return segments, None
+
+    def _break_off(self, said: Utterance) -> tuple[NDArray[np.int16], str]:
+        """Stop the speaker between two words: the words so far are all there is to write."""
+        position, start = self._draw.choice(said.words[1:])
+        end = int((start + self._draw.uniform(-0.03, 0.02)) * SAMPLE_RATE_HZ)
+        return said.waveform[:end], said.text[:position].rstrip(" ,.，。？?!")
+
+    def _worsen(self, window: Window) -> None:
+        """Room, gain, noise and muffling, in the order sound meets them."""
+        draw, noise, wave = self._draw, self._noise, window.waveform
+        n = len(wave)
+        if draw.random() < 0.12:
+            decay_s = draw.uniform(0.03, 0.12)
+            n_tail = int(4 * decay_s * SAMPLE_RATE_HZ)
+            room = noise.standard_normal(n_tail) * np.exp(
+                -np.arange(n_tail) / (decay_s * SAMPLE_RATE_HZ)
+            )
+            room *= draw.uniform(0.1, 0.5) / np.sqrt((room**2).sum())
+            room[0] += 1
+            wave[:] = fftconvolve(wave, room)[:n]
+        gain = 10 ** (draw.uniform(-14, 6) / 20)
+        wave *= gain
+        if draw.random() < 0.7:
+            level = RMS_LEVEL * gain * 10 ** (-draw.uniform(10, 45) / 20)
+            until = n if draw.random() < 0.7 else max(window.padded_from, SAMPLE_RATE_HZ)
+            hiss = noise.standard_normal(until).astype(np.float32)
+            if draw.random() < 0.3:
+                pole = draw.uniform(0.5, 0.97)
+                hiss = lfilter([np.sqrt(1 - pole**2)], [1, -pole], hiss).astype(np.float32)
+            wave[:until] += hiss * level
+            window.padded_from = until
+        if draw.random() < 0.15:
+            width = draw.choice((2, 3))
+            wave[:] = np.convolve(wave, np.ones(width, np.float32) / width, "same")
+
+    def _prompt(self, window: Window, shape: Shape, language: str) -> None:
+        draw = self._draw
+        if draw.random() >= (0.4 if shape.is_full else 0.15):
+            return
+        text: list[int] = []
+        for _ in range(draw.randint(1, 10)):
+            text += encode(draw.choice(self._by_language[language]).text, language)
+        window.tokens = [TOKENIZER.sot_prev, *text[-160:]]
+        window.n_masked = len(window.tokens)
+        window.spans = [NO_SPAN] * window.n_masked
+
+    def _answer(
+        self,
+        window: Window,
+        segments: list[tuple[int, int, Utterance, str]],
+        language: str,
+        cut_at: int | None,
+        offset: int,
+    ) -> None:
+        """Append what Whisper is to write for this window."""
+
+        def timestamp(sample: int) -> int:
+            frame = round(sample / SAMPLE_RATE_HZ / FRAME_S) + offset
+            return TOKENIZER.timestamp_begin + min(1500, frame)
+
+        def add(tokens: list[int], spans: list[tuple[float, float]] | None = None) -> None:
+            window.tokens += tokens
+            window.spans += spans or [NO_SPAN] * len(tokens)
+
+        draw = self._draw
+        add([TOKENIZER.sot])
+        if not segments and draw.random() < 0.5:
+            add([TOKENIZER.no_speech])
+            return
+        add([LANGUAGE_TOKENS[language], TOKENIZER.transcribe])
+        timed = cut_at is not None or not segments or draw.random() < 0.65
+        if not timed:
+            add([TOKENIZER.no_timestamps])
+        if not segments:
+            add([timestamp(0)])
+        for start, end, said, text in segments:
+            tokens = encode(text, language)
+            window.text += tokens
+            if timed:
+                add([timestamp(start)])
+            shift = start / SAMPLE_RATE_HZ
+            add(tokens, [(a + shift, b + shift) for a, b in token_spans(said, text)])
+            if timed:
+                add([timestamp(end)])
+        if cut_at is not None:
+            add([timestamp(cut_at)])
+        add([TOKENIZER.eot])
+
+
+def log_mel(waveforms: NDArray[np.float32], filters: Tensor) -> Tensor:
+    """
+    Log-mel features as `whisper.log_mel_spectrogram`, each window scaled by its own maximum.
+
+    Args:
+        waveforms: (n, n_samples) float32.
+        filters: (80, 201) float32.
+
+    Returns:
+        (n, 80, n_samples / 160) float32.
+    """
+    window = torch.hann_window(400)
+    stft = torch.stft(torch.from_numpy(waveforms), 400, 160, window=window, return_complex=True)
+    power = stft[..., :-1].abs() ** 2
+    log = (filters @ power).clamp(min=1e-10).log10()
+    log = torch.maximum(log, log.amax((1, 2), keepdim=True) - 8)
+    return (log + 4) / 4
+
+
+def collate(
+    windows: list[Window], offsets: list[int], vocabulary: Vocabulary, draw: random.Random
+) -> Batch:
+    """Make one batch; some padding becomes zero features, as faster-whisper pads."""
+    mel = log_mel(np.stack([w.waveform for w in windows]), mel_filters("cpu", 80))
+    for i, window in enumerate(windows):
+        if window.text and draw.random() < 0.25:
+            mel[i, :, window.padded_from // 160 + 1 :] = 0
+    rows = vocabulary.rows
+    n_tokens = max(len(w.tokens) for w in windows) - 1
+    inputs = torch.full((len(windows), n_tokens), rows[TOKENIZER.eot])
+    targets = torch.full((len(windows), n_tokens), -100)
+    spans = torch.full((len(windows), n_tokens, 2), -1.0)
+    for i, window in enumerate(windows):
+        tokens = torch.tensor([rows[t] for t in window.tokens])
+        inputs[i, : len(tokens) - 1] = tokens[:-1]
+        targets[i, : len(tokens) - 1] = tokens[1:]
+        targets[i, : window.n_masked] = -100
+        # The position that predicts a token is the one that should listen to it.
+        spans[i, : len(tokens) - 1] = torch.tensor(window.spans[1:]) / FRAME_S
+    return Batch(
+        mel,
+        torch.tensor(offsets),
+        inputs,
+        targets,
+        spans,
+        torch.tensor([rows[t] + 1 for w in windows for t in w.text] or [0]),
+        torch.tensor([len(w.text) for w in windows]),
+    )
+
+
+def batches(maker: WindowMaker, vocabulary: Vocabulary, stage: Any, seed: int) -> Iterator[Batch]:
+    """Draw batches for ever; `stage.value` is the index of the stage to draw for."""
+    draw = random.Random(seed)
+    names = list(STAGES)
+    while True:
+        kinds = STAGES[names[stage.value]]
+        shapes = draw.choices([s for _, s in kinds], [share for share, _ in kinds])[0]
+        shape = draw.choice(shapes)
+        last = WINDOW_S * 50 - shape.window_s * 50
+        offsets = [
+            draw.randint(0, last) if draw.random() < 0.7 else 0 for _ in range(shape.n_windows)
+        ]
+        windows = [maker.make(shape, offset) for offset in offsets]
+        yield collate(windows, offsets, vocabulary, draw)
+
+
+def _produce(path: Path, vocabulary: Vocabulary, stage: Any, seed: int, out: Any) -> None:
+    torch.set_num_threads(1)
+    maker = WindowMaker(corpus.load(path), seed)
+    for batch in batches(maker, vocabulary, stage, seed):
+        out.put(batch)
+
+
+class BatchProcess:
+    """Batches made in a process of their own, a few ahead of the trainer."""
+
+    def __init__(self, path: Path, vocabulary: Vocabulary, seed: int) -> None:
+        context = get_context("spawn")
+        self.stage = context.Value("i", 0)
+        self._queue = context.Queue(maxsize=8)
+        self._process = context.Process(
+            target=_produce,
+            args=(path, vocabulary, self.stage, seed, self._queue),
+            daemon=True,
+        )
+        self._process.start()
+
+    def next(self) -> Batch:
+        """Wait for the next batch."""
+        batch: Batch = self._queue.get(timeout=600)
+        return batch

@@ -1,0 +1,1 @@
+"""The internal program: audio in, transcript out."""
