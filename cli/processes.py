@@ -1,0 +1,138 @@
+"""Child processes that end with the program that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cli import watcher
+
+Child = subprocess.Popen[bytes]
+
+_POLL_S = 0.05
+_LOG_LINES_SHOWN = 20
+
+
+class StartFailed(Exception):
+    """A child did not come up; the message ends with the last lines of its log."""
+
+
+class Processes:
+    """
+    Children, each the head of its own process group, each with a log file.
+
+    A group of its own keeps a Ctrl-C at the terminal from reaching a child
+    before we have said what is to happen; `cli.watcher` sees to it that none
+    outlives us.
+
+    Attributes:
+        running: Name of each child that was started and neither stopped nor killed by us.
+    """
+
+    def __init__(self, log_dir: Path) -> None:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        self._log_dir = log_dir
+        self.running: dict[Child, str] = {}
+        self._watcher = subprocess.Popen(
+            [sys.executable, "-S", "-E", watcher.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def start(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str], directory: Path
+    ) -> Child:
+        """Start a child in `directory`; what it prints is added to `{name}.log`."""
+        with self.log_path(name).open("ab") as log:
+            child = subprocess.Popen(
+                command,
+                cwd=directory,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._tell_watcher(f"+{child.pid}")
+        self.running[child] = name
+        return child
+
+    def stop(self, children: Iterable[Child], *, grace_s: float) -> None:
+        """Ask children to end; after `grace_s`, or when interrupted, kill them and theirs."""
+        stopping = list(children)
+        try:
+            for child in stopping:
+                child.terminate()
+            deadline = time.monotonic() + grace_s
+            for child in stopping:
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            for child in stopping:
+                self.kill(child)
+
+    def kill(self, child: Child) -> None:
+        """Kill a child, and whatever it started, at once."""
+        # The group may live on after its head has died.
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        if self.running.pop(child, None) is not None:
+            self._tell_watcher(f"-{child.pid}")
+
+    def close(self) -> None:
+        """Kill all that is left, and end the watcher."""
+        for child in list(self.running):
+            self.kill(child)
+        if self._watcher.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._watcher.stdin.close()
+        self._watcher.wait()
+
+    def wait_until(
+        self, ready: Callable[[], bool], *, needed: Iterable[Child], deadline_s: float
+    ) -> None:
+        """
+        Wait until `ready()`.
+
+        Raises:
+            StartFailed: A needed child ended, or they were not ready within `deadline_s`.
+        """
+        deadline = time.monotonic() + deadline_s
+        names = {child: self.running[child] for child in needed}
+        while not ready():
+            for child, name in names.items():
+                if child.poll() is not None:
+                    raise StartFailed(
+                        f"{name} ended with status {child.returncode}:\n{self.log_tail(name)}"
+                    )
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"{name}:\n{self.log_tail(name)}" for name in names.values())
+                raise StartFailed(f"not ready within {deadline_s:.0f} s\n{logs}")
+            time.sleep(_POLL_S)
+
+    def log_path(self, name: str) -> Path:
+        """Where what `name` prints is kept."""
+        return self._log_dir / f"{name}.log"
+
+    def log_tail(self, name: str) -> str:
+        """The last lines of a log."""
+        try:
+            lines = self.log_path(name).read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return ""
+        return "\n".join(lines[-_LOG_LINES_SHOWN:])
+
+    def _tell_watcher(self, line: str) -> None:
+        assert self._watcher.stdin is not None
+        with suppress(BrokenPipeError):
+            self._watcher.stdin.write(f"{line}\n".encode())
+            self._watcher.stdin.flush()

@@ -1,0 +1,199 @@
+"""A private stack: a Redis, a gateway and workers that start, and end, together."""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from cli.processes import Child, Processes
+from cli.redis_server import find_redis_server, free_port, write_redis_config
+from cli.settings import plain_environment
+from shared.settings import CHECKOUT
+from shared.workers import Workers
+
+_REDIS_DEADLINE_S = 20
+
+
+class Stack:
+    """
+    Redis, gateway and workers of their own, for as long as the `with` block.
+
+    Attributes:
+        url: The gateway's address.
+        redis_url: Redis, password included.
+        storage_dir: Where uploads and results lie.
+        gateway: The gateway's process.
+        workers: The workers' processes, in the order they were started, also those that ended.
+    """
+
+    gateway: Child
+    _redis: Child
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        n_workers: int = 1,
+        env: Mapping[str, str] | None = None,
+        port: int | None = None,
+        deadline_s: float = 120,
+    ) -> None:
+        """
+        Prepare a stack; nothing runs yet.
+
+        Args:
+            directory: Where it keeps Redis's files, storage, scratch files and logs.
+            env: Settings, `LONGHAND_…` included, on top of the stack's own.
+            port: Where the gateway listens; a free one unless given.
+            deadline_s: How long everything may take to be ready.
+        """
+        self._directory = directory.absolute()
+        self._n_workers = n_workers
+        self._deadline_s = deadline_s
+        self._password = secrets.token_urlsafe(24)
+        self.redis_port = free_port()
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.redis_url = f"redis://:{self._password}@127.0.0.1:{self.redis_port}/0"
+        self.storage_dir = self._directory / "storage"
+        self.workers: list[Child] = []
+        self._env = plain_environment() | self._settings() | dict(env or {})
+
+    def _settings(self) -> dict[str, str]:
+        scratch = self._directory / "scratch"
+        return {
+            "LONGHAND_REDIS_URL": self.redis_url,
+            "LONGHAND_STORAGE_DIR": str(self.storage_dir),
+            "LONGHAND_SCRATCH_DIR": str(scratch),
+            "LONGHAND_MODELS_DIR": str(CHECKOUT / "models"),
+            "LONGHAND_DEFAULT_MODEL": "demo",
+            "LONGHAND_DOWNLOADS": "false",
+            "LONGHAND_HOST": "127.0.0.1",
+            "LONGHAND_PORT": str(self.port),
+            "TMPDIR": str(scratch),
+        }
+
+    def __enter__(self) -> Self:
+        """
+        Start everything and wait until it is ready.
+
+        Raises:
+            StartFailed: Some part did not come up.
+        """
+        for name in ("redis", "storage", "scratch"):
+            (self._directory / name).mkdir(parents=True, exist_ok=True)
+        self._processes = Processes(self._directory / "logs")
+        try:
+            self.start_redis()
+            self.start_gateway()
+            for _ in range(self._n_workers):
+                self.start_worker()
+            self._processes.wait_until(
+                self._is_ready, needed=self._processes.running, deadline_s=self._deadline_s
+            )
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self, *, grace_s: float = 5) -> None:
+        """End everything; what does not end within `grace_s` is killed."""
+        try:
+            # Redis last: the others have something to say to it when they end.
+            for wanted in ("worker", "gateway", "redis"):
+                children = [c for c, name in self._processes.running.items() if wanted in name]
+                self._processes.stop(children, grace_s=grace_s)
+        finally:
+            self._processes.close()
+
+    def start_redis(self) -> None:
+        """Start Redis, on the same port and with what it kept, and wait until it answers."""
+        config = write_redis_config(
+            self._directory / "redis", port=self.redis_port, password=self._password
+        )
+        self._redis = self._processes.start(
+            "redis",
+            [str(find_redis_server()), str(config)],
+            env=self._env,
+            directory=self._directory,
+        )
+        self._processes.wait_until(
+            self._redis_answers, needed=[self._redis], deadline_s=_REDIS_DEADLINE_S
+        )
+
+    def stop_redis(self) -> None:
+        """Let Redis save and end."""
+        self._processes.stop([self._redis], grace_s=_REDIS_DEADLINE_S)
+
+    def kill_redis(self) -> None:
+        """Kill Redis as a power cut would."""
+        self._processes.kill(self._redis)
+
+    def start_gateway(self) -> Child:
+        """Start the gateway; it is not ready yet."""
+        self.gateway = self._processes.start(
+            "gateway", [sys.executable, "-m", "gateway"], env=self._env, directory=CHECKOUT
+        )
+        return self.gateway
+
+    def start_worker(self, env: Mapping[str, str] | None = None) -> Child:
+        """Start one more worker, with further settings if given; it is not ready yet."""
+        worker = self._processes.start(
+            f"worker-{len(self.workers) + 1}",
+            [sys.executable, "-m", "worker"],
+            env=self._env | dict(env or {}),
+            directory=CHECKOUT,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def kill(self, child: Child) -> None:
+        """Kill one process of the stack, and whatever it started, at once."""
+        self._processes.kill(child)
+
+    def log_tail(self, name: str) -> str:
+        """The last lines that `redis`, `gateway`, `worker-1` … printed."""
+        return self._processes.log_tail(name)
+
+    def _redis_answers(self) -> bool:
+        with self._connect() as redis:
+            try:
+                return bool(redis.ping())
+            except RedisError:
+                return False
+
+    def _is_ready(self) -> bool:
+        """Whether the gateway is ready, and as many workers as were started."""
+        query = "?workers=1" if self._n_workers else ""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", f"/health/ready{query}")
+            if connection.getresponse().status != http.HTTPStatus.OK:
+                return False
+            with self._connect() as redis:
+                return len(Workers(redis).live()) >= self._n_workers
+        except (OSError, http.client.HTTPException, RedisError):
+            return False
+        finally:
+            connection.close()
+
+    def _connect(self) -> Redis:
+        return Redis.from_url(self.redis_url, socket_timeout=2, retry=Retry(NoBackoff(), 0))

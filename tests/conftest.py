@@ -1,0 +1,152 @@
+"""What tests stand on: a real Redis, the demo model, a whole stack. Nothing is patched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from leftovers import processes_of
+from redis import Redis
+from redis.exceptions import RedisError
+
+from cli.processes import Processes
+from cli.redis_server import RedisNotFound, find_redis_server, free_port, write_redis_config
+from cli.stack import Stack
+from shared.settings import CHECKOUT
+
+DEMO_MODEL = CHECKOUT / "models" / "demo"
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+_COUNTED = {
+    "real Redis": {"redis_server", "start_stack"},
+    "the real demo model": {"demo_model"},
+}
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test on a laptop; fail it in CI."""
+    if IN_CI:
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    for name in [name for name in os.environ if name.startswith("LONGHAND_")]:
+        del os.environ[name]
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A directory whose path is short enough for Unix sockets, unlike `tmp_path`'s."""
+    with tempfile.TemporaryDirectory(prefix="longhand-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real redis-server for the whole run; its URL."""
+    directory = tmp_path_factory.mktemp("redis")
+    try:
+        binary = find_redis_server()
+    except RedisNotFound as error:
+        missing(str(error))
+    port = free_port()
+    config = write_redis_config(directory, port=port, password="for-tests-only")
+    url = f"redis://:for-tests-only@127.0.0.1:{port}/0"
+    processes = Processes(directory / "logs")
+    try:
+        child = processes.start(
+            "redis", [str(binary), str(config)], env=os.environ, directory=directory
+        )
+        with Redis.from_url(url) as redis:
+            processes.wait_until(lambda: _answers(redis), needed=[child], deadline_s=20)
+        yield url
+    finally:
+        processes.close()
+
+
+def _answers(redis: Redis) -> bool:
+    try:
+        return bool(redis.ping())
+    except RedisError:
+        return False
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The URL of a real and empty Redis."""
+    with Redis.from_url(redis_server) as redis:
+        redis.flushall()
+    return redis_server
+
+
+@pytest.fixture
+def storage_dir(tmp_path: Path) -> Path:
+    """An empty directory for storage."""
+    path = tmp_path / "storage"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """The folder of the model that ships with Longhand."""
+    if not (DEMO_MODEL / "model.bin").is_file():
+        missing(f"no model at {DEMO_MODEL}: it comes with the repository")
+    return DEMO_MODEL
+
+
+@pytest.fixture
+def start_stack(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]]:
+    """
+    A function that starts a whole stack, as `Stack(…)`, and returns it ready.
+
+    Every stack is stopped when the test ends, and the test fails if a process is left.
+    """
+    directories: list[Path] = []
+    with ExitStack() as stacks:
+
+        def start(**options: object) -> Stack:
+            directory = Path(tempfile.mkdtemp(prefix="longhand-"))
+            directories.append(directory)
+            return stacks.enter_context(Stack(directory, **options))  # type: ignore[arg-type]
+
+        yield start
+    left = [line for directory in directories for line in processes_of(directory)]
+    for directory in directories:
+        for log in sorted((directory / "logs").glob("*.log")):
+            request.node.add_report_section(
+                "teardown", log.name, log.read_text(errors="replace")[-4000:]
+            )
+        shutil.rmtree(directory, ignore_errors=True)
+    if left:
+        pytest.fail("processes outlived their stack:\n" + "\n".join(left), pytrace=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Note on every test which real things it uses, so that reports carry it."""
+    for item in items:
+        used = set(getattr(item, "fixturenames", ()))
+        for name, fixtures in _COUNTED.items():
+            if used & fixtures:
+                item.user_properties.append((name, True))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests ran against real things."""
+    ran = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call"
+    ]
+    for name in _COUNTED:
+        n_tests = sum((name, True) in report.user_properties for report in ran)
+        terminalreporter.write_line(f"{n_tests} of {len(ran)} tests ran with {name}")
