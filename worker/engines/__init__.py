@@ -1,0 +1,36 @@
+"""The engines, by name. Each is imported only when it is chosen."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from shared.errors import EngineFailed
+from worker.engines.base import Engine
+
+ENGINES = {
+    "faster_whisper": "worker.engines.faster_whisper:FasterWhisperEngine",
+    "openai_whisper": "worker.engines.openai_whisper:OpenaiWhisperEngine",
+}
+
+
+def open_engine(name: str, path: Path, *, device: str, compute_type: str, threads: int) -> Engine:
+    """
+    Load a model with the engine of that name.
+
+    Raises:
+        EngineFailed: The engine is not installed, or cannot load the model.
+    """
+    module_name, _, class_name = ENGINES[name].partition(":")
+    try:
+        engine = getattr(import_module(module_name), class_name)
+        loaded = engine(path, device=device, compute_type=compute_type, threads=threads)
+    except ImportError as error:
+        raise EngineFailed(
+            f"the engine {name} is not installed on this worker ({error}); "
+            "install its extra, or set LONGHAND_ENGINE"
+        ) from error
+    except (RuntimeError, ValueError, OSError) as error:
+        raise EngineFailed(f"the engine {name} cannot load {path.name!r}: {error}") from error
+    return cast(Engine, loaded)

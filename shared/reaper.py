@@ -1,0 +1,63 @@
+"""Gives the jobs of dead workers to others: one thread in every worker and in the gateway."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.jobs import Jobs
+
+_HOLDER = "longhand:reaper"
+EVERY_S = 2.0
+GRACE_S = 12.0
+"""After Redis was away, workers get so long to renew their leases before any is taken from them."""
+
+LOST_SLIP_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Reaper(threading.Thread):
+    """
+    Looks for expired leases and lost slips every two seconds; one holder at a time.
+
+    Args:
+        redis: Any client; an outage only makes this thread wait.
+    """
+
+    def __init__(self, redis: Redis, jobs: Jobs, *, grace_s: float = GRACE_S) -> None:
+        super().__init__(name="reaper", daemon=True)
+        self._redis = redis
+        self._jobs = jobs
+        self._grace_s = grace_s
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End the thread at its next turn."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Reap until stopped."""
+        patient_until = 0.0
+        while not self._stopped.wait(EVERY_S):
+            try:
+                started_s = int(self._redis.info("server")["uptime_in_seconds"])
+                if started_s < self._grace_s or time.monotonic() < patient_until:
+                    continue
+                if self._redis.set(_HOLDER, 1, nx=True, px=int(EVERY_S * 1000 * 0.9)):
+                    self._reap()
+            except (RedisError, OSError) as error:
+                patient_until = time.monotonic() + self._grace_s
+                _log.warning("Redis is away, reaping waits: %s", error)
+            except Exception:
+                _log.exception("reaping failed")
+
+    def _reap(self) -> None:
+        for job_id in self._jobs.reap():
+            _log.warning("job %s lost its worker and was taken from it", job_id)
+        for job_id in self._jobs.redeliver_lost_slips(LOST_SLIP_S):
+            _log.warning("job %s had no delivery slip and got a new one", job_id)

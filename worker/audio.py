@@ -1,0 +1,122 @@
+"""Audio as the pipeline reads it: decoded once to 16-bit samples on disk, then by span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import AudioUnreadable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av import AudioFrame
+    from av.container import InputContainer
+    from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+BYTES_PER_SAMPLE = 2
+_REPORT_EVERY = 500
+"""Packets between two reports of how far decoding is."""
+
+
+@dataclass(frozen=True)
+class AudioSource:
+    """
+    Decoded audio on disk: mono, 16 kHz, signed 16-bit little-endian samples.
+
+    It names a file and holds no samples, so it may be of any length and may
+    cross to another process.
+    """
+
+    path: Path
+    n_samples: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / SAMPLE_RATE_HZ
+
+    def read(self, start: int, end: int) -> NDArray[np.float32]:
+        """
+        Read a span.
+
+        Args:
+            start: First sample.
+            end: The sample after the last; what lies past the end is not there.
+
+        Returns:
+            (n_samples,) float32 in [-1, 1).
+        """
+        import numpy as np
+
+        n = max(0, min(end, self.n_samples) - start)
+        samples = np.fromfile(self.path, dtype="<i2", count=n, offset=start * BYTES_PER_SAMPLE)
+        return samples.astype(np.float32) / np.float32(32768)
+
+
+def decode(
+    path: Path, scratch: Path, report: Callable[[float], None] = lambda fraction: None
+) -> AudioSource:
+    """
+    Decode any container's first audio stream to `scratch`.
+
+    Broken packets are skipped, as players do: what can be heard is transcribed.
+
+    Args:
+        report: Called now and then with the fraction of bytes read.
+
+    Raises:
+        AudioUnreadable: Nothing in it can be decoded.
+    """
+    import av
+
+    n_samples = 0
+    try:
+        with _open(path) as container, scratch.open("wb") as out:
+            if not container.streams.audio:
+                raise AudioUnreadable("the file holds no audio stream")
+            for samples in _resampled(container, max(1, path.stat().st_size), report):
+                n_samples += out.write(samples) // BYTES_PER_SAMPLE
+    except av.FFmpegError as error:
+        if not n_samples:
+            raise AudioUnreadable(f"the audio cannot be decoded: {error}") from error
+    if not n_samples:
+        raise AudioUnreadable("the audio holds no samples")
+    return AudioSource(scratch, n_samples)
+
+
+def _open(path: Path) -> InputContainer:
+    import av
+
+    try:
+        return av.open(str(path))
+    except UnicodeDecodeError:  # PyAV before 19 reads tags as UTF-8; many old files are Latin-1
+        return av.open(str(path), metadata_encoding="latin-1")
+
+
+def _resampled(
+    container: InputContainer, n_bytes: int, report: Callable[[float], None]
+) -> Iterator[bytes]:
+    """Yield the first audio stream as mono 16 kHz s16le bytes."""
+    import av
+
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+    for i, packet in enumerate(container.demux(container.streams.audio[0])):
+        if i % _REPORT_EVERY == 0 and packet.pos is not None:
+            report(min(1.0, packet.pos / n_bytes))
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            continue
+        for frame in frames:
+            for piece in resampler.resample(frame):
+                yield _samples(piece)
+    for piece in resampler.resample(None):
+        yield _samples(piece)
+
+
+def _samples(frame: AudioFrame) -> bytes:
+    # A plane is padded beyond its samples.
+    return bytes(frame.planes[0])[: frame.samples * BYTES_PER_SAMPLE]
