@@ -1,0 +1,80 @@
+"""Names of models, and what they resolve to."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.catalogue import MODELS, Catalogue
+
+SIZES = ["tiny", "base", "small", "medium"]
+NAMES = [
+    "demo",
+    *SIZES,
+    *(f"{size}.en" for size in SIZES),
+    "large-v1",
+    "large-v2",
+    "large-v3",
+    "large-v3-turbo",
+]
+DISTILLED = {
+    "distil-small.en": "distil-whisper-small.en",
+    "distil-medium.en": "distil-whisper-medium.en",
+    "distil-large-v2": "distil-whisper-large-v2",
+    "distil-large-v3": "distil-whisper-large-v3",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_goes_by_its_own_name(name):
+    assert Catalogue("small").resolve(name) == name
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("turbo", "large-v3-turbo"),
+        ("large", "large-v3"),
+        ("openai/whisper-large-v3-turbo", "large-v3-turbo"),
+        ("openai/whisper-tiny.en", "tiny.en"),
+        *((f"Systran/faster-whisper-{size}", size) for size in SIZES),
+        ("Systran/faster-whisper-large-v3", "large-v3"),
+        ("Systran/faster-distil-whisper-large-v3", "distil-whisper-large-v3"),
+        ("deepdml/faster-whisper-large-v3-turbo-ct2", "large-v3-turbo"),
+        *DISTILLED.items(),
+    ],
+)
+def test_a_model_goes_by_the_names_others_gave_it(alias, name):
+    assert Catalogue("small").resolve(alias) == name
+
+
+@pytest.mark.parametrize("name", [None, "", "whisper-1", "whisper-base"])
+def test_a_name_that_means_any_model_means_the_sites_own(name):
+    assert Catalogue("medium").resolve(name) == "medium"
+
+
+def test_the_operators_aliases_lie_over_the_catalogue():
+    catalogue = Catalogue("base", {"base": "demo", "house": "turbo", "whisper-1": "large-v2"})
+
+    assert catalogue.resolve("base") == "demo"
+    assert catalogue.resolve(None) == "demo"
+    assert catalogue.resolve("whisper-base") == "demo"
+    assert catalogue.resolve("house") == "large-v3-turbo"
+    assert catalogue.resolve("whisper-1") == "large-v2"
+
+
+@pytest.mark.parametrize("name", ["larg", "demo ", "../demo", "Systran/faster-whisper-demo"])
+def test_an_unknown_model_resolves_to_nothing(name):
+    assert Catalogue("small").resolve(name) is None
+
+
+def test_every_listed_name_resolves():
+    catalogue = Catalogue("small", {"house": "large-v3"})
+
+    assert {catalogue.resolve(name) for name in catalogue.names()} == set(MODELS)
+
+
+def test_english_models_neither_translate_nor_know_other_languages():
+    english = {name for name, entry in MODELS.items() if not entry.is_multilingual}
+
+    assert english >= {f"{size}.en" for size in SIZES}
+    assert not any(MODELS[name].translates for name in english)

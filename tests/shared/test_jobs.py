@@ -1,0 +1,347 @@
+"""A job's life, against a real Redis: who may move it, and what outlives what."""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from shared.errors import EngineFailed, JobNotFound
+from shared.jobs import Jobs, Status, job_prefix, new_job_id
+from shared.storage import KeyNotFound
+
+
+@pytest.fixture
+def forgetful(redis, storage):
+    """Jobs whose leases run out at once."""
+    return Jobs(redis, storage, lease_s=0, max_attempts=3)
+
+
+@pytest.fixture
+def files_of(tmp_path):
+    """Names of what is stored for a job."""
+
+    def files_of(job_id):
+        directory = tmp_path / "storage" / job_prefix(job_id)
+        return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+
+    return files_of
+
+
+def test_a_submitted_job_is_queued_and_reads_back_equal(jobs, submit):
+    record = submit(model="demo", language="zh")
+
+    assert jobs.get(record.id) == record
+    assert (record.status, record.attempt) == (Status.QUEUED, 1)
+    assert record.audio.filename == "会议录音.mp3"
+    assert jobs.counts() == {"queued": 1, "running": 0}
+
+
+def test_a_job_runs_reports_and_succeeds(jobs, submit, make_transcript):
+    job_id = submit().id
+    claimed = jobs.claim(job_id, 1, "worker-a")
+    reported = jobs.report(job_id, 1, {"stage": "transcribe", "progress": 0.5, "audio_done_s": 1})
+    halfway = jobs.get(job_id)
+    finished = jobs.finish(job_id, 1, make_transcript((0.0, 2.0, " hi")))
+    record = jobs.get(job_id)
+
+    assert (claimed.status, claimed.worker, claimed.stage) == ("running", "worker-a", "decode")
+    assert reported and finished
+    assert (halfway.stage, halfway.progress, halfway.audio_done_s) == ("transcribe", 0.5, 1.0)
+    assert (record.status, record.progress, record.audio_done_s) == ("succeeded", 1.0, 2.0)
+    assert record.created_at <= record.started_at <= record.ended_at
+    assert jobs.read_transcript(record).text == "hi"
+    assert jobs.counts() == {"queued": 0, "running": 0}
+
+
+def test_a_failed_job_has_its_error(jobs, submit):
+    job_id = submit().id
+    jobs.claim(job_id, 1, "worker-a")
+    error = EngineFailed("no memory left").to_value()
+
+    assert jobs.fail(job_id, 1, error)
+    assert (jobs.get(job_id).status, jobs.get(job_id).error) == (Status.FAILED, error)
+
+
+def test_only_one_of_twenty_claims_wins(jobs, submit):
+    job_id = submit().id
+    together = threading.Barrier(20)
+
+    def claim(number):
+        together.wait()
+        return jobs.claim(job_id, 1, f"worker-{number}")
+
+    with ThreadPoolExecutor(20) as threads:
+        claims = [claim for claim in threads.map(claim, range(20)) if claim]
+
+    assert [claim.worker for claim in claims] == [jobs.get(job_id).worker]
+
+
+def test_a_queued_job_cannot_be_finished_failed_or_reported(jobs, submit, make_transcript):
+    job_id = submit().id
+
+    assert not jobs.report(job_id, 1, {"progress": 0.5})
+    assert not jobs.fail(job_id, 1, EngineFailed("no").to_value())
+    assert not jobs.finish(job_id, 1, make_transcript())
+    assert jobs.get(job_id).status is Status.QUEUED
+
+
+def test_a_job_that_ended_does_not_move_again(jobs, submit, make_transcript):
+    job_id = submit().id
+    jobs.claim(job_id, 1, "worker-a")
+    jobs.finish(job_id, 1, make_transcript())
+    before = jobs.get(job_id)
+
+    assert jobs.claim(job_id, 1, "worker-b") is None
+    assert not jobs.report(job_id, 1, {"progress": 0.1})
+    assert not jobs.fail(job_id, 1, EngineFailed("late").to_value())
+    assert not jobs.cancel(job_id)
+    assert jobs.get(job_id) == before
+
+
+def test_a_superseded_attempt_cannot_publish_and_leaves_no_file(
+    forgetful, submit, make_transcript, files_of
+):
+    job_id = submit().id
+    forgetful.claim(job_id, 1, "worker-a")
+    forgetful.reap()
+    forgetful.claim(job_id, 2, "worker-b")
+    late = forgetful.finish(job_id, 1, make_transcript((0.0, 1.0, " late")))
+    files_after_late = files_of(job_id)
+    forgetful.finish(job_id, 2, make_transcript((0.0, 1.0, " good")))
+
+    assert not late
+    assert files_after_late == []
+    assert forgetful.read_transcript(forgetful.get(job_id)).text == "good"
+    assert files_of(job_id) == ["2/result.json", "record.json"]
+
+
+def test_a_job_whose_lease_ran_out_is_delivered_again(forgetful, redis, submit):
+    job_id = submit().id
+    forgetful.claim(job_id, 1, "worker-a")
+    reaped = forgetful.reap()
+    record = forgetful.get(job_id)
+
+    assert reaped == [job_id]
+    assert (record.status, record.attempt, record.worker) == (Status.QUEUED, 2, None)
+    assert f"{job_id}-2".encode() in redis.lrange("rq:queue:longhand", 0, -1)
+    assert forgetful.claim(job_id, 1, "worker-a") is None
+    assert forgetful.claim(job_id, 2, "worker-b").worker == "worker-b"
+
+
+def test_the_third_lost_worker_fails_the_job(forgetful, submit):
+    job_id = submit().id
+    for attempt in (1, 2, 3):
+        forgetful.claim(job_id, attempt, f"worker-{attempt}")
+        forgetful.reap()
+    record = forgetful.get(job_id)
+
+    assert (record.status, record.attempt) == (Status.FAILED, 3)
+    assert record.error["code"] == "worker_lost"
+    assert record.error["message"].startswith("3 workers died over this job")
+
+
+def test_a_renewed_lease_is_not_reaped(jobs, submit):
+    job_id = submit().id
+    jobs.claim(job_id, 1, "worker-a")
+
+    assert jobs.reap() == []
+    assert jobs.get(job_id).status is Status.RUNNING
+
+
+def test_a_report_renews_the_lease(forgetful, jobs, submit):
+    job_id = submit().id
+    forgetful.claim(job_id, 1, "worker-a")
+    jobs.report(job_id, 1, {"progress": 0.5})
+
+    assert jobs.reap() == []
+    assert jobs.counts()["running"] == 1
+
+
+def test_a_lost_slip_is_replaced_once(jobs, redis, submit):
+    job_id = submit().id
+    redis.delete("rq:queue:longhand")
+    first, second = jobs.redeliver_lost_slips(0), jobs.redeliver_lost_slips(0)
+
+    assert (first, second) == ([job_id], [])
+    assert redis.lrange("rq:queue:longhand", 0, -1) == [f"{job_id}-1".encode()]
+    assert jobs.claim(job_id, 1, "worker-a") is not None
+    assert jobs.claim(job_id, 1, "worker-b") is None
+
+
+def test_a_slip_not_missing_for_long_is_left_alone(jobs, redis, submit):
+    submit()
+    redis.delete("rq:queue:longhand")
+
+    assert jobs.redeliver_lost_slips(10) == []
+
+
+def test_a_running_job_gets_no_second_slip(jobs, redis, submit):
+    jobs.claim(submit().id, 1, "worker-a")
+    redis.delete("rq:queue:longhand")
+
+    assert jobs.redeliver_lost_slips(0) == []
+
+
+def test_a_cancelled_job_is_taken_from_its_worker(jobs, submit, make_transcript, files_of):
+    job_id = submit().id
+    jobs.claim(job_id, 1, "worker-a")
+
+    assert jobs.cancel(job_id)
+    assert not jobs.report(job_id, 1, {"progress": 0.5})
+    assert not jobs.finish(job_id, 1, make_transcript())
+    assert jobs.get(job_id).status is Status.CANCELLED
+    assert files_of(job_id) == ["record.json"]
+
+
+def test_a_job_cancelled_in_the_queue_is_never_claimed(jobs, submit):
+    job_id = submit().id
+    jobs.cancel(job_id)
+
+    assert jobs.claim(job_id, 1, "worker-a") is None
+    assert jobs.counts() == {"queued": 0, "running": 0}
+
+
+def test_a_deleted_job_leaves_nothing(jobs, redis, storage, submit, make_transcript, tmp_path):
+    record = submit()
+    with storage.create(record.audio.key) as out:
+        out.write(b"mp3")
+    jobs.claim(record.id, 1, "worker-a")
+    jobs.finish(record.id, 1, make_transcript())
+    jobs.delete(record.id)
+
+    assert [p for p in (tmp_path / "storage").rglob("*") if p.is_file()] == []
+    assert list(redis.scan_iter("longhand:job*")) == []
+    with pytest.raises(JobNotFound):
+        jobs.get(record.id)
+
+
+def test_a_running_job_that_is_deleted_cannot_come_back(jobs, submit, make_transcript, files_of):
+    job_id = submit().id
+    jobs.claim(job_id, 1, "worker-a")
+    deleted = jobs.delete(job_id)
+
+    assert deleted.status is Status.CANCELLED
+    assert not jobs.finish(job_id, 1, make_transcript())
+    assert files_of(job_id) == []
+    with pytest.raises(JobNotFound):
+        jobs.get(job_id)
+
+
+@pytest.mark.parametrize("job_id", ["", "x", "../../x", "0" * 31, "A" * 32, "0" * 33, new_job_id()])
+def test_a_job_that_is_not_there_is_not_found(jobs, job_id):
+    with pytest.raises(JobNotFound):
+        jobs.get(job_id)
+    with pytest.raises(JobNotFound):
+        jobs.delete(job_id)
+
+    assert not jobs.cancel(job_id)
+
+
+def test_a_job_is_not_found_by_another_owner(jobs, submit):
+    job_id = submit().id
+
+    assert jobs.get(job_id, owner="local").id == job_id
+    with pytest.raises(JobNotFound):
+        jobs.get(job_id, owner="somebody")
+
+
+def test_the_newest_jobs_come_first(jobs, submit):
+    ids = [submit().id for _ in range(3)]
+
+    assert [record.id for record in jobs.newest()] == ids[::-1]
+    assert [record.id for record in jobs.newest(limit=1)] == ids[2:]
+    assert jobs.newest(owner="somebody") == []
+
+
+@pytest.mark.parametrize("ending", ["succeeded", "failed", "cancelled", "worker_lost"])
+def test_an_ended_job_outlives_redis(jobs, forgetful, redis, submit, make_transcript, ending):
+    job_id = submit(language="zh").id
+    if ending == "succeeded":
+        jobs.claim(job_id, 1, "worker-a")
+        jobs.finish(job_id, 1, make_transcript((0.0, 1.0, "头发")))
+    elif ending == "failed":
+        jobs.claim(job_id, 1, "worker-a")
+        jobs.fail(job_id, 1, EngineFailed("no").to_value())
+    elif ending == "cancelled":
+        jobs.cancel(job_id)
+    else:
+        for attempt in (1, 2, 3):
+            forgetful.claim(job_id, attempt, "worker-a")
+            forgetful.reap()
+    before = jobs.get(job_id)
+    redis.flushall()
+
+    assert before.status.is_final
+    assert jobs.get(job_id) == before
+    if ending == "succeeded":
+        assert jobs.read_transcript(jobs.get(job_id)).text == "头发"
+
+
+def test_an_archived_job_can_be_deleted(jobs, redis, submit, files_of):
+    job_id = submit().id
+    jobs.cancel(job_id)
+    redis.flushall()
+    jobs.delete(job_id)
+
+    assert files_of(job_id) == []
+    with pytest.raises(JobNotFound):
+        jobs.get(job_id)
+
+
+def test_a_finished_result_that_was_removed_is_not_found(jobs, storage, submit, make_transcript):
+    job_id = submit().id
+    jobs.claim(job_id, 1, "worker-a")
+    jobs.finish(job_id, 1, make_transcript())
+    storage.delete_all(f"{job_prefix(job_id)}/1")
+
+    with pytest.raises(KeyNotFound):
+        jobs.read_transcript(jobs.get(job_id))
+
+
+def test_submitting_is_one_transaction(redis, submit):
+    with redis.monitor() as monitor:
+        submit()
+        redis.echo("end")
+        commands = []
+        while not (command := monitor.next_command()["command"]).startswith("ECHO"):
+            commands.append(command.split()[0])
+
+    begins, ends = commands.index("MULTI"), commands.index("EXEC")
+    writes = {"HSET", "ZADD", "LPUSH", "RPUSH", "SADD", "SET", "EXPIRE", "PERSIST", "LTRIM"}
+    assert writes & {*commands[:begins], *commands[ends:]} == set()
+    assert commands[begins:ends].count("ZADD") == 2
+    assert {"HSET", "RPUSH", "LPUSH"} <= set(commands[begins:ends])
+
+
+def stored_values(redis):
+    """Every string below every key, whatever its type."""
+    for key in redis.scan_iter():
+        kind = redis.type(key)
+        if kind == b"hash":
+            yield from redis.hgetall(key).values()
+        elif kind == b"list":
+            yield from redis.lrange(key, 0, -1)
+        elif kind == b"set":
+            yield from redis.smembers(key)
+        elif kind == b"zset":
+            yield from redis.zrange(key, 0, -1)
+        else:
+            yield redis.get(key)
+
+
+def test_nothing_in_redis_is_a_pickle(redis, jobs, submit):
+    jobs.claim(submit(prompt="头发").id, 1, "worker-a")
+    submit()
+    texts, compressed = [], []
+    for value in stored_values(redis):
+        try:
+            texts.append(value.decode())
+        except UnicodeDecodeError:
+            compressed.append(json.loads(zlib.decompress(value)))
+
+    assert texts
+    assert {call[0] for call in compressed} == {"worker.job.run_job"}

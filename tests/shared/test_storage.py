@@ -1,0 +1,209 @@
+"""Every storage: an object is there whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.errors import StorageFull
+from shared.storage import KeyNotFound, open_storage
+
+
+@pytest.fixture(params=["local"])
+def storage(request, tmp_path):
+    """One storage of each kind; a new kind is one more parameter."""
+    return open_storage(tmp_path / "storage")
+
+
+def store(storage, key, content=b"bytes"):
+    with storage.create(key) as out:
+        out.write(content)
+
+
+def files_below(directory):
+    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+
+
+def test_what_was_stored_is_read(storage):
+    store(storage, "jobs/1/audio", b"\x00\xff" * 1000)
+
+    assert storage.read("jobs/1/audio") == b"\x00\xff" * 1000
+    with storage.open_local("jobs/1/audio") as path:
+        assert path.read_bytes() == b"\x00\xff" * 1000
+
+
+def test_storing_again_replaces_the_whole_object(storage):
+    store(storage, "jobs/1/record.json", b"a long first version")
+    store(storage, "jobs/1/record.json", b"short")
+
+    assert storage.read("jobs/1/record.json") == b"short"
+
+
+def test_an_object_is_not_there_before_its_block_ends(storage):
+    with storage.create("jobs/1/audio") as out:
+        out.write(b"half")
+        out.flush()
+        with pytest.raises(KeyNotFound):
+            storage.read("jobs/1/audio")
+
+    assert storage.read("jobs/1/audio") == b"half"
+
+
+def test_a_block_that_fails_stores_nothing(storage, tmp_path):
+    with pytest.raises(ZeroDivisionError), storage.create("jobs/1/audio") as out:
+        out.write(b"half")
+        raise ZeroDivisionError
+
+    assert files_below(tmp_path) == []
+
+
+def test_a_failed_replacement_leaves_the_old_object(storage):
+    store(storage, "jobs/1/audio", b"old")
+    with pytest.raises(ZeroDivisionError), storage.create("jobs/1/audio") as out:
+        out.write(b"new")
+        raise ZeroDivisionError
+
+    assert storage.read("jobs/1/audio") == b"old"
+
+
+def test_a_writer_that_is_killed_stores_nothing(storage, tmp_path):
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from shared.storage import open_storage\n"
+        "with open_storage(Path(sys.argv[1])).create('jobs/1/audio') as out:\n"
+        "    out.write(b'half' * 100_000)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "storage")])
+
+    assert killed.returncode == -signal.SIGKILL
+    with pytest.raises(KeyNotFound):
+        storage.read("jobs/1/audio")
+
+
+def test_bytes_reach_the_disk_before_their_name_does(storage):
+    calls = []
+
+    def note(_frame, event, function):
+        if event == "c_call" and function.__name__ in ("fsync", "replace"):
+            calls.append(function.__name__)
+
+    sys.setprofile(note)
+    try:
+        store(storage, "jobs/1/audio")
+    finally:
+        sys.setprofile(None)
+
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/etc/passwd",
+        "../outside",
+        "jobs/../../outside",
+        "jobs/..",
+        "jobs//audio",
+        "jobs/",
+        ".incoming/part",
+        "jobs/会议.mp3",
+        "jobs/a b",
+        "jobs/a\0b",
+        "jobs/a\n",
+        "Jobs/1",
+    ],
+)
+def test_a_key_that_is_not_ours_is_refused(storage, tmp_path, key):
+    with pytest.raises(ValueError, match="is not a storage key"), storage.create(key):
+        pass
+    with pytest.raises(ValueError, match="is not a storage key"):
+        storage.read(key)
+    with pytest.raises(ValueError, match="is not a storage key"):
+        storage.delete_all(key)
+
+    assert files_below(tmp_path) == []
+
+
+def test_what_is_not_there_is_not_found(storage):
+    with pytest.raises(KeyNotFound):
+        storage.read("jobs/1/audio")
+    with pytest.raises(KeyNotFound), storage.open_local("jobs/1/audio"):
+        pass
+
+
+def test_deleting_takes_everything_below_and_nothing_beside(storage):
+    store(storage, "jobs/1/audio")
+    store(storage, "jobs/1/2/result.json")
+    store(storage, "jobs/10/audio")
+    storage.delete_all("jobs/1")
+
+    with pytest.raises(KeyNotFound):
+        storage.read("jobs/1/2/result.json")
+    assert storage.read("jobs/10/audio") == b"bytes"
+
+
+def test_deleting_nothing_is_no_error(storage):
+    storage.delete_all("jobs/1")
+
+
+def test_a_check_leaves_nothing_behind(storage, tmp_path):
+    storage.check()
+
+    assert files_below(tmp_path) == []
+
+
+def test_a_write_that_finds_no_room_is_storage_full(storage, tmp_path):
+    with pytest.raises(StorageFull, match="LONGHAND_STORAGE_DIR"), storage.create("jobs/1/audio"):
+        descriptor = os.open("/dev/full", os.O_WRONLY)
+        try:
+            os.write(descriptor, b"x")
+        finally:
+            os.close(descriptor)
+
+    assert files_below(tmp_path) == []
+
+
+FILL = """
+import sys
+from pathlib import Path
+from shared.errors import StorageFull
+from shared.storage import open_storage
+
+root = Path(sys.argv[1])
+storage = open_storage(root)
+try:
+    with storage.create("jobs/1/audio") as out:
+        out.write(b"x" * 100_000)
+except StorageFull:
+    print([p.name for p in root.rglob("*") if p.is_file()])
+with storage.create("jobs/2/audio") as out:
+    out.write(b"x" * 10_000)
+print(len(storage.read("jobs/2/audio")))
+"""
+
+
+def test_a_full_disk_stores_nothing_and_serves_on(tmp_path):
+    """On a real file system of 64 kB, in a mount namespace of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    own_mounts = ["unshare", "--user", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*own_mounts, "true"]).returncode:
+        pytest.skip("this machine lets nobody make a mount namespace")
+    script = f'mount -t tmpfs -o size=64k tmpfs "$1" && exec "{sys.executable}" -c "$2" "$1"'
+    filled = subprocess.run(
+        [*own_mounts, "sh", "-c", script, "sh", str(disk), FILL],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert (filled.stdout.splitlines(), filled.stderr) == (["[]", "10000"], "")
