@@ -25,12 +25,11 @@ def job_logged(job_id: str) -> Iterator[None]:
 
 class _Text(logging.Formatter):
     converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
     def __init__(self) -> None:
-        super().__init__(
-            "%(asctime)s %(levelname)s %(name)s %(job)s%(message)s", "%Y-%m-%dT%H:%M:%S"
-        )
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(job)s%(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
         job_id = _JOB_ID.get()
