@@ -19,8 +19,8 @@ _POLL_S = 0.05
 _LOG_LINES_SHOWN = 20
 
 
-class StartFailed(Exception):
-    """A child did not come up; the message ends with the last lines of its log."""
+class ChildFailed(Exception):
+    """A child did not come up, or ended; the message ends with the last lines of its log."""
 
 
 class Processes:
@@ -104,20 +104,26 @@ class Processes:
         Wait until `ready()`.
 
         Raises:
-            StartFailed: A needed child ended, or they were not ready within `deadline_s`.
+            ChildFailed: A needed child ended, or they were not ready within `deadline_s`.
         """
         deadline = time.monotonic() + deadline_s
-        names = {child: self.running[child] for child in needed}
+        children = list(needed)
         while not ready():
-            for child, name in names.items():
-                if child.poll() is not None:
-                    raise StartFailed(
-                        f"{name} ended with status {child.returncode}:\n{self.log_tail(name)}"
-                    )
+            self.check(children)
             if time.monotonic() > deadline:
-                logs = "\n".join(f"{name}:\n{self.log_tail(name)}" for name in names.values())
-                raise StartFailed(f"not ready within {deadline_s:.0f} s\n{logs}")
+                names = [self.running[child] for child in children]
+                logs = "\n".join(f"{name}:\n{self.log_tail(name)}" for name in names)
+                raise ChildFailed(f"not ready within {deadline_s:.0f} s\n{logs}")
             time.sleep(_POLL_S)
+
+    def check(self, children: Iterable[Child]) -> None:
+        """Raise `ChildFailed` if one of the children has ended."""
+        for child in children:
+            if child.poll() is not None:
+                name = self.running[child]
+                raise ChildFailed(
+                    f"{name} ended with status {child.returncode}:\n{self.log_tail(name)}"
+                )
 
     def log_path(self, name: str) -> Path:
         """Where what `name` prints is kept."""

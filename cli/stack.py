@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -22,6 +23,10 @@ from shared.settings import CHECKOUT
 from shared.workers import Workers
 
 _REDIS_DEADLINE_S = 20
+
+
+class DirectoryInUse(Exception):
+    """Another stack keeps its files in the same directory; two Redis would spoil each other's."""
 
 
 class Stack:
@@ -88,10 +93,12 @@ class Stack:
         Start everything and wait until it is ready.
 
         Raises:
-            StartFailed: Some part did not come up.
+            ChildFailed: Some part did not come up.
+            DirectoryInUse: Another stack keeps its files in the same directory.
         """
         for name in ("redis", "storage", "scratch"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self._directory)
         self._processes = Processes(self._directory / "logs")
         try:
             self.start_redis()
@@ -123,6 +130,7 @@ class Stack:
                 self._processes.stop(children, grace_s=grace_s)
         finally:
             self._processes.close()
+            self._lock.close()
 
     def start_redis(self) -> None:
         """Start Redis, on the same port and with what it kept, and wait until it answers."""
@@ -169,6 +177,10 @@ class Stack:
         """Kill one process of the stack, and whatever it started, at once."""
         self._processes.kill(child)
 
+    def check(self) -> None:
+        """Raise `ChildFailed` if a part that should be running has ended."""
+        self._processes.check(self._processes.running)
+
     def log_tail(self, name: str) -> str:
         """The last lines that `redis`, `gateway`, `worker-1` … printed."""
         return self._processes.log_tail(name)
@@ -197,3 +209,13 @@ class Stack:
 
     def _connect(self) -> Redis:
         return Redis.from_url(self.redis_url, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+
+
+def _lock(directory: Path) -> TextIO:
+    lock = (directory / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise DirectoryInUse(f"another stack is running in {directory}") from None
+    return lock

@@ -1,0 +1,64 @@
+"""What an operator got wrong, said in the operator's own words: by variable."""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+
+from cli.settings import own_settings
+from gateway.settings import GatewaySettings
+from shared.connections import connect_briefly
+from shared.settings import SharedSettings
+from shared.storage import open_storage
+from worker.settings import WorkerSettings
+
+_CLASSES: tuple[type[SharedSettings], ...] = (GatewaySettings, WorkerSettings)
+
+
+def find_problems() -> list[str]:
+    """One sentence for each thing that is wrong; none if all is well."""
+    problems = [*_unknown_variables(), *_wrong_values()]
+    return problems or _unreachable(GatewaySettings())
+
+
+def _wrong_values() -> list[str]:
+    problems: dict[str, None] = {}  # in order, each once
+    for settings_class in _CLASSES:
+        try:
+            settings_class()
+        except ValidationError as error:
+            for detail in error.errors(include_input=False, include_url=False):
+                message = detail["msg"].removeprefix("Value error, ")
+                name = "_".join(str(part) for part in detail["loc"])
+                problems[f"{_variable(name)}: {message}" if name else message] = None
+    return list(problems)
+
+
+def _unknown_variables() -> list[str]:
+    known = [_variable(name) for cls in _CLASSES for name in cls.model_fields]
+    problems = []
+    for name in sorted(set(map(str.upper, own_settings())) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        problems.append(f"{name} is not a setting{hint}")
+    return problems
+
+
+def _unreachable(settings: SharedSettings) -> list[str]:
+    problems = []
+    try:
+        with connect_briefly(settings.redis_url.get_secret_value()) as redis:
+            redis.ping()
+    except (RedisError, ValueError) as error:
+        problems.append(f"LONGHAND_REDIS_URL: Redis does not answer: {error}")
+    try:
+        open_storage(settings.storage_dir).check()
+    except OSError as error:
+        problems.append(f"LONGHAND_STORAGE_DIR: storage cannot be written: {error}")
+    return problems
+
+
+def _variable(field: str) -> str:
+    return f"LONGHAND_{field.upper()}"

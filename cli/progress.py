@@ -1,0 +1,41 @@
+"""How far a job is, on a terminal or in a log."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, TextIO
+
+
+class ProgressLine:
+    """One line that is written over on a terminal; elsewhere a line for every tenth of the way."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._is_terminal = out.isatty()
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._is_terminal:
+            self._write("\r\x1b[K")
+
+    def show(self, stage: str, progress: float | None = None) -> None:
+        """Say what is being done, and what fraction of the whole is done."""
+        line = stage
+        if progress is not None:
+            percent = int(100 * progress) if self._is_terminal else 10 * int(10 * progress)
+            line = f"{stage} {percent} %"
+        if line != self._last:
+            self._last = line
+            self._write(f"\r\x1b[K{line}" if self._is_terminal else f"{line}\n")
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()

@@ -1,0 +1,42 @@
+"""A private stack that stays up until it is told to end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from cli.processes import ChildFailed
+from cli.redis_server import RedisNotFound
+from cli.settings import own_settings
+from cli.stack import DirectoryInUse, Stack
+
+_DEFAULT_PORT = 8499
+_POLL_S = 0.5
+
+
+def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
+    """Run a stack in `directory` until Ctrl-C, or until a part of it ends."""
+    settings = dict(own_settings())
+    port = port or int(settings.get("LONGHAND_PORT", _DEFAULT_PORT))
+    for name in ("LONGHAND_REDIS_URL", "LONGHAND_HOST", "LONGHAND_PORT"):
+        settings.pop(name, None)  # the stack's own, whatever the caller's site uses
+    try:
+        with Stack(directory, n_workers=n_workers, env=settings, port=port) as stack:
+            click.echo(
+                f"Longhand is at {stack.url} (Ctrl-C stops it). Try:\n"
+                f"  curl -F file=@samples/demo.wav '{stack.url}/transcribe/file?wait=true'"
+            )
+            _wait(stack)
+    except (ChildFailed, RedisNotFound, DirectoryInUse, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _wait(stack: Stack) -> None:
+    try:
+        while True:
+            stack.check()
+            time.sleep(_POLL_S)
+    except KeyboardInterrupt:
+        click.echo("stopping", err=True)
