@@ -1,0 +1,1 @@
+"""Every path of the gateway, a blueprint for each group."""

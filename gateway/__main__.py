@@ -1,0 +1,99 @@
+"""`python -m gateway`: settings → logs → application → waitress."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+import waitress
+from pydantic import ValidationError
+
+from gateway.app import create_app
+from gateway.channel import body_limit, listens_on, use_channel
+from gateway.parse import describe_problem
+from gateway.services import open_services
+from gateway.settings import GatewaySettings
+from shared.logs import configure_logs
+from shared.reaper import Reaper
+
+_SPOOL = ".spool"
+_log = logging.getLogger("gateway")
+
+
+def main() -> int:
+    """Serve until told to stop; the exit status."""
+    try:
+        settings = GatewaySettings()
+    except ValidationError as error:
+        for problem in error.errors():
+            sys.stderr.write(f"gateway: {_as_variable(problem)}\n")
+        return 2
+    configure_logs(settings.log_level, settings.log_format)
+    try:
+        serve(settings)
+    except OSError as error:
+        _log.error("the gateway cannot start: %s", error)
+        return 1
+    return 0
+
+
+def serve(settings: GatewaySettings) -> None:
+    """Answer requests until SIGTERM or Ctrl-C."""
+    use_spool(settings.storage_dir)
+    services = open_services(settings)
+    server = waitress.create_server(
+        create_app(settings, services=services),
+        host=settings.host,
+        port=settings.port,
+        threads=settings.threads,
+        connection_limit=settings.connection_limit,
+        max_request_body_size=body_limit(settings.max_audio_bytes),
+        asyncore_use_poll=True,
+        # One request may follow while another is answered: only a connection that is
+        # still read tells that its caller has hung up (`waitress.client_disconnected`).
+        channel_request_lookahead=1,
+        ident="longhand",
+    )
+    use_channel(server)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        services.waiting.stop()
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    reaper = Reaper(services.redis, services.jobs)
+    reaper.start()
+    for host, port in listens_on(server):
+        _log.info("the gateway listens on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    server.run()
+    reaper.stop()
+    server.close()
+    _log.info("the gateway has stopped")
+
+
+def use_spool(storage_dir: Path) -> None:
+    """Let bodies that are still arriving lie where the data will, and clear away old ones."""
+    spool = storage_dir.absolute() / _SPOOL
+    spool.mkdir(parents=True, exist_ok=True)
+    for left in spool.iterdir():
+        left.unlink(missing_ok=True)
+    tempfile.tempdir = str(spool)
+
+
+def _as_variable(problem: object) -> str:
+    """A setting that is wrong, as a sentence naming the variable to change."""
+    assert isinstance(problem, dict)
+    if not problem["loc"]:
+        return str(problem["msg"]).partition(", ")[2]
+    name = f"LONGHAND_{str(problem['loc'][0]).upper()}"
+    sentence = describe_problem(name, problem)
+    return sentence if name in sentence else f"{name}: {sentence}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Jobs and transcripts as native routes write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, jsonify
+
+from shared.errors import JobCancelled, LonghandError, error_from_value
+from shared.jobs import JobRecord, Status
+from shared.transcript import Segment, Transcript
+
+
+def job_links(job_id: str) -> dict[str, str]:
+    """Where a job and its result are found."""
+    return {"status_url": f"/jobs/{job_id}", "result_url": f"/jobs/{job_id}/result"}
+
+
+def answer_accepted(record: JobRecord) -> Response:
+    """202: the job goes on, and this is its name."""
+    answer = jsonify(
+        success=True, job_id=record.id, status=record.status.value, **job_links(record.id)
+    )
+    answer.status_code = 202
+    answer.headers["Location"] = f"/jobs/{record.id}"
+    return answer
+
+
+def job_value(record: JobRecord, transcript: Transcript | None = None) -> dict[str, Any]:
+    """
+    All a caller may know of a job.
+
+    Args:
+        transcript: Of a job that succeeded: its warnings are shown, and the model that ran.
+    """
+    value: dict[str, Any] = {
+        "job_id": record.id,
+        "status": record.status.value,
+        "stage": record.stage,
+        "progress": round(record.progress, 4),
+        "audio_done_s": round(record.audio_done_s, 3),
+        "created_at": as_rfc3339(record.created_at),
+        "started_at": as_rfc3339(record.started_at),
+        "ended_at": as_rfc3339(record.ended_at),
+        "attempt": record.attempt,
+        "filename": record.audio.filename,
+        "n_bytes": record.audio.n_bytes,
+        "duration": record.audio.duration_s,
+        "request": record.request.model_dump(mode="json"),
+        "error": record.error,
+        **job_links(record.id),
+    }
+    if transcript is not None:
+        value["model"] = transcript.model
+        value["warnings"] = _warnings(transcript)
+    return value
+
+
+def transcript_value(
+    record: JobRecord, transcript: Transcript, *, has_segments: bool
+) -> dict[str, Any]:
+    """A whole result; see `docs` for every field."""
+    value: dict[str, Any] = {
+        "success": True,
+        "job_id": record.id,
+        "status": record.status.value,
+        "task": transcript.task,
+        "text": transcript.text.strip(),
+        "language": transcript.language,
+    }
+    if has_segments:
+        value["segments"] = [_segment_value(segment) for segment in transcript.segments]
+    return value | {
+        "info": {
+            "language": transcript.language,
+            "language_probability": round(transcript.language_probability, 4),
+            "duration": round(transcript.duration, 3),
+            "duration_after_vad": round(transcript.duration_after_vad, 3),
+            "transcription_options": transcript.options,
+        },
+        "filename": record.audio.filename,
+        "model": transcript.model,
+        "process_time": process_time_s(record),
+        "warnings": _warnings(transcript),
+    }
+
+
+def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
+    """
+    Whether an answer holds `segments`: when asked for, or when word times were.
+
+    Args:
+        asked: By the reader of the result, who may decide again.
+    """
+    if asked is None:
+        asked = record.request.timestamps
+    return record.request.word_timestamps if asked is None else asked
+
+
+def error_of(record: JobRecord) -> LonghandError | None:
+    """Why a job that ended has no result; None if it has one or has not ended."""
+    if record.status is Status.CANCELLED:
+        return JobCancelled("the job was cancelled", job_id=record.id)
+    if record.status is not Status.FAILED:
+        return None
+    error = error_from_value(record.error or {})
+    error.job_id = record.id
+    return error
+
+
+def process_time_s(record: JobRecord) -> float | None:
+    """Seconds from a job's start to its end."""
+    if record.started_at is None or record.ended_at is None:
+        return None
+    return round(record.ended_at - record.started_at, 3)
+
+
+def as_rfc3339(time_s: float | None) -> str | None:
+    """
+    A time as the caller reads it.
+
+    >>> as_rfc3339(0.5)
+    '1970-01-01T00:00:00.500Z'
+    """
+    if time_s is None:
+        return None
+    text = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _segment_value(segment: Segment) -> Mapping[str, Any]:
+    value = segment.model_dump(mode="json", exclude={"words", "speaker", "start", "end"})
+    value |= {"start": round(segment.start, 3), "end": round(segment.end, 3)}
+    if segment.speaker is not None:
+        value["speaker"] = segment.speaker
+    if segment.words is not None:
+        value["words"] = [
+            word.model_dump(mode="json", exclude_none=True)
+            | {"start": round(word.start, 3), "end": round(word.end, 3)}
+            for word in segment.words
+        ]
+    return value
+
+
+def _warnings(transcript: Transcript) -> list[dict[str, Any]]:
+    return [warning.model_dump(mode="json") for warning in transcript.warnings]

@@ -1,0 +1,135 @@
+"""Which HTTP status an error has, and the shape native routes answer it in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from redis import exceptions as redis_errors
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from shared import errors
+from shared.errors import LonghandError
+
+STATUSES: Mapping[type[LonghandError], int] = {
+    errors.LonghandError: 500,
+    errors.InvalidRequest: 400,
+    errors.UnsupportedMedia: 415,
+    errors.ModelNotFound: 404,
+    errors.JobNotFound: 404,
+    errors.JobNotFinished: 409,
+    errors.JobFailed: 409,
+    errors.JobCancelled: 409,
+    errors.AudioError: 422,
+    errors.AudioTooLarge: 413,
+    errors.AudioUnreadable: 422,
+    errors.AudioUnreachable: 422,
+    errors.EngineFailed: 500,
+    errors.JobTimedOut: 500,
+    errors.WorkerLost: 500,
+    errors.AccessError: 403,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.TooManyRequests: 429,
+    errors.Busy: 503,
+    errors.WaitTimedOut: 504,
+    errors.StorageFull: 507,
+}
+"""A test holds that no class is missing."""
+
+REDIS_AWAY = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.ReadOnlyError,
+    redis_errors.OutOfMemoryError,
+)
+_RETRY_REDIS_S = 5
+
+_log = logging.getLogger(__name__)
+
+
+def error_value(error: LonghandError, **more: object) -> dict[str, object]:
+    """
+    An error as native routes write it.
+
+    >>> error_value(errors.ModelNotFound("no model 'larg'", param="model"))
+    {'success': False, 'error': "no model 'larg'", 'code': 'model_not_found', 'param': 'model'}
+    """
+    value: dict[str, object] = {"success": False, "error": error.message, "code": error.code}
+    if error.param:
+        value["param"] = error.param
+    if error.job_id:
+        value["job_id"] = error.job_id
+    return value | more
+
+
+def answer_error(error: LonghandError, **more: object) -> Response:
+    """
+    The answer an error makes.
+
+    Args:
+        more: Fields to add to its body.
+    """
+    answer = jsonify(error_value(error, **more))
+    answer.status_code = STATUSES[type(error)]
+    if error.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    return answer
+
+
+def add_error_answers(app: Flask) -> None:
+    """Make every error of an application answer as JSON."""
+    app.register_error_handler(LonghandError, answer_error)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(Exception, _answer_unexpected)
+    for away in REDIS_AWAY:
+        app.register_error_handler(away, _answer_redis_away)
+
+
+def _answer_http(error: HTTPException) -> Response | HTTPException:
+    """Answer what Flask itself refuses: no such path, no such method, a broken body."""
+    if error.code is None or error.code < 400:
+        return error
+    try:
+        phrase = HTTPStatus(error.code).phrase
+    except ValueError:
+        phrase = "error"
+    code = phrase.lower().replace(" ", "_")
+    message = error.description or phrase
+    if error.code == 404:
+        message = f"there is nothing at {request.path[:200]!r}; / lists what there is"
+    elif error.code == 405:
+        message = f"{request.method} is not possible here; {_allowed(error)}"
+    elif isinstance(error, RequestEntityTooLarge):
+        code, message = "invalid_request", "the form has too many or too large fields"
+    answer = jsonify(success=False, error=message, code=code)
+    answer.status_code = error.code
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            answer.headers[name] = value
+    return answer
+
+
+def _allowed(error: HTTPException) -> str:
+    methods = getattr(error, "valid_methods", None) or []
+    return f"use {', '.join(sorted(m for m in methods if m not in ('HEAD', 'OPTIONS')))}"
+
+
+def _answer_redis_away(error: Any) -> Response:
+    _log.warning("Redis is away: %s", error)
+    return answer_error(
+        errors.Busy(
+            "the queue cannot be reached at the moment; try again",
+            retry_after_s=_RETRY_REDIS_S,
+        )
+    )
+
+
+def _answer_unexpected(error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return answer_error(
+        LonghandError("something went wrong in the gateway; its log says what, trying again may do")
+    )

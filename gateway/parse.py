@@ -1,0 +1,167 @@
+"""Values a caller sent become a `TranscriptionRequest`, or a sentence naming the field."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from werkzeug.datastructures import MultiDict
+
+from shared.errors import InvalidRequest
+from shared.request import TranscriptionRequest
+
+_SHOWN_CHARACTERS = 64
+_ELSEWHERE = {
+    "format": "a format is chosen when the result is read: GET /jobs/{job_id}/result?format=srt",
+}
+
+
+def parse_request(fields: Mapping[str, str], *, also: Collection[str] = ()) -> TranscriptionRequest:
+    """
+    Read the options of a job.
+
+    Args:
+        fields: Every field sent.
+        also: Names the route reads for itself.
+
+    Raises:
+        InvalidRequest: A field is unknown or its value is not possible.
+    """
+    refuse_unknown(fields, known=[*TranscriptionRequest.model_fields, *also])
+    options = {name: value for name, value in fields.items() if name not in also}
+    try:
+        return TranscriptionRequest.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise InvalidRequest(describe_problem(name, first), param=name) from error
+
+
+def refuse_unknown(names: Iterable[str], *, known: Collection[str]) -> None:
+    """
+    Refuse the first name that is not known.
+
+    >>> refuse_unknown(["modle"], known=["model", "task"])
+    Traceback (most recent call last):
+    shared.errors.InvalidRequest: field 'modle' is not known; did you mean 'model'?
+    """
+    for name in names:
+        if name not in known:
+            hint = _ELSEWHERE.get(name) or did_you_mean(name, known)
+            hint = hint or f"known are {', '.join(sorted(known))}"
+            shown = name[:_SHOWN_CHARACTERS]
+            raise InvalidRequest(f"field {shown!r} is not known; {hint}", param=shown)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question naming the nearest known word, or nothing if none is near."""
+    near = difflib.get_close_matches(word[:_SHOWN_CHARACTERS].lower(), list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+def once_each(*sources: MultiDict[str, str] | Mapping[str, str]) -> dict[str, str]:
+    """
+    Join fields of the query and the form.
+
+    Raises:
+        InvalidRequest: A field was given twice.
+    """
+    joined: dict[str, str] = {}
+    for source in sources:
+        pairs = source.items(multi=True) if isinstance(source, MultiDict) else source.items()
+        for name, value in pairs:
+            if name in joined:
+                shown = name[:_SHOWN_CHARACTERS]
+                raise InvalidRequest(f"field {shown!r} was given twice", param=shown)
+            joined[name] = value
+    return joined
+
+
+def parse_wait(value: str, *, longest_s: float) -> float:
+    """
+    Read `wait`: seconds, or `true` for as long as the site allows.
+
+    >>> parse_wait("true", longest_s=600), parse_wait("2.5", longest_s=600)
+    (600, 2.5)
+    """
+    word = value.strip().lower()
+    if word in ("true", "yes", "on"):
+        return longest_s
+    if word in ("false", "no", "off", ""):
+        return 0.0
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise InvalidRequest(
+            f"wait is {_shown(value)}; it must be true, false or a number of seconds from 0",
+            param="wait",
+        )
+    return min(seconds, longest_s)
+
+
+def parse_flag(name: str, value: str) -> bool:
+    """Read a field that is true or false."""
+    word = value.strip().lower()
+    if word not in ("true", "1", "yes", "on", "false", "0", "no", "off"):
+        raise InvalidRequest(f"{name} is {_shown(value)}; it must be true or false", param=name)
+    return word in ("true", "1", "yes", "on")
+
+
+def parse_count(name: str, value: str, *, least: int, most: int) -> int:
+    """Read a field that is a whole number between two bounds."""
+    try:
+        number = int(value)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= most:
+        raise InvalidRequest(
+            f"{name} is {_shown(value)}; it must be a whole number from {least} to {most}",
+            param=name,
+        )
+    return number
+
+
+def describe_problem(name: str, problem: Mapping[str, Any]) -> str:
+    """
+    One of pydantic's errors as a sentence.
+
+    Args:
+        name: What the caller or operator calls the field.
+        problem: An item of `ValidationError.errors()`.
+    """
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in ("value_error", "assertion_error"):
+        return str(problem["msg"]).partition(", ")[2]
+    if kind == "string_too_long":
+        n = len(problem["input"])
+        return f"{name} is {n} characters long; it must be at most {context['max_length']}"
+    return f"{name} is {_shown(problem['input'])}; it must be {_wanted(kind, context, problem)}"
+
+
+def _wanted(kind: str, context: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
+    bounds = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    for bound, words in bounds.items():
+        if bound in context:
+            return f"{words} {context[bound]:g}"
+    if kind == "literal_error":
+        return str(context["expected"])
+    kinds = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+    for prefix, words in kinds.items():
+        if kind.startswith(prefix):
+            return words
+    return str(problem["msg"]).removeprefix("Input should be ").lower()
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        try:
+            return f"{float(value):g}" if math.isfinite(float(value)) else repr(value)
+        except ValueError:
+            cut = value[:_SHOWN_CHARACTERS]
+            return repr(cut + "…" if len(value) > len(cut) else cut)
+    return repr(value)

@@ -1,0 +1,98 @@
+"""`/jobs`: what became of a request."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from flask import Blueprint, Response, jsonify, request
+
+from gateway.answers import error_of, job_value, transcript_value, wants_segments
+from gateway.errors import answer_error
+from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
+from gateway.services import services
+from shared.errors import JobFailed, JobNotFinished
+from shared.formats import FORMATS, render
+from shared.jobs import JobRecord, Jobs, Status
+from shared.storage import KeyNotFound
+from shared.transcript import Transcript
+
+blueprint = Blueprint("jobs", __name__)
+
+_MOST_LISTED = 1000
+_POLL_S = 2
+
+
+@blueprint.get("/jobs")
+def list_jobs() -> Response:
+    """List the newest jobs, newest first."""
+    fields = once_each(request.args)
+    refuse_unknown(fields, known=["limit"])
+    limit = parse_count("limit", fields.get("limit", "100"), least=1, most=_MOST_LISTED)
+    records = services().jobs.newest(limit=limit)
+    return jsonify(success=True, jobs=[job_value(record) for record in records])
+
+
+@blueprint.get("/jobs/<job_id>")
+def show_job(job_id: str) -> Response:
+    """Tell all there is to know of a job."""
+    jobs = services().jobs
+    record = jobs.get(job_id)
+    return jsonify(success=True, **job_value(record, _transcript_or_none(jobs, record)))
+
+
+@blueprint.get("/jobs/<job_id>/result")
+def read_result(job_id: str) -> Response:
+    """Give the transcript, whole or in one of the formats."""
+    fields = once_each(request.args)
+    refuse_unknown(fields, known=["format", "timestamps"])
+    asked = parse_flag("timestamps", fields["timestamps"]) if "timestamps" in fields else None
+    jobs = services().jobs
+    record = jobs.get(job_id)
+    if record.status is Status.FAILED:
+        return _answer_failed(record)
+    if error := error_of(record):
+        raise error
+    if not record.status.is_final:
+        raise JobNotFinished(
+            f"the job is {record.status.value}; ask again when GET /jobs/{job_id} says succeeded",
+            job_id=job_id,
+            retry_after_s=_POLL_S,
+        )
+    transcript = jobs.read_transcript(record)
+    if "format" in fields:
+        return _answer_format(record, transcript, fields["format"])
+    return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
+
+
+@blueprint.delete("/jobs/<job_id>")
+def delete_job(job_id: str) -> Response:
+    """Cancel a job if it has not ended, and remove its audio and result."""
+    record = services().jobs.delete(job_id)
+    return jsonify(success=True, job_id=record.id, status=record.status.value, deleted=True)
+
+
+def _answer_failed(record: JobRecord) -> Response:
+    why = record.error or {}
+    error = JobFailed(
+        f"the job failed: {why.get('message', 'its error was not kept')}", job_id=record.id
+    )
+    return answer_error(error, job_error=record.error)
+
+
+def _answer_format(record: JobRecord, transcript: Transcript, name: str) -> Response:
+    body = render(transcript, name)
+    known = FORMATS[name]
+    answer = Response(body, content_type=known.media_type)
+    stem = PurePosixPath(record.audio.filename).stem or "transcript"
+    # Werkzeug writes `filename*` (RFC 8187) when the name is not ASCII.
+    answer.headers.set("Content-Disposition", "inline", filename=f"{stem}.{known.extension}")
+    return answer
+
+
+def _transcript_or_none(jobs: Jobs, record: JobRecord) -> Transcript | None:
+    if record.status is not Status.SUCCEEDED:
+        return None
+    try:
+        return jobs.read_transcript(record)
+    except KeyNotFound:
+        return None

@@ -1,0 +1,62 @@
+"""What every route works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+from redis import Redis
+
+from gateway.probe import Probe
+from gateway.settings import GatewaySettings
+from gateway.waiting import Waiting
+from shared.connections import connect_briefly
+from shared.jobs import Jobs
+from shared.storage import Storage, open_storage
+from shared.workers import Workers
+
+_NAME = "longhand"
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything outside the process, and the few things its threads share."""
+
+    settings: GatewaySettings
+    redis: Redis
+    storage: Storage
+    jobs: Jobs
+    workers: Workers
+    waiting: Waiting
+    probe: Probe
+
+    def attach(self, app: Flask) -> None:
+        """Make these the services of an application."""
+        app.extensions[_NAME] = self
+
+
+def open_services(settings: GatewaySettings) -> Services:
+    """Connect to all that the settings name."""
+    redis = connect_briefly(settings.redis_url.get_secret_value())
+    storage = open_storage(settings.storage_dir)
+    jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
+    return Services(
+        settings=settings,
+        redis=redis,
+        storage=storage,
+        jobs=jobs,
+        workers=Workers(redis),
+        waiting=Waiting(jobs, n_slots=settings.waiting_slots),
+        probe=Probe(
+            timeout_s=settings.probe_timeout_s,
+            memory_bytes=settings.probe_memory_bytes,
+            n_at_once=settings.probes_at_once,
+        ),
+    )
+
+
+def services() -> Services:
+    """The services of the application that answers the present request."""
+    found = current_app.extensions[_NAME]
+    assert isinstance(found, Services)
+    return found

@@ -1,0 +1,205 @@
+"""A body becomes an object in storage: counted, hashed and cut at the limit as it passes by."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass, field
+from typing import IO, BinaryIO
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData
+
+from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
+
+_READ_BYTES = 1 << 18
+_MAX_FIELD_BYTES = 64_000
+_MAX_PARTS = 100
+_MAX_FILENAME_CHARACTERS = 255
+_BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+NO_FILE = "no audio was sent; send it as the multipart field 'file' (curl: -F file=@talk.mp3)"
+
+
+class AudioWriter:
+    """
+    Writes an upload, counting and hashing it.
+
+    Args:
+        out: Where the bytes go.
+        limit: The most of them, by the operator's setting.
+    """
+
+    def __init__(self, out: BinaryIO, limit: int) -> None:
+        self._out = out
+        self._limit = limit
+        self._sha256 = hashlib.sha256()
+        self.n_bytes = 0
+
+    def write(self, data: bytes | bytearray) -> None:
+        """
+        Add to the upload.
+
+        Raises:
+            AudioTooLarge: It has grown over the limit.
+        """
+        self.n_bytes += len(data)
+        if self.n_bytes > self._limit:
+            raise too_large(None, self._limit)
+        self._sha256.update(data)
+        self._out.write(data)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all that was written, in hexadecimal digits."""
+        return self._sha256.hexdigest()
+
+
+@dataclass
+class Form:
+    """
+    What a multipart body held beside the bytes of its file.
+
+    Attributes:
+        filename: None while no file was seen.
+    """
+
+    filename: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def copy_body(body: IO[bytes], writer: AudioWriter) -> None:
+    """
+    Write a whole body.
+
+    Raises:
+        AudioTooLarge: It is over the limit.
+        InvalidRequest: There is none.
+    """
+    while data := body.read(_READ_BYTES):
+        writer.write(data)
+    if not writer.n_bytes:
+        raise InvalidRequest(
+            "no audio was sent; the body is to be the audio (curl: --data-binary @talk.mp3)"
+        )
+
+
+def copy_form(body: IO[bytes], boundary: str, writer: AudioWriter) -> Form:
+    """
+    Write the file of a multipart body and return its fields.
+
+    Raises:
+        AudioTooLarge: The file is over the limit.
+        AudioUnreadable: The file is empty.
+        InvalidRequest: There is no file, more than one, or the form is broken.
+    """
+    decoder = MultipartDecoder(
+        boundary.encode("latin-1"), max_form_memory_size=_MAX_FIELD_BYTES, max_parts=_MAX_PARTS
+    )
+    form = Form()
+    try:
+        _copy_parts(body, decoder, form, writer)
+    except ValueError as error:
+        raise InvalidRequest(f"the multipart body is broken: {error}") from error
+    except RequestEntityTooLarge as error:
+        raise InvalidRequest(
+            f"the form has a field over {_MAX_FIELD_BYTES} bytes or more than {_MAX_PARTS} fields"
+        ) from error
+    if form.filename is None or (form.filename == "" and not writer.n_bytes):
+        raise InvalidRequest(NO_FILE, param="file")
+    if not writer.n_bytes:
+        raise AudioUnreadable("the file is empty", param="file")
+    return form
+
+
+def _copy_parts(
+    body: IO[bytes], decoder: MultipartDecoder, form: Form, writer: AudioWriter
+) -> None:
+    part: Field | File | None = None
+    value = bytearray()
+    at_end = False
+    while not at_end:
+        data = body.read(_READ_BYTES)
+        at_end = not data
+        decoder.receive_data(data or None)
+        while not isinstance(event := decoder.next_event(), NeedData):
+            if isinstance(event, Field | File):
+                part = event
+                value.clear()
+                _check_part(part, form)
+            elif isinstance(event, Data):
+                if isinstance(part, File):
+                    writer.write(event.data)
+                else:
+                    value += event.data
+                if isinstance(part, Field) and not event.more_data:
+                    form.fields[part.name] = value.decode("utf-8", "replace")
+            elif at_end:
+                break
+
+
+def _check_part(part: Field | File, form: Form) -> None:
+    name = part.name[:64]
+    if isinstance(part, Field):
+        if name == "file":
+            raise InvalidRequest(
+                "field 'file' has to be a file, not text (curl: -F file=@talk.mp3, with the @)",
+                param="file",
+            )
+        if part.name in form.fields:
+            raise InvalidRequest(f"field {name!r} was given twice", param=name)
+        return
+    if name != "file":
+        raise InvalidRequest(
+            f"field {name!r} is not known as a file; send the audio as 'file'", param=name
+        )
+    if form.filename is not None:
+        raise InvalidRequest("field 'file' was given twice; send one file a request", param="file")
+    form.filename = part.filename
+
+
+def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:
+    """
+    The error of an upload over the limit.
+
+    Args:
+        n_bytes: Its size where that is known.
+
+    >>> str(too_large(2_100_000_000, 500_000_000))
+    'the upload is 2.1 GB; the limit is 500 MB (LONGHAND_MAX_AUDIO_BYTES)'
+    """
+    size = f"{_in_words(n_bytes)}" if n_bytes else "larger than allowed"
+    return AudioTooLarge(
+        f"the upload is {size}; the limit is {_in_words(limit)} (LONGHAND_MAX_AUDIO_BYTES)",
+        param="file",
+    )
+
+
+def _in_words(n_bytes: int) -> str:
+    size = float(n_bytes)
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.4g} {unit}"
+        size /= 1000
+    return f"{size:.4g} GB"
+
+
+def clean_filename(name: str) -> str:
+    """
+    A caller's filename as data: no directories, nothing that moves the cursor, not too long.
+
+    >>> clean_filename("C:\\\\talks\\\\会议录音.mp3")
+    '会议录音.mp3'
+    """
+    base = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(
+        c
+        for c in base
+        if unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") and c not in _BIDI_CONTROLS
+    ).strip()
+    if len(kept) > _MAX_FILENAME_CHARACTERS:
+        stem, dot, extension = kept.rpartition(".")
+        end = dot + extension if stem and len(extension) <= 10 else ""
+        kept = kept[: _MAX_FILENAME_CHARACTERS - len(end)] + end
+    return kept or "audio"
