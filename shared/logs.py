@@ -63,5 +63,5 @@ def configure_logs(level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("rq", "faster_whisper", "httpx", "httpcore", "waitress.queue"):
+    for chatty in ("rq", "rq.worker", "faster_whisper", "httpx", "httpcore", "waitress.queue"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.catalogue import Catalogue
@@ -65,3 +65,13 @@ class SharedSettings(BaseSettings):
         """The model catalogue with this site's aliases and default."""
         pairs = (pair.split("=") for pair in filter(None, self.model_aliases.split(",")))
         return Catalogue(self.default_model, {a.strip(): b.strip() for a, b in pairs})
+
+
+def describe_problems(error: ValidationError) -> str:
+    """A line for each setting that is wrong, named as the variable the operator wrote."""
+    lines = []
+    for problem in error.errors():
+        name = "LONGHAND_" + "_".join(str(part) for part in problem["loc"]).upper()
+        value = "" if "url" in name.lower() else f" (it is {problem.get('input')!r})"
+        lines.append(f"{name}: {problem['msg']}{value}\n")
+    return "".join(lines)

@@ -1,0 +1,197 @@
+"""
+The processes a worker owns: one that holds the models, others that decode and find speech.
+
+Each can die alone. A child runs one call at a time and says how far it is, so
+that its parent can tell slow from stuck; it ends by itself when its parent does.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from shared.errors import EngineFailed, LonghandError
+
+_POLL_S = 0.2
+_START_S = 120.0
+
+_log = logging.getLogger(__name__)
+
+
+class ChildDied(Exception):
+    """The process ended, or was ended, in the middle of a call."""
+
+
+class Child:
+    """
+    A process that serves the methods of one object.
+
+    Args:
+        factory: Makes the object, in the child; must be importable by name.
+        name: For logs.
+    """
+
+    def __init__(self, factory: Callable[[], object], name: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(factory, theirs, os.getpid()), name=name, daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.name = name
+
+    @property
+    def pid(self) -> int | None:
+        """Process id."""
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """
+        Wait for the child to have made its object.
+
+        Raises:
+            ChildDied: It could not.
+        """
+        self._receive(None, _START_S, lambda: None)
+
+    def call(
+        self,
+        method: str,
+        *args: object,
+        stall_s: float,
+        note: Callable[[Any], None] | None = None,
+        tick: Callable[[], None] = lambda: None,
+    ) -> Any:
+        """
+        Call a method in the child.
+
+        Args:
+            stall_s: Without a note or an answer for so long, the child is killed.
+            note: Takes what the method reports meanwhile; with it, the method is given a
+                `note` argument of its own.
+            tick: Called a few times a second; what it raises ends the child and the call.
+
+        Raises:
+            TimeoutError: The child was killed since it stalled.
+            ChildDied: It ended in the middle of the call.
+            LonghandError: What the method raised.
+        """
+        try:
+            self._connection.send((method, args, note is not None))
+        except (OSError, ValueError) as error:
+            raise ChildDied(f"{self.name} is gone") from error
+        return self._receive(note, stall_s, tick)
+
+    def _receive(
+        self, note: Callable[[Any], None] | None, stall_s: float, tick: Callable[[], None]
+    ) -> Any:
+        heard = time.monotonic()
+        try:
+            while True:
+                while not self._connection.poll(_POLL_S):
+                    tick()
+                    if time.monotonic() - heard > stall_s:
+                        raise TimeoutError(f"{self.name} made no progress for {stall_s:.0f} s")
+                heard = time.monotonic()
+                kind, value = self._connection.recv()
+                if kind == "note":
+                    if note:
+                        note(value)
+                elif kind == "error":
+                    raise value
+                else:
+                    return value
+        except (EOFError, ConnectionError) as error:
+            self._process.join(5)
+            raise ChildDied(f"{self.name} ended with status {self._process.exitcode}") from error
+        except LonghandError:
+            raise
+        except BaseException:
+            self.kill()  # its answer would be taken for that of the next call
+            raise
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._process.kill()
+        self._process.join(5)
+        self._connection.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.is_alive()
+
+
+def _serve(factory: Callable[[], object], connection: Connection, parent_pid: int) -> None:
+    # Ctrl-C goes to the whole group; the parent decides when its children end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
+    with suppress(EOFError, ConnectionError):
+        service = factory()
+        connection.send(("ready", None))
+        while True:
+            method, args, wants_notes = connection.recv()
+            options = {"note": lambda v: connection.send(("note", v))} if wants_notes else {}
+            try:
+                value = getattr(service, method)(*args, **options)
+            except LonghandError as error:
+                connection.send(("error", error))
+            except Exception as error:
+                _log.error("%s failed:\n%s", method, traceback.format_exc())
+                connection.send(("error", EngineFailed(f"{type(error).__name__}: {error}")))
+            else:
+                connection.send(("ok", value))
+
+
+def _end_with(parent_pid: int) -> None:
+    """End this process when its parent has ended, even in the middle of a computation."""
+    while os.getppid() == parent_pid:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+class ChildPool:
+    """So many alike children, each lent to one thread at a time; a dead one is replaced."""
+
+    def __init__(self, factory: Callable[[], object], name: str, size: int) -> None:
+        self._factory = factory
+        self._name = name
+        self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
+        for _ in range(size):
+            self._idle.put(None)  # made when first needed
+
+    @contextmanager
+    def lend(self, tick: Callable[[], None] = lambda: None) -> Iterator[Child]:
+        """Lend a child; waits, calling `tick`, while all are lent."""
+        while True:
+            try:
+                child = self._idle.get(timeout=_POLL_S)
+                break
+            except queue.Empty:
+                tick()
+        try:
+            if child is None or not child.is_alive:
+                child = Child(self._factory, self._name)
+                child.wait_until_ready()
+            yield child
+        finally:
+            self._idle.put(child)
+
+    def stop(self) -> None:
+        """End every child that is not lent; a lent one ends with this process."""
+        with suppress(queue.Empty):
+            while True:
+                child = self._idle.get_nowait()
+                if child is not None:
+                    child.kill()

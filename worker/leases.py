@@ -1,0 +1,121 @@
+"""The jobs this process works on: their leases, renewed, and how far they are, told to Redis."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from shared.errors import JobCancelled
+from shared.jobs import Jobs
+
+RENEW_S = 5.0
+_TELL_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Lease:
+    """One attempt at a job. Threads that work on it only touch memory; `Leases` talks to Redis."""
+
+    def __init__(self, job_id: str, attempt: int) -> None:
+        self.job_id = job_id
+        self.attempt = attempt
+        self._lost = threading.Event()
+        self._fields: dict[str, Any] = {}
+        self._is_changed = False
+        self.renewed = time.monotonic()
+
+    def check(self) -> None:
+        """Raise `JobCancelled` once the attempt is no longer wanted."""
+        if self._lost.is_set():
+            raise JobCancelled("the job was cancelled, or given to another worker")
+
+    def report(self, stage: str, fraction: float, audio_done_s: float = 0.0) -> None:
+        """Say how far the job is; raises `JobCancelled` as `check` does."""
+        self.check()
+        self._fields = {
+            "stage": stage,
+            "progress": round(fraction, 4),
+            "audio_done_s": round(audio_done_s, 2),
+        }
+        self._is_changed = True
+
+    def lose(self) -> None:
+        """Mark the attempt as no longer wanted."""
+        self._lost.set()
+
+    def take_news(self, now: float) -> dict[str, Any] | None:
+        """What is to be told to Redis now; None if nothing is, and the lease is fresh."""
+        if not self._is_changed and now - self.renewed < RENEW_S:
+            return None
+        self._is_changed = False
+        return self._fields
+
+
+class Leases(threading.Thread):
+    """
+    Tells Redis of every job in hand, at least every five seconds.
+
+    Args:
+        beat: Called each time too; publishes what else is known.
+    """
+
+    def __init__(self, jobs: Jobs, beat: Callable[[], None]) -> None:
+        super().__init__(name="leases", daemon=True)
+        self._jobs = jobs
+        self._beat = beat
+        self._held: dict[str, Lease] = {}
+        self._stopped = threading.Event()
+
+    @property
+    def n_held(self) -> int:
+        """How many jobs are in hand."""
+        return len(self._held)
+
+    @contextmanager
+    def hold(self, job_id: str, attempt: int) -> Iterator[Lease]:
+        """Keep a claimed job's lease renewed within the block."""
+        lease = Lease(job_id, attempt)
+        self._held[job_id] = lease
+        try:
+            yield lease
+        finally:
+            del self._held[job_id]
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        if self.is_alive():
+            self.join(5)
+
+    def run(self) -> None:
+        """Renew and tell until stopped."""
+        beaten = -RENEW_S
+        while not self._stopped.wait(_TELL_S):
+            try:
+                now = time.monotonic()
+                for lease in list(self._held.values()):
+                    self._tell(lease, now)
+                if now - beaten >= RENEW_S:
+                    self._beat()
+                    beaten = now
+            except (RedisError, OSError) as error:
+                _log.warning("Redis is away, leases wait: %s", error)
+            except Exception:
+                _log.exception("leases could not be renewed")
+
+    def _tell(self, lease: Lease, now: float) -> None:
+        fields = lease.take_news(now)
+        if fields is None:
+            return
+        if self._jobs.report(lease.job_id, lease.attempt, fields):
+            lease.renewed = now
+        elif lease.job_id in self._held:
+            _log.warning("job %s is no longer ours", lease.job_id)
+            lease.lose()
