@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from leftovers import processes_of
+from needs import missing
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -21,19 +21,12 @@ from cli.stack import Stack
 from shared.settings import CHECKOUT
 
 DEMO_MODEL = CHECKOUT / "models" / "demo"
-IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
+# By the fixtures a test uses; those marked `main_job` use both by definition.
 _COUNTED = {
-    "real Redis": {"redis_server", "start_stack"},
+    "real Redis": {"redis_server", "start_stack", "served"},
     "the real demo model": {"demo_model"},
 }
-
-
-def missing(what: str) -> NoReturn:
-    """Skip the test on a laptop; fail it in CI."""
-    if IN_CI:
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -134,8 +127,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Note on every test which real things it uses, so that reports carry it."""
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
+        is_main_job = item.get_closest_marker("main_job") is not None
         for name, fixtures in _COUNTED.items():
-            if used & fixtures:
+            if is_main_job or used & fixtures:
                 item.user_properties.append((name, True))
 
 

@@ -1,0 +1,95 @@
+"""The command as typed: what it says, and what it loads to say it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shared.settings import CHECKOUT
+
+HEAVY = {"flask", "redis", "numpy", "torch", "rq", "faster_whisper", "pydantic"}
+
+
+def longhand(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=CHECKOUT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    program = "import sys; sys.argv = ['longhand', '--help']; from cli.__main__ import main"
+    program += "; main(); print(*sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout
+    text, modules = answer.rstrip("\n").rsplit("\n", 1)
+
+    assert all(f"\n  {command} " in text for command in ("check", "demo", "serve"))
+    assert set(modules.split()) & HEAVY == set()
+
+
+def test_check_names_the_variable_of_a_wrong_value():
+    answer = longhand("check", LONGHAND_LEASE_S="2")
+
+    assert answer.returncode == 1
+    assert answer.stderr == "LONGHAND_LEASE_S: Input should be greater than or equal to 5\n"
+
+
+def test_check_names_both_variables_that_do_not_go_together():
+    answer = longhand("check", LONGHAND_THREADS="4", LONGHAND_WAITING_SLOTS="4")
+
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("LONGHAND_WAITING_SLOTS is 4; it must be less than LONGHAND_")
+
+
+def test_check_recognises_a_mistyped_variable():
+    answer = longhand("check", LONGHAND_SLOT="3")
+
+    assert answer.returncode == 1
+    assert answer.stderr == "LONGHAND_SLOT is not a setting; did you mean LONGHAND_SLOTS?\n"
+
+
+def test_check_is_content_with_a_site_that_works(redis_url, storage_dir):
+    answer = longhand("check", LONGHAND_REDIS_URL=redis_url, LONGHAND_STORAGE_DIR=str(storage_dir))
+
+    assert (answer.stdout, answer.stderr) == ("settings, Redis and storage are fine\n", "")
+
+
+def test_check_says_which_part_of_a_site_cannot_be_reached(storage_dir):
+    occupied = storage_dir / "file"
+    occupied.touch()
+
+    answer = longhand(
+        "check",
+        LONGHAND_REDIS_URL="redis://:hidden@127.0.0.1:1/0",
+        LONGHAND_STORAGE_DIR=str(occupied),
+    )
+
+    assert answer.returncode == 1
+    redis, storage = answer.stderr.splitlines()
+    assert redis.startswith("LONGHAND_REDIS_URL: Redis does not answer: ")
+    assert "hidden" not in redis
+    assert storage.startswith("LONGHAND_STORAGE_DIR: storage cannot be written: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such.wav"], "Error: there is no file no-such.wav\n"),
+        (["--format", "docx", "Makefile"], "Error: format 'docx' is not known; it is one of "),
+    ],
+)
+def test_demo_refuses_at_once_what_cannot_work(arguments, message):
+    answer = longhand("demo", *arguments)
+
+    assert answer.returncode == 1
+    assert answer.stdout == ""
+    assert answer.stderr.startswith(message)
