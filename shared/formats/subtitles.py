@@ -13,7 +13,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 def render_srt(transcript: Transcript) -> str:
     """
-    SubRip. It cannot escape, so an arrow within the text loses a stroke.
+    SubRip cues; nothing can be escaped, so an arrow within the text loses a stroke.
 
     A segment without text gets no cue.
     """

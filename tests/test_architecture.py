@@ -1,0 +1,201 @@
+"""What ARCHITECTURE.md says of the whole: who may import whom, and what is found where."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from source_code import PACKAGES, ROOT, Module, modules
+
+from shared.errors import error_classes
+
+MAY_IMPORT = {
+    "cli": {"cli", "client", "gateway", "shared", "worker"},
+    "client": {"client"},
+    "gateway": {"gateway", "shared"},
+    "shared": {"shared"},
+    "worker": {"shared", "worker"},
+}
+
+HEAVY = {
+    "ctranslate2", "faster_whisper", "obstore", "onnxruntime", "opencc", "pyannote", "torch",
+    "whisper", "whisperx",
+}  # fmt: skip
+"""Libraries that take long, or much memory, to import: only inside what uses them."""
+
+CHOSEN_BY_NAME = {
+    "worker/engines/faster_whisper.py": "imported by `open_engine` when an operator chose it",
+    "worker/engines/openai_whisper.py": "imported by `open_engine` when an operator chose it",
+}
+"""Modules that may import heavy libraries at once, and why nobody pays who does not use them."""
+
+ONE_USER: dict[str, str] = {}
+"""Modules of `shared/` that one package uses, and why they are shared all the same."""
+
+LONG_FILES = {
+    "shared/jobs.py": "the record, its one script and every move of it are read together",
+}
+"""Files past 300 lines, and why they are one."""
+
+MODULES = modules()
+by_path = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path)
+
+
+def roots(names):
+    return {name.partition(".")[0] for name in names}
+
+
+@by_path
+def test_a_package_imports_only_those_it_may(module):
+    ours = roots(module.imports(for_types=True)) & set(PACKAGES)
+
+    assert ours - MAY_IMPORT[module.package] == set()
+
+
+@by_path
+def test_only_settings_read_the_environment(module):
+    environment = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+    reads = {
+        ast.unparse(node)
+        for node in ast.walk(module.tree)
+        if (isinstance(node, ast.Attribute) and node.attr in environment)
+        or (isinstance(node, ast.alias) and node.name in environment)
+    }
+
+    assert module.path.endswith("/settings.py") or reads == set()
+
+
+@by_path
+def test_heavy_libraries_are_imported_inside_what_uses_them(module):
+    heavy = roots(module.imports(when_imported=True)) & HEAVY
+
+    assert heavy == set() or module.path in CHOSEN_BY_NAME
+
+
+def test_a_module_that_is_chosen_by_name_is_imported_by_nobody():
+    chosen = {Module(path).name for path in CHOSEN_BY_NAME}
+    imported = {m.path: m.imports(when_imported=True) & chosen for m in MODULES}
+
+    assert {path: names for path, names in imported.items() if names} == {}
+    assert all(Module(path) in MODULES for path in CHOSEN_BY_NAME)
+
+
+@pytest.mark.parametrize("module", modules("gateway", "cli", "shared"), ids=lambda m: m.path)
+def test_neither_gateway_nor_cli_nor_shared_imports_numpy(module):
+    assert "numpy" not in roots(module.imports())
+
+
+def users_of_shared():
+    """Which packages use each module of `shared/`, directly or through others of it."""
+    shared = {module.name: module for module in modules("shared")}
+    users = {name: set() for name in shared}
+    for module in MODULES:
+        if module.package == "shared":
+            continue
+        reached, left = set(), module.imports(for_types=True) & shared.keys()
+        while left:
+            reached |= left
+            left = {n for name in left for n in shared[name].imports() & shared.keys()} - reached
+        for name in reached:
+            users[name].add(module.package)
+    return {name: packages for name, packages in users.items() if name != "shared"}
+
+
+def test_a_shared_module_has_two_users():
+    lonely = {name for name, packages in users_of_shared().items() if len(packages) < 2}
+
+    assert lonely == set(ONE_USER)
+
+
+def test_every_error_has_an_http_status():
+    from gateway.errors import STATUSES
+
+    assert set(STATUSES) == set(error_classes())
+
+
+@pytest.mark.parametrize("module", modules(*PACKAGES, "tools"), ids=lambda m: m.path)
+def test_no_module_has_the_name_of_a_standard_one(module):
+    assert module.name.rpartition(".")[2] not in sys.stdlib_module_names
+
+
+def test_there_is_no_drawer_for_odds_and_ends():
+    odd = re.compile("utils?|helpers?|common|misc|data|info|base_.*|.*_(manager|handler|utils)")
+
+    assert [m.path for m in MODULES if odd.fullmatch(m.name.rpartition(".")[2])] == []
+
+
+def test_a_file_ends_within_three_hundred_lines():
+    long = {m.path for m in MODULES if len(m.text.splitlines()) > 300}
+
+    assert long == set(LONG_FILES)
+
+
+def test_a_function_ends_within_forty_lines():
+    lengths = {name: n for module in MODULES for name, n in module.function_lengths().items()}
+
+    assert {name: n for name, n in lengths.items() if n > 40} == {}
+
+
+def test_every_module_begins_with_what_lives_in_it():
+    assert [m.path for m in MODULES if m.text.strip() and not ast.get_docstring(m.tree)] == []
+
+
+def loaded_after(program, *arguments):
+    """Roots of the modules a fresh process holds after running a program."""
+    tell = "import json, sys\nprint(json.dumps(sorted({n.split('.')[0] for n in sys.modules})))"
+    finished = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{tell}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return set(json.loads(finished.stdout.splitlines()[-1]))
+
+
+def test_the_gateway_loads_no_model_library_and_no_worker():
+    loaded = loaded_after("import gateway.__main__, gateway.app")
+
+    assert loaded & (HEAVY | {"numpy", "worker", "cli"}) == set()
+
+
+def test_a_workers_parent_process_loads_no_model_library():
+    loaded = loaded_after("import worker.__main__")
+
+    assert loaded & (HEAVY | {"numpy", "gateway", "cli", "flask"}) == set()
+
+
+def test_help_is_printed_without_loading_what_commands_need():
+    program = "from cli.__main__ import longhand\nlonghand.main(['--help'], standalone_mode=False)"
+
+    assert loaded_after(program) & (HEAVY | {"flask", "redis", "rq", "numpy"}) == set()
+
+
+def journey():
+    """`(file, function)` of every row of ARCHITECTURE.md's journey of one request."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text.split("## One request's journey", 1)[1].split("\n## ", 1)[0]
+    for row in re.findall(r"^\|\s*\d+\s*\|([^|]*)\|([^|]*)\|", section, flags=re.MULTILINE):
+        files, functions = (re.findall("`([^`]+)`", cell) for cell in row)
+        assert len(files) == 1, f"a row names one file: {row}"
+        for function in functions:
+            yield files[0], function
+
+
+def test_the_journey_of_a_request_is_told_by_functions_that_exist():
+    told = list(journey())
+
+    assert len(told) > 10
+    assert [(f, n) for f, n in told if n not in Module(f).definitions()] == []
+
+
+def test_every_file_that_the_guides_name_exists():
+    named = re.compile(r"`((?:cli|client|deploy|docs|gateway|shared|tests|tools|worker)/[\w./-]*)`")
+    guides = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/http.md")
+    paths = {p for g in guides for p in named.findall((ROOT / g).read_text(encoding="utf-8"))}
+
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []

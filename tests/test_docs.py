@@ -1,0 +1,140 @@
+"""What is documented is there, and what is there is documented."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from typing import get_args
+
+import pytest
+from source_code import ROOT
+
+from shared.settings import SharedSettings
+
+
+@pytest.fixture(scope="module")
+def page():
+    """A document's text by its path."""
+    return lambda path: (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory):
+    """Every `METHOD /path` the gateway answers, as documents write them."""
+    from gateway.app import create_app
+    from gateway.settings import GatewaySettings
+
+    settings = GatewaySettings(storage_dir=tmp_path_factory.mktemp("storage"))
+    app = create_app(settings)
+    return {
+        f"{method} {re.sub('<(?:[^:>]+:)?([^>]+)>', as_braces, rule.rule)}"
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+
+
+def as_braces(found):
+    """`<job_id>` as `{job_id}`."""
+    return "{" + found[1] + "}"
+
+
+def test_what_is_written_from_code_is_up_to_date():
+    checked = subprocess.run(
+        [sys.executable, "-m", "tools.docs", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+
+    assert (checked.stderr, checked.returncode) == ("", 0)
+
+
+def test_every_route_has_a_section(page, routes):
+    headings = re.findall(r"^#+ .*$", page("docs/http.md"), flags=re.MULTILINE)
+    documented = {route for line in headings for route in re.findall(r"`([A-Z]+ /[^`]*)`", line)}
+
+    assert documented == routes
+
+
+def test_the_readme_lists_the_routes_that_exist(page, routes):
+    listed = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)[^`]*`", page("README.md")))
+
+    assert listed <= routes
+    assert {"POST /transcribe/file", "GET /jobs/{job_id}", "GET /health"} <= listed
+
+
+def test_every_setting_is_documented_once(page):
+    documented = Counter(
+        re.findall(r"^\| `(LONGHAND_\w+)`", page("docs/settings.md"), re.MULTILINE)
+    )
+    examples = Counter(re.findall(r"^# (LONGHAND_\w+)=", page(".env.example"), re.MULTILINE))
+
+    assert {name for name, n in documented.items() if n > 1} == set()
+    assert examples == documented
+
+
+def test_a_variable_means_one_thing_to_gateway_and_worker():
+    """Both are often started from one file of variables."""
+    from gateway.settings import GatewaySettings
+    from worker.settings import WorkerSettings
+
+    in_both = GatewaySettings.model_fields.keys() & WorkerSettings.model_fields.keys()
+
+    assert in_both - SharedSettings.model_fields.keys() == set()
+
+
+def test_every_setting_says_what_it_is():
+    from gateway.settings import GatewaySettings
+    from worker.settings import WorkerSettings
+
+    for settings in (GatewaySettings, WorkerSettings):
+        silent = [name for name, f in settings.model_fields.items() if not f.description]
+        assert silent == [], settings
+
+
+def test_every_engine_may_be_set_and_is_documented(page):
+    from worker.engines import ENGINES
+    from worker.settings import WorkerSettings
+
+    choices = get_args(WorkerSettings.model_fields["engine"].annotation)
+
+    assert set(choices) == set(ENGINES)
+    assert [name for name in ENGINES if f"`{name}`" not in page("docs/operating.md")] == []
+
+
+def test_every_command_is_documented(page):
+    from cli.__main__ import longhand
+
+    documented = set(re.findall(r"^\| `python -m cli ([a-z-]+)", page("docs/operating.md"), re.M))
+
+    assert documented == set(longhand.commands)
+
+
+def test_every_make_target_that_the_guides_name_exists(page):
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
+    guides = (
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/http.md",
+        "docs/operating.md",
+    )
+    named = {name for g in guides for name in re.findall(r"(?:`|\$ )make ([a-z-]+)", page(g))}
+
+    assert named - targets == set()
+
+
+def test_the_changelog_begins_with_the_version_that_is_built(page):
+    version = tomllib.loads(page("pyproject.toml"))["project"]["version"]
+    first = re.search(r"^## \[?(\d+\.\d+\.\d+)", page("CHANGELOG.md"), re.MULTILINE)
+
+    assert first is not None
+    assert first[1] == version
+
+
+@pytest.mark.parametrize("source", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_link_to_a_file_leads_to_one(page, source):
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page(source))
+
+    assert [link for link in links if not (ROOT / link).exists()] == []

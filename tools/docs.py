@@ -1,0 +1,215 @@
+"""Writes what can be written from code: settings, and the tables of `docs/http.md`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import annotated_types
+import click
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from gateway.errors import STATUSES
+from gateway.settings import GatewaySettings
+from shared.formats import FORMATS
+from shared.request import TranscriptionRequest
+from shared.settings import CHECKOUT, SharedSettings
+from worker.settings import WorkerSettings
+
+PREFIX = "LONGHAND_"
+SECTIONS: Mapping[str, type[SharedSettings]] = {
+    "Gateway and worker": SharedSettings,
+    "Gateway": GatewaySettings,
+    "Worker": WorkerSettings,
+}
+
+_SETTINGS_HEAD = """\
+# Settings
+
+Everything an operator can change. Each setting is an environment variable; a process reads its own
+when it starts and refuses to start on a value it does not understand. `.env.example` holds the same
+list to copy from.
+
+This page is written by `make docs` from the code; changes to it by hand are lost.
+"""
+_EXAMPLE_HEAD = """\
+# Every setting of Longhand with its default. Copy this file to `.env`, change what you need, and
+# name it where gateway and workers are started: as `env_file` of compose, `EnvironmentFile` of
+# systemd, or `set -a; . ./.env` in a shell.
+# Written by `make docs` from the code; docs/settings.md says the same with what each may be.
+"""
+_KINDS: Mapping[object, str] = {
+    bool: "`true` or `false`",
+    float: "number",
+    int: "whole number",
+    Path: "directory",
+    SecretStr: "text, kept out of logs",
+    str: "text",
+}
+_BOUNDS: Mapping[type, tuple[str, str]] = {
+    annotated_types.Ge: ("ge", "at least"),
+    annotated_types.Gt: ("gt", "more than"),
+    annotated_types.Le: ("le", "at most"),
+    annotated_types.Lt: ("lt", "less than"),
+}
+
+
+def documents() -> dict[Path, str]:
+    """What every written file should hold."""
+    http = CHECKOUT / "docs" / "http.md"
+    return {
+        CHECKOUT / "docs" / "settings.md": settings_page(),
+        CHECKOUT / ".env.example": example_environment(),
+        http: with_tables(http.read_text(encoding="utf-8")),
+    }
+
+
+def settings_page() -> str:
+    """A table of settings for each process."""
+    parts = [_SETTINGS_HEAD]
+    for title, settings in SECTIONS.items():
+        parts.append(f"\n## {title}\n\n| variable | default | what it may be | what it is |\n")
+        parts.append("|---|---|---|---|\n")
+        parts.extend(
+            f"| `{variable(name)}` | {_cell(default_text(field))} | {allowed(field)} "
+            f"| {field.description} |\n"
+            for name, field in own_fields(settings)
+        )
+    return "".join(parts)
+
+
+def example_environment() -> str:
+    """Every setting, commented out, after the sentence that says what it is."""
+    parts = [_EXAMPLE_HEAD]
+    for title, settings in SECTIONS.items():
+        parts.append(f"\n# --- {title} ---\n")
+        parts.extend(
+            f"\n# {field.description}\n# {variable(name)}={default_text(field) or ''}\n"
+            for name, field in own_fields(settings)
+        )
+    return "".join(parts)
+
+
+def with_tables(page: str) -> str:
+    """A page with each `<!-- table: name -->` … `<!-- end -->` filled from the code."""
+    tables = {"options": options_table, "formats": formats_table, "errors": errors_table}
+    return re.sub(
+        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n{tables[found[2]]()}\n{found[3]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def options_table() -> str:
+    """The fields of a request."""
+    rows = (
+        f"| `{name}` | {_cell(default_text(field), none='none')} | {allowed(field)} "
+        f"| {field.description} |\n"
+        for name, field in TranscriptionRequest.model_fields.items()
+    )
+    return "| field | default | what it may be | what it is |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def formats_table() -> str:
+    """The formats of a result."""
+    rows = (
+        f"| `{known.name}` | `{known.media_type}` | {_first_sentence(known.render)} |\n"
+        for known in FORMATS.values()
+    )
+    return "| format | Content-Type | what it holds |\n|---|---|---|\n" + "".join(rows)
+
+
+def errors_table() -> str:
+    """Every code an answer may carry, by HTTP status."""
+    rows = (
+        f"| {status} | `{error.code}` | {_first_sentence(error)} |\n"
+        for error, status in sorted(STATUSES.items(), key=lambda item: (item[1], item[0].code))
+        if not error.__subclasses__() or error.code == "invalid_request"
+    )
+    return "| HTTP | code | when |\n|--:|---|---|\n" + "".join(rows)
+
+
+def variable(name: str) -> str:
+    """
+    The environment variable of a setting.
+
+    >>> variable("lease_s")
+    'LONGHAND_LEASE_S'
+    """
+    return PREFIX + name.upper()
+
+
+def own_fields(settings: type[SharedSettings]) -> Iterator[tuple[str, FieldInfo]]:
+    """The fields a class adds to those of `SharedSettings`."""
+    for name, field in settings.model_fields.items():
+        if settings is SharedSettings or name not in SharedSettings.model_fields:
+            yield name, field
+
+
+def default_text(field: FieldInfo) -> str | None:
+    """A default as it would be written in the environment; None if it is worked out at start."""
+    default: Any = field.default
+    if default is PydanticUndefined or default is None:
+        return None
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    if isinstance(default, Path) and default.is_relative_to(CHECKOUT):
+        return str(default.relative_to(CHECKOUT))
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:.15g}" if isinstance(default, float) else str(default)
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a setting may be, in words."""
+    kind: Any = field.annotation
+    if get_origin(kind) is types.UnionType:
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(kind))
+    bounds = [
+        f"{word} {getattr(limit, name):.15g}"
+        for limit in field.metadata
+        for name, word in [_BOUNDS.get(type(limit), ("", ""))]
+        if name
+    ]
+    return ", ".join([_KINDS.get(kind, "text"), *bounds])
+
+
+def _first_sentence(documented: object) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n")[0]
+
+
+def _cell(default: str | None, *, none: str = "set at start") -> str:
+    return {None: none, "": "empty"}.get(default, f"`{default}`")
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is stale.")
+def main(check: bool) -> None:
+    """Write docs/settings.md and .env.example from the settings classes."""
+    stale = [path for path, text in documents().items() if not _holds(path, text)]
+    for path in stale:
+        if check:
+            click.echo(f"{path.relative_to(CHECKOUT)} is stale; run `make docs`", err=True)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(documents()[path], encoding="utf-8")
+            click.echo(f"wrote {path.relative_to(CHECKOUT)}")
+    sys.exit(1 if check and stale else 0)
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    main()
