@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
+from cli.calls import GatewayCalls, RequestRefused
 from cli.processes import ChildFailed
 from cli.progress import ProgressLine
 from cli.redis_server import RedisNotFound
-from cli.site import RequestRefused, Site
 from cli.stack import Stack
 from shared.formats import FORMATS
 from shared.settings import CHECKOUT
@@ -59,14 +59,14 @@ def _check_inputs(audio: Path, format_name: str) -> None:
 
 
 def _transcribe(stack: Stack, audio: Path, format_name: str, progress: ProgressLine) -> bytes:
-    site = Site(stack.port)
+    gateway = GatewayCalls(stack.port)
     progress.show(f"uploading {audio.name}")
-    job_id = site.upload(audio)
+    job_id = gateway.upload(audio)
     while True:
-        job = site.job(job_id)
+        job = gateway.job(job_id)
         status = job["status"]
         if status == "succeeded":
-            return site.result(job_id, format_name)
+            return gateway.result(job_id, format_name)
         if status in ("failed", "cancelled"):
             raise DemoFailed(_reason(job))
         if status == "running":

@@ -15,7 +15,7 @@ class RequestRefused(Exception):
     """The gateway answered with an error; the message is its own."""
 
 
-class Site:
+class GatewayCalls:
     """A gateway on 127.0.0.1. Proxies named in the environment are not for it."""
 
     def __init__(self, port: int) -> None:
