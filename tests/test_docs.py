@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import get_args
 import pytest
 from source_code import ROOT
 
+from shared.formats import FORMATS
 from shared.settings import SharedSettings
 
 
@@ -91,6 +93,12 @@ def test_every_setting_says_what_it_is():
     for settings in (GatewaySettings, WorkerSettings):
         silent = [name for name, f in settings.model_fields.items() if not f.description]
         assert silent == [], settings
+
+
+def test_the_page_offers_every_format(page):
+    offered = re.search(r"^const FORMATS = (\[.*\]);", page("gateway/web/page.js"), re.MULTILINE)
+
+    assert sorted(json.loads(offered[1])) == sorted(FORMATS)
 
 
 def test_every_engine_may_be_set_and_is_documented(page):
