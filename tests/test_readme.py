@@ -1,0 +1,32 @@
+"""The README's one request is answered as the README says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+from source_code import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def lasting(answer):
+    """An answer without what differs between two runs, or two kinds of CPU."""
+    info = {name: value for name, value in answer["info"].items() if name != "language_probability"}
+    return answer | {"job_id": "", "process_time": 0, "info": info}
+
+
+@pytest.mark.main_job
+def test_the_request_of_the_readme_prints_the_answer_of_the_readme(demo_model, start_stack):
+    command = re.search(r"^\$ (curl .*)$", README, re.MULTILINE)[1]
+    promised = json.loads(re.search(r"```json\n(.*?)```", README, re.DOTALL)[1])
+    stack = start_stack()
+    sent = command.replace("http://127.0.0.1:8499", stack.url).replace("curl", "curl -sS", 1)
+    answered = json.loads(subprocess.check_output(shlex.split(sent), cwd=ROOT))
+
+    assert lasting(answered) == lasting(promised)
+    assert re.fullmatch("[0-9a-f]{32}", answered["job_id"])
+    assert list(answered) == list(promised)  # also in this order
