@@ -4,7 +4,9 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 AUDIO ?= samples/demo.wav
 FORMAT ?= text
-# Read by the recipes as shell variables, so that no filename is taken for shell.
+# The name as it was typed, read by the recipe as a shell variable: neither make nor the
+# shell takes a part of it for their own.
+override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
 
 .PHONY: help

@@ -28,15 +28,10 @@ def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
                 f"Longhand is at {stack.url} (Ctrl-C stops it). Try:\n"
                 f"  curl -F file=@samples/demo.wav '{stack.url}/transcribe/file?wait=true'"
             )
-            _wait(stack)
+            while True:
+                stack.check()
+                time.sleep(_POLL_S)
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
     except (ChildFailed, RedisNotFound, DirectoryInUse, OSError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _wait(stack: Stack) -> None:
-    try:
-        while True:
-            stack.check()
-            time.sleep(_POLL_S)
-    except KeyboardInterrupt:
-        click.echo("stopping", err=True)

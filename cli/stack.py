@@ -23,6 +23,7 @@ from shared.settings import CHECKOUT
 from shared.workers import Workers
 
 _REDIS_DEADLINE_S = 20
+_GRACE_S, _SHORT_GRACE_S = 5.0, 1.0
 
 
 class DirectoryInUse(Exception):
@@ -109,7 +110,7 @@ class Stack:
                 self._is_ready, needed=self._processes.running, deadline_s=self._deadline_s
             )
         except BaseException:
-            self.stop()
+            self.stop(grace_s=_SHORT_GRACE_S)
             raise
         return self
 
@@ -119,9 +120,10 @@ class Stack:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.stop()
+        # Whoever interrupts, or finds a part broken, does not wait for the jobs in hand.
+        self.stop(grace_s=_GRACE_S if exc is None else _SHORT_GRACE_S)
 
-    def stop(self, *, grace_s: float = 5) -> None:
+    def stop(self, *, grace_s: float = _GRACE_S) -> None:
         """End everything; what does not end within `grace_s` is killed."""
         try:
             # Redis last: the others have something to say to it when they end.
