@@ -9,6 +9,7 @@ retries, results and callbacks stay unused, and what RQ stores may be lost.
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue
@@ -88,6 +89,7 @@ class Delivery:
         if pipe is None:
             own.execute()
 
-    def waiting_slips(self) -> set[str]:
-        """Ids of the slips that wait in the queue."""
-        return set(as_texts(self._redis.lrange(self._queue.key, 0, -1)))
+    def waiting_jobs(self) -> set[str]:
+        """Ids of the jobs that have a slip in the queue."""
+        slips = as_texts(self._redis.lrange(self._queue.key, 0, -1))
+        return {slip.rpartition("-")[0] for slip in slips}

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 from redis import Redis
 
 from shared.connections import as_texts
-from shared.delivery import Delivery, slip_id
+from shared.delivery import Delivery
 from shared.errors import ErrorValue, JobNotFound, WorkerLost
 from shared.request import TranscriptionRequest
 from shared.storage import KeyNotFound, Storage
@@ -327,14 +327,15 @@ class Jobs:
         waiting = as_texts(self._redis.zrangebyscore(_QUEUED, 0, until))
         if not waiting:
             return []
-        delivered = self._delivery.waiting_slips()
+        # Most have their slip: they must cost nothing, however many they are.
+        delivered = self._delivery.waiting_jobs()
         lost = []
         for job_id in waiting:
+            if job_id in delivered:
+                continue
             record = self._find(job_id)
             if record is None or record.status is not Status.QUEUED:
                 self._redis.zrem(_QUEUED, job_id)
-                continue
-            if slip_id(job_id, record.attempt) in delivered:
                 continue
             lost.append(job_id)
             pipe = self._redis.pipeline()

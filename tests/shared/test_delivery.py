@@ -73,7 +73,7 @@ def test_a_slip_of_a_process_that_runs_no_jobs_is_refused(redis, write_slip):
 def test_enqueuing_rings_the_bell(redis):
     Delivery(redis).enqueue("a" * 32, 1)
 
-    assert Delivery(redis).waiting_slips() == {f"{'a' * 32}-1"}
+    assert Delivery(redis).waiting_jobs() == {"a" * 32}
     assert redis.llen(BELL) == 1
 
 

@@ -179,6 +179,16 @@ def test_a_slip_not_missing_for_long_is_left_alone(jobs, redis, submit):
     assert jobs.redeliver_lost_slips(10) == []
 
 
+def test_jobs_that_have_their_slips_cost_the_reaper_nothing_each(jobs, redis, submit):
+    for _ in range(50):
+        submit()
+    before = redis.info("stats")["total_commands_processed"]
+    lost = jobs.redeliver_lost_slips(0)
+
+    assert lost == []
+    assert redis.info("stats")["total_commands_processed"] - before < 10
+
+
 def test_a_running_job_gets_no_second_slip(jobs, redis, submit):
     jobs.claim(submit().id, 1, "worker-a")
     redis.delete("rq:queue:longhand")
