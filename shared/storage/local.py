@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from shared.errors import StorageFull
 from shared.storage.base import KeyNotFound, check_key
 
 _INCOMING = ".incoming"
+_ABANDONED_S = 24 * 3600
 
 
 class LocalStorage:
@@ -29,6 +31,7 @@ class LocalStorage:
         self._root = root.absolute()
         self._incoming = self._root / _INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
+        self._remove_abandoned()
 
     @contextmanager
     def create(self, key: str) -> Iterator[BinaryIO]:
@@ -77,6 +80,13 @@ class LocalStorage:
         probe = self._incoming / uuid.uuid4().hex
         probe.touch()
         probe.unlink()
+
+    def _remove_abandoned(self) -> None:
+        """Remove what writers that were killed have left; others may be writing just now."""
+        for part in self._incoming.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > _ABANDONED_S:
+                    part.unlink()
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)

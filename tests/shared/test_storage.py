@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,19 @@ def test_a_writer_that_is_killed_stores_nothing(storage, tmp_path):
     assert killed.returncode == -signal.SIGKILL
     with pytest.raises(KeyNotFound):
         storage.read("jobs/1/audio")
+
+
+def test_what_a_killed_writer_left_is_removed_a_day_later(tmp_path):
+    directory = tmp_path / "storage"
+    open_storage(directory)
+    fresh, stale = (directory / ".incoming" / name for name in ("fresh", "stale"))
+    for part in (fresh, stale):
+        part.write_bytes(b"half")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(stale, (two_days_ago, two_days_ago))
+    open_storage(directory)
+
+    assert files_below(directory) == [".incoming/fresh"]
 
 
 def test_bytes_reach_the_disk_before_their_name_does(storage):
@@ -174,6 +188,7 @@ def test_a_write_that_finds_no_room_is_storage_full(storage, tmp_path):
 
 FILL = """
 import sys
+import time
 from pathlib import Path
 from shared.errors import StorageFull
 from shared.storage import open_storage
