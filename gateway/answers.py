@@ -28,14 +28,9 @@ def answer_accepted(record: JobRecord) -> Response:
     return answer
 
 
-def job_value(record: JobRecord, transcript: Transcript | None = None) -> dict[str, Any]:
-    """
-    All a caller may know of a job.
-
-    Args:
-        transcript: Of a job that succeeded: its warnings are shown, and the model that ran.
-    """
-    value: dict[str, Any] = {
+def job_value(record: JobRecord) -> dict[str, Any]:
+    """All that a job's record tells its caller."""
+    return {
         "job_id": record.id,
         "status": record.status.value,
         "stage": record.stage,
@@ -52,10 +47,6 @@ def job_value(record: JobRecord, transcript: Transcript | None = None) -> dict[s
         "error": record.error,
         **job_links(record.id),
     }
-    if transcript is not None:
-        value["model"] = transcript.model
-        value["warnings"] = _warnings(transcript)
-    return value
 
 
 def transcript_value(
@@ -83,7 +74,7 @@ def transcript_value(
         "filename": record.audio.filename,
         "model": transcript.model,
         "process_time": process_time_s(record),
-        "warnings": _warnings(transcript),
+        "warnings": warnings_value(transcript),
     }
 
 
@@ -144,5 +135,6 @@ def _segment_value(segment: Segment) -> Mapping[str, Any]:
     return value
 
 
-def _warnings(transcript: Transcript) -> list[dict[str, Any]]:
+def warnings_value(transcript: Transcript) -> list[dict[str, Any]]:
+    """What did not stop the transcript but should be known."""
     return [warning.model_dump(mode="json") for warning in transcript.warnings]

@@ -28,6 +28,7 @@ def create_app(settings: GatewaySettings, *, services: Services | None = None) -
     app = Flask("gateway", static_folder="web", static_url_path="/web")
     app.json = _Json(app)
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
     (services or open_services(settings)).attach(app)
     for routes in (transcribe, jobs, models, health, ui):
         app.register_blueprint(routes.blueprint)

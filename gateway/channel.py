@@ -92,7 +92,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         else:
             code = _CODES.get(error.code, "internal_error" if error.code == 500 else "bad_request")
             value = {"success": False, "error": str(error.body), "code": code}
-        body = json.dumps(value).encode()
+        body = json.dumps(value, separators=(",", ":")).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))
         self.set_close_on_finish()

@@ -41,6 +41,7 @@ def submit(
     Raises:
         LonghandError: The model, the options or the audio cannot be taken.
     """
+    live = services.workers.live()
     job_id = new_job_id()
     key = f"{job_prefix(job_id)}/audio"
     try:
@@ -48,7 +49,7 @@ def submit(
         with services.storage.create(key) as out:
             writer = AudioWriter(out, services.settings.max_audio_bytes)
             submission = receive(writer)
-            check_model(submission.request, services.settings.catalogue, services.workers.live())
+            check_model(submission.request, services.settings.catalogue, live)
         audio = StoredAudio(
             key=key,
             filename=clean_filename(submission.filename),

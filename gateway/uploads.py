@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
 
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData
+from werkzeug.sansio.multipart import (
+    Data,
+    Epilogue,
+    Event,
+    Field,
+    File,
+    MultipartDecoder,
+    NeedData,
+)
 
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
 
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 16
 _MAX_FIELD_BYTES = 64_000
+_MAX_HEADER_BYTES = 1 << 19
+"""Read without reaching the end of a part's header; more than `_READ_BYTES`."""
+
 _MAX_PARTS = 100
 _MAX_FILENAME_CHARACTERS = 255
 _BIDI_CONTROLS = frozenset(
@@ -94,18 +107,19 @@ def copy_form(body: IO[bytes], boundary: str, writer: AudioWriter) -> Form:
         AudioUnreadable: The file is empty.
         InvalidRequest: There is no file, more than one, or the form is broken.
     """
-    decoder = MultipartDecoder(
-        boundary.encode("latin-1"), max_form_memory_size=_MAX_FIELD_BYTES, max_parts=_MAX_PARTS
-    )
     form = Form()
-    try:
-        _copy_parts(body, decoder, form, writer)
-    except ValueError as error:
-        raise InvalidRequest(f"the multipart body is broken: {error}") from error
-    except RequestEntityTooLarge as error:
-        raise InvalidRequest(
-            f"the form has a field over {_MAX_FIELD_BYTES} bytes or more than {_MAX_PARTS} fields"
-        ) from error
+    part: Field | File | None = None
+    value = bytearray()
+    for event in _read_events(body, boundary):
+        if isinstance(event, Field | File):
+            part, value = event, bytearray()
+            _check_part(part, form)
+        elif isinstance(event, Data) and isinstance(part, File):
+            writer.write(event.data)
+        elif isinstance(event, Data) and part is not None:
+            value += event.data
+            if not event.more_data or len(value) > _MAX_FIELD_BYTES:
+                form.fields[part.name] = _read_value(part.name, value)
     if form.filename is None or (form.filename == "" and not writer.n_bytes):
         raise InvalidRequest(NO_FILE, param="file")
     if not writer.n_bytes:
@@ -113,34 +127,33 @@ def copy_form(body: IO[bytes], boundary: str, writer: AudioWriter) -> Form:
     return form
 
 
-def _copy_parts(
-    body: IO[bytes], decoder: MultipartDecoder, form: Form, writer: AudioWriter
-) -> None:
-    part: Field | File | None = None
-    value = bytearray()
-    at_end = False
-    while not at_end:
-        data = body.read(_READ_BYTES)
-        at_end = not data
-        decoder.receive_data(data or None)
-        while not isinstance(event := decoder.next_event(), NeedData):
-            if isinstance(event, Field | File):
-                part = event
-                value.clear()
-                _check_part(part, form)
-            elif isinstance(event, Data):
-                if isinstance(part, File):
-                    writer.write(event.data)
-                else:
-                    value += event.data
-                if isinstance(part, Field) and not event.more_data:
-                    form.fields[part.name] = value.decode("utf-8", "replace")
-            elif at_end:
-                break
+class _Decoder(MultipartDecoder):
+    """Bears part headers that are not UTF-8: old Windows programs send names in their own code."""
+
+    def _parse_headers(self, data: bytes | bytearray) -> Headers:
+        return super()._parse_headers(data.decode("utf-8", "replace").encode())
+
+
+def _read_events(body: IO[bytes], boundary: str) -> Iterator[Event]:
+    try:
+        decoder = _Decoder(
+            boundary.encode("latin-1"), max_form_memory_size=_MAX_HEADER_BYTES, max_parts=_MAX_PARTS
+        )
+        while True:
+            # At the end of the body this is None, after which no event means a broken form.
+            decoder.receive_data(body.read(_READ_BYTES) or None)
+            while not isinstance(event := decoder.next_event(), NeedData):
+                yield event
+                if isinstance(event, Epilogue):
+                    return
+    except ValueError as error:
+        raise InvalidRequest("the multipart body is broken or cut short") from error
+    except RequestEntityTooLarge as error:
+        raise InvalidRequest(f"the form is broken, or has more than {_MAX_PARTS} fields") from error
 
 
 def _check_part(part: Field | File, form: Form) -> None:
-    name = part.name[:64]
+    name = (part.name or "")[:64]
     if isinstance(part, Field):
         if name == "file":
             raise InvalidRequest(
@@ -157,6 +170,17 @@ def _check_part(part: Field | File, form: Form) -> None:
     if form.filename is not None:
         raise InvalidRequest("field 'file' was given twice; send one file a request", param="file")
     form.filename = part.filename
+
+
+def _read_value(name: str, value: bytearray) -> str:
+    if len(value) > _MAX_FIELD_BYTES:
+        raise InvalidRequest(
+            f"field {name[:64]!r} is over {_MAX_FIELD_BYTES} bytes long", param=name[:64]
+        )
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"field {name[:64]!r} is not UTF-8", param=name[:64]) from error
 
 
 def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.answers import error_of, job_value, transcript_value, wants_segments
+from gateway.answers import error_of, job_value, transcript_value, wants_segments, warnings_value
 from gateway.errors import answer_error
 from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
 from gateway.services import services
@@ -37,7 +37,13 @@ def show_job(job_id: str) -> Response:
     """Tell all there is to know of a job."""
     jobs = services().jobs
     record = jobs.get(job_id)
-    return jsonify(success=True, **job_value(record, _transcript_or_none(jobs, record)))
+    transcript = _transcript_or_none(jobs, record)
+    return jsonify(
+        success=True,
+        **job_value(record),
+        model=transcript.model if transcript else None,
+        warnings=warnings_value(transcript) if transcript else [],
+    )
 
 
 @blueprint.get("/jobs/<job_id>/result")

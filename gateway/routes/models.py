@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from gateway.services import services
 from gateway.submission import can_run
-from shared.catalogue import MODELS
+from shared.catalogue import DEFAULT_NAMES, MODELS
 
 blueprint = Blueprint("models", __name__)
 
@@ -21,13 +21,14 @@ def list_models() -> Response:
     here = services()
     catalogue = here.settings.catalogue
     live = here.workers.live()
-    aliases = catalogue.aliases or {}
     usable = [name for name in MODELS if can_run(name, live)]
-    own_names = [name for name in aliases if catalogue.resolve(name) in usable]
+    # Names of repositories and names that mean the default are taken but not advertised.
+    names = [name for name in catalogue.names() if "/" not in name and name not in DEFAULT_NAMES]
+    meant = {name: catalogue.resolve(name) for name in names}
     data = [
         {
             "name": name,
-            "aliases": [alias for alias in aliases if catalogue.resolve(alias) == name],
+            "aliases": [alias for alias in names if meant[alias] == name != alias],
             "is_multilingual": MODELS[name].is_multilingual,
             "translates": MODELS[name].translates,
             "present": sum(name in worker.models for worker in live),
@@ -37,7 +38,7 @@ def list_models() -> Response:
     ]
     return jsonify(
         success=True,
-        models=list(dict.fromkeys([*usable, *own_names])),
+        models=[name for name in names if meant[name] in usable],
         default=catalogue.resolve(None),
         data=data,
     )

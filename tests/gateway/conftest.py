@@ -1,0 +1,177 @@
+"""A gateway in this process, or as one of its own, and what stands in for a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+from redis import Redis
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import clips  # noqa: E402
+from waiting import wait_until  # noqa: E402
+
+from gateway.app import create_app  # noqa: E402
+from gateway.services import Services, open_services  # noqa: E402
+from gateway.settings import GatewaySettings  # noqa: E402
+from shared.settings import CHECKOUT  # noqa: E402
+from shared.workers import WorkerRecord  # noqa: E402
+
+
+@pytest.fixture
+def settings(redis_url: str, storage_dir: Path) -> GatewaySettings:
+    """Those of a site whose own model is `demo`."""
+    return GatewaySettings(redis_url=redis_url, storage_dir=storage_dir, default_model="demo")
+
+
+@pytest.fixture
+def make_client(settings: GatewaySettings) -> Iterator[Callable[..., FlaskClient]]:
+    """A function that builds a gateway with other settings and returns a client for it."""
+    with ExitStack() as opened:
+
+        def make(**changed: object) -> FlaskClient:
+            services = open_services(settings.model_copy(update=changed))
+            opened.callback(services.redis.close)
+            return create_app(services.settings, services=services).test_client()
+
+        yield make
+
+
+@pytest.fixture
+def services(settings: GatewaySettings) -> Iterator[Services]:
+    """What the client's gateway works with."""
+    found = open_services(settings)
+    yield found
+    found.redis.close()
+
+
+@pytest.fixture
+def client(services: Services) -> FlaskClient:
+    """A client of a gateway in this process."""
+    return create_app(services.settings, services=services).test_client()
+
+
+@pytest.fixture(scope="session")
+def speech() -> bytes:
+    """A short WAV."""
+    return clips.wav(0.5)
+
+
+@dataclass
+class GatewayProcess:
+    """`python -m gateway`, as it runs."""
+
+    child: subprocess.Popen[bytes]
+    url: str
+    storage_dir: Path
+    log: Path
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        parts = urlsplit(self.url)
+        assert parts.hostname and parts.port
+        return parts.hostname, parts.port
+
+    def spooled_bytes(self) -> list[int]:
+        """The sizes of all bodies it has on disk and not yet in storage, named or not."""
+        sizes = []
+        for descriptor in Path(f"/proc/{self.child.pid}/fd").iterdir():
+            try:
+                if str(self.storage_dir / ".spool") in os.readlink(descriptor):
+                    sizes.append(descriptor.stat().st_size)
+            except FileNotFoundError:
+                continue  # closed meanwhile
+        return sizes
+
+    def peak_rss_bytes(self) -> int:
+        """The most memory it ever held."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    def stop(self, deadline_s: float = 20) -> int:
+        """Send SIGTERM and return its exit status."""
+        self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(deadline_s)
+
+
+@pytest.fixture
+def start_gateway(
+    redis_url: str, storage_dir: Path, tmp_path: Path
+) -> Iterator[Callable[..., GatewayProcess]]:
+    """A function that starts `python -m gateway`; its arguments are settings."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**changed: object) -> GatewayProcess:
+        chosen = {"redis_url": redis_url, "storage_dir": storage_dir, "port": 0} | changed
+        chosen = {"default_model": "demo"} | chosen
+        env = {f"LONGHAND_{name.upper()}": str(value) for name, value in chosen.items()}
+        log = tmp_path / f"gateway-{len(started)}.log"
+        with log.open("wb") as out:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "gateway"],
+                cwd=CHECKOUT,
+                env={"PATH": os.environ["PATH"]} | env,
+                stderr=out,
+            )
+        started.append(child)
+        said = "listens on "
+        wait_until(lambda: said in log.read_text() or child.poll() is not None, 30, "listening")
+        assert child.poll() is None, log.read_text()
+        url = log.read_text().partition(said)[2].split()[0]
+        return GatewayProcess(child, url, storage_dir, log)
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture
+def stored_files(storage_dir: Path) -> Callable[[], list[str]]:
+    """A function that lists every file below the storage directory."""
+    return lambda: sorted(
+        str(path.relative_to(storage_dir)) for path in storage_dir.rglob("*") if path.is_file()
+    )
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of the test's Redis."""
+    with Redis.from_url(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def live_worker(services: Services) -> Callable[..., None]:
+    """A function that makes it seem that a worker lives which has the models named."""
+
+    def publish(*models: str, name: str = "w1", can_download: bool = False) -> None:
+        services.workers.publish(
+            WorkerRecord(
+                name=name,
+                host="here",
+                pid=1,
+                engine="faster_whisper",
+                device="cpu",
+                compute_type="int8",
+                models=models,
+                loaded=models[:1],
+                can_download=can_download,
+                slots=1,
+                started_at=time.time(),
+            )
+        )
+
+    return publish
