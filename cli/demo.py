@@ -40,7 +40,8 @@ def run_demo(audio: Path, format_name: str) -> None:
     ):
         progress.show("starting Redis, gateway and worker")
         try:
-            with Stack(Path(name)) as stack:
+            # The demo model needs no GPU, and a GPU may lack libraries.
+            with Stack(Path(name), env={"LONGHAND_DEVICE": "cpu"}) as stack:
                 result = _transcribe(stack, audio, format_name, progress)
                 progress.show("stopping")
         except (ChildFailed, RedisNotFound, RequestRefused, OSError) as error:
