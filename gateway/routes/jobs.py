@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -11,7 +12,7 @@ from gateway.errors import answer_error
 from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
 from gateway.services import services
 from shared.errors import JobFailed, JobNotFinished
-from shared.formats import FORMATS, render
+from shared.formats import Format, find_format
 from shared.jobs import JobRecord, Jobs, Status
 from shared.storage import KeyNotFound
 from shared.transcript import Transcript
@@ -52,6 +53,7 @@ def read_result(job_id: str) -> Response:
     fields = once_each(request.args)
     refuse_unknown(fields, known=["format", "timestamps"])
     asked = parse_flag("timestamps", fields["timestamps"]) if "timestamps" in fields else None
+    wanted = find_format(fields["format"]) if "format" in fields else None
     jobs = services().jobs
     record = jobs.get(job_id)
     if record.status is Status.FAILED:
@@ -65,8 +67,8 @@ def read_result(job_id: str) -> Response:
             retry_after_s=_POLL_S,
         )
     transcript = jobs.read_transcript(record)
-    if "format" in fields:
-        return _answer_format(record, transcript, fields["format"])
+    if wanted is not None:
+        return _answer_format(record, transcript, wanted)
     return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
 
 
@@ -85,13 +87,11 @@ def _answer_failed(record: JobRecord) -> Response:
     return answer_error(error, job_error=record.error)
 
 
-def _answer_format(record: JobRecord, transcript: Transcript, name: str) -> Response:
-    body = render(transcript, name)
-    known = FORMATS[name]
-    answer = Response(body, content_type=known.media_type)
+def _answer_format(record: JobRecord, transcript: Transcript, wanted: Format) -> Response:
+    answer = Response(wanted.render(transcript), content_type=wanted.media_type)
     stem = PurePosixPath(record.audio.filename).stem or "transcript"
-    # Werkzeug writes `filename*` (RFC 8187) when the name is not ASCII.
-    answer.headers.set("Content-Disposition", "inline", filename=f"{stem}.{known.extension}")
+    name = quote(f"{stem}.{wanted.extension}", safe="")
+    answer.headers["Content-Disposition"] = f"inline; filename*=UTF-8''{name}"  # RFC 8187
     return answer
 
 

@@ -11,7 +11,7 @@ from shared.formats.structured import render_json, render_verbose_json
 from shared.formats.subtitles import render_srt, render_vtt
 from shared.transcript import Transcript
 
-__all__ = ["FORMATS", "Format", "render"]
+__all__ = ["FORMATS", "Format", "find_format", "render"]
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,21 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def render(transcript: Transcript, format_name: str) -> str:
+def find_format(name: str) -> Format:
     """
-    Write a transcript in one of `FORMATS`.
+    Return the format of that name.
 
     Raises:
-        InvalidRequest: There is no format of that name.
+        InvalidRequest: There is none.
     """
-    if format_name not in FORMATS:
+    if name not in FORMATS:
         raise InvalidRequest(
-            f"format {format_name[:64]!r} is not known; it is one of {', '.join(FORMATS)}",
+            f"format {name[:64]!r} is not known; it is one of {', '.join(FORMATS)}",
             param="format",
         )
-    return FORMATS[format_name].render(transcript)
+    return FORMATS[name]
+
+
+def render(transcript: Transcript, format_name: str) -> str:
+    """Write a transcript in one of `FORMATS`; see `find_format`."""
+    return find_format(format_name).render(transcript)
