@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
+_ONLY_FILES = {"protocol_whitelist": "file"}
+"""A playlist in disguise fetches nothing."""
+
 _REPORT_EVERY = 500
 """Packets between two reports of how far decoding is."""
 
@@ -91,9 +94,9 @@ def _open(path: Path) -> InputContainer:
     import av
 
     try:
-        return av.open(str(path))
+        return av.open(str(path), options=_ONLY_FILES)
     except UnicodeDecodeError:  # PyAV before 19 reads tags as UTF-8; many old files are Latin-1
-        return av.open(str(path), metadata_encoding="latin-1")
+        return av.open(str(path), options=_ONLY_FILES, metadata_encoding="latin-1")
 
 
 def _resampled(

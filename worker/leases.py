@@ -70,7 +70,7 @@ class Leases(threading.Thread):
         super().__init__(name="leases", daemon=True)
         self._jobs = jobs
         self._beat = beat
-        self._held: dict[str, Lease] = {}
+        self._held: set[Lease] = set()
         self._stopped = threading.Event()
 
     @property
@@ -82,11 +82,11 @@ class Leases(threading.Thread):
     def hold(self, job_id: str, attempt: int) -> Iterator[Lease]:
         """Keep a claimed job's lease renewed within the block."""
         lease = Lease(job_id, attempt)
-        self._held[job_id] = lease
+        self._held.add(lease)
         try:
             yield lease
         finally:
-            del self._held[job_id]
+            self._held.remove(lease)
 
     def stop(self) -> None:
         """End the thread."""
@@ -100,7 +100,7 @@ class Leases(threading.Thread):
         while not self._stopped.wait(_TELL_S):
             try:
                 now = time.monotonic()
-                for lease in list(self._held.values()):
+                for lease in list(self._held):
                     self._tell(lease, now)
                 if now - beaten >= RENEW_S:
                     self._beat()
@@ -116,6 +116,6 @@ class Leases(threading.Thread):
             return
         if self._jobs.report(lease.job_id, lease.attempt, fields):
             lease.renewed = now
-        elif lease.job_id in self._held:
+        elif lease in self._held:
             _log.warning("job %s is no longer ours", lease.job_id)
             lease.lose()

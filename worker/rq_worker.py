@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -114,7 +114,7 @@ class Puller:
             if moved is None:
                 self._redis.blpop([BELL], timeout=_BELL_WAIT_S)
                 return None
-            slip: Slip | None = self._queue.fetch_job(moved.decode())
+            slip = cast(Slip | None, self._queue.fetch_job(moved.decode()))
             if slip is None:  # its hash expired; the reaper writes a new slip if the job waits
                 self._redis.lrem(self._pulled_key, 1, moved)
             return slip

@@ -45,7 +45,7 @@ class WorkerSettings(SharedSettings):
     cpu_processes: int = Field(
         1, ge=1, description="Processes that decode audio and find speech in it."
     )
-    threads: int = Field(1, ge=1, description="CPU threads of the engine.")
+    engine_threads: int = Field(1, ge=1, description="CPU threads of the engine.")
     stall_s: float = Field(
         300, gt=0, description="Seconds without progress after which a job fails `job_timed_out`."
     )

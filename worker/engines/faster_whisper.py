@@ -57,6 +57,7 @@ class FasterWhisperEngine:
             local_files_only=True,
         )
         self._tokenizer = cache(self._make_tokenizer)
+        self._suppressed = get_suppressed_tokens(self._tokenizer("en", "transcribe"), [-1])
 
     @property
     def is_multilingual(self) -> bool:
@@ -103,7 +104,7 @@ class FasterWhisperEngine:
             return_no_speech_prob=True,
             sampling_temperature=temperature,
             suppress_blank=True,
-            suppress_tokens=get_suppressed_tokens(self._tokenizer("en", "transcribe"), [-1]),
+            suppress_tokens=self._suppressed,
             max_initial_timestamp_index=50,
             **sampling,
         )

@@ -134,27 +134,24 @@ def merge_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
     A full stop is timed where the pause after it ends; the word is not that long.
     """
     merged: list[TimedWord] = []
-    opening: TimedWord | None = None
+    opening: list[TimedWord] = []
     for word in words:
         text = word.word.strip()
-        if merged and not opening and text and all(c in APPENDED for c in text):
+        # A straight quote may open or close; Whisper writes a space before one that opens.
+        opens = word.word.startswith(" ") or not all(c in APPENDED for c in text)
+        if text and opens and all(c in PREPENDED for c in text):
+            opening.append(word)
+        elif merged and not opening and text and all(c in APPENDED for c in text):
             merged[-1].word += word.word
             merged[-1].n_tokens += word.n_tokens
-            continue
-        if text and all(c in PREPENDED for c in text):
-            opening = word
-            continue
-        if opening:
-            word = TimedWord(
-                opening.word + word.word.lstrip(),
-                opening.n_tokens + word.n_tokens,
-                word.start,
-                word.end,
-                word.probability,
-            )
-            opening = None
-        merged.append(word)
-    return [*merged, opening] if opening else merged
+        else:
+            before = "".join(mark.word for mark in opening)
+            n_before = sum(mark.n_tokens for mark in opening)
+            word.word = before + (word.word.lstrip() if opening else word.word)
+            word.n_tokens += n_before
+            opening = []
+            merged.append(word)
+    return merged + opening
 
 
 def give_words(

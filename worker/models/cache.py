@@ -87,7 +87,7 @@ class ModelCache:
             path,
             device=self._device,
             compute_type=self.compute_type,
-            threads=self._settings.threads,
+            threads=self._settings.engine_threads,
         )
         self.n_loads += 1
         _log.info(

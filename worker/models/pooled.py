@@ -77,7 +77,7 @@ def engine_service(settings: WorkerSettings) -> EngineService:
     """Set this process up for an engine."""
     configure_logs(settings.log_level, settings.log_format)
     quieten_libraries()
-    limit_threads(settings.threads)
+    limit_threads(settings.engine_threads)
     return EngineService(settings)
 
 

@@ -1,0 +1,375 @@
+"""
+Measure the demo model on speech it has never heard, and print the table against its bar.
+
+    python -m tools.demo_model.evaluate [--model models/demo] [--save bench/results]
+
+Voices and sentences are those of `heldout.tsv`; the sentences of `FIXED` are
+said in training too, by other voices, and are scored apart. Text is compared
+without case and punctuation: words in English, characters in Mandarin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import random
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.request import TranscriptionRequest
+from shared.settings import CHECKOUT
+from shared.transcript import Segment, Transcript
+from tools.demo_model.corpus import read_held_out, render, through_codec
+from tools.demo_model.phrasebook import FIXED_EN, FIXED_ZH, Sentence
+from tools.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
+from worker.audio import AudioSource
+from worker.engines import open_engine
+from worker.engines.base import Chunk, DecodeOptions, Engine
+from worker.models.cache import LocalModels
+from worker.pipeline import transcribe
+from worker.settings import WorkerSettings, quieten_libraries
+
+GATE = {"en": 0.20, "zh": 0.10}
+"""Bar of the model card: word error rate in English, character error rate in Mandarin."""
+
+TARGET = {"en": 0.08, "zh": 0.05}
+_LEAD = SAMPLE_RATE_HZ // 4
+_NEAR_S = 0.3
+
+
+def normal(text: str) -> str:
+    """
+    Text as it is compared.
+
+    >>> normal("It is nine o'clock, Bob.")
+    "it is nine o'clock bob"
+    """
+    return re.sub(r"[^\w\s']", "", text.lower()).strip()
+
+
+@dataclass
+class Errors:
+    """Edits and reference length, pooled over clips."""
+
+    n_edits: int = 0
+    n_units: int = 0
+
+    def add(self, reference: str, heard: str, language: str) -> None:
+        """Count one clip: words in English, characters in Mandarin."""
+        said, got = normal(reference), normal(heard)
+        if language == "zh":
+            said, got = (" ".join(text.replace(" ", "")) for text in (said, got))
+        found = jiwer.process_words(said, got)
+        self.n_edits += found.substitutions + found.deletions + found.insertions
+        self.n_units += len(said.split())
+
+    @property
+    def rate(self) -> float:
+        """Edits per word or character."""
+        return self.n_edits / max(1, self.n_units)
+
+
+@dataclass
+class Table:
+    """The lines of the report."""
+
+    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
+    gate_holds: bool = True
+    target_holds: bool = True
+
+    def rate(
+        self, name: str, value: float, *, gate: float | None = None, target: float | None = None
+    ) -> None:
+        """A share for which less is better."""
+        self._add(name, value, gate, target, lambda v, bar: v <= bar, "≤")
+
+    def share(self, name: str, value: float, *, target: float | None = None) -> None:
+        """A share for which more is better."""
+        self._add(name, value, None, target, lambda v, bar: v >= bar, "≥")
+
+    def _add(
+        self,
+        name: str,
+        value: float,
+        gate: float | None,
+        target: float | None,
+        holds: Callable[[float, float], bool],
+        sign: str,
+    ) -> None:
+        self.gate_holds &= gate is None or holds(value, gate)
+        self.target_holds &= target is None or holds(value, target)
+        bars = [
+            "" if bar is None else f"{sign} {bar:.0%} {'yes' if holds(value, bar) else 'NO'}"
+            for bar in (gate, target)
+        ]
+        self.rows.append((name, f"{value:.1%}", *bars))
+
+    def text(self) -> str:
+        """The table as Markdown."""
+        lines = ["| measured on held-out voices and sentences | value | gate | target |"]
+        lines.append("|---|--:|---|---|")
+        lines += [f"| {' | '.join(row)} |" for row in self.rows]
+        return "\n".join(lines)
+
+
+def padded(said: Utterance) -> NDArray[np.float32]:
+    """An utterance with a quarter of a second of silence on either side."""
+    return np.pad(said.waveform.astype(np.float32) / 32768, _LEAD)
+
+
+def text_of(segments: Sequence[Segment]) -> str:
+    """The text of one decoded chunk."""
+    return "".join(segment.text for segment in segments)
+
+
+def decode(
+    engine: Engine, waveforms: Sequence[NDArray[np.float32]], options: Iterable[DecodeOptions]
+) -> list[list[Segment]]:
+    """Decode clips four at a time."""
+    chunks = [Chunk(w, o) for w, o in zip(waveforms, options, strict=True)]
+    found: list[list[Segment]] = []
+    for i in range(0, len(chunks), 4):
+        found += engine.transcribe(chunks[i : i + 4])
+    return found
+
+
+def error_rates(
+    utterances: Sequence[Utterance], found: Sequence[list[Segment]]
+) -> dict[str, float]:
+    """Pooled error rate of each language."""
+    pooled = {"en": Errors(), "zh": Errors()}
+    for said, segments in zip(utterances, found, strict=True):
+        pooled[said.language].add(said.text, text_of(segments), said.language)
+    return {language: errors.rate for language, errors in pooled.items()}
+
+
+def measure_clips(table: Table, engine: Engine, said: Sequence[Utterance]) -> dict[str, float]:
+    """Single sentences: text, language, times, words; returns the error rates."""
+    waves = [padded(u) for u in said]
+    options = [DecodeOptions(u.language, word_timestamps=True) for u in said]
+    found = decode(engine, waves, options)
+    rates = error_rates(said, found)
+    for language, name in (("en", "English, word error rate"), ("zh", "Mandarin, character error")):
+        table.rate(name, rates[language], gate=GATE[language], target=TARGET[language])
+    guesses = [engine.detect_language(wave).language for wave in waves]
+    right = np.mean([g == u.language for g, u in zip(guesses, said, strict=True)])
+    table.share("language right", float(right), target=0.98)
+    near, word_errors = [], []
+    for u, segments in zip(said, found, strict=True):
+        end_s = 0.25 + len(u.waveform) / SAMPLE_RATE_HZ
+        near.append(
+            bool(segments)
+            and abs(segments[0].start - 0.25) <= _NEAR_S
+            and abs(segments[-1].end - end_s) <= _NEAR_S
+        )
+        words = [word for segment in segments for word in segment.words or ()]
+        if len(words) == len(u.words) and normal(text_of(segments)) == normal(u.text):
+            pairs = zip(words, u.words, strict=True)
+            word_errors += [abs(word.start - 0.25 - start) for word, (_, start) in pairs]
+    table.share(f"segment start and end within {_NEAR_S} s", float(np.mean(near)), target=0.9)
+    close = float(np.mean([e <= 0.2 for e in word_errors])) if word_errors else 0.0
+    table.share(f"word starts within 0.2 s ({len(word_errors)} words)", close)
+    return rates
+
+
+def measure_prompted(
+    table: Table, engine: Engine, said: Sequence[Utterance], rates: dict[str, float]
+) -> None:
+    """The same clips after previous text: it must help or do nothing."""
+    draw = random.Random(5)
+    prompts = [draw.choice([u.text for u in said if u.language == s.language]) for s in said]
+    options = [DecodeOptions(s.language, prompt=p) for s, p in zip(said, prompts, strict=True)]
+    prompted = error_rates(said, decode(engine, [padded(u) for u in said], options))
+    for language in ("en", "zh"):
+        worse = prompted[language] - rates[language]
+        table.rate(f"worse after previous text, {language}", worse, target=0.02)
+
+
+def measure_codecs(
+    table: Table, engine: Engine, said: Sequence[Utterance], rates: dict[str, float]
+) -> None:
+    """The same clips through the codecs uploads come in."""
+    options = [DecodeOptions(u.language) for u in said]
+    for label, codec in (
+        ("mp3 64 kbit/s", ("mp3", "libmp3lame", 64_000)),
+        ("opus 24 kbit/s", ("ogg", "libopus", 24_000)),
+    ):
+        waves = [
+            through_codec((padded(u) * 32767).astype(np.int16), *codec).astype(np.float32) / 32768
+            for u in said
+        ]
+        coded = error_rates(said, decode(engine, waves, options))
+        for language in ("en", "zh"):
+            worse = coded[language] - rates[language]
+            table.rate(f"worse through {label}, {language}", worse, target=0.02)
+
+
+def measure_broken_off(table: Table, engine: Engine, said: Sequence[Utterance]) -> None:
+    """Audio that stops in mid-sentence, padding after it: the words so far."""
+    draw = random.Random(11)
+    cut = [u for u in said if len(u.words) > 3]
+    waves, texts = [], []
+    for u in cut:
+        position, start = draw.choice(u.words[2:])
+        waves.append(padded(u)[: _LEAD + int(start * SAMPLE_RATE_HZ)])
+        texts.append(u.text[:position])
+    found = decode(engine, waves, [DecodeOptions(u.language) for u in cut])
+    pooled = {"en": Errors(), "zh": Errors()}
+    for u, text, segments in zip(cut, texts, found, strict=True):
+        pooled[u.language].add(text, text_of(segments), u.language)
+    for language, errors in pooled.items():
+        table.rate(f"words so far when broken off, {language}", errors.rate)
+
+
+def measure_silence(table: Table, engine: Engine, models: LocalModels) -> None:
+    """Silence and noise of several kinds, straight to the model and through the pipeline."""
+    noise = np.random.default_rng(3)
+    clips = [np.zeros(n * SAMPLE_RATE_HZ, np.float32) for n in (1, 5, 30)]
+    for level in (0.001, 0.01, 0.05):
+        for n in (2, 10, 30):
+            clips.append((noise.standard_normal(n * SAMPLE_RATE_HZ) * level).astype(np.float32))
+    hum = np.sin(np.arange(10 * SAMPLE_RATE_HZ) * 2 * np.pi * 50 / SAMPLE_RATE_HZ)
+    clips.append((hum * 0.1).astype(np.float32))
+    for label, quiet in (
+        ("straight to the model", lambda c: not decode(engine, [c], [DecodeOptions("en")])[0]),
+        ("through the pipeline", lambda c: not run_pipeline(models, c).text),
+    ):
+        share = float(np.mean([quiet(clip) for clip in clips]))
+        table.share(f"silence and noise give no text, {label}", share, target=1.0)
+
+
+def run_pipeline(
+    models: LocalModels, waveform: NDArray[np.float32], language: str | None = None
+) -> Transcript:
+    """Transcribe samples as a worker does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "audio.pcm"
+        samples = (np.clip(waveform, -1, 1) * 32767).astype("<i2")
+        samples.tofile(path)
+        audio = AudioSource(path, len(samples))
+        request = TranscriptionRequest(language=language)
+        return transcribe(audio, request, models, lambda *_: None, model="demo")
+
+
+def measure_long(table: Table, models: LocalModels, said: Sequence[Utterance]) -> None:
+    """Files of many sentences, 30 s and 120 s."""
+    draw = random.Random(13)
+    for length_s, n_files in ((30, 8), (120, 3)):
+        for language in ("en", "zh"):
+            errors = Errors()
+            pool = [u for u in said if u.language == language]
+            for _ in range(n_files):
+                wave, text = join(pool, length_s, draw)
+                errors.add(text, run_pipeline(models, wave, language).text, language)
+            table.rate(f"{length_s} s files, {language}", errors.rate, target=0.10)
+
+
+def join(
+    pool: Sequence[Utterance], length_s: float, draw: random.Random
+) -> tuple[NDArray[np.float32], str]:
+    """One recording of sentences with pauses between them, and its text."""
+    pieces, texts, n = [], [], 0
+    while True:
+        said = draw.choice(pool)
+        pause = int(draw.uniform(0.3, 1.2) * SAMPLE_RATE_HZ)
+        if n + len(said.waveform) + pause > length_s * SAMPLE_RATE_HZ:
+            break
+        pieces += [said.waveform.astype(np.float32) / 32768, np.zeros(pause, np.float32)]
+        texts.append(said.text)
+        n += len(said.waveform) + pause
+    wave = np.pad(np.concatenate(pieces), (0, int(length_s * SAMPLE_RATE_HZ) - n))
+    hiss = np.random.default_rng(len(texts)).standard_normal(len(wave)) * RMS_LEVEL * 0.01
+    return (wave + hiss).astype(np.float32), " ".join(texts)
+
+
+def measure_agreement(table: Table, model: Path, said: Sequence[Utterance]) -> None:
+    """The two engines in float32 write the same greedy tokens."""
+    import torch
+    from whisper.decoding import DecodingOptions
+
+    ours: Any = open_engine(
+        "openai_whisper", model, device="cpu", compute_type="float32", threads=1
+    )
+    theirs: Any = open_engine(
+        "faster_whisper", model, device="cpu", compute_type="float32", threads=1
+    )
+    same = []
+    for u in said:
+        mel = ours._features([padded(u)])
+        options = DecodingOptions(language=u.language, fp16=False)
+        with torch.inference_mode():
+            expected = ours._model.decode(mel, options)[0].tokens
+        encoded = theirs._model.encode(mel.numpy())
+        prompt = theirs._prompt(DecodeOptions(u.language))
+        result = theirs._model.model.generate(
+            encoded,
+            [prompt],
+            beam_size=1,
+            suppress_tokens=theirs._suppressed,
+            max_initial_timestamp_index=50,
+        )
+        same.append(result[0].sequences_ids[0] == expected)
+    table.share(f"same greedy tokens, {len(said)} clips", float(np.mean(same)), target=0.99)
+
+
+def measure(model: Path) -> Table:
+    """Measure everything."""
+    table = Table()
+    sentences = read_held_out()
+    said = render(sentences, held_out=True, n_processes=2)
+    fixed = [Sentence(t, "en") for t in FIXED_EN] + [Sentence(t, "zh") for t in FIXED_ZH]
+    phrases = render(fixed, held_out=True, n_processes=2)
+    engine = open_engine("faster_whisper", model, device="cpu", compute_type="int8", threads=1)
+    models = LocalModels(WorkerSettings(models_dir=model.parent, downloads=False, device="cpu"))
+    rates = measure_clips(table, engine, said)
+    found = decode(
+        engine, [padded(u) for u in phrases], [DecodeOptions(u.language) for u in phrases]
+    )
+    for language, rate in error_rates(phrases, found).items():
+        table.rate(f"fixed phrases, unseen voices, {language}", rate)
+    measure_broken_off(table, engine, said)
+    measure_prompted(table, engine, said, rates)
+    measure_codecs(table, engine, said, rates)
+    measure_silence(table, engine, models)
+    measure_long(table, models, said)
+    exact = open_engine("faster_whisper", model, device="cpu", compute_type="float32", threads=1)
+    options = [DecodeOptions(u.language) for u in said]
+    full = error_rates(said, decode(exact, [padded(u) for u in said], options))
+    for language in ("en", "zh"):
+        table.rate(
+            f"int8 worse than float32, {language}", rates[language] - full[language], target=0.01
+        )
+    measure_agreement(table, model, said)
+    return table
+
+
+def main() -> int:
+    """Print the table; status 1 if the gate does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--model", type=Path, default=CHECKOUT / "models" / "demo")
+    parser.add_argument("--save", type=Path, help="directory for a dated copy")
+    arguments = parser.parse_args()
+    quieten_libraries()
+    table = measure(arguments.model)
+    verdict = "gate holds" if table.gate_holds else "GATE DOES NOT HOLD"
+    verdict += ", target holds" if table.target_holds else ", target not wholly reached"
+    text = f"{table.text()}\n\n{verdict}\n"
+    print(text)
+    if arguments.save:
+        arguments.save.mkdir(parents=True, exist_ok=True)
+        day = datetime.date.today().isoformat()
+        (arguments.save / f"demo-model-{day}.md").write_text(text, encoding="utf-8")
+    return 0 if table.gate_holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
