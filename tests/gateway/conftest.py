@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
-from redis import Redis
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -41,7 +40,7 @@ def make_client(settings: GatewaySettings) -> Iterator[Callable[..., FlaskClient
     with ExitStack() as opened:
 
         def make(**changed: object) -> FlaskClient:
-            services = open_services(settings.model_copy(update=changed))
+            services = open_services(GatewaySettings(**settings.model_dump() | changed))
             opened.callback(services.redis.close)
             return create_app(services.settings, services=services).test_client()
 
@@ -144,13 +143,6 @@ def stored_files(storage_dir: Path) -> Callable[[], list[str]]:
     return lambda: sorted(
         str(path.relative_to(storage_dir)) for path in storage_dir.rglob("*") if path.is_file()
     )
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    """A client of the test's Redis."""
-    with Redis.from_url(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture
