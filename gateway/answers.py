@@ -8,8 +8,9 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from shared.errors import JobCancelled, LonghandError, error_from_value
-from shared.jobs import JobRecord, Status
+from shared.errors import JobCancelled, JobNotFound, LonghandError, error_from_value
+from shared.jobs import JobRecord, Jobs, Status
+from shared.storage import KeyNotFound
 from shared.transcript import Segment, Transcript
 
 
@@ -78,6 +79,19 @@ def transcript_value(
     }
 
 
+def read_transcript(jobs: Jobs, record: JobRecord) -> Transcript:
+    """
+    Read the result of a job that succeeded.
+
+    Raises:
+        JobNotFound: It was deleted, a moment ago or from storage by hand.
+    """
+    try:
+        return jobs.read_transcript(record)
+    except KeyNotFound as error:
+        raise JobNotFound("the result is no longer stored", job_id=record.id) from error
+
+
 def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
     """
     Whether an answer holds `segments`: when asked for, or when word times were.
@@ -122,7 +136,7 @@ def as_rfc3339(time_s: float | None) -> str | None:
 
 
 def _segment_value(segment: Segment) -> Mapping[str, Any]:
-    value = segment.model_dump(mode="json", exclude={"words", "speaker", "start", "end"})
+    value = segment.model_dump(mode="json", exclude={"words", "speaker"})
     value |= {"start": round(segment.start, 3), "end": round(segment.end, 3)}
     if segment.speaker is not None:
         value["speaker"] = segment.speaker

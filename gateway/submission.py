@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,8 +12,11 @@ from gateway.uploads import AudioWriter, clean_filename
 from shared.catalogue import MODELS, Catalogue
 from shared.errors import AudioTooLarge, InvalidRequest, ModelNotFound
 from shared.jobs import JobRecord, StoredAudio, job_prefix, new_job_id
+from shared.logs import job_logged
 from shared.request import TranscriptionRequest
 from shared.workers import WorkerRecord
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,13 @@ def submit(
             sha256=writer.sha256,
             duration_s=_look_into(services, key),
         )
-        return services.jobs.submit(job_id, submission.request, audio), submission
+        record = services.jobs.submit(job_id, submission.request, audio)
     except BaseException:
         services.storage.delete_all(job_prefix(job_id))
         raise
+    with job_logged(job_id):
+        _log.info("accepted: %.1f s of audio, %d bytes", audio.duration_s, audio.n_bytes)
+    return record, submission
 
 
 def _look_into(services: Services, key: str) -> float:
@@ -93,8 +100,8 @@ def check_model(
     if not can_run(name, live):
         there = sorted({model for worker in live for model in worker.models})
         raise ModelNotFound(
-            f"model {name!r} is on none of the {len(live)} workers, and none may download it; "
-            f"there is {', '.join(there) or 'none'}",
+            f"no running worker has the model {name!r}, and none may download it; "
+            f"they have {', '.join(there) or 'none'}",
             param="model",
         )
     entry = MODELS[name]

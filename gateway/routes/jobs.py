@@ -7,14 +7,20 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.answers import error_of, job_value, transcript_value, wants_segments, warnings_value
+from gateway.answers import (
+    error_of,
+    job_value,
+    read_transcript,
+    transcript_value,
+    wants_segments,
+    warnings_value,
+)
 from gateway.errors import answer_error
 from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
 from gateway.services import services
-from shared.errors import JobFailed, JobNotFinished
+from shared.errors import JobFailed, JobNotFinished, JobNotFound
 from shared.formats import Format, find_format
 from shared.jobs import JobRecord, Jobs, Status
-from shared.storage import KeyNotFound
 from shared.transcript import Transcript
 
 blueprint = Blueprint("jobs", __name__)
@@ -39,12 +45,15 @@ def show_job(job_id: str) -> Response:
     jobs = services().jobs
     record = jobs.get(job_id)
     transcript = _transcript_or_none(jobs, record)
-    return jsonify(
+    answer = jsonify(
         success=True,
         **job_value(record),
         model=transcript.model if transcript else None,
         warnings=warnings_value(transcript) if transcript else [],
     )
+    if not record.status.is_final:
+        answer.headers["Retry-After"] = str(_POLL_S)
+    return answer
 
 
 @blueprint.get("/jobs/<job_id>/result")
@@ -66,7 +75,7 @@ def read_result(job_id: str) -> Response:
             job_id=job_id,
             retry_after_s=_POLL_S,
         )
-    transcript = jobs.read_transcript(record)
+    transcript = read_transcript(jobs, record)
     if wanted is not None:
         return _answer_format(record, transcript, wanted)
     return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
@@ -99,6 +108,6 @@ def _transcript_or_none(jobs: Jobs, record: JobRecord) -> Transcript | None:
     if record.status is not Status.SUCCEEDED:
         return None
     try:
-        return jobs.read_transcript(record)
-    except KeyNotFound:
+        return read_transcript(jobs, record)
+    except JobNotFound:
         return None

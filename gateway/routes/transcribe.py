@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.answers import answer_accepted, error_of, transcript_value, wants_segments
+from gateway.answers import (
+    answer_accepted,
+    error_of,
+    read_transcript,
+    transcript_value,
+    wants_segments,
+)
 from gateway.parse import once_each, parse_request, parse_wait
 from gateway.services import Services, services
 from gateway.submission import Submission, submit
@@ -97,7 +103,7 @@ def _answer_now(here: Services, record: JobRecord) -> Response:
         raise error
     if record.status is not Status.SUCCEEDED:
         return answer_accepted(record)
-    transcript = here.jobs.read_transcript(record)
+    transcript = read_transcript(here.jobs, record)
     answer = jsonify(transcript_value(record, transcript, has_segments=wants_segments(record)))
     answer.headers["Location"] = f"/jobs/{record.id}"
     return answer

@@ -244,7 +244,7 @@ def test_a_model_that_no_live_worker_can_load_is_refused(
     refused = upload(client, speech, model="large-v3")
     accepted = upload(client, speech, model="tiny")
 
-    message = "model 'large-v3' is on none of the 1 workers, and none may download it"
+    message = "no running worker has the model 'large-v3', and none may download it; they have demo"
     assert_error(refused, 404, "model_not_found", message, param="model")
     assert accepted.status_code == 202
     assert stored_files() == [f"jobs/{accepted.get_json()['job_id']}/audio"]

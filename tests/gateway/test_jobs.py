@@ -22,8 +22,10 @@ def job_id(client: FlaskClient, speech: bytes) -> str:
 
 
 def test_a_queued_job_tells_what_was_asked(client: FlaskClient, job_id: str) -> None:
-    value = client.get(f"/jobs/{job_id}").get_json()
+    response = client.get(f"/jobs/{job_id}")
 
+    value = response.get_json()
+    assert int(response.headers["Retry-After"]) >= 1
     assert value["created_at"].endswith("Z")
     assert value["request"]["language"] == "zh"
     expected = {
@@ -146,6 +148,16 @@ def test_an_unknown_format_or_option_of_a_result_is_refused(
 
     assert_error(docx, 400, "invalid_request", "json, verbose_json, text, srt", param="format")
     assert_error(formt, 400, "invalid_request", "did you mean 'format'?", param="formt")
+
+
+def test_a_result_that_is_gone_from_storage_is_not_found(
+    client: FlaskClient, services: Services, job_id: str
+) -> None:
+    succeed(services, job_id)
+    services.storage.delete_all(f"jobs/{job_id}/1")
+
+    assert client.get(f"/jobs/{job_id}").get_json()["status"] == "succeeded"
+    assert_error(client.get(f"/jobs/{job_id}/result"), 404, "job_not_found", "no longer stored")
 
 
 def test_an_unknown_format_is_refused_before_the_job_has_ended(
