@@ -116,11 +116,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def received(self, data: bytes) -> bool:
         """Take what arrived, unless a request on this connection was refused."""
-        if self._refused:
+        if self._refused or any(request.error is not None for request in list(self.requests)):
             return False
-        taken = bool(super().received(data))
-        self._refused = any(request.error is not None for request in self.requests)
-        return taken
+        return bool(super().received(data))
+
+    def service(self) -> None:
+        """Answer a request, on a thread of its own."""
+        self._refused = self.requests[0].error is not None
+        super().service()
 
     def readable(self) -> bool:
         """Whether to look for more."""
