@@ -106,11 +106,12 @@ def token_spans(said: Utterance, text: str) -> list[tuple[float, float]]:
     """
     Where each token of `text`, a beginning of what was said, is heard.
 
-    Without word times the whole utterance is every token's span. Punctuation
-    belongs to the word before it.
+    Unknown without word times, and for punctuation, which is heard nowhere.
     """
     end_s = len(said.waveform) / SAMPLE_RATE_HZ
-    starts = said.words or ((0, 0.0),)
+    starts = said.words
+    if not starts:
+        return [NO_SPAN] * len(encode(text, said.language))
     ends = [start for _, start in starts[1:]] + [end_s]
     shift = 1 if said.language == "en" else 0
     spans, n_bytes, data = [], 0, text.encode()
@@ -120,7 +121,8 @@ def token_spans(said: Utterance, text: str) -> list[tuple[float, float]]:
         while position < len(text) and text[position] == " ":
             position += 1
         word = max((i for i, (p, _) in enumerate(starts) if p <= position), default=0)
-        spans.append((starts[word][1], ends[word]))
+        is_word = text[position : position + 1].isalnum()
+        spans.append((starts[word][1], ends[word]) if is_word else NO_SPAN)
         n_bytes += len(TOKENIZER.encoding.decode_single_token_bytes(token))
     return spans
 
@@ -263,12 +265,15 @@ class WindowMaker:
             if timed:
                 add([timestamp(start)])
             shift = start / SAMPLE_RATE_HZ
-            add(tokens, [(a + shift, b + shift) for a, b in token_spans(said, text)])
+            heard = token_spans(said, text)
+            add(tokens, [(a + shift, b + shift) if a >= 0 else NO_SPAN for a, b in heard])
             if timed:
                 add([timestamp(end)])
         if cut_at is not None:
             add([timestamp(cut_at)])
-        add([TOKENIZER.eot])
+        # Word timing takes the end of the last word from where the end is listened for.
+        over = segments[-1][1] / SAMPLE_RATE_HZ if segments else 0.0
+        add([TOKENIZER.eot], [(over, over + 0.2) if segments and cut_at is None else NO_SPAN])
 
 
 def log_mel(waveforms: NDArray[np.float32], filters: Tensor) -> Tensor:
@@ -309,7 +314,8 @@ def collate(
         targets[i, : len(tokens) - 1] = tokens[1:]
         targets[i, : window.n_masked] = -100
         # The position that predicts a token is the one that should listen to it.
-        spans[i, : len(tokens) - 1] = torch.tensor(window.spans[1:]) / FRAME_S
+        known = torch.tensor(window.spans[1:])
+        spans[i, : len(tokens) - 1] = torch.where(known >= 0, known / FRAME_S, known)
     return Batch(
         mel,
         torch.tensor(offsets),
