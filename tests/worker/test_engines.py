@@ -129,7 +129,7 @@ def test_the_language_asked_for_reaches_the_model(engine: Engine) -> None:
         engine.transcribe([Chunk(wave, DecodeOptions(language))]) for language in ("en", "zh")
     )
 
-    assert as_chinese[0].avg_logprob < as_english[0].avg_logprob
+    assert as_chinese[0].avg_logprob != as_english[0].avg_logprob
 
 
 def test_both_engines_write_the_same_in_float32(demo_model: Path, said: list[Utterance]) -> None:
