@@ -12,7 +12,7 @@ from spoken import draw_utterances
 
 from shared.errors import EngineFailed
 from shared.transcript import Segment
-from tools.demo_model.evaluate import GATE, Errors, padded, text_of
+from tools.demo_model.scores import GATE, Errors, padded, text_of
 from tools.demo_model.voices import SAMPLE_RATE_HZ, Utterance
 from worker.engines import ENGINES, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Engine

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from spoken import Clip, transcribe_here
 
-from tools.demo_model.evaluate import GATE, Errors
+from tools.demo_model.scores import GATE, Errors
 from worker.models.cache import LocalModels
 
 pytestmark = pytest.mark.main_job

@@ -9,7 +9,7 @@ again. The learning rate is constant, so that a run may be lengthened; with
 
 What makes so small a run work: a compact vocabulary (`vocabulary.py`), CTC on
 the encoder beside the decoder's loss, short windows at random positions of the
-30 s (`examples.py`), and one attention head a layer that is taught where each
+30 s (`windows.py`), and one attention head a layer that is taught where each
 word is said. That head is the alignment head word timestamps are read from.
 """
 
@@ -30,8 +30,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from whisper.model import ModelDimensions, Whisper
 
-from tools.demo_model.examples import STAGES, Batch, BatchProcess
+from tools.demo_model.batches import Batch, BatchProcess
 from tools.demo_model.vocabulary import N_TIMESTAMPS, Vocabulary
+from tools.demo_model.windows import STAGES
 
 DIMENSIONS = ModelDimensions(
     n_mels=80,
