@@ -98,7 +98,10 @@ def transcribe(
     found = models.transcribe(model, audio, speech.chunks, options)
     segments = _in_order(speech, _reported(found, speech, report), audio.duration_s)
     return Transcript(
-        text=join_text([segment.text for segment in segments], guess.language),
+        text=join_text(
+            [segment.text for segment in segments],
+            "en" if request.task == "translate" else guess.language,
+        ),
         task=request.task,
         language=guess.language,
         language_probability=round(guess.probability, 4),
