@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import Literal, cast
 
 from shared.chinese_text import Converted, convert_text
@@ -61,55 +61,56 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
     options = transcript.options | {"chinese": variant}
     if variant == "none":
         return transcript.model_copy(update={"options": options})
-    texts = [segment.text.strip() for segment in transcript.segments]
-    whole = convert_text("".join(texts) or transcript.text, variant)
-    starts = accumulate(map(len, texts), initial=0)
-    segments = tuple(
-        _rewrite(segment, text, whole.part(start, start + len(text)), variant)
-        for segment, text, start in zip(transcript.segments, texts, starts, strict=False)
-    )
+    text = "".join(segment.text.strip() for segment in transcript.segments)
+    whole = convert_text(text or transcript.text, variant)
+    segments: list[Segment] = []
+    written = spoken = 0  # how far segments and words have come in `text`
+    for segment in transcript.segments:
+        start, written = written, written + len(segment.text.strip())
+        new = _in_place(segment.text, whole.between(start, written))
+        spans = _find(segment.words or (), text, spoken)
+        words = segment.words and _convert_words(segment.words, spans, whole, variant)
+        segments.append(segment.model_copy(update={"text": new, "words": words}))
+        spoken = spans[-1][1] if spans else max(spoken, written)
     return transcript.model_copy(
-        update={"text": whole.text, "segments": segments, "options": options}
+        update={"text": whole.text, "segments": tuple(segments), "options": options}
     )
 
 
-def _rewrite(segment: Segment, text: str, part: Converted, variant: Variant) -> Segment:
+def _find(words: Sequence[Word], text: str, start: int) -> list[tuple[int, int]]:
     """
-    Put the converted text into a segment and its words.
+    Where in the text each word stands, without the white space around it.
 
-    Args:
-        text: The segment's, without the white space around it; what `part` was made of.
+    A mark that begins a segment may be part of the last word of the one before: so it is the
+    whole text that is looked at. There are no spans if the words spell something else.
     """
-    update: dict[str, object] = {"text": _in_place(segment.text, part.text)}
-    if segment.words:
-        spans = _find(segment.words, text)
-        if spans is None:  # the words do not spell the segment's text, but one of their own
-            text = "".join(word.word for word in segment.words)
-            spans, part = _find(segment.words, text) or [], convert_text(text, variant)
-        texts = [part.text[part.offset(start) : part.offset(end)] for start, end in spans]
-        update["words"] = _rewrite_words(segment.words, texts)
-    return segment.model_copy(update=update)
-
-
-def _find(words: Sequence[Word], text: str) -> list[tuple[int, int]] | None:
-    """Where each word stands, without white space around it; None if one is not in the text."""
-    spans, end = [], 0
+    spans: list[tuple[int, int]] = []
     for word in words:
-        start = text.find(word.word.strip(), end)
-        if start < 0:
-            return None
-        end = start + len(word.word.strip())
-        spans.append((start, end))
+        core = word.word.strip()
+        found = text.find(core, start)
+        if found < 0 or any(map(str.isalnum, text[start:found])):
+            return []
+        start = found + len(core)
+        spans.append((found, start))
     return spans
 
 
-def _rewrite_words(words: Sequence[Word], texts: Sequence[str]) -> tuple[Word, ...]:
+def _convert_words(
+    words: Sequence[Word], spans: Sequence[tuple[int, int]], whole: Converted, variant: Variant
+) -> tuple[Word, ...]:
     """
-    Give words their new texts; one without any goes into the one before it.
+    The words as the whole text has them; without spans, as a text of their own.
 
-    At the start, where none is before it, it goes into the one after it.
+    A word that is left without a character goes into the one before it, or at the start of the
+    segment into the one after it.
     """
-    new = [_in_place(word.word, text) for word, text in zip(words, texts, strict=True)]
+    if not spans:
+        own = "".join(word.word for word in words)
+        whole, spans = convert_text(own, variant), _find(words, own, 0)
+    new = [
+        _in_place(word.word, whole.between(start, end))
+        for word, (start, end) in zip(words, spans, strict=True)
+    ]
     kept = [n for n, text in enumerate(new) if text.strip()]
     if not kept:
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +15,6 @@ _Table = tuple[int, int, Mapping[str, str]]
 """Longest key, shortest key, replacements: a dictionary as OpenCC holds it."""
 
 _lock = threading.Lock()
-_before = itemgetter(0)
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Converted:
         >>> [convert_text("看博客", "s2twp").offset(n) for n in range(4)]  # 看部落格
         [0, 1, 3, 4]
         """
-        index = bisect_right(self.seams, before, key=_before) - 1
+        index = bisect_right(self.seams, before, key=itemgetter(0)) - 1
         start, new_start = self.seams[index]
         if before == start:
             return new_start
@@ -47,14 +46,9 @@ class Converted:
         n, n_new = end - start, new_end - new_start
         return new_start + (2 * (before - start) * n_new + n) // (2 * n)  # to the nearest
 
-    def part(self, start: int, end: int) -> Converted:
+    def between(self, start: int, end: int) -> str:
         """What was made of the original's characters from `start` to before `end`."""
-        new_start, new_end = self.offset(start), self.offset(end)
-        first = bisect_right(self.seams, start, key=_before)
-        last = bisect_left(self.seams, end, key=_before)
-        inner = [(before - start, after - new_start) for before, after in self.seams[first:last]]
-        seams = [(0, 0), *inner, (end - start, new_end - new_start)]
-        return Converted(self.text[new_start:new_end], seams)
+        return self.text[self.offset(start) : self.offset(end)]
 
 
 def convert_text(text: str, config: str) -> Converted:

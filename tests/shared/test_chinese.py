@@ -255,12 +255,26 @@ def test_white_space_around_words_and_segments_is_kept(spoken):
 
 
 def test_words_that_do_not_spell_their_segment_are_converted_as_a_text(spoken):
-    transcript = spoken(["头", "发", "五"])
-    segment = transcript.segments[0].model_copy(update={"text": "头发5"})
-    converted = convert(transcript.model_copy(update={"segments": (segment,)}), "s2tw")
+    transcript = spoken(["头", "发", "五"], ["出", "发"])
+    first = transcript.segments[0].model_copy(update={"text": "头发5"})
+    segments = (first, transcript.segments[1])
+    converted = convert(transcript.model_copy(update={"segments": segments}), "s2tw")
 
-    assert converted.segments[0].text == "頭髮5"
-    assert told(converted) == [["頭", "髮", "五"]]
+    assert [s.text for s in converted.segments] == ["頭髮5", "出發"]
+    assert told(converted) == [["頭", "髮", "五"], ["出", "發"]]
+
+
+def test_a_mark_that_a_word_took_from_the_next_segment_does_not_part_them(spoken):
+    transcript = spoken(["见", "皇"], ["后。"], ["后", "来"], ["他", "说：“"], ["头", "发"])
+    texts = ["见皇", "后", "。后来", "他说：", "“头发"]
+    segments = (
+        segment.model_copy(update={"text": text})
+        for segment, text in zip(transcript.segments, texts, strict=True)
+    )
+    converted = convert(transcript.model_copy(update={"segments": tuple(segments)}), "s2tw")
+
+    assert [s.text for s in converted.segments] == ["見皇", "后", "。後來", "他說：", "“頭髮"]
+    assert told(converted) == [["見", "皇"], ["后。"], ["後", "來"], ["他", "說：“"], ["頭", "髮"]]
 
 
 def test_the_rest_of_a_transcript_is_kept(spoken):
