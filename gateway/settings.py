@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from shared.chinese import Variant
 from shared.settings import SharedSettings
 
 
@@ -47,6 +48,9 @@ class GatewaySettings(SharedSettings):
     )
     max_audio_s: float = Field(
         0.0, ge=0.0, description="Longest audio taken, in seconds; 0 takes any length."
+    )
+    default_chinese: Variant = Field(
+        "none", description="Script of Chinese for a request that names none; `none` leaves it."
     )
     probe_timeout_s: float = Field(
         60.0,
