@@ -21,7 +21,7 @@ LEASE_S = 10
 """A third of the default, so that the tests wait less."""
 
 RECOVERY_S = 40
-LONG_S = 420
+LONG_S = 240
 
 
 def test_a_job_whose_worker_is_killed_succeeds_on_the_other(
@@ -52,7 +52,7 @@ def test_jobs_survive_the_death_of_the_engine_without_an_attempt_spent(
     open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
 ) -> None:
     site = open_site(n_workers=1, env={"LONGHAND_SLOTS": "8"})
-    clip = draw_long_clip(tmp_path, seed=2, length_s=120)
+    clip = draw_long_clip(tmp_path, seed=2, length_s=60)
     [worker] = site.workers()
 
     ids = [site.upload(clip.path)]
