@@ -48,7 +48,7 @@ class Worker:
     ) -> None:
         self._settings = settings
         self.name = f"{settings.name}-{uuid.uuid4().hex[:6]}"
-        redis = connect_patiently(settings.redis_url.get_secret_value())
+        self._redis = redis = connect_patiently(settings.redis_url.get_secret_value())
         storage = open_storage(settings.storage_dir)
         jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
         self._workers = Workers(redis)
@@ -82,8 +82,13 @@ class Worker:
             self._puller.stop()
             self._puller.join()
             self._reaper.stop()
+            self._reaper.join()
             self._leases.stop()
             self._workers.retire(self.name)
+
+    def close(self) -> None:
+        """Let go of Redis, once `run` has returned."""
+        self._redis.close()
 
     def _preload(self) -> None:
         model = self._settings.catalogue.resolve(None)
@@ -141,6 +146,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, stop)
     worker = Worker(settings)
     worker.run(stopping)
+    worker.close()
     return 0
 
 

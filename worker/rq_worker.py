@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from redis import Redis
@@ -87,6 +88,8 @@ class Puller:
     def stop(self) -> None:
         """Take no more jobs; those in hand go on."""
         self._stopping.set()
+        with suppress(RedisError, OSError):
+            self._redis.lpush(BELL, 1)  # wakes the puller, if no other worker hears it first
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the jobs in hand; False if some still run after `timeout_s`."""

@@ -3,6 +3,7 @@ Make the speech the demo model is trained and measured on.
 
     python -m tools.demo_model.corpus held-out           # writes heldout.tsv beside this file
     python -m tools.demo_model.corpus render DIRECTORY   # writes train.npz and heldout.npz
+    python -m tools.demo_model.corpus sample PATH.wav    # writes the sample `make demo` sends
 
 The held-out sentences are drawn first and never enter the training draw; the
 held-out voices never say anything in training.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -30,12 +32,18 @@ from tools.demo_model.phrasebook import (
     draw_distinct,
     draw_sentence,
 )
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say
+from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say, trim
 
 HELD_OUT_LIST = Path(__file__).with_name("heldout.tsv")
 HELD_OUT_SEED, TRAINING_SEED = 7, 1
 N_HELD_OUT = {"en": 150, "zh": 120}
 MIN_S, MAX_S = 0.5, 9.0
+SAMPLE_VOICE = "en-us+Andy"
+SAMPLE_TEXTS = (
+    "Good morning everyone.",
+    "Please send the report to Alice before Friday.",
+    "The number is three five zero nine.",
+)
 CODECS = (("mp3", "libmp3lame"), ("ogg", "libopus"))
 
 
@@ -114,6 +122,20 @@ def render(sentences: Iterable[Sentence], *, held_out: bool, n_processes: int) -
         return [said for said in pool.imap(_render_one, tasks, chunksize=64) if said]
 
 
+def write_sample(path: Path) -> None:
+    """Say the sample's sentences, one voice, with pauses between them."""
+    pause = np.zeros(SAMPLE_RATE_HZ * 6 // 10, np.int16)
+    pieces = [pause]
+    for text in SAMPLE_TEXTS:
+        waveform, _ = _espeak().speak(text, SAMPLE_VOICE, 150, 50)
+        pieces += [trim(waveform)[0], pause]
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE_HZ)
+        out.writeframes(np.concatenate(pieces).tobytes())
+
+
 def save(path: Path, utterances: list[Utterance]) -> None:
     """Write utterances as one npz of flat arrays, without pickles."""
     words = [word for said in utterances for word in said.words]
@@ -149,7 +171,7 @@ def load(path: Path) -> list[Utterance]:
 
 
 def main() -> None:
-    """Write the held-out list, or render both corpora."""
+    """Write the held-out list, render both corpora, or write the sample."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("held-out", help="draw the held-out sentences and write the list")
@@ -157,7 +179,12 @@ def main() -> None:
     rendering.add_argument("directory", type=Path)
     rendering.add_argument("--sentences", type=int, default=40_000)
     rendering.add_argument("--processes", type=int, default=2)
+    sampling = commands.add_parser("sample", help="write the sample")
+    sampling.add_argument("path", type=Path)
     arguments = parser.parse_args()
+    if arguments.command == "sample":
+        write_sample(arguments.path)
+        return
     if arguments.command == "held-out":
         lines = "".join(f"{s.language}\t{s.text}\n" for s in draw_held_out())
         HELD_OUT_LIST.write_text(lines, encoding="utf-8")

@@ -9,7 +9,7 @@ again. The learning rate is constant, so that a run may be lengthened; with
 
 What makes so small a run work: a compact vocabulary (`vocabulary.py`), CTC on
 the encoder beside the decoder's loss, short windows at random positions of the
-30 s (`examples.py`), and one attention head a layer that is taught where each
+30 s (`windows.py`), and one attention head a layer that is taught where each
 word is said. That head is the alignment head word timestamps are read from.
 """
 
@@ -30,8 +30,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from whisper.model import ModelDimensions, Whisper
 
-from tools.demo_model.examples import STAGES, Batch, BatchProcess
+from tools.demo_model.batches import Batch, BatchProcess
 from tools.demo_model.vocabulary import N_TIMESTAMPS, Vocabulary
+from tools.demo_model.windows import STAGES
 
 DIMENSIONS = ModelDimensions(
     n_mels=80,
@@ -49,7 +50,7 @@ GUIDED_LAYERS = (1, 2)
 """Decoder layers whose head 0 is taught to listen where the word is said."""
 
 WARM_UP_STEPS = 300
-CTC_WEIGHT, GUIDE_WEIGHT = 0.3, 0.2
+CTC_WEIGHT, GUIDE_WEIGHT = 0.3, 0.15
 AVERAGE_DECAY = 0.998
 SAVE_EVERY_S = 180
 
@@ -91,7 +92,7 @@ class Learner(nn.Module):
         return encoder.ln_post(x)
 
     def decode(self, tokens: Tensor, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return (n, n_tokens, n_rows) logits and the guided heads' attention weights."""
+        """Return (n, n_tokens, n_rows) logits and the guided heads' log weights."""
         decoder = self.whisper.decoder
         x = decoder.token_embedding(tokens) + decoder.positional_embedding[: tokens.shape[1]]
         x = x.to(audio.dtype)
@@ -105,7 +106,7 @@ class Learner(nn.Module):
             )
             if layer in GUIDED_LAYERS:
                 scores = (q[:, 0] @ k[:, 0].transpose(1, 2)).float() / q.shape[-1] ** 0.5
-                guided.append(scores.softmax(-1))
+                guided.append(scores.log_softmax(-1))
             heard = F.scaled_dot_product_attention(q, k, v)
             x = x + cross.out(heard.transpose(1, 2).flatten(2))
             x = x + block.mlp(block.mlp_ln(x))
@@ -131,19 +132,24 @@ class Learner(nn.Module):
 
 def guide_loss(guided: list[Tensor], spans: Tensor) -> Tensor:
     """
-    How far the guided heads listen away from where the next word is said.
+    How far the guided heads are from listening evenly to where the next word is said.
+
+    Evenly, because word timing smooths the weights by a median over seven
+    frames, which would wipe out a narrow peak.
 
     Args:
-        guided: Per guided layer, (n, n_tokens, n_frames) attention weights.
+        guided: Per guided layer, (n, n_tokens, n_frames) log attention weights.
         spans: (n, n_tokens, 2) frames; -1 where no word is said.
     """
     frames = torch.arange(guided[0].shape[-1])
-    inside = (frames >= spans[..., :1] - 2) & (frames <= spans[..., 1:] + 1)
-    known = spans[..., 0] >= 0
+    inside = (frames >= spans[..., :1]) & (frames <= spans[..., 1:])
+    n_inside = inside.sum(-1)
+    known = (spans[..., 0] >= 0) & (n_inside > 0)
     if not known.any():
         return guided[0].sum() * 0
-    masses = [(weights * inside).sum(-1)[known] for weights in guided]
-    return -torch.stack([(mass + 1e-3).log().mean() for mass in masses]).mean()
+    means = [(w * inside).sum(-1)[known] / n_inside[known] for w in guided]
+    # What an even distribution over the span would cost is not counted.
+    return -torch.stack([(m + n_inside[known].log()).mean() for m in means]).mean()
 
 
 def stage_of(elapsed_s: float, *, finishing: bool) -> str:

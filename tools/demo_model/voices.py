@@ -139,7 +139,7 @@ def _speak_flite(text: str, voice: str, stretch: float) -> NDArray[np.float32]:
     return _resample(samples, rate_hz)
 
 
-def _trim(waveform: NDArray[np.float32]) -> tuple[NDArray[np.int16], float]:
+def trim(waveform: NDArray[np.float32]) -> tuple[NDArray[np.int16], float]:
     """Cut silence at both ends, level the rest; return it with the seconds cut from its front."""
     loud = np.flatnonzero(np.abs(waveform) > 0.01)
     if not len(loud):
@@ -162,13 +162,13 @@ def say(
     """
     if language == "en" and draw.random() < 0.2:
         voice = HELD_OUT_FLITE if held_out else draw.choice(TRAINING_FLITE)
-        samples, _ = _trim(_speak_flite(text, voice, draw.uniform(0.85, 1.2)))
+        samples, _ = trim(_speak_flite(text, voice, draw.uniform(0.85, 1.2)))
         return Utterance(text, language, f"flite-{voice}", samples, ())
     variant = draw.choice(HELD_OUT_VARIANTS if held_out else TRAINING_VARIANTS)
     accent = draw.choice(ACCENTS) if language == "en" else MANDARIN
     voice = f"{accent}+{variant}"
     waveform, words = espeak.speak(text, voice, draw.randint(135, 185), draw.randint(30, 70))
-    samples, cut_s = _trim(waveform)
+    samples, cut_s = trim(waveform)
     times = tuple((n, max(0.0, start - cut_s)) for n, start in words if _is_word(text, n))
     return Utterance(text, language, voice, samples, times)
 

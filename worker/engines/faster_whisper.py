@@ -56,6 +56,10 @@ class FasterWhisperEngine:
             cpu_threads=threads,
             local_files_only=True,
         )
+        # numpy's product of float32 matrices depends on how many threads it has, and int8
+        # makes another word of the difference. In float64 what differs is rounded away.
+        extract = self._model.feature_extractor
+        extract.mel_filters = extract.mel_filters.astype(np.float64)
         self._tokenizer = cache(self._make_tokenizer)
         self._suppressed = get_suppressed_tokens(self._tokenizer("en", "transcribe"), [-1])
 
@@ -144,7 +148,7 @@ class FasterWhisperEngine:
         """(n, n_mels, 3000) float32 of chunks padded with silence to 30 s, as Whisper does."""
         extract = self._model.feature_extractor
         padded = (np.pad(w, (0, max(0, N_SAMPLES - len(w)))) for w in waveforms)
-        return np.stack([extract(w)[:, :N_FRAMES] for w in padded])
+        return np.stack([extract(w)[:, :N_FRAMES].astype(np.float32) for w in padded])
 
     def _prompt(self, options: DecodeOptions) -> list[int]:
         tokenizer = self._tokenizer(options.language, options.task)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,18 +68,18 @@ class OpenaiWhisperEngine:
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[list[Segment]]:
         """See `Engine.transcribe`."""
-        decoded: list[list[Segment]] = [[] for _ in chunks]
-        # `decode` takes one set of options a call.
-        keys = [repr(replace(chunk.options, word_timestamps=False)) for chunk in chunks]
-        for _, group in groupby(sorted(range(len(chunks)), key=keys.__getitem__), keys.__getitem__):
-            rows = list(group)
-            mel = self._features([chunks[i].waveform for i in rows])
-            results: list[DecodingResult] = self._model.decode(
-                mel, self._options(chunks[rows[0]].options)
-            )
-            for i, row, result in zip(rows, mel, results, strict=True):
-                decoded[i] = self._segments(chunks[i], result, row)
-        return decoded
+        # One by one: with a beam, openai-whisper's attention takes a single chunk.
+        return [self._transcribe_one(chunk) for chunk in chunks]
+
+    def _transcribe_one(self, chunk: Chunk) -> list[Segment]:
+        mel = self._features([chunk.waveform])
+        result: DecodingResult = self._model.decode(mel, self._options(chunk.options))[0]
+        tokenizer = self._tokenizer(chunk.options.language, chunk.options.task)
+        decoded = Decoded(result.tokens, result.avg_logprob, result.no_speech_prob)
+        segments = make_segments(chunk, decoded, tokenizer)
+        if chunk.options.word_timestamps:
+            return self._time_words(chunk, segments, mel[0], tokenizer)
+        return segments
 
     def _options(self, options: DecodeOptions) -> DecodingOptions:
         return DecodingOptions(
@@ -93,14 +91,6 @@ class OpenaiWhisperEngine:
             prompt=" " + options.prompt.strip() if options.prompt else None,
             fp16=self._is_half,
         )
-
-    def _segments(self, chunk: Chunk, result: DecodingResult, mel: torch.Tensor) -> list[Segment]:
-        tokenizer = self._tokenizer(chunk.options.language, chunk.options.task)
-        decoded = Decoded(result.tokens, result.avg_logprob, result.no_speech_prob)
-        segments = make_segments(chunk, decoded, tokenizer)
-        if chunk.options.word_timestamps:
-            return self._time_words(chunk, segments, mel, tokenizer)
-        return segments
 
     def _time_words(
         self, chunk: Chunk, segments: list[Segment], mel: torch.Tensor, tokenizer: Tokenizer

@@ -1,28 +1,20 @@
-"""Training examples: utterances mixed into windows, made worse, and turned into token targets."""
+"""Windows of speech as the trainer hears them: mixed, made worse, with what is to be written."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve, lfilter
-from torch import Tensor
-from whisper.audio import mel_filters
 
-from tools.demo_model import corpus
 from tools.demo_model.vocabulary import (
     FRAME_S,
     LANGUAGE_TOKENS,
     LANGUAGES,
     TOKENIZER,
-    Vocabulary,
     encode,
 )
 from tools.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
@@ -81,36 +73,16 @@ class Window:
     padded_from: int = 0
 
 
-@dataclass(frozen=True)
-class Batch:
-    """
-    Attributes:
-        mel: (n, 80, n_frames) float32.
-        offsets: (n,) first position of the encoder's 1,500 this window stands at.
-        inputs, targets: (n, n_tokens) compact rows; -100 carries no loss.
-        spans: (n, n_tokens, 2) float32 frames from the window's start; -1 unknown.
-        ctc: CTC targets of all windows end to end, shifted by one (0 is blank).
-        ctc_lengths: (n,) how many of them each window has.
-    """
-
-    mel: Tensor
-    offsets: Tensor
-    inputs: Tensor
-    targets: Tensor
-    spans: Tensor
-    ctc: Tensor
-    ctc_lengths: Tensor
-
-
 def token_spans(said: Utterance, text: str) -> list[tuple[float, float]]:
     """
     Where each token of `text`, a beginning of what was said, is heard.
 
-    Without word times the whole utterance is every token's span. Punctuation
-    belongs to the word before it.
+    Unknown without word times, and for punctuation, which is heard nowhere.
     """
     end_s = len(said.waveform) / SAMPLE_RATE_HZ
-    starts = said.words or ((0, 0.0),)
+    starts = said.words
+    if not starts:
+        return [NO_SPAN] * len(encode(text, said.language))
     ends = [start for _, start in starts[1:]] + [end_s]
     shift = 1 if said.language == "en" else 0
     spans, n_bytes, data = [], 0, text.encode()
@@ -120,7 +92,8 @@ def token_spans(said: Utterance, text: str) -> list[tuple[float, float]]:
         while position < len(text) and text[position] == " ":
             position += 1
         word = max((i for i, (p, _) in enumerate(starts) if p <= position), default=0)
-        spans.append((starts[word][1], ends[word]))
+        is_word = text[position : position + 1].isalnum()
+        spans.append((starts[word][1], ends[word]) if is_word else NO_SPAN)
         n_bytes += len(TOKENIZER.encoding.decode_single_token_bytes(token))
     return spans
 
@@ -263,102 +236,12 @@ class WindowMaker:
             if timed:
                 add([timestamp(start)])
             shift = start / SAMPLE_RATE_HZ
-            add(tokens, [(a + shift, b + shift) for a, b in token_spans(said, text)])
+            heard = token_spans(said, text)
+            add(tokens, [(a + shift, b + shift) if a >= 0 else NO_SPAN for a, b in heard])
             if timed:
                 add([timestamp(end)])
         if cut_at is not None:
             add([timestamp(cut_at)])
-        add([TOKENIZER.eot])
-
-
-def log_mel(waveforms: NDArray[np.float32], filters: Tensor) -> Tensor:
-    """
-    Log-mel features as `whisper.log_mel_spectrogram`, each window scaled by its own maximum.
-
-    Args:
-        waveforms: (n, n_samples) float32.
-        filters: (80, 201) float32.
-
-    Returns:
-        (n, 80, n_samples / 160) float32.
-    """
-    window = torch.hann_window(400)
-    stft = torch.stft(torch.from_numpy(waveforms), 400, 160, window=window, return_complex=True)
-    power = stft[..., :-1].abs() ** 2
-    log = (filters @ power).clamp(min=1e-10).log10()
-    log = torch.maximum(log, log.amax((1, 2), keepdim=True) - 8)
-    return (log + 4) / 4
-
-
-def collate(
-    windows: list[Window], offsets: list[int], vocabulary: Vocabulary, draw: random.Random
-) -> Batch:
-    """Make one batch; some padding becomes zero features, as faster-whisper pads."""
-    mel = log_mel(np.stack([w.waveform for w in windows]), mel_filters("cpu", 80))
-    for i, window in enumerate(windows):
-        if window.text and draw.random() < 0.25:
-            mel[i, :, window.padded_from // 160 + 1 :] = 0
-    rows = vocabulary.rows
-    n_tokens = max(len(w.tokens) for w in windows) - 1
-    inputs = torch.full((len(windows), n_tokens), rows[TOKENIZER.eot])
-    targets = torch.full((len(windows), n_tokens), -100)
-    spans = torch.full((len(windows), n_tokens, 2), -1.0)
-    for i, window in enumerate(windows):
-        tokens = torch.tensor([rows[t] for t in window.tokens])
-        inputs[i, : len(tokens) - 1] = tokens[:-1]
-        targets[i, : len(tokens) - 1] = tokens[1:]
-        targets[i, : window.n_masked] = -100
-        # The position that predicts a token is the one that should listen to it.
-        spans[i, : len(tokens) - 1] = torch.tensor(window.spans[1:]) / FRAME_S
-    return Batch(
-        mel,
-        torch.tensor(offsets),
-        inputs,
-        targets,
-        spans,
-        torch.tensor([rows[t] + 1 for w in windows for t in w.text] or [0]),
-        torch.tensor([len(w.text) for w in windows]),
-    )
-
-
-def batches(maker: WindowMaker, vocabulary: Vocabulary, stage: Any, seed: int) -> Iterator[Batch]:
-    """Draw batches for ever; `stage.value` is the index of the stage to draw for."""
-    draw = random.Random(seed)
-    names = list(STAGES)
-    while True:
-        kinds = STAGES[names[stage.value]]
-        shapes = draw.choices([s for _, s in kinds], [share for share, _ in kinds])[0]
-        shape = draw.choice(shapes)
-        last = WINDOW_S * 50 - shape.window_s * 50
-        offsets = [
-            draw.randint(0, last) if draw.random() < 0.7 else 0 for _ in range(shape.n_windows)
-        ]
-        windows = [maker.make(shape, offset) for offset in offsets]
-        yield collate(windows, offsets, vocabulary, draw)
-
-
-def _produce(path: Path, vocabulary: Vocabulary, stage: Any, seed: int, out: Any) -> None:
-    torch.set_num_threads(1)
-    maker = WindowMaker(corpus.load(path), seed)
-    for batch in batches(maker, vocabulary, stage, seed):
-        out.put(batch)
-
-
-class BatchProcess:
-    """Batches made in a process of their own, a few ahead of the trainer."""
-
-    def __init__(self, path: Path, vocabulary: Vocabulary, seed: int) -> None:
-        context = get_context("spawn")
-        self.stage = context.Value("i", 0)
-        self._queue = context.Queue(maxsize=8)
-        self._process = context.Process(
-            target=_produce,
-            args=(path, vocabulary, self.stage, seed, self._queue),
-            daemon=True,
-        )
-        self._process.start()
-
-    def next(self) -> Batch:
-        """Wait for the next batch."""
-        batch: Batch = self._queue.get(timeout=600)
-        return batch
+        # Word timing takes the end of the last word from where the end is listened for.
+        over = segments[-1][1] / SAMPLE_RATE_HZ if segments else 0.0
+        add([TOKENIZER.eot], [(over, over + 0.2) if segments and cut_at is None else NO_SPAN])

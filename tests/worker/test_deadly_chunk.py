@@ -1,0 +1,89 @@
+"""A piece of audio that kills the engine every time costs its own job, and no other."""
+
+from __future__ import annotations
+
+import threading
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deadly_engine import deadly_service, make_deadly
+from redis import Redis
+from spoken import Clip, transcribe_here, write_wav
+from waiting import wait_until
+
+from shared.jobs import Jobs, StoredAudio, new_job_id
+from shared.request import TranscriptionRequest
+from shared.storage import open_storage
+from worker.__main__ import Worker
+from worker.models.cache import LocalModels
+from worker.settings import WorkerSettings
+
+pytestmark = pytest.mark.main_job
+
+
+@pytest.fixture
+def worker(redis_url: str, storage_dir: Path, tmp_path: Path) -> Iterator[Worker]:
+    settings = WorkerSettings(
+        redis_url=redis_url,
+        storage_dir=storage_dir,
+        scratch_dir=tmp_path / "scratch",
+        default_model="demo",
+        downloads=False,
+        device="cpu",
+    )
+    worker = Worker(settings, deadly_service)
+    stopping = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stopping,))
+    thread.start()
+    yield worker
+    stopping.set()
+    thread.join()
+    worker.close()
+
+
+@pytest.fixture
+def jobs(redis_url: str, storage_dir: Path) -> Iterator[Jobs]:
+    with Redis.from_url(redis_url) as redis:
+        yield Jobs(redis, open_storage(storage_dir), lease_s=30, max_attempts=3)
+
+
+def submit(jobs: Jobs, storage_dir: Path, path: Path) -> str:
+    job_id = new_job_id()
+    data = path.read_bytes()
+    with open_storage(storage_dir).create(f"jobs/{job_id}/audio") as out:
+        out.write(data)
+    audio = StoredAudio(
+        key=f"jobs/{job_id}/audio", filename=path.name, n_bytes=len(data), sha256="", duration_s=1
+    )
+    jobs.submit(job_id, TranscriptionRequest(), audio)
+    return job_id
+
+
+def test_a_chunk_that_kills_the_engine_fails_only_its_own_job(
+    worker: Worker,
+    jobs: Jobs,
+    storage_dir: Path,
+    models: LocalModels,
+    clips: Callable[[int, int], list[Clip]],
+) -> None:
+    drawn = clips(6, 9)
+    with wave.open(str(drawn[2].path)) as reader:
+        samples = np.frombuffer(reader.readframes(reader.getnframes()), np.int16)
+    write_wav(drawn[2].path, make_deadly(samples))
+
+    ids = [submit(jobs, storage_dir, clip.path) for clip in drawn]
+    wait_until(lambda: all(jobs.get(i).status.is_final for i in ids), 240, "all jobs end")
+
+    deadly = jobs.get(ids[2])
+    assert deadly.status == "failed"
+    assert deadly.error is not None
+    assert deadly.error["code"] == "engine_failed"
+    assert "lost twice over the audio at" in deadly.error["message"]
+    others = [(jobs.get(i), clip) for i, clip in zip(ids, drawn, strict=True) if i != ids[2]]
+    assert [record.attempt for record, _ in others] == [1] * 5
+    texts = [jobs.read_transcript(record).text for record, _ in others]
+    assert texts == [transcribe_here(models, clip.path).text for _, clip in others]
+    assert worker.processes.batcher.n_starts == 3
