@@ -247,6 +247,21 @@ def test_a_user_who_is_added_is_let_in_at_once(site: Deployment) -> None:
     assert site.client().get("/health").status_code == 200
 
 
+def test_users_have_jobs_of_their_own_whatever_name_they_send(
+    site: Deployment, client: httpx2.Client, clips: dict[bytes, str]
+) -> None:
+    audio, text = next(iter(clips.items()))
+    site.make("user", "NAME=bob", given="his own\n")
+    bob = site.client("bob", "his own")
+    job_id = upload(bob, audio)
+    forged = {"X-Remote-User": "bob", "X-Forwarded-User": "bob", "Remote-User": "bob"}
+
+    assert text_of(bob, job_id) == text
+    assert [j["job_id"] for j in bob.get("/jobs").json()["jobs"]] == [job_id]
+    assert client.get(f"/jobs/{job_id}", headers=forged).status_code == 404
+    assert job_id not in client.get("/jobs", headers=forged).text
+
+
 def test_a_backup_brings_a_lost_site_back(
     site: Deployment, client: httpx2.Client, clips: dict[bytes, str]
 ) -> None:
