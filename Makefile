@@ -12,7 +12,7 @@ export AUDIO FORMAT
 
 .PHONY: help
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-22s %s\n", $$1, $$2}'
 
 .venv/demo.stamp: pyproject.toml constraints.txt tools/setup
 	@tools/setup demo
@@ -63,6 +63,10 @@ docs: .venv/demo.stamp ## write docs/settings.md and .env.example from the code
 .PHONY: test-deploy
 test-deploy: .venv/dev.stamp ## images, compose and nginx for real, beside a Docker of its own
 	@tools/test_deploy $(ARGS)
+
+.PHONY: test-deploy-breakages
+test-deploy-breakages: .venv/dev.stamp ## that test-deploy notices what is broken on purpose; NAME=… one thing
+	@tools/test_deploy --breakages $(NAME)
 
 .PHONY: up
 up: ## a site in containers: Redis, gateway, workers, nginx; writes a missing .env first

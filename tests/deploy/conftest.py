@@ -25,8 +25,9 @@ _stood_in: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--checkout DIRECTORY`: what is deployed; `tools/test_deploy --breakages` breaks copies."""
+    """What `tools/test_deploy --breakages` needs, to deploy broken copies and not wait long."""
     parser.addoption("--checkout", type=Path, default=CHECKOUT, help="what is deployed")
+    parser.addoption("--up-deadline", type=int, default=200, help="seconds to be up within")
 
 
 @pytest.fixture(scope="session")
@@ -75,12 +76,16 @@ def bases(daemon: None, source: Path) -> None:
 
 @pytest.fixture(scope="session")
 def deployment(
-    compose_cli: None, source: Path, tmp_path_factory: pytest.TempPathFactory
+    compose_cli: None,
+    source: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Deployment:
     """A copy of the checkout that is set up; nothing is built, nothing runs."""
     directory = tmp_path_factory.mktemp("deployment")
     copy_checkout(source, directory)
-    prepared = Deployment(directory, port=free_port())
+    up_deadline_s = request.config.getoption("--up-deadline")
+    prepared = Deployment(directory, port=free_port(), up_deadline_s=up_deadline_s)
     prepared.set_up()
     return prepared
 
@@ -95,7 +100,7 @@ def images(bases: None, deployment: Deployment) -> Iterator[dict[str, str]]:
     run(DOCKER, "image", "rm", "--force", *names.values(), check=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(images: dict[str, str], deployment: Deployment) -> Iterator[Deployment]:
     """A site that is up, with three workers."""
     try:
@@ -103,7 +108,7 @@ def site(images: dict[str, str], deployment: Deployment) -> Iterator[Deployment]
         yield deployment
     except BaseException:
         told = deployment.compose("logs", "--tail", "25", check=False)
-        sys.stderr.write(told.stdout)
+        sys.stderr.write(told.stdout + told.stderr)
         raise
     finally:
         deployment.close()

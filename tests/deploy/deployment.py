@@ -73,6 +73,7 @@ class Deployment:
 
     directory: Path
     port: int
+    up_deadline_s: int = 200
     password: str = ""
     files: tuple[str, ...] = ("compose.yaml",)
     _env: dict[str, str] = field(default_factory=dict)
@@ -127,8 +128,9 @@ class Deployment:
     def up(self, *arguments: str, env: Mapping[str, str] | None = None, n_workers: int = 3) -> None:
         """`docker compose up --wait --scale worker=N`."""
         self.compose(
-            "up", "--detach", "--wait", "--wait-timeout", "200", "--scale", f"worker={n_workers}",
-            "--quiet-pull", *arguments, env=env,
+            "up", "--detach", "--quiet-pull",
+            "--wait", "--wait-timeout", str(self.up_deadline_s),
+            "--scale", f"worker={n_workers}", *arguments, env=env,
         )  # fmt: skip
 
     def make(self, *arguments: str, given: str | None = None) -> str:

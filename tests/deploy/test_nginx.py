@@ -16,6 +16,8 @@ from waiting import wait_until
 pytestmark = pytest.mark.deploy
 
 NETWORK = "longhand-test-nginx"
+SUBNET = "198.18.85.0/24"
+"""Not the one of a site, which may be up."""
 NGINX = ("nginx", "-c", "/etc/longhand/nginx/nginx.conf")
 AUTH = ("ann", "secret")
 LISTENERS = (
@@ -58,7 +60,7 @@ class Nginx:
 @pytest.fixture(scope="module")
 def network(bases: None) -> Iterator[str]:
     """A network where names are asked of Docker, as in a site."""
-    run(DOCKER, "network", "create", "--subnet", "198.18.84.0/24", NETWORK)
+    run(DOCKER, "network", "create", "--subnet", SUBNET, NETWORK)
     yield NETWORK
     run(DOCKER, "network", "rm", NETWORK)
 
@@ -69,9 +71,10 @@ def mounts(deployment: Deployment, tmp_path: Path) -> Callable[..., list[str]]:
 
     def prepare(*listeners: str, changes: dict[str, str] | None = None) -> list[str]:
         shutil.copytree(deployment.directory / "deploy" / "nginx", tmp_path / "nginx")
-        for path in (tmp_path / "nginx").glob("*.conf"):
+        all_changes = {"allow 198.18.84.1;": "allow 198.18.85.1;"} | (changes or {})
+        for path in (tmp_path / "nginx").rglob("*.conf"):
             text = path.read_text()
-            for old, new in (changes or {}).items():
+            for old, new in all_changes.items():
                 text = text.replace(old, new)
             path.write_text(text)
         hashed = run("openssl", "passwd", "-6", "-stdin", given=f"{AUTH[1]}\n").stdout
