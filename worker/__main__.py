@@ -23,6 +23,7 @@ from shared.reaper import Reaper
 from shared.settings import describe_problems
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
+from worker.gpu_lease import one_gpu
 from worker.job import WorkerServices, run_job
 from worker.leases import Leases
 from worker.models.files import ModelFiles
@@ -69,7 +70,7 @@ class Worker:
 
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set, then finish the jobs in hand."""
-        with self.processes.running():
+        with one_gpu(self._settings, self._redis, self.name), self.processes.running():
             self._preload()
             self._publish()
             self._leases.start()
