@@ -22,6 +22,7 @@ _SHIPPED = (
     "Makefile",
     "compose.yaml",
     "compose.gpu.yaml",
+    "compose.internal.yaml",
     "compose.ports.yaml",
     "compose.tls.yaml",
     "constraints.txt",
@@ -33,6 +34,9 @@ _SHIPPED = (
     "worker",
 )
 PROJECT = "longhand-test"
+INTERNAL = "172.17.0.1"
+"""This machine as a container on any network of Docker reaches it."""
+
 JOB_DEADLINE_S = 120
 MAX_AUDIO_BYTES = 30_000_000
 
@@ -43,6 +47,7 @@ SETTINGS: Mapping[str, str] = {
     # A worker that has a job takes no other: three that wait then go to three workers.
     "LONGHAND_SLOTS": "1",
     "LONGHAND_LEASE_S": "10",
+    "LONGHAND_INTERNAL_BIND": INTERNAL,
     "LONGHAND_TAG": "test",
     "LONGHAND_WORKER_EXTRAS": "worker",
     "HF_TOKEN": "hf_for_tests_only_0123456789",

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from commands import DOCKER, run
-from deployment import SETTINGS, Deployment, copy_checkout
+from deployment import INTERNAL, SETTINGS, Deployment, copy_checkout
 
 pytestmark = pytest.mark.deploy
 
-OVERLAYS = ("compose.gpu.yaml", "compose.ports.yaml", "compose.tls.yaml")
+OVERLAYS = ("compose.gpu.yaml", "compose.internal.yaml", "compose.ports.yaml", "compose.tls.yaml")
 COMBINATIONS = [
     combination
     for n_overlays in range(len(OVERLAYS) + 1)
@@ -40,12 +40,15 @@ def test_every_combination_of_the_files_is_understood(
 
 
 @pytest.mark.parametrize("overlays", COMBINATIONS, ids=lambda names: "+".join(names) or "alone")
-def test_nobody_but_nginx_publishes_a_port(
+def test_nobody_but_nginx_publishes_a_port_unasked(
     deployment: Deployment, overlays: tuple[str, ...]
 ) -> None:
     services = deployment.config(*overlays)["services"]
 
-    assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
+    publish = {name for name, service in services.items() if "ports" in service}
+    assert publish - {"nginx"} == ({"redis"} if "compose.internal.yaml" in overlays else set())
+    for port in services["redis"].get("ports", []):
+        assert port["host_ip"] == INTERNAL
 
 
 def test_published_ports_are_bound_to_this_machine_until_the_operator_says_otherwise(
