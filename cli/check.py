@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from cli.settings import own_settings
 from gateway.settings import GatewaySettings
 from shared.connections import connect_briefly
-from shared.settings import SharedSettings
+from shared.settings import SharedSettings, describe_problems, variable
 from shared.storage import open_storage
 from worker.settings import WorkerSettings
 
@@ -29,15 +29,12 @@ def _wrong_values() -> list[str]:
         try:
             settings_class()
         except ValidationError as error:
-            for detail in error.errors(include_input=False, include_url=False):
-                message = detail["msg"].removeprefix("Value error, ")
-                name = "_".join(str(part) for part in detail["loc"])
-                problems[f"{_variable(name)}: {message}" if name else message] = None
+            problems |= dict.fromkeys(describe_problems(error, settings_class))
     return list(problems)
 
 
 def _unknown_variables() -> list[str]:
-    known = [_variable(name) for cls in _CLASSES for name in cls.model_fields]
+    known = [variable(name) for cls in _CLASSES for name in cls.model_fields]
     problems = []
     for name in sorted(set(map(str.upper, own_settings())) - set(known)):
         close = difflib.get_close_matches(name, known, n=1)
@@ -58,7 +55,3 @@ def _unreachable(settings: SharedSettings) -> list[str]:
     except OSError as error:
         problems.append(f"LONGHAND_STORAGE_DIR: storage cannot be written: {error}")
     return problems
-
-
-def _variable(field: str) -> str:
-    return f"LONGHAND_{field.upper()}"

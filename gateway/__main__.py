@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.channel import body_limit, listens_on, use_channel
-from gateway.parse import describe_problem
 from gateway.services import open_services
 from gateway.settings import GatewaySettings
 from shared.logs import configure_logs
 from shared.reaper import Reaper
+from shared.settings import describe_problems
 
 _SPOOL = ".spool"
 _log = logging.getLogger("gateway")
@@ -29,8 +29,8 @@ def main() -> int:
     try:
         settings = GatewaySettings()
     except ValidationError as error:
-        for problem in error.errors():
-            sys.stderr.write(f"gateway: {_as_variable(problem)}\n")
+        for problem in describe_problems(error, GatewaySettings):
+            sys.stderr.write(f"gateway: {problem}\n")
         return 2
     configure_logs(settings.log_level, settings.log_format)
     try:
@@ -83,16 +83,6 @@ def use_spool(storage_dir: Path) -> None:
     for left in spool.iterdir():
         left.unlink(missing_ok=True)
     tempfile.tempdir = str(spool)
-
-
-def _as_variable(problem: object) -> str:
-    """A setting that is wrong, as a sentence naming the variable to change."""
-    assert isinstance(problem, dict)
-    if not problem["loc"]:
-        return str(problem["msg"]).partition(", ")[2]
-    name = f"LONGHAND_{str(problem['loc'][0]).upper()}"
-    sentence = describe_problem(name, problem)
-    return sentence if name in sentence else f"{name}: {sentence}"
 
 
 if __name__ == "__main__":

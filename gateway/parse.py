@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from shared.errors import InvalidRequest
+from shared.problems import describe_problem, shown
 from shared.request import TranscriptionRequest
 
 _SHOWN_CHARACTERS = 64
@@ -52,8 +52,8 @@ def refuse_unknown(names: Iterable[str], *, known: Collection[str]) -> None:
         if name not in known:
             hint = _ELSEWHERE.get(name) or did_you_mean(name, known)
             hint = hint or f"known are {', '.join(sorted(known))}"
-            shown = name[:_SHOWN_CHARACTERS]
-            raise InvalidRequest(f"field {shown!r} is not known; {hint}", param=shown)
+            cut = name[:_SHOWN_CHARACTERS]
+            raise InvalidRequest(f"field {cut!r} is not known; {hint}", param=cut)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -74,8 +74,8 @@ def once_each(*sources: MultiDict[str, str] | Mapping[str, str]) -> dict[str, st
         pairs = source.items(multi=True) if isinstance(source, MultiDict) else source.items()
         for name, value in pairs:
             if name in joined:
-                shown = name[:_SHOWN_CHARACTERS]
-                raise InvalidRequest(f"field {shown!r} was given twice", param=shown)
+                cut = name[:_SHOWN_CHARACTERS]
+                raise InvalidRequest(f"field {cut!r} was given twice", param=cut)
             joined[name] = value
     return joined
 
@@ -98,7 +98,7 @@ def parse_wait(value: str, *, longest_s: float) -> float:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
         raise InvalidRequest(
-            f"wait is {_shown(value)}; it must be true, false or a number of seconds from 0",
+            f"wait is {shown(value)}; it must be true, false or a number of seconds from 0",
             param="wait",
         )
     return min(seconds, longest_s)
@@ -108,7 +108,7 @@ def parse_flag(name: str, value: str) -> bool:
     """Read a field that is true or false."""
     word = value.strip().lower()
     if word not in ("true", "1", "yes", "on", "false", "0", "no", "off"):
-        raise InvalidRequest(f"{name} is {_shown(value)}; it must be true or false", param=name)
+        raise InvalidRequest(f"{name} is {shown(value)}; it must be true or false", param=name)
     return word in ("true", "1", "yes", "on")
 
 
@@ -120,48 +120,7 @@ def parse_count(name: str, value: str, *, least: int, most: int) -> int:
         number = least - 1
     if not least <= number <= most:
         raise InvalidRequest(
-            f"{name} is {_shown(value)}; it must be a whole number from {least} to {most}",
+            f"{name} is {shown(value)}; it must be a whole number from {least} to {most}",
             param=name,
         )
     return number
-
-
-def describe_problem(name: str, problem: Mapping[str, Any]) -> str:
-    """
-    One of pydantic's errors as a sentence.
-
-    Args:
-        name: What the caller or operator calls the field.
-        problem: An item of `ValidationError.errors()`.
-    """
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind in ("value_error", "assertion_error"):
-        return str(problem["msg"]).partition(", ")[2]
-    if kind == "string_too_long":
-        n = len(problem["input"])
-        return f"{name} is {n} characters long; it must be at most {context['max_length']}"
-    return f"{name} is {_shown(problem['input'])}; it must be {_wanted(kind, context, problem)}"
-
-
-def _wanted(kind: str, context: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
-    bounds = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-    for bound, words in bounds.items():
-        if bound in context:
-            return f"{words} {context[bound]:g}"
-    if kind == "literal_error":
-        return str(context["expected"])
-    kinds = {"bool": "true or false", "int": "a whole number", "float": "a number"}
-    for prefix, words in kinds.items():
-        if kind.startswith(prefix):
-            return words
-    return str(problem["msg"]).removeprefix("Input should be ").lower()
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str):
-        try:
-            return f"{float(value):g}" if math.isfinite(float(value)) else repr(value)
-        except ValueError:
-            cut = value[:_SHOWN_CHARACTERS]
-            return repr(cut + "…" if len(value) > len(cut) else cut)
-    return repr(value)

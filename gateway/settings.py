@@ -95,11 +95,6 @@ class GatewaySettings(SharedSettings):
                 f"LONGHAND_DEFAULT_WAIT_S is {self.default_wait_s:g}; it must be at most "
                 f"LONGHAND_MAX_WAIT_S ({self.max_wait_s:g})"
             )
-        if self.catalogue.resolve(None) is None:
-            raise ValueError(
-                f"LONGHAND_DEFAULT_MODEL is {self.default_model!r}, which is no model we know; "
-                f"one of them is 'small'"
-            )
         return self
 
 

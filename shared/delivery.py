@@ -8,6 +8,7 @@ retries, results and callbacks stay unused, and what RQ stores may be lost.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from redis import Redis
@@ -47,6 +48,9 @@ class Slip(RqJob):
         """None: a name in Redis is never imported."""
 
     failure_callback = stopped_callback = success_callback
+
+    def send_webhooks(self, *_args: object, **_options: object) -> None:
+        """Nothing: an address in Redis is never called."""
 
 
 def slip_id(job_id: str, attempt: int) -> str:
@@ -88,6 +92,16 @@ class Delivery:
         own.ltrim(BELL, 0, _BELLS_KEPT - 1)
         if pipe is None:
             own.execute()
+
+    def forget(self, job_id: str, attempt: int) -> None:
+        """Remove what a worker that died has left of a slip; RQ would keep it for ever."""
+        slip = slip_id(job_id, attempt)
+        pipe = self._redis.pipeline()
+        pipe.delete(RqJob.key_for(slip))
+        pipe.lrem(self._queue.intermediate_queue_key, 0, slip)
+        for registry in (self._queue.started_job_registry, self._queue.failed_job_registry):
+            pipe.zremrangebyscore(registry.key, 0, time.time())
+        pipe.execute()
 
     def waiting_jobs(self) -> set[str]:
         """Ids of the jobs that have a slip in the queue."""

@@ -11,6 +11,7 @@ what a job *is* stands here, in the hash `longhand:job:{id}`:
 
 Every arrow is `_MOVE`: it succeeds only from the statuses and for the attempt
 named, so a worker that was thought dead cannot publish over its successor.
+Each move has an id: sent again by a client that lost the answer, it succeeds again.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from redis import Redis
 
 from shared.connections import as_texts
 from shared.delivery import Delivery
-from shared.errors import ErrorValue, JobNotFound, WorkerLost
+from shared.errors import EngineFailed, ErrorValue, JobNotFound, WorkerLost
 from shared.request import TranscriptionRequest
 from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript
@@ -39,9 +41,11 @@ _QUEUED = "longhand:queued"
 _MOVE = """
 -- KEYS  job, leases, queued
 -- ARGV  id, statuses to move from, attempt or '', lease test ('expired' or ''),
---       status to move to, lease in seconds, then field, value, field, value ...
-local status, attempt = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempt'))
+--       status to move to, lease in seconds, move, then field, value, field, value ...
+local status, attempt, move = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempt', 'move'))
 if not status then return 'missing' end
+-- A client that lost the answer asks again.
+if move == ARGV[7] then return 'moved' end
 if not string.find(ARGV[2], status, 1, true) then return status end
 if ARGV[3] ~= '' and ARGV[3] ~= attempt then return 'superseded' end
 local clock = redis.call('TIME')
@@ -51,8 +55,8 @@ if ARGV[4] == 'expired' then
   if until_ and tonumber(until_) > now then return 'leased' end
 end
 local to = ARGV[5]
-redis.call('HSET', KEYS[1], 'status', to, 'moved_at', now)
-for i = 7, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'status', to, 'moved_at', now, 'move', ARGV[7])
+for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if to == 'running' then
   if status == 'queued' then redis.call('HSET', KEYS[1], 'started_at', now) end
   redis.call('ZADD', KEYS[2], now + ARGV[6], ARGV[1])
@@ -217,9 +221,16 @@ class Jobs:
     def claim(self, job_id: str, attempt: int, worker: str) -> JobRecord | None:
         """Take a queued job for `worker`; None if it is no longer there to be taken."""
         fields = {"worker": worker, "stage": "decode", "progress": 0.0, "audio_done_s": 0.0}
-        if self._move(job_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
+        if not self._move(job_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
+            return None
+        try:
             return self.get(job_id)
-        return None
+        except ValidationError:
+            error = EngineFailed(
+                "the worker cannot read this job; a worker must not be older than the gateway"
+            )
+            self.fail(job_id, attempt, error.to_value())
+            return None
 
     def report(self, job_id: str, attempt: int, fields: Mapping[str, Any]) -> bool:
         """Renew the lease and say how far the job is; False if it is no longer this attempt's."""
@@ -258,7 +269,8 @@ class Jobs:
 
     def delete(self, job_id: str) -> JobRecord:
         """Cancel a job if it has not ended, then remove its audio, result and record."""
-        self.cancel(job_id)
+        # Not `cancel`: what would be archived is removed, and a full disk must not be in the way.
+        self._move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
         record = self.get(job_id)
         self._storage.delete_all(job_prefix(job_id))
         pipe = self._redis.pipeline()
@@ -291,29 +303,34 @@ class Jobs:
         return [job_id for job_id in expired if self._reap_one(job_id)]
 
     def _reap_one(self, job_id: str) -> bool:
-        record = self._find(job_id)
-        if record is None or record.status is not Status.RUNNING:
+        status, attempt = self._standing(job_id)
+        if status is not Status.RUNNING:
             self._redis.zrem(_LEASES, job_id)
             return False
         wanted = (Status.RUNNING,)
-        if record.attempt >= self._max_attempts:
+        if attempt >= self._max_attempts:
             error = WorkerLost(
-                f"{record.attempt} workers died over this job; see their logs, then submit it again"
+                f"{attempt} workers died over this job; see their logs, then submit it again"
             )
             fields: dict[str, Any] = {"error": json.dumps(error.to_value())}
-            moved = self._move(
-                job_id, wanted, Status.FAILED, fields, attempt=record.attempt, expired=True
-            )
+            moved = self._move(job_id, wanted, Status.FAILED, fields, attempt=attempt, expired=True)
             if moved:
+                self._delivery.forget(job_id, attempt)
                 self._archive(job_id)
             return moved
-        fields = {"attempt": record.attempt + 1, "stage": "", "worker": ""}
-        if not self._move(
-            job_id, wanted, Status.QUEUED, fields, attempt=record.attempt, expired=True
-        ):
+        fields = {"attempt": attempt + 1, "stage": "", "worker": ""}
+        fields |= {"progress": 0.0, "audio_done_s": 0.0}
+        if not self._move(job_id, wanted, Status.QUEUED, fields, attempt=attempt, expired=True):
             return False
-        self._delivery.enqueue(job_id, record.attempt + 1)
+        self._delivery.enqueue(job_id, attempt + 1)
+        self._delivery.forget(job_id, attempt)
         return True
+
+    def _standing(self, job_id: str) -> tuple[Status | None, int]:
+        """Status and attempt alone: a record that cannot be read must not stop the reaper."""
+        reply: Any = self._redis.hmget(_job_key(job_id), "status", "attempt")
+        status, attempt = reply
+        return (Status(status.decode()), int(attempt)) if status else (None, 0)
 
     def redeliver_lost_slips(self, older_than_s: float) -> list[str]:
         """
@@ -333,14 +350,15 @@ class Jobs:
         for job_id in waiting:
             if job_id in delivered:
                 continue
-            record = self._find(job_id)
-            if record is None or record.status is not Status.QUEUED:
+            status, attempt = self._standing(job_id)
+            if status is not Status.QUEUED:
                 self._redis.zrem(_QUEUED, job_id)
                 continue
             lost.append(job_id)
+            self._delivery.forget(job_id, attempt)
             pipe = self._redis.pipeline()
-            self._delivery.enqueue(job_id, record.attempt, pipe)
-            pipe.zadd(_QUEUED, {job_id: time.time()}, xx=True)
+            self._delivery.enqueue(job_id, attempt, pipe)
+            pipe.zadd(_QUEUED, {job_id: seconds}, xx=True)
             pipe.execute()
         return lost
 
@@ -365,6 +383,7 @@ class Jobs:
                 "expired" if expired else "",
                 to.value,
                 self._lease_s,
+                uuid.uuid4().hex,
                 *pairs,
             ],
         )
@@ -372,10 +391,14 @@ class Jobs:
 
     def _archive(self, job_id: str) -> None:
         """Write an ended job's record to storage: history outlives Redis."""
-        record = self._find(job_id)
-        if record is not None:
+        with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
+            record = self._find(job_id)
+            if record is None:
+                return
             with self._storage.create(f"{job_prefix(job_id)}/record.json") as out:
                 out.write(record.model_dump_json().encode())
+            if not self._redis.exists(_job_key(job_id)):  # deleted meanwhile: it must not come back
+                self._storage.delete_all(job_prefix(job_id))
 
 
 def _job_key(job_id: str) -> str:

@@ -14,9 +14,14 @@ from shared.jobs import Jobs
 _HOLDER = "longhand:reaper"
 EVERY_S = 2.0
 GRACE_S = 12.0
-"""After Redis was away, workers get so long to renew their leases before any is taken from them."""
+"""
+After Redis was away, or this host stood still, workers get so long to renew their leases before
+any is taken from them.
+"""
 
 LOST_SLIP_S = 10.0
+_LATE_S = 5.0
+"""A turn that comes so late says that others may have been held up too."""
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +31,7 @@ class Reaper(threading.Thread):
     Looks for expired leases and lost slips every two seconds; one holder at a time.
 
     Args:
-        redis: Any client; an outage only makes this thread wait.
+        redis: A client that soon gives up; an outage only makes this thread wait.
     """
 
     def __init__(self, redis: Redis, jobs: Jobs, *, grace_s: float = GRACE_S) -> None:
@@ -43,10 +48,15 @@ class Reaper(threading.Thread):
     def run(self) -> None:
         """Reap until stopped."""
         patient_until = 0.0
+        due = time.monotonic() + EVERY_S
         while not self._stopped.wait(EVERY_S):
             try:
                 started_s = int(self._redis.info("server")["uptime_in_seconds"])
-                if started_s < self._grace_s or time.monotonic() < patient_until:
+                now = time.monotonic()
+                if now > due + _LATE_S:
+                    patient_until = now + self._grace_s
+                due = now + EVERY_S
+                if started_s < self._grace_s or now < patient_until:
                     continue
                 if self._redis.set(_HOLDER, 1, nx=True, px=int(EVERY_S * 1000 * 0.9)):
                     self._reap()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.catalogue import Catalogue
+from shared.problems import describe_problem
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -60,6 +61,15 @@ class SharedSettings(BaseSettings):
     def _no_spaces(cls, value: str) -> str:
         return value.strip()
 
+    @model_validator(mode="after")
+    def _default_model_is_known(self) -> Self:
+        if self.catalogue.resolve(None) is None:
+            raise ValueError(
+                f"LONGHAND_DEFAULT_MODEL is {self.default_model!r}, which is no model we know; "
+                f"one of them is 'small'"
+            )
+        return self
+
     @cached_property
     def catalogue(self) -> Catalogue:
         """The model catalogue with this site's aliases and default."""
@@ -67,11 +77,31 @@ class SharedSettings(BaseSettings):
         return Catalogue(self.default_model, {a.strip(): b.strip() for a, b in pairs})
 
 
-def describe_problems(error: ValidationError) -> str:
-    """A line for each setting that is wrong, named as the variable the operator wrote."""
-    lines = []
+def describe_problems(error: ValidationError, settings: type[SharedSettings]) -> list[str]:
+    """
+    A sentence for each setting that is wrong, naming the variable the operator wrote.
+
+    Args:
+        settings: The class that refused; what it keeps secret is not shown.
+    """
+    found = []
     for problem in error.errors():
-        name = "LONGHAND_" + "_".join(str(part) for part in problem["loc"]).upper()
-        value = "" if "url" in name.lower() else f" (it is {problem.get('input')!r})"
-        lines.append(f"{name}: {problem['msg']}{value}\n")
-    return "".join(lines)
+        if not problem["loc"]:  # of several settings together: the sentence names them
+            found.append(describe_problem("", problem))
+            continue
+        field = str(problem["loc"][0])
+        name = variable(field)
+        is_secret = "Secret" in str(settings.model_fields[field].annotation)
+        sentence = describe_problem(name, problem, is_secret=is_secret)
+        found.append(sentence if name in sentence else f"{name}: {sentence}")
+    return found
+
+
+def variable(field: str) -> str:
+    """
+    The environment variable a field is read from.
+
+    >>> variable("redis_url")
+    'LONGHAND_REDIS_URL'
+    """
+    return f"LONGHAND_{field.upper()}"

@@ -71,7 +71,7 @@ class Workers:
         pipe.execute()
 
     def live(self) -> list[WorkerRecord]:
-        """Every worker that spoke lately, oldest name first."""
+        """Every worker that spoke lately, the one heard of longest ago first."""
         names = as_texts(self._redis.zrange(_WORKERS, 0, -1))
         if not names:
             return []

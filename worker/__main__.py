@@ -12,11 +12,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
-from shared.connections import connect_patiently
-from shared.errors import LonghandError
+from shared.connections import connect_briefly, connect_patiently
+from shared.errors import EngineFailed, LonghandError
 from shared.jobs import Jobs
 from shared.logs import configure_logs
 from shared.reaper import Reaper
@@ -25,13 +28,21 @@ from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
 from worker.gpu_lease import one_gpu
 from worker.job import WorkerServices, run_job
-from worker.leases import Leases
+from worker.leases import RENEW_S, Leases
 from worker.models.files import ModelFiles
 from worker.models.pooled import PooledModels, SharedProcesses, engine_service
 from worker.rq_worker import Puller
+from worker.scratch import own_folder
 from worker.settings import WorkerSettings, quieten_libraries
 
+_WATCH_S = 0.2
+_REAPER_END_S = 5.0
+
 _log = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):
+    """The worker was told to stop."""
 
 
 class Worker:
@@ -49,55 +60,98 @@ class Worker:
     ) -> None:
         self._settings = settings
         self.name = f"{settings.name}-{uuid.uuid4().hex[:6]}"
-        self._redis = redis = connect_patiently(settings.redis_url.get_secret_value())
+        url = settings.redis_url.get_secret_value()
+        self._redis = redis = connect_patiently(url)
+        # For what may fail and be tried again: stopping never waits for Redis to come back.
+        self._brief = brief = connect_briefly(url)
         storage = open_storage(settings.storage_dir)
-        jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
-        self._workers = Workers(redis)
+        jobs, brief_jobs = (
+            Jobs(client, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
+            for client in (redis, brief)
+        )
+        self._workers = Workers(brief)
         self._files = ModelFiles(settings.models_dir, settings.engine, downloads=settings.downloads)
         self._started_at = time.time()
         self.processes = SharedProcesses(settings, make_engine)
-        self._leases = Leases(jobs, self._publish)
-        self._reaper = Reaper(redis, jobs)
-        self.services = WorkerServices(
-            settings, self.name, jobs, storage, self._leases, self.processes
-        )
-        self._puller = Puller(
-            redis,
-            functools.partial(run_job, self.services),
-            n_slots=settings.slots,
-            name=self.name,
-        )
+        self._leases = Leases(jobs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
+        self._reaper = Reaper(brief, brief_jobs)
+        self._jobs, self._storage = jobs, storage
 
     def run(self, stopping: threading.Event) -> None:
-        """Work until `stopping` is set, then finish the jobs in hand."""
-        with one_gpu(self._settings, self._redis, self.name), self.processes.running():
-            self._preload()
-            self._publish()
-            self._leases.start()
-            self._reaper.start()
-            self._puller.start()
-            _log.info("worker %s takes jobs, %d at a time", self.name, self._settings.slots)
-            stopping.wait()
+        """
+        Work until `stopping` is set, then finish the jobs in hand.
+
+        Raises:
+            EngineFailed: The engine process cannot be started, now or again. Jobs in hand are left:
+                their leases run out and other workers take them.
+        """
+
+        def check() -> None:
+            self.processes.batcher.check()
+            if stopping.is_set():
+                raise _Stopped
+
+        with (
+            suppress(_Stopped),
+            one_gpu(self._settings, self._brief, self.name, check),
+            own_folder(self._settings.scratch_dir) as scratch,
+            self.processes.running(check),
+        ):
+            self._preload(check)
+            self._take_jobs(scratch, check)
+
+    def _take_jobs(self, scratch: Path, check: Callable[[], None]) -> None:
+        services = WorkerServices(
+            self._settings,
+            self.name,
+            self._jobs,
+            self._storage,
+            self._leases,
+            self.processes,
+            scratch,
+        )
+        puller = Puller(
+            self._redis,
+            functools.partial(run_job, services),
+            pulling=self._brief,
+            n_slots=self._settings.slots,
+            name=self.name,
+        )
+        for thread in (self._leases, self._reaper, puller):
+            thread.start()
+        _log.info("worker %s takes jobs, %d at a time", self.name, self._settings.slots)
+        try:
+            while True:
+                time.sleep(_WATCH_S)
+                check()
+        except _Stopped:
             if self._leases.n_held:
                 _log.info("stopping once %d jobs are done", self._leases.n_held)
-            self._puller.stop()
-            self._puller.join()
+            puller.stop()
+            while not puller.join(_WATCH_S):
+                self.processes.batcher.check()
+        finally:
+            puller.stop()
             self._reaper.stop()
-            self._reaper.join()
             self._leases.stop()
-            self._workers.retire(self.name)
+            with suppress(RedisError):
+                self._workers.retire(self.name)
+            self._reaper.join(_REAPER_END_S)
 
     def close(self) -> None:
         """Let go of Redis, once `run` has returned."""
         self._redis.close()
+        self._brief.close()
 
-    def _preload(self) -> None:
-        model = self._settings.catalogue.resolve(None)
-        if not self._settings.preload or model is None:
+    def _preload(self, check: Callable[[], None]) -> None:
+        if not self._settings.preload:
             return
+        model = self._settings.catalogue.resolve(None)
+        assert model is not None  # held by the settings
         try:
-            PooledModels(self.processes, lambda: None).load(model)
+            PooledModels(self.processes, check).load(model)
         except LonghandError as error:
+            self.processes.batcher.check()
             # Jobs for other models can still be done; jobs for this one say the same.
             _log.error("the default model is not to be had: %s", error)
 
@@ -128,13 +182,11 @@ def main() -> int:
     try:
         settings = WorkerSettings()
     except ValidationError as error:
-        sys.stderr.write(describe_problems(error))
+        for problem in describe_problems(error, WorkerSettings):
+            sys.stderr.write(f"worker: {problem}\n")
         return 2
     quieten_libraries()
     configure_logs(settings.log_level, settings.log_format)
-    if settings.catalogue.resolve(None) is None:
-        _log.error("LONGHAND_DEFAULT_MODEL: no model is known as %r", settings.default_model)
-        return 2
     stopping = threading.Event()
 
     def stop(signum: int, _frame: object) -> None:
@@ -146,7 +198,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     worker = Worker(settings)
-    worker.run(stopping)
+    try:
+        worker.run(stopping)
+    except EngineFailed as error:
+        _log.error("the worker gives up: %s", error)
+        return 1
     worker.close()
     return 0
 

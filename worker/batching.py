@@ -3,9 +3,10 @@ Chunks of all jobs in batches for the one engine.
 
 Whoever waits longest leads the next batch, and jobs take turns within it, so
 that a ten-second clip is not stuck behind a ten-hour file; a chunk that is
-alone never waits for company. When the engine process dies, no job pays for
-it: the chunks that were in it run again one by one, and only a chunk that was
-alone at a second death fails its job.
+alone never waits for company. When the engine process dies, or refuses a
+batch, no job pays for another's chunk: what was in it runs again one by one,
+and only a chunk that was alone at a second death, or when it was refused,
+fails its job.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -24,7 +24,9 @@ from shared.errors import EngineFailed, JobTimedOut, LonghandError
 from worker.children import Child, ChildDied
 
 _POLL_S = 0.2
-_RESTART_PAUSE_S = 1.0
+_RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""After so many starts that fail in a row the engine is given up."""
+
 _MAX_DEATHS = 2
 
 _log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class Call:
 
     Attributes:
         method: What to call: with `batch`, together with others of equal `method` and `alike`.
-        alike: What must be equal within a batch: the model, the temperature.
+        alike: What must be equal within a batch: the model.
         item: What is handed over; a batch hands over a list of them.
         label: What the piece is, for an error.
         stall_s: Patience with this call, where it is not the batcher's own.
@@ -75,38 +77,63 @@ class ChunkBatcher:
     Args:
         start_engine: Starts the process; called again whenever it has died.
         batch_size: Most pieces in a batch.
-        stall_s: Without an answer or a note for so long, the process is killed.
+        stall_s: Without an answer for so long, the process is killed.
+        pauses_s: Between starts that fail; after the last the engine is lost.
     """
 
     def __init__(
-        self, start_engine: Callable[[], Child], *, batch_size: int, stall_s: float
+        self,
+        start_engine: Callable[[], Child],
+        *,
+        batch_size: int,
+        stall_s: float,
+        pauses_s: Sequence[float] = _RESTART_PAUSES_S,
     ) -> None:
         self._start_engine = start_engine
         self._batch_size = batch_size
         self._stall_s = stall_s
+        self._pauses_s = pauses_s
         self._changed = threading.Condition()
         self._streams: deque[Stream] = deque()
         self._suspects: deque[_Piece] = deque()
         self._stopped = False
+        self._ready = threading.Event()
         self._engine: Child | None = None
+        self.is_lost = False
+        """Whether the engine cannot be started: what waits will never be answered."""
+
         self.n_starts = 0
         self.status: Any = None
         """What the engine said of itself after its last call."""
 
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
 
-    def start(self) -> None:
-        """Start the engine process and the thread that feeds it; wait until it is ready."""
-        self._replace_engine()
+    def start(self, tick: Callable[[], None] = lambda: None) -> None:
+        """
+        Start the engine process and the thread that feeds it; wait until it is ready.
+
+        Args:
+            tick: Called a few times a second; what it raises ends the wait.
+
+        Raises:
+            EngineFailed: It cannot be started.
+        """
         self._thread.start()
+        while not self._ready.wait(_POLL_S):
+            tick()
+            self.check()
+
+    def check(self) -> None:
+        """Raise `EngineFailed` if the engine is lost."""
+        if self.is_lost:
+            raise EngineFailed("the engine process cannot be started; its log says why")
 
     def stop(self) -> None:
         """End the thread and the engine process."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        if self._engine is not None:
-            self._engine.kill()
+        self._end_engine()
         if self._thread.is_alive():
             self._thread.join(10)
 
@@ -145,11 +172,13 @@ class ChunkBatcher:
                 stream.waiting.clear()
 
     def _run(self) -> None:
-        while True:
-            batch = self._next_batch()
-            if batch is None:
-                return
-            self._answer(batch)
+        try:
+            self._replace_engine()
+            while not self.is_lost and (batch := self._next_batch()) is not None:
+                self._answer(batch)
+        except Exception:
+            _log.exception("the engine is fed no more")
+            self.is_lost = True
 
     def _next_batch(self) -> list[_Piece] | None:
         """Wait for work; None when stopped."""
@@ -193,8 +222,14 @@ class ChunkBatcher:
             answers, self.status = engine.call(
                 call.method, *call.alike, items, stall_s=call.stall_s or self._stall_s
             )
+            if len(answers) != len(batch):
+                raise EngineFailed(f"the engine gave {len(answers)} answers to {len(batch)} chunks")
         except LonghandError as error:
-            answers = [error] * len(batch)
+            if len(batch) > 1:
+                _log.warning("%d chunks run again one by one: %s", len(batch), error)
+                self._suspects.extend(batch)
+                return
+            answers = [error]
         except Exception as error:  # the process is gone, or was killed since it stalled
             if not self._stopped:
                 self._survive(batch, error)
@@ -216,17 +251,33 @@ class ChunkBatcher:
         self._replace_engine()
 
     def _replace_engine(self) -> None:
-        while not self._stopped:
-            self._engine = self._start_engine()
-            self.n_starts += 1
-            try:
-                self._engine.wait_until_ready()
+        """Start an engine process in place of the one there was; after some tries it is lost."""
+        for pause_s in (*self._pauses_s, 0.0):
+            self._end_engine()
+            if self._stopped:
                 return
-            except (ChildDied, TimeoutError) as error:
-                _log.error("the engine process did not start: %s", error)
-                with suppress(OSError):
-                    self._engine.kill()
-                time.sleep(_RESTART_PAUSE_S)
+            try:
+                self._engine = self._start_engine()
+                self.n_starts += 1
+                self._engine.wait_until_ready(self._check_stopped)
+                self._ready.set()
+                return
+            except (ChildDied, OSError) as error:
+                if not self._stopped:
+                    _log.error("the engine process did not start: %s", error)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped, pause_s)
+        self._end_engine()
+        self.is_lost = not self._stopped
+
+    def _check_stopped(self) -> None:
+        if self._stopped:
+            raise ChildDied("the worker stops")
+
+    def _end_engine(self) -> None:
+        if self._engine is not None:
+            with suppress(OSError):
+                self._engine.kill()
 
 
 def _next_answer(stream: Stream, tick: Callable[[], None]) -> tuple[int, Any]:

@@ -56,14 +56,17 @@ class Child:
         """Process id."""
         return self._process.pid
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, tick: Callable[[], None] = lambda: None) -> None:
         """
         Wait for the child to have made its object.
+
+        Args:
+            tick: Called a few times a second; what it raises ends the child and the wait.
 
         Raises:
             ChildDied: It could not.
         """
-        self._receive(None, _START_S, lambda: None)
+        self._receive(None, _START_S, tick)
 
     def call(
         self,
@@ -96,30 +99,36 @@ class Child:
     def _receive(
         self, note: Callable[[Any], None] | None, stall_s: float, tick: Callable[[], None]
     ) -> Any:
-        heard = time.monotonic()
         try:
-            while True:
-                while not self._connection.poll(_POLL_S):
-                    tick()
-                    if time.monotonic() - heard > stall_s:
-                        raise TimeoutError(f"{self.name} made no progress for {stall_s:.0f} s")
-                heard = time.monotonic()
-                kind, value = self._connection.recv()
-                if kind == "note":
-                    if note:
-                        note(value)
-                elif kind == "error":
-                    raise value
-                else:
-                    return value
+            kind, value = self._answer(note, stall_s, tick)
         except (EOFError, ConnectionError) as error:
             self._process.join(5)
-            raise ChildDied(f"{self.name} ended with status {self._process.exitcode}") from error
-        except LonghandError:
-            raise
+            status = self._process.exitcode
+            self.kill()
+            raise ChildDied(f"{self.name} ended with status {status}") from error
         except BaseException:
-            self.kill()  # its answer would be taken for that of the next call
+            # It may be at work still: its answer would be taken for that of the next call.
+            self.kill()
             raise
+        if kind == "error":
+            raise value
+        return value
+
+    def _answer(
+        self, note: Callable[[Any], None] | None, stall_s: float, tick: Callable[[], None]
+    ) -> tuple[str, Any]:
+        heard = time.monotonic()
+        while True:
+            while not self._connection.poll(_POLL_S):
+                tick()
+                if time.monotonic() - heard > stall_s:
+                    raise TimeoutError(f"{self.name} made no progress for {stall_s:.0f} s")
+            heard = time.monotonic()
+            kind, value = self._connection.recv()
+            if kind != "note":
+                return kind, value
+            if note:
+                note(value)
 
     def kill(self) -> None:
         """End the process now."""
@@ -183,7 +192,7 @@ class ChildPool:
         try:
             if child is None or not child.is_alive:
                 child = Child(self._factory, self._name)
-                child.wait_until_ready()
+                child.wait_until_ready(tick)
             yield child
         finally:
             self._idle.put(child)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from redis import Redis
@@ -24,6 +25,7 @@ LEASE_S = 30
 """A worker that has not renewed its lease for so long is taken for gone."""
 
 _SMI_DEADLINE_S = 30
+_AGAIN_S = 1
 
 _TAKE = """
 -- KEYS  a sorted set for each GPU: workers by the time their lease ends
@@ -105,7 +107,8 @@ class GpuLease:
         finally:
             stopping.set()
             renewing.join()
-            self.release()
+            with suppress(RedisError, OSError):  # away: then it runs out
+                self.release()
 
     def renew(self) -> None:
         """Keep the claim; to be repeated well within the lease."""
@@ -117,20 +120,36 @@ class GpuLease:
 
 
 @contextmanager
-def one_gpu(settings: WorkerSettings, redis: Redis, worker: str) -> Iterator[None]:
+def one_gpu(
+    settings: WorkerSettings, redis: Redis, worker: str, check: Callable[[], None]
+) -> Iterator[None]:
     """
     Within the block this process, and those it starts, see one GPU of several.
 
     Nothing happens where there is one at most, or where the operator named one.
+
+    Args:
+        redis: A client that gives up soon.
+        check: Called while Redis is away; what it raises ends the wait.
     """
     uuids = visible_gpus() if settings.device in ("auto", "cuda") else []
     if len(uuids) < 2:
         yield
         return
     lease = GpuLease(redis, worker, uuids)
-    show_one_gpu(lease.take())
+    show_one_gpu(_take_patiently(lease, check))
     with lease.kept():
         yield
+
+
+def _take_patiently(lease: GpuLease, check: Callable[[], None]) -> str:
+    while True:
+        check()
+        try:
+            return lease.take()
+        except (RedisError, OSError) as error:
+            _log.warning("Redis is away, a GPU cannot be chosen yet: %s", error)
+            time.sleep(_AGAIN_S)
 
 
 def visible_gpus(program: str = "nvidia-smi") -> list[str]:

@@ -7,6 +7,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis.exceptions import RedisError
+
 from shared.errors import (
     AudioUnreadable,
     EngineFailed,
@@ -32,7 +34,7 @@ _DECODED = 0.03
 
 @dataclass(frozen=True)
 class WorkerServices:
-    """What every job of a worker shares."""
+    """What every job of a worker shares; `scratch` is a folder of the worker's own."""
 
     settings: WorkerSettings
     name: str
@@ -40,6 +42,7 @@ class WorkerServices:
     storage: Storage
     leases: Leases
     processes: SharedProcesses
+    scratch: Path
 
 
 def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
@@ -55,8 +58,12 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
         _log.info("attempt %d: %.1f s of audio", attempt, record.audio.duration_s)
         try:
             transcript = _transcribe(services, record, lease)
+            is_published = services.jobs.finish(job_id, attempt, transcript)
+            _log.info("succeeded" if is_published else "done, but no longer wanted")
         except JobCancelled as reason:
             _log.info("stopped: %s", reason)
+        except RedisError as error:
+            _log.error("Redis is away for too long, the job is left to another worker: %s", error)
         except LonghandError as error:
             _log.warning("failed: %s: %s", error.code, error)
             services.jobs.fail(job_id, attempt, error.to_value())
@@ -64,9 +71,6 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
             _log.exception("failed")
             failure = EngineFailed(f"{type(error).__name__}: {error}")
             services.jobs.fail(job_id, attempt, failure.to_value())
-        else:
-            is_published = services.jobs.finish(job_id, attempt, transcript)
-            _log.info("succeeded" if is_published else "done, but no longer wanted")
 
 
 def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Transcript:
@@ -74,9 +78,7 @@ def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Tr
     if model is None:
         raise ModelNotFound(f"no model is known as {record.request.model!r}", param="model")
     models = PooledModels(services.processes, lease.check)
-    scratch_dir = services.settings.scratch_dir
-    scratch_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{record.id}-", dir=scratch_dir) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{record.id}-", dir=services.scratch) as folder:
         lease.report("decode", 0.0)
         try:
             with services.storage.open_local(record.audio.key) as path:

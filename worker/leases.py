@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -50,9 +51,9 @@ class Lease:
         """Mark the attempt as no longer wanted."""
         self._lost.set()
 
-    def take_news(self, now: float) -> dict[str, Any] | None:
+    def take_news(self, now: float, renew_s: float) -> dict[str, Any] | None:
         """What is to be told to Redis now; None if nothing is, and the lease is fresh."""
-        if not self._is_changed and now - self.renewed < RENEW_S:
+        if not self._is_changed and now - self.renewed < renew_s:
             return None
         self._is_changed = False
         return self._fields
@@ -60,16 +61,18 @@ class Lease:
 
 class Leases(threading.Thread):
     """
-    Tells Redis of every job in hand, at least every five seconds.
+    Tells Redis of every job in hand: once a second what is new, and that it is in hand still.
 
     Args:
-        beat: Called each time too; publishes what else is known.
+        beat: Called at the start and every five seconds; publishes what else is known.
+        renew_s: Longest time between two renewals; well below the length of a lease.
     """
 
-    def __init__(self, jobs: Jobs, beat: Callable[[], None]) -> None:
+    def __init__(self, jobs: Jobs, beat: Callable[[], None], *, renew_s: float = RENEW_S) -> None:
         super().__init__(name="leases", daemon=True)
         self._jobs = jobs
         self._beat = beat
+        self._renew_s = renew_s
         self._held: set[Lease] = set()
         self._stopped = threading.Event()
 
@@ -96,8 +99,10 @@ class Leases(threading.Thread):
 
     def run(self) -> None:
         """Renew and tell until stopped."""
-        beaten = -RENEW_S
-        while not self._stopped.wait(_TELL_S):
+        beaten = -math.inf
+        pause_s = 0.0
+        while not self._stopped.wait(pause_s):
+            pause_s = _TELL_S
             try:
                 now = time.monotonic()
                 for lease in list(self._held):
@@ -111,7 +116,7 @@ class Leases(threading.Thread):
                 _log.exception("leases could not be renewed")
 
     def _tell(self, lease: Lease, now: float) -> None:
-        fields = lease.take_news(now)
+        fields = lease.take_news(now, self._renew_s)
         if fields is None:
             return
         if self._jobs.report(lease.job_id, lease.attempt, fields):

@@ -59,18 +59,27 @@ class Puller:
     Pulls slips while a slot is free.
 
     Args:
-        redis: A patient client; its socket timeout must exceed five seconds.
+        redis: A patient client, for the slots.
+        pulling: One that soon gives up, so that stopping waits for no Redis; its socket timeout
+            must exceed two seconds.
         run: Runs an attempt: job id, attempt.
     """
 
     def __init__(
-        self, redis: Redis, run: Callable[[str, int], None], *, n_slots: int, name: str
+        self,
+        redis: Redis,
+        run: Callable[[str, int], None],
+        *,
+        pulling: Redis,
+        n_slots: int,
+        name: str,
     ) -> None:
         self._redis = redis
+        self._pulling = pulling
         self._run = run
         self._stopping = threading.Event()
         self._free = threading.Semaphore(n_slots)
-        self._handed: queue.SimpleQueue[Slip | None] = queue.SimpleQueue()
+        self._handed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._queue = SlipQueue(QUEUE, connection=redis, serializer=JSONSerializer, job_class=Slip)
         self._pulled_key = IntermediateQueue.get_intermediate_queue_key(self._queue.key)
         self._slots = [
@@ -88,8 +97,12 @@ class Puller:
     def stop(self) -> None:
         """Take no more jobs; those in hand go on."""
         self._stopping.set()
-        with suppress(RedisError, OSError):
-            self._redis.lpush(BELL, 1)  # wakes the puller, if no other worker hears it first
+        # Wakes the puller, if no other worker hears it first; without it two seconds pass.
+        threading.Thread(target=self._ring, daemon=True).start()
+
+    def _ring(self) -> None:
+        with suppress(Exception):  # nobody waits for it, and the client may be closed meanwhile
+            self._pulling.lpush(BELL, 1)
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the jobs in hand; False if some still run after `timeout_s`."""
@@ -102,7 +115,8 @@ class Puller:
         while not self._stopping.is_set():
             if not self._free.acquire(timeout=_AGAIN_S):
                 continue
-            slip = self._next_slip()
+            # The slot may have been freed by the job that stopping waited for.
+            slip = None if self._stopping.is_set() else self._next_slip()
             if slip is None:
                 self._free.release()
             else:
@@ -110,17 +124,14 @@ class Puller:
         for _ in self._slots:
             self._handed.put(None)
 
-    def _next_slip(self) -> Slip | None:
-        """Wait a few seconds at most for a slip."""
+    def _next_slip(self) -> str | None:
+        """The id of a slip; None if there was none for two seconds."""
         try:
-            moved: Any = self._redis.lmove(self._queue.key, self._pulled_key)
+            moved: Any = self._pulling.lmove(self._queue.key, self._pulled_key)
             if moved is None:
-                self._redis.blpop([BELL], timeout=_BELL_WAIT_S)
+                self._pulling.blpop([BELL], timeout=_BELL_WAIT_S)
                 return None
-            slip = cast(Slip | None, self._queue.fetch_job(moved.decode()))
-            if slip is None:  # its hash expired; the reaper writes a new slip if the job waits
-                self._redis.lrem(self._pulled_key, 1, moved)
-            return slip
+            return str(moved.decode())
         except (RedisError, OSError) as error:
             _log.warning("Redis is away, pulling waits: %s", error)
         except Exception:
@@ -130,21 +141,27 @@ class Puller:
 
     def _serve(self, name: str) -> None:
         worker: SlotWorker | None = None
-        while (slip := self._handed.get()) is not None:
+        while (slip_id := self._handed.get()) is not None:
             try:
-                if worker is None:
-                    worker = SlotWorker(
-                        [self._queue],
-                        name=name,
-                        connection=self._redis,
-                        serializer=JSONSerializer,
-                        job_class=Slip,
-                        log_job_description=False,
-                    )
+                worker = worker or self._make_worker(name)
+                slip = cast(Slip | None, self._queue.fetch_job(slip_id))
+                if slip is None:  # its hash expired; the reaper writes a new slip if the job waits
+                    self._redis.lrem(self._pulled_key, 1, slip_id)
+                    continue
                 slip.run = self._run
                 worker.execute_job(slip, self._queue)
             except Exception:
                 # The job's own record is what counts; its lease runs out if it was not ended.
-                _log.exception("slip %s was not closed", slip.id)
+                _log.exception("slip %s was not closed", slip_id)
             finally:
                 self._free.release()
+
+    def _make_worker(self, name: str) -> SlotWorker:
+        return SlotWorker(
+            [self._queue],
+            name=name,
+            connection=self._redis,
+            serializer=JSONSerializer,
+            job_class=Slip,
+            log_job_description=False,
+        )

@@ -40,7 +40,7 @@ def test_check_names_the_variable_of_a_wrong_value():
     answer = longhand("check", LONGHAND_LEASE_S="2")
 
     assert answer.returncode == 1
-    assert answer.stderr == "LONGHAND_LEASE_S: Input should be greater than or equal to 5\n"
+    assert answer.stderr == "LONGHAND_LEASE_S is 2; it must be at least 5\n"
 
 
 def test_check_names_both_variables_that_do_not_go_together():

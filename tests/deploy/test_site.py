@@ -145,11 +145,11 @@ def test_a_new_image_of_the_worker_takes_over_without_losing_a_job(
 
     assert {c["Image"] for c in site.inspect("worker")}.isdisjoint(before)
     assert [text_of(client, job_id) for job_id in ids] == [text] * 4
+    assert {j["attempt"] for j in jobs} == {1}
     # Some were in hand when their worker was told to go, and it finished them first.
     in_hand = [j for j in jobs if seconds(j["started_at"]) < began < seconds(j["ended_at"])]
     assert running
     assert in_hand
-    assert {j["attempt"] for j in jobs} == {1}
 
 
 def test_a_user_who_is_added_is_let_in_at_once(site: Deployment) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from rq import Callback, Queue
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
+from rq.webhook import Webhook
 
 from shared.delivery import BELL, QUEUE, RUN_JOB, Delivery, Slip, slip_attempt, slip_id
 
@@ -83,3 +87,16 @@ def test_the_bell_does_not_grow_without_end(redis):
     delivery.enqueue("a" * 32, 1)
 
     assert redis.llen(BELL) == 256
+
+
+def test_an_address_in_redis_is_never_called(redis, write_slip):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        slip = write_slip(RUN_JOB, "a" * 32, webhooks=[Webhook(url, "finished")])
+        n_webhooks = len(slip.webhooks)
+        slip.send_webhooks(JobStatus.FINISHED)
+
+        assert n_webhooks == 1
+        with pytest.raises(BlockingIOError):
+            listener.accept()

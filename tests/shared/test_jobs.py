@@ -8,8 +8,10 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from redis_line import RedisLine
 
-from shared.errors import EngineFailed, JobNotFound
+from shared.connections import connect_patiently
+from shared.errors import EngineFailed, JobNotFound, StorageFull
 from shared.jobs import Jobs, Status, job_prefix, new_job_id
 from shared.storage import KeyNotFound
 
@@ -355,3 +357,132 @@ def test_nothing_in_redis_is_a_pickle(redis, jobs, submit):
 
     assert texts
     assert {call[0] for call in compressed} == {"worker.job.run_job"}
+
+
+@pytest.fixture
+def line(redis_url):
+    """A connection to Redis that can lose an answer."""
+    with RedisLine(redis_url) as line:
+        yield line
+
+
+@pytest.fixture
+def distant(line, storage):
+    """Jobs as a worker at the end of that line sees them."""
+    with connect_patiently(line.url) as redis:
+        yield Jobs(redis, storage, lease_s=30, max_attempts=3)
+
+
+def test_a_result_is_kept_when_redis_answer_to_its_publication_is_lost(
+    distant, line, submit, make_transcript
+):
+    job_id = submit().id
+    distant.claim(job_id, 1, "worker-a")
+    line.lose_answer_to(b"EVALSHA")
+    finished = distant.finish(job_id, 1, make_transcript((0.0, 1.0, " hi")))
+
+    assert finished
+    assert line.n_lost == 1
+    assert distant.read_transcript(distant.get(job_id)).text == "hi"
+
+
+def test_a_claim_is_had_when_redis_answer_to_it_is_lost(distant, line, jobs, submit):
+    job_id = submit().id
+    line.lose_answer_to(b"EVALSHA")
+    claimed = distant.claim(job_id, 1, "worker-a")
+
+    assert claimed.worker == "worker-a"
+    assert jobs.claim(job_id, 1, "worker-a") is None
+
+
+def make_unreadable(redis, job_id):
+    """Let a job be one of a newer gateway."""
+    redis.hset(f"longhand:job:{job_id}", "request", json.dumps({"mood": "calm"}))
+
+
+def test_a_job_that_cannot_be_read_fails_and_says_so(jobs, redis, submit):
+    job_id = submit().id
+    make_unreadable(redis, job_id)
+    claimed = jobs.claim(job_id, 1, "worker-a")
+
+    assert claimed is None
+    assert redis.hget(f"longhand:job:{job_id}", "status") == b"failed"
+    assert b"must not be older than the gateway" in redis.hget(f"longhand:job:{job_id}", "error")
+
+
+def test_a_job_that_cannot_be_read_keeps_no_other_from_being_reaped(forgetful, redis, submit):
+    first, second = submit().id, submit().id
+    for job_id in (first, second):
+        forgetful.claim(job_id, 1, "worker-a")
+    make_unreadable(redis, first)
+
+    assert set(forgetful.reap()) == {first, second}
+
+
+def test_a_job_that_cannot_be_read_keeps_no_other_from_a_new_slip(jobs, redis, submit):
+    first, second = submit().id, submit().id
+    make_unreadable(redis, first)
+    redis.delete("rq:queue:longhand")
+
+    assert set(jobs.redeliver_lost_slips(0)) == {first, second}
+
+
+def test_a_job_queued_again_has_made_no_progress(forgetful, submit):
+    job_id = submit().id
+    forgetful.claim(job_id, 1, "worker-a")
+    forgetful.report(job_id, 1, {"progress": 0.7, "audio_done_s": 1.4})
+    forgetful.reap()
+
+    assert (forgetful.get(job_id).progress, forgetful.get(job_id).audio_done_s) == (0.0, 0.0)
+
+
+class StorageThat:
+    """A real storage that does something before an object is created."""
+
+    def __init__(self, storage, before):
+        self._storage = storage
+        self._before = before
+
+    def __getattr__(self, name):
+        return getattr(self._storage, name)
+
+    def create(self, key):
+        self._before(key)
+        return self._storage.create(key)
+
+
+def test_a_job_deleted_while_it_is_archived_does_not_come_back(jobs, redis, storage, submit):
+    archiving = Jobs(
+        redis,
+        StorageThat(storage, lambda key: jobs.delete(key.split("/")[1])),
+        lease_s=30,
+        max_attempts=3,
+    )
+    job_id = submit().id
+    archiving.cancel(job_id)
+
+    with pytest.raises(JobNotFound):
+        jobs.get(job_id)
+
+
+def test_a_queued_job_can_be_deleted_while_storage_is_full(jobs, redis, storage, submit):
+    def refuse(key):
+        raise StorageFull("full")
+
+    full = Jobs(redis, StorageThat(storage, refuse), lease_s=30, max_attempts=3)
+    job_id = submit().id
+    full.delete(job_id)
+
+    with pytest.raises(JobNotFound):
+        jobs.get(job_id)
+
+
+def test_what_a_dead_worker_left_of_a_slip_is_removed(forgetful, redis, submit):
+    job_id = submit().id
+    redis.lmove("rq:queue:longhand", "rq:queue:longhand:intermediate")
+    forgetful.claim(job_id, 1, "worker-a")
+    forgetful.reap()
+
+    assert not redis.exists(f"rq:job:{job_id}-1")
+    assert redis.lrange("rq:queue:longhand:intermediate", 0, -1) == []
+    assert redis.exists(f"rq:job:{job_id}-2")

@@ -9,7 +9,9 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import SharedSettings
+from gateway.settings import GatewaySettings
+from shared.settings import SharedSettings, describe_problems
+from worker.settings import WorkerSettings
 
 
 def printed(expression, **environment):
@@ -70,3 +72,47 @@ def test_every_setting_is_described():
     fields = SharedSettings.model_fields.items()
 
     assert [name for name, field in fields if not field.description] == []
+
+
+def problems(settings, **fields):
+    """How the problems of settings are described."""
+    with pytest.raises(ValidationError) as caught:
+        settings(**fields)
+    return describe_problems(caught.value, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields", "sentence"),
+    [
+        (SharedSettings, {"lease_s": "1"}, "LONGHAND_LEASE_S is 1; it must be at least 5"),
+        (SharedSettings, {"log_level": "loud"}, "LONGHAND_LOG_LEVEL is 'loud'; it must be 'debug'"),
+        (SharedSettings, {"model_aliases": "a"}, "LONGHAND_MODEL_ALIASES: 'a' is not `alias=model"),
+        (WorkerSettings, {"slots": "many"}, "LONGHAND_SLOTS is 'many'; it must be a whole number"),
+        (WorkerSettings, {"device": "gpu"}, "LONGHAND_DEVICE is 'gpu'; it must be "),
+        (WorkerSettings, {"stall_s": "0"}, "LONGHAND_STALL_S is 0; it must be more than 0"),
+    ],
+)
+def test_a_problem_names_the_variable_its_value_and_what_it_must_be(settings, fields, sentence):
+    [problem] = problems(settings, **fields)
+
+    assert problem.startswith(sentence)
+
+
+def test_settings_that_do_not_go_together_are_named_by_their_variables():
+    [problem] = problems(GatewaySettings, threads=4, waiting_slots=4)
+
+    assert problem.startswith("LONGHAND_WAITING_SLOTS is 4; it must be less than LONGHAND_THREADS")
+
+
+@pytest.mark.parametrize("settings", [GatewaySettings, WorkerSettings])
+def test_a_default_model_nobody_knows_is_named_alike_by_both_services(settings):
+    [problem] = problems(settings, default_model="larg")
+
+    assert problem.startswith("LONGHAND_DEFAULT_MODEL is 'larg', which is no model we know")
+
+
+def test_a_secret_is_never_shown_with_what_is_wrong_with_it():
+    found = problems(GatewaySettings, redis_url=["hidden"], threads=1, waiting_slots=1)
+
+    assert found[0].startswith("LONGHAND_REDIS_URL must be")
+    assert "hidden" not in "".join(found)

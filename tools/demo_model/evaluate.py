@@ -1,7 +1,7 @@
 """
 Measure the demo model on speech it has never heard, and print the table against its bar.
 
-    python -m tools.demo_model.evaluate [--model models/demo] [--save bench/results]
+    python -m tools.demo_model.evaluate [--model models/demo] [--save bench/results] [--card]
 
 Voices and sentences are those of `heldout.tsv`; the sentences of `FIXED` are
 said in training too, by other voices, and are scored apart. Text is compared
@@ -49,6 +49,7 @@ from worker.settings import WorkerSettings, quieten_libraries
 
 _LEAD = SAMPLE_RATE_HZ // 4
 _NEAR_S = 0.3
+_MEASURED = "## Measured"
 
 
 def measure_clips(table: Table, engine: Engine, said: Sequence[Utterance]) -> dict[str, float]:
@@ -268,6 +269,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--model", type=Path, default=CHECKOUT / "models" / "demo")
     parser.add_argument("--save", type=Path, help="directory for a dated copy")
+    parser.add_argument("--card", action="store_true", help="write the table into the model's card")
     arguments = parser.parse_args()
     quieten_libraries()
     table = measure(arguments.model)
@@ -275,10 +277,16 @@ def main() -> int:
     verdict += ", target holds" if table.target_holds else ", target not wholly reached"
     text = f"{table.text()}\n\n{verdict}\n"
     print(text)
+    day = datetime.date.today().isoformat()
     if arguments.save:
         arguments.save.mkdir(parents=True, exist_ok=True)
-        day = datetime.date.today().isoformat()
         (arguments.save / f"demo-model-{day}.md").write_text(text, encoding="utf-8")
+    if arguments.card:
+        card = arguments.model / "README.md"
+        kept = card.read_text(encoding="utf-8").partition(_MEASURED)[0]
+        card.write_text(
+            f"{kept}{_MEASURED}\n\n{day}, `make demo-eval`:\n\n{text}", encoding="utf-8"
+        )
     return 0 if table.gate_holds else 1
 
 

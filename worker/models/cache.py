@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.transcript import Segment
 from worker.audio import AudioSource
@@ -72,15 +74,20 @@ class ModelCache:
 
     def _lend(self, name: str) -> tuple[Engine, ModelUsed]:
         if name not in self._loaded:
-            while len(self._loaded) >= self._settings.resident_models:
-                leaving, _ = self._loaded.popitem(last=False)
-                _log.info("model %s leaves memory", leaving)
-            self._loaded[name] = self._open(name)
+            path = self._files.locate(name)  # first: a model that is not to be had moves nobody out
+            self._make_room()
+            self._loaded[name] = self._open(name, path)
         self._loaded.move_to_end(name)
         return self._loaded[name]
 
-    def _open(self, name: str) -> tuple[Engine, ModelUsed]:
-        path = self._files.locate(name)
+    def _make_room(self) -> None:
+        while len(self._loaded) >= self._settings.resident_models:
+            leaving = next(iter(self._loaded))
+            del self._loaded[leaving]
+            gc.collect()  # an engine may refer to itself, and the next one needs its memory now
+            _log.info("model %s left memory", leaving)
+
+    def _open(self, name: str, path: Path) -> tuple[Engine, ModelUsed]:
         started = time.monotonic()
         engine = open_engine(
             self._settings.engine,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -91,22 +92,45 @@ class ModelFiles:
                 f"{where}",
                 param="model",
             )
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with (self._directory / f".{entry.name}.lock").open("w") as lock:
+                # Of several workers with one directory one downloads and the others wait for it.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if self._find(entry.name) is None:
+                    self._download(entry)
+        except Exception as error:
+            raise ModelNotFound(
+                f"model {entry.name!r} could not be downloaded ({error}); {where}", param="model"
+            ) from error
+
+    def _download(self, entry: ModelEntry) -> None:
         _log.info("downloading model %s", entry.name)
         part = self._directory / f".{entry.name}.part"
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        part.mkdir()
         try:
             if self._engine == "openai_whisper":
                 _download_openai(entry, part)
             else:
                 _download_ctranslate2(entry, part)
-            part.replace(self._directory / entry.name)
-        except Exception as error:
-            raise ModelNotFound(
-                f"model {entry.name!r} could not be downloaded ({error}); {where}", param="model"
-            ) from error
+            move_in(part, self._directory / entry.name)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def move_in(part: Path, folder: Path) -> None:
+    """
+    Let a whole download appear under its name.
+
+    Another engine's files may lie there already: they stay, and the weights,
+    by which a model is found, come last.
+    """
+    if not folder.exists():
+        part.replace(folder)
+        return
+    for path in sorted(part.iterdir(), key=lambda path: path.suffix in (".bin", ".pt")):
+        path.replace(folder / path.name)
 
 
 def _download_ctranslate2(entry: ModelEntry, part: Path) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.errors import EngineFailed, JobTimedOut
 from shared.logs import configure_logs
 from shared.transcript import Segment
 from worker.audio import AudioSource, decode
 from worker.batching import Call, ChunkBatcher
-from worker.children import Child, ChildPool
+from worker.children import Child, ChildDied, ChildPool
 from worker.engines.base import DecodeOptions, Guess
 from worker.models.cache import ChunkTask, ModelCache, speech_of
 from worker.pipeline import ModelUsed, Speech
@@ -22,6 +24,8 @@ from worker.speech import Span
 
 LOAD_S = 3600.0
 """Patience with loading a model, which may have to be downloaded first."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,15 @@ class SharedProcesses:
         )
 
     @contextmanager
-    def running(self) -> Iterator[SharedProcesses]:
-        """Start the children, and end them with the block."""
-        self.batcher.start()
+    def running(self, tick: Callable[[], None] = lambda: None) -> Iterator[SharedProcesses]:
+        """
+        Start the children, and end them with the block.
+
+        Args:
+            tick: Called a few times a second while they start; what it raises ends them.
+        """
         try:
+            self.batcher.start(tick)
             yield self
         finally:
             self.batcher.stop()
@@ -149,7 +158,12 @@ class PooledModels:
 
     def find_speech(self, audio: AudioSource, report: Callable[[float], None]) -> Speech:
         """See `Models.find_speech`."""
-        speech: Speech = self._in_audio_child("find_speech", audio, report)
+        try:
+            speech: Speech = self._in_audio_child("find_speech", audio, report)
+        except TimeoutError as error:
+            raise JobTimedOut(f"the search for speech stood still ({error})") from error
+        except ChildDied as error:
+            raise EngineFailed(f"speech could not be looked for ({error})") from error
         return speech
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
@@ -179,6 +193,14 @@ class PooledModels:
         return answer
 
     def _in_audio_child(self, method: str, *args: Any) -> Any:
+        try:
+            return self._once_in_audio_child(method, *args)
+        except ChildDied as error:
+            # Once it may have been killed by no fault of the job.
+            _log.warning("%s begins again: %s", method, error)
+            return self._once_in_audio_child(method, *args)
+
+    def _once_in_audio_child(self, method: str, *args: Any) -> Any:
         *given, report = args
         stall_s = self._processes.settings.stall_s
         with self._processes.audio.lend(self._tick) as child:

@@ -1,0 +1,144 @@
+"""The processes a worker owns: each may die, stall or be given up, and none answers for another."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from child_services import Echo, broken
+from waiting import wait_until
+
+from shared.errors import AudioUnreadable, EngineFailed, JobCancelled
+from worker.children import Child, ChildDied, ChildPool
+
+STALL_S = 60.0
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Child]]:
+    """Start children; each is ended with the test."""
+    started: list[Child] = []
+
+    def start(factory: Callable[[], object] = Echo) -> Child:
+        started.append(Child(factory, "echo"))
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.kill()
+
+
+@pytest.fixture
+def pool() -> Iterator[ChildPool]:
+    """A pool of one."""
+    pool = ChildPool(Echo, "echo", 1)
+    yield pool
+    pool.stop()
+
+
+def cancel(*_: object) -> None:
+    raise JobCancelled("the job was cancelled")
+
+
+def runs(pid: int | None) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_child_answers_and_raises_as_its_methods_do(start: Callable[..., Child]) -> None:
+    child = start()
+    child.wait_until_ready()
+
+    assert child.call("say", "头发", stall_s=STALL_S) == "头发"
+    with pytest.raises(AudioUnreadable, match="no sound") as caught:
+        child.call("refuse", stall_s=STALL_S)
+    assert caught.value.param == "file"
+    with pytest.raises(EngineFailed, match="KeyError: 'model'"):
+        child.call("break_down", stall_s=STALL_S)
+    assert child.call("say", "still here", stall_s=STALL_S) == "still here"
+
+
+def test_a_child_that_dies_says_how(start: Callable[..., Child]) -> None:
+    child = start()
+    child.wait_until_ready()
+
+    with pytest.raises(ChildDied, match="echo ended with status -9"):
+        child.call("die", stall_s=STALL_S)
+    with pytest.raises(ChildDied):
+        child.call("say", "hello", stall_s=STALL_S)
+
+
+def test_a_child_that_cannot_be_made_is_not_ready(start: Callable[..., Child]) -> None:
+    with pytest.raises(ChildDied, match="status 3"):
+        start(broken).wait_until_ready()
+
+
+def test_a_child_that_stalls_is_ended(start: Callable[..., Child]) -> None:
+    child = start()
+    child.wait_until_ready()
+
+    with pytest.raises(TimeoutError, match="no progress"):
+        child.call("sleep", stall_s=0.3)
+    assert not runs(child.pid)
+
+
+@pytest.mark.parametrize("by", ["tick", "note"])
+def test_a_cancelled_call_never_answers_for_the_next(
+    pool: ChildPool, tmp_path: Path, by: str
+) -> None:
+    gate = tmp_path / "gate"
+    with pytest.raises(JobCancelled), pool.lend() as child:
+        if by == "tick":
+            child.call("say_later", "of the first job", str(gate), stall_s=STALL_S, tick=cancel)
+        else:
+            child.call("note_for_ever", stall_s=STALL_S, note=cancel)
+    gate.touch()
+
+    with pool.lend() as other:
+        assert other.call("say", "of the second", stall_s=STALL_S) == "of the second"
+    assert not runs(child.pid)
+
+
+def test_a_pool_replaces_a_child_that_died(pool: ChildPool) -> None:
+    with pytest.raises(ChildDied), pool.lend() as child:
+        child.call("die", stall_s=STALL_S)
+
+    with pool.lend() as other:
+        assert other.call("say", "hello", stall_s=STALL_S) == "hello"
+
+
+def test_a_pool_lends_a_child_to_one_thread_at_a_time(pool: ChildPool) -> None:
+    ticked = threading.Event()
+    lent = threading.Event()
+
+    def borrow() -> None:
+        with pool.lend(ticked.set):
+            lent.set()
+
+    with pool.lend() as child:
+        thread = threading.Thread(target=borrow)
+        thread.start()
+        assert ticked.wait(20)
+        assert not lent.is_set()
+        pid = child.pid
+    thread.join(20)
+
+    assert lent.is_set()
+    with pool.lend() as child:
+        assert child.pid == pid
+
+
+def test_whoever_waits_for_a_child_may_give_up(pool: ChildPool) -> None:
+    with pool.lend(), pytest.raises(JobCancelled), pool.lend(cancel):
+        pass
+
+
+def test_stopping_a_pool_ends_its_children(pool: ChildPool) -> None:
+    with pool.lend() as child:
+        pid = child.pid
+    pool.stop()
+
+    assert pid != os.getpid()
+    wait_until(lambda: not runs(pid), 10, "the child is gone")
