@@ -35,7 +35,7 @@ ENV PATH=/opt/longhand/bin:$PATH \
     LONGHAND_STORAGE_DIR=/var/lib/longhand/storage
 USER 10001:10001
 EXPOSE 8499
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
+HEALTHCHECK --interval=3s --timeout=5s --start-period=60s --retries=10 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8499/health/ready', timeout=4)"]
 CMD ["python", "-m", "gateway"]
 # Last: another revision of the same source is another label and nothing else.

@@ -41,7 +41,7 @@ ENV PATH=/opt/longhand/bin:$PATH \
     LONGHAND_STORAGE_DIR=/var/lib/longhand/storage
 USER 10001:10001
 # A first start may download its model, which takes as long as it takes.
-HEALTHCHECK --interval=10s --timeout=10s --start-period=1800s --retries=6 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=1800s --retries=12 \
     CMD ["python", "-m", "worker.health"]
 CMD ["python", "-m", "worker"]
 ARG VERSION=0.1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from commands import DOCKER, output, run  # noqa: E402
 from deployment import PROJECT, SETTINGS, Deployment, copy_checkout  # noqa: E402
 from needs import missing  # noqa: E402
+from spoken import local_models, transcribe_here  # noqa: E402
 from stand_ins import provide_bases  # noqa: E402
 
 from cli.redis_server import free_port  # noqa: E402
 from shared.settings import CHECKOUT  # noqa: E402
 
-CURE = "run `make test-deploy`, which brings a Docker of its own where it may"
+CURE = "run `make test-deploy`, which brings a Docker of its own"
+_asked: list[bool] = []
 _stood_in: list[str] = []
 
 
@@ -30,19 +32,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--up-deadline", type=int, default=200, help="seconds to be up within")
 
 
+def _lack(what: str) -> None:
+    """Skip, or fail in CI, with why `make test-deploy` could not help, or that it could."""
+    missing(f"{what}: {os.environ.get('NO_DOCKER') or CURE}")
+
+
 @pytest.fixture(scope="session")
 def compose_cli() -> None:
     """Compose v2, which reads files without a daemon."""
+    _asked.append(True)
     if run(DOCKER, "compose", "version", check=False).returncode != 0:
-        missing(f"Docker Compose v2 is missing; {CURE}")
+        _lack("Docker Compose v2 is missing")
 
 
 @pytest.fixture(scope="session")
 def daemon(compose_cli: None) -> None:
     """A Docker daemon that may be used."""
-    reason = os.environ.get("NO_DOCKER", "")
-    if reason or run(DOCKER, "info", check=False).returncode != 0:
-        missing(f"no Docker daemon: {reason or 'none answers'}; {CURE}")
+    if os.environ.get("NO_DOCKER") or run(DOCKER, "info", check=False).returncode != 0:
+        _lack("no Docker daemon answers")
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +122,13 @@ def site(images: dict[str, str], deployment: Deployment) -> Iterator[Deployment]
         deployment.compose("down", "--volumes", "--timeout", "2", check=False)
 
 
+@pytest.fixture(scope="session")
+def hear(source: Path) -> Callable[[Path], str]:
+    """A function that gives what our pipeline makes of a file in this very process."""
+    models = local_models()
+    return lambda path: transcribe_here(models, path).text.strip()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Add what the containers said to the report of a test that failed."""
@@ -125,7 +139,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what a green run does not prove."""
+    """Say what a green run does not prove, if any of these tests was meant to run."""
+    if not _asked:
+        return
     names = ", ".join(_stood_in) or "none"
     engine = "none"
     if run(DOCKER, "info", check=False).returncode == 0:

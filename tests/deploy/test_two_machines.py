@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import spoken
 from deployment import INTERNAL, PROJECT, Deployment, copy_checkout, text_of, upload
+from spoken import draw_clips
 
 pytestmark = [pytest.mark.deploy, pytest.mark.main_job]
 
@@ -37,7 +37,9 @@ def worker_host(public_host: Deployment, source: Path, tmp_path: Path) -> Iterat
     settings = re.sub(
         "(?m)^COMPOSE_PROJECT_NAME=.*$", f"COMPOSE_PROJECT_NAME={PROJECT}-2", settings
     )
-    (tmp_path / ".env").write_text(f"{settings}LONGHAND_REDIS_HOST={INTERNAL}\n")
+    # On a true second machine the networks could be the same.
+    settings += f"LONGHAND_REDIS_HOST={INTERNAL}\nLONGHAND_FRONT_SUBNET=198.18.86.0/24\n"
+    (tmp_path / ".env").write_text(settings)
     (tmp_path / "compose.override.yaml").write_text(OVERRIDE)
     files = ("compose.yaml", "compose.override.yaml")
     host = Deployment(tmp_path, port=0, files=files)
@@ -46,14 +48,17 @@ def worker_host(public_host: Deployment, source: Path, tmp_path: Path) -> Iterat
 
 
 def test_a_worker_elsewhere_needs_redis_and_storage_and_nothing_to_reach_it(
-    public_host: Deployment, worker_host: Deployment
+    public_host: Deployment,
+    worker_host: Deployment,
+    hear: Callable[[Path], str],
+    tmp_path: Path,
 ) -> None:
-    audio = spoken.clip(2000)
+    [clip] = draw_clips(tmp_path, 1, seed=2000)
     client = public_host.client()
-    job_id = upload(client, audio)
+    job_id = upload(client, clip.path.read_bytes())
     worker_host.compose("up", "--detach", "--no-deps", "--wait", "--scale", "worker=1", "worker")
 
-    assert text_of(client, job_id) == spoken.heard_in(audio)
+    assert text_of(client, job_id) == hear(clip.path)
     [worker] = worker_host.inspect()
     name = public_host.redis("hget", f"longhand:job:{job_id}", "worker")
     assert name.startswith(worker["Id"][:12])
