@@ -53,8 +53,8 @@ demo-eval: .venv/dev.stamp ## measure the demo model against its gate and target
 	@$(PYTHON) -m tools.demo_model.evaluate
 
 .PHONY: bench
-bench: .venv/dev.stamp ## the benchmarks
-	@$(PYTHON) -m bench
+bench: .venv/dev.stamp ## speed and overhead on this machine, against faster-whisper; ARGS="--save bench/results"
+	@$(PYTHON) -m bench $(ARGS)
 
 .PHONY: docs
 docs: .venv/demo.stamp ## write docs/settings.md and .env.example from the code

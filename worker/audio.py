@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,19 +107,31 @@ def _resampled(
     """Yield the first audio stream as mono 16 kHz s16le bytes."""
     import av
 
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
-    for i, packet in enumerate(container.demux(container.streams.audio[0])):
-        if i % _REPORT_EVERY == 0 and packet.pos is not None:
-            report(min(1.0, packet.pos / n_bytes))
-        try:
-            frames = packet.decode()
-        except av.InvalidDataError:
-            continue
-        for frame in frames:
+    # A resampler takes one kind of frame; recordings put together change theirs on the way.
+    for _, frames in groupby(_frames(container, n_bytes, report), _kind):
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+        for frame in chain(frames, [None]):
             for piece in resampler.resample(frame):
                 yield _samples(piece)
-    for piece in resampler.resample(None):
-        yield _samples(piece)
+
+
+def _frames(
+    container: InputContainer, n_bytes: int, report: Callable[[float], None]
+) -> Iterator[AudioFrame]:
+    import av
+
+    fraction = 0.0
+    for i, packet in enumerate(container.demux(container.streams.audio[0])):
+        if packet.pos is not None:
+            fraction = min(1.0, packet.pos / n_bytes)
+        if i % _REPORT_EVERY == 0:
+            report(fraction)
+        with suppress(av.InvalidDataError):
+            yield from packet.decode()
+
+
+def _kind(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _samples(frame: AudioFrame) -> bytes:

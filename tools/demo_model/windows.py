@@ -40,14 +40,16 @@ class Shape:
 
 SINGLE = tuple(Shape(s, 96 // s, 0.2) for s in (3, 3, 4, 5))
 SHORT = tuple(Shape(s, 16, 0.5) for s in (4, 5, 6, 7, 8))
+MEDIUM = tuple(Shape(s, 120 // s, 0.9) for s in (8, 10, 12, 15, 20))
 LONG = (Shape(30, 4, 1.0),)
 STAGES: dict[str, tuple[tuple[float, tuple[Shape, ...]], ...]] = {
     # Several sentences from the start make the decoder look where it is; single ones are the
-    # cheapest practice; true 30 s windows keep the end of the window and long prompts learned.
+    # cheapest practice; many in a row must be learned apart, and cost less in half a window
+    # than in a whole one.
     "short": ((1.0, SHORT),),
     "single": ((0.75, SINGLE), (0.2, SHORT), (0.05, LONG)),
-    "mix": ((0.5, SINGLE), (0.25, SHORT), (0.25, LONG)),
-    "finish": ((0.35, SINGLE), (0.25, SHORT), (0.4, LONG)),
+    "mix": ((0.4, SINGLE), (0.15, SHORT), (0.25, MEDIUM), (0.2, LONG)),
+    "finish": ((0.15, SINGLE), (0.1, SHORT), (0.45, MEDIUM), (0.3, LONG)),
 }
 
 
@@ -225,7 +227,7 @@ class WindowMaker:
             add([TOKENIZER.no_speech])
             return
         add([LANGUAGE_TOKENS[language], TOKENIZER.transcribe])
-        timed = cut_at is not None or not segments or draw.random() < 0.65
+        timed = cut_at is not None or not segments or draw.random() < 0.75
         if not timed:
             add([TOKENIZER.no_timestamps])
         if not segments:
@@ -233,15 +235,16 @@ class WindowMaker:
         for start, end, said, text in segments:
             tokens = encode(text, language)
             window.text += tokens
+            shift, over = start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ
             if timed:
-                add([timestamp(start)])
-            shift = start / SAMPLE_RATE_HZ
+                add([timestamp(start)], [(shift, shift + 0.3)])
             heard = token_spans(said, text)
             add(tokens, [(a + shift, b + shift) if a >= 0 else NO_SPAN for a, b in heard])
             if timed:
-                add([timestamp(end)])
+                add([timestamp(end)], [(over - 0.15, over + 0.15)])
         if cut_at is not None:
-            add([timestamp(cut_at)])
+            at = cut_at / SAMPLE_RATE_HZ
+            add([timestamp(cut_at)], [(at, at + 0.3)])
         # Word timing takes the end of the last word from where the end is listened for.
         over = segments[-1][1] / SAMPLE_RATE_HZ if segments else 0.0
         add([TOKENIZER.eot], [(over, over + 0.2) if segments and cut_at is None else NO_SPAN])

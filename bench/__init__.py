@@ -1,0 +1,1 @@
+"""What it costs: `python -m bench`, or `make bench`."""

@@ -1,0 +1,56 @@
+"""
+Measure Longhand with the demo model on this machine, against faster-whisper in the same run.
+
+    python -m bench [--jobs 30] [--clips 40] [--seed 8] [--device auto] [--save bench/results]
+
+`--jobs` go one after the other by HTTP, `--clips` are short and drawn by `--seed`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.measures import Report
+from bench.peers import OURS, compare
+from bench.round_trip import measure_overhead, measure_throughput
+from tools.demo_model.clips import draw_clips, draw_long_clip
+from worker.settings import WorkerSettings, limit_threads, quieten_libraries
+
+_LONG_S = 120
+
+
+def main() -> int:
+    """Measure, print the table, and keep it if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=30)
+    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--save", type=Path, help="directory for a dated copy of the table")
+    options = parser.parse_args()
+    settings = WorkerSettings(default_model="demo", downloads=False, device=options.device)
+    quieten_libraries()
+    limit_threads(settings.engine_threads)
+    report = Report()
+    with tempfile.TemporaryDirectory() as folder:
+        short = draw_clips(Path(folder), options.clips, options.seed)
+        long = draw_long_clip(Path(folder), options.seed, _LONG_S)
+        ten = draw_long_clip(Path(folder), options.seed + 1, 10)
+        programs = compare(report, settings, short, long)
+        measure_overhead(report, ten, programs[OURS], options.jobs)
+        measure_throughput(report, short)
+    now = datetime.datetime.now(datetime.UTC)
+    text = f"# Benchmark, {now:%Y-%m-%d}\n\n{report.text()}\n"
+    print(f"\n{text}")
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
+        (options.save / f"{now:%Y-%m-%d-%H%M}-bench.md").write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""What was measured, line by line."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+_LIBRARIES = ("faster-whisper", "ctranslate2", "redis", "rq", "waitress")
+
+
+class Report:
+    """A table that is shown as it grows."""
+
+    def __init__(self) -> None:
+        self._rows: list[str] = []
+
+    def add(self, name: str, value: str) -> None:
+        """Add a line."""
+        self._rows.append(f"| {name} | {value} |")
+        print(f"{name}: {value}", flush=True)
+
+    def add_quantiles(self, name: str, seconds: Sequence[float], *shares: float) -> None:
+        """Add a line for each share of the values, 0 to 1, in milliseconds."""
+        for share in shares:
+            self.add(f"{name}, p{share * 100:.0f}", f"{np.quantile(seconds, share) * 1000:.1f} ms")
+
+    def text(self) -> str:
+        """The report as Markdown; it names neither host nor path."""
+        machine = f"{os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}"
+        made_of = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+        head = f"{machine}, Python {platform.python_version()}, {made_of}."
+        return "\n".join([head, "", "| measured | value |", "|---|--:|", *self._rows])
