@@ -178,6 +178,7 @@ def test_users_have_jobs_of_their_own_whatever_name_they_send(
 
     assert text_of(bob, job_id) == text
     assert [j["job_id"] for j in bob.get("/jobs").json()["jobs"]] == [job_id]
+    assert client.get(f"/jobs/{job_id}").status_code == 404
     assert client.get(f"/jobs/{job_id}", headers=forged).status_code == 404
     assert job_id not in client.get("/jobs", headers=forged).text
 
