@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from commands import DOCKER, output, run
+from commands import DOCKER, CommandFailed, output, run
 
 _ROOT = "longhand-stand-in"
 _PACKAGES = "python3,python3-venv,ca-certificates,curl"
@@ -99,24 +98,19 @@ def _bootstrap() -> None:
             'ln -sf /usr/bin/python3 "$1/usr/local/bin/python3"',
         ]
         sources = sorted(map(str, Path("/etc/apt/sources.list.d").glob("debian.sources")))
-        bootstrap = subprocess.Popen(
-            ["mmdebstrap", "--quiet", "--format=tar", "--variant=minbase"]
-            + [f"--include={_PACKAGES}", *(f"--customize-hook={hook}" for hook in hooks)]
-            + ["bookworm", "-", *(sources or ["/etc/apt/sources.list"])],
-            stdout=subprocess.PIPE,
-            stderr=sys.stderr,
-            # Thousands of small files: in memory that is half a minute less.
-            env=os.environ | {"TMPDIR": "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"},
-        )
+        command = ["mmdebstrap", "--quiet", "--format=tar", "--variant=minbase"]
+        command += [f"--include={_PACKAGES}", *(f"--customize-hook={hook}" for hook in hooks)]
+        command += ["bookworm", "-", *(sources or ["/etc/apt/sources.list"])]
+        # Thousands of small files: in memory that is half a minute less.
+        env = os.environ | {"TMPDIR": "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"}
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         bundle = "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"
-        subprocess.run(
-            [DOCKER, "import", "--change", f"ENV {path} {bundle}", "-", _ROOT],
-            stdin=bootstrap.stdout,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-        assert bootstrap.wait() == 0, "mmdebstrap failed; what it said is above"
+        taking = [DOCKER, "import", "--change", f"ENV {path} {bundle}", "-", _ROOT]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=env) as bootstrap:
+            subprocess.run(taking, stdin=bootstrap.stdout, stdout=subprocess.DEVNULL, check=True)
+        if bootstrap.returncode != 0:
+            run(DOCKER, "image", "rm", _ROOT)
+            raise CommandFailed("mmdebstrap failed; what it said is above")
 
 
 def _write_configuration(etc: Path) -> None:
