@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
+from shared.chinese import Variant, convert
 from shared.errors import JobCancelled, JobNotFound, LonghandError, error_from_value
 from shared.jobs import JobRecord, Jobs, Status
 from shared.storage import KeyNotFound
@@ -79,17 +80,21 @@ def transcript_value(
     }
 
 
-def read_transcript(jobs: Jobs, record: JobRecord) -> Transcript:
+def read_transcript(jobs: Jobs, record: JobRecord, *, chinese: Variant | None = None) -> Transcript:
     """
     Read the result of a job that succeeded.
+
+    Args:
+        chinese: The script wanted now; None for the one its request asked for.
 
     Raises:
         JobNotFound: It was deleted, a moment ago or from storage by hand.
     """
     try:
-        return jobs.read_transcript(record)
+        transcript = jobs.read_transcript(record)
     except KeyNotFound as error:
         raise JobNotFound("the result is no longer stored", job_id=record.id) from error
+    return convert(transcript, chinese or record.request.chinese or "none")
 
 
 def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:

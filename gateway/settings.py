@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from pydantic import Field, field_validator, model_validator
 
+from shared.chinese import Variant
 from shared.settings import SharedSettings
 
 
@@ -50,6 +51,9 @@ class GatewaySettings(SharedSettings):
     )
     max_audio_s: float = Field(
         0.0, ge=0.0, description="Longest audio taken, in seconds; 0 takes any length."
+    )
+    default_chinese: Variant = Field(
+        "none", description="Script of Chinese for a request that names none; `none` leaves it."
     )
     probe_timeout_s: float = Field(
         60.0,

@@ -17,6 +17,8 @@ class ModelEntry:
         is_multilingual: False for a model that knows English alone.
         translates: Whether `task=translate` is learned.
         openai_name: The name `whisper.load_model` downloads it by, or "".
+        chunk_s: Longest chunk it is given, in seconds. Whisper takes 30; models trained on
+            shorter speech lose their way in so much.
     """
 
     name: str
@@ -24,6 +26,7 @@ class ModelEntry:
     is_multilingual: bool = True
     translates: bool = True
     openai_name: str = ""
+    chunk_s: float = 30.0
 
 
 def _openai(name: str, repository: str = "", *, translates: bool = True) -> ModelEntry:
@@ -44,7 +47,7 @@ def _distilled(name: str) -> ModelEntry:
 MODELS: Mapping[str, ModelEntry] = {
     entry.name: entry
     for entry in (
-        ModelEntry("demo", "", translates=False),
+        ModelEntry("demo", "", translates=False, chunk_s=8),
         *(_openai(f"{size}{suffix}") for size in ("tiny", "base", "small", "medium")
           for suffix in ("", ".en")),
         *(_openai(f"large-v{version}") for version in (1, 2, 3)),

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from shared.chinese import Variant
 from shared.languages import language_code
 
 MAX_PROMPT_CHARACTERS = 10_000
@@ -43,6 +44,11 @@ class TranscriptionRequest(BaseModel):
     temperature: float = Field(
         0.0, ge=0.0, le=1.0, description="Sampling temperature; 0 takes the most likely words."
     )
+    chinese: Variant | None = Field(
+        None,
+        description="Script that Chinese is read in, which a reader may choose again; omitted, "
+        "the site's own.",
+    )
 
     @field_validator("language", mode="before")
     @classmethod
@@ -61,7 +67,7 @@ class TranscriptionRequest(BaseModel):
     def _no_empty_model(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("prompt", mode="before")
+    @field_validator("prompt", "chinese", mode="before")
     @classmethod
-    def _no_empty_prompt(cls, value: object) -> object:
+    def _no_empty_text(cls, value: object) -> object:
         return None if value == "" else value

@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 from source_code import ROOT
 
+from shared.chinese import VARIANTS
 from shared.formats import FORMATS
 from shared.settings import SharedSettings
 
@@ -99,6 +100,13 @@ def test_the_page_offers_every_format(page):
     offered = re.search(r"^const FORMATS = (\[.*\]);", page("gateway/web/page.js"), re.MULTILINE)
 
     assert sorted(json.loads(offered[1])) == sorted(FORMATS)
+
+
+def test_the_page_offers_every_script_of_chinese(page):
+    listed = page("gateway/web/index.html").partition('<select name="chinese">')[2]
+    offered = re.findall(r'<option value="(\w*)">', listed.partition("</select>")[0])
+
+    assert offered == ["", *VARIANTS]
 
 
 def test_every_engine_may_be_set_and_is_documented(page):

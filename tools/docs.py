@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import click
@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.errors import STATUSES
 from gateway.settings import GatewaySettings
+from shared.chinese import VARIANTS
 from shared.formats import FORMATS
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT, SharedSettings
@@ -99,7 +100,12 @@ def example_environment() -> str:
 
 def with_tables(page: str) -> str:
     """A page with each `<!-- table: name -->` … `<!-- end -->` filled from the code."""
-    tables = {"options": options_table, "formats": formats_table, "errors": errors_table}
+    tables = {
+        "options": options_table,
+        "formats": formats_table,
+        "variants": variants_table,
+        "errors": errors_table,
+    }
     return re.sub(
         r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}\n{tables[found[2]]()}\n{found[3]}",
@@ -125,6 +131,12 @@ def formats_table() -> str:
         for known in FORMATS.values()
     )
     return "| format | Content-Type | what it holds |\n|---|---|---|\n" + "".join(rows)
+
+
+def variants_table() -> str:
+    """The scripts that Chinese can be read in."""
+    rows = (f"| `{name}` | {what} |\n" for name, what in VARIANTS.items())
+    return "| chinese | what is read |\n|---|---|\n" + "".join(rows)
 
 
 def errors_table() -> str:
@@ -171,7 +183,7 @@ def default_text(field: FieldInfo) -> str | None:
 def allowed(field: FieldInfo) -> str:
     """What a setting may be, in words."""
     kind: Any = field.annotation
-    if get_origin(kind) is types.UnionType:
+    if get_origin(kind) in (types.UnionType, Union):
         kind = next(part for part in get_args(kind) if part is not type(None))
     if get_origin(kind) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(kind))

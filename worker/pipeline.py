@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
 from shared.languages import WITHOUT_SPACES
 from shared.request import TranscriptionRequest
@@ -45,8 +46,10 @@ class Models(Protocol):
         """Make sure a model of the catalogue is loaded."""
         ...
 
-    def find_speech(self, audio: AudioSource, report: Callable[[float], None]) -> Speech:
-        """Find speech and cut it into chunks."""
+    def find_speech(
+        self, audio: AudioSource, chunk_s: float, report: Callable[[float], None]
+    ) -> Speech:
+        """Find speech and cut it into chunks of at most `chunk_s` seconds."""
         ...
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
@@ -80,7 +83,9 @@ def transcribe(
     """
     report("speech", 0.0, 0.0)
     used = models.load(model)
-    speech = models.find_speech(audio, lambda fraction: report("speech", 0.05 * fraction, 0.0))
+    speech = models.find_speech(
+        audio, MODELS[model].chunk_s, lambda fraction: report("speech", 0.05 * fraction, 0.0)
+    )
     guess = _choose_language(request, used, models, audio, speech)
     report("transcribe", 0.05, 0.0)
     options = DecodeOptions(
@@ -93,7 +98,10 @@ def transcribe(
     found = models.transcribe(model, audio, speech.chunks, options)
     segments = _in_order(speech, _reported(found, speech, report), audio.duration_s)
     return Transcript(
-        text=join_text([segment.text for segment in segments], guess.language),
+        text=join_text(
+            [segment.text for segment in segments],
+            "en" if request.task == "translate" else guess.language,
+        ),
         task=request.task,
         language=guess.language,
         language_probability=round(guess.probability, 4),

@@ -19,6 +19,7 @@ from gateway.auth import present_owner
 from gateway.errors import answer_error
 from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
 from gateway.services import services
+from shared.chinese import find_variant
 from shared.errors import JobFailed, JobNotFinished, JobNotFound
 from shared.formats import Format, find_format
 from shared.jobs import JobRecord, Jobs, Status
@@ -61,9 +62,10 @@ def show_job(job_id: str) -> Response:
 def read_result(job_id: str) -> Response:
     """Give the transcript, whole or in one of the formats."""
     fields = once_each(request.args)
-    refuse_unknown(fields, known=["format", "timestamps"])
+    refuse_unknown(fields, known=["format", "timestamps", "chinese"])
     asked = parse_flag("timestamps", fields["timestamps"]) if "timestamps" in fields else None
     wanted = find_format(fields["format"]) if "format" in fields else None
+    chinese = find_variant(fields["chinese"]) if "chinese" in fields else None
     jobs = services().jobs
     record = jobs.get(job_id, owner=present_owner())
     if record.status is Status.FAILED:
@@ -76,7 +78,7 @@ def read_result(job_id: str) -> Response:
             job_id=job_id,
             retry_after_s=_POLL_S,
         )
-    transcript = read_transcript(jobs, record)
+    transcript = read_transcript(jobs, record, chinese=chinese)
     if wanted is not None:
         return _answer_format(record, transcript, wanted)
     return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
@@ -111,6 +113,6 @@ def _transcript_or_none(jobs: Jobs, record: JobRecord) -> Transcript | None:
     if record.status is not Status.SUCCEEDED:
         return None
     try:
-        return read_transcript(jobs, record)
+        return read_transcript(jobs, record, chinese="none")
     except JobNotFound:
         return None

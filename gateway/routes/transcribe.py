@@ -77,6 +77,8 @@ def _read_fields(
     here: Services, fields: dict[str, str], *, filename: str, also: list[str]
 ) -> Submission:
     options = parse_request(fields, also=also)
+    if options.chinese is None:
+        options = options.model_copy(update={"chinese": here.settings.default_chinese})
     wait_s = None
     if "wait" in fields:
         wait_s = parse_wait(fields["wait"], longest_s=here.settings.max_wait_s)

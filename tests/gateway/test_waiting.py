@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
 from waiting import wait_until
-from work import TRANSCRIPT, fail, succeed, upload
+from work import TRANSCRIPT, fail, meanwhile, newest, succeed, upload
 
 from gateway.services import Services
-from shared.jobs import JobRecord
-
-
-def newest(services: Services) -> JobRecord | None:
-    """The job that was accepted last."""
-    return next(iter(services.jobs.newest(limit=1)), None)
-
-
-@contextmanager
-def meanwhile(services: Services, act: Callable[[JobRecord], object]) -> Iterator[None]:
-    """Do something to the next job while the block waits for it."""
-
-    def run() -> None:
-        act(wait_until(lambda: newest(services), 20, "a job"))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    thread.join(20)
-    assert not thread.is_alive()
-
 
 WAITS = [
     ({"wait": "true"}, {}),

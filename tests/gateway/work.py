@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from flask.testing import FlaskClient
+from waiting import wait_until
 from werkzeug.test import TestResponse
 
 from gateway.services import Services
 from shared.errors import ErrorValue
+from shared.jobs import JobRecord
 from shared.transcript import Segment, Transcript, Warned, Word
 
 SEGMENT = Segment(
@@ -64,3 +69,22 @@ def fail(services: Services, job_id: str, error: ErrorValue) -> None:
     """Run a job into an error."""
     assert services.jobs.claim(job_id, 1, "w1") is not None
     assert services.jobs.fail(job_id, 1, error)
+
+
+def newest(services: Services) -> JobRecord | None:
+    """The job that was accepted last."""
+    return next(iter(services.jobs.newest(limit=1)), None)
+
+
+@contextmanager
+def meanwhile(services: Services, act: Callable[[JobRecord], object]) -> Iterator[None]:
+    """Do something to the next job while the block waits for it."""
+
+    def run() -> None:
+        act(wait_until(lambda: newest(services), 20, "a job"))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    thread.join(20)
+    assert not thread.is_alive()

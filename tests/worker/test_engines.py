@@ -56,6 +56,8 @@ def test_a_batch_gives_what_its_chunks_give_alone(engine: Engine, said: list[Utt
     together = decode(engine, said[:6], word_timestamps=True)
     alone = [decode(engine, [u], word_timestamps=True)[0] for u in said[:6]]
 
+    if engine.__class__.__name__ == "FasterWhisperEngine":  # in int8 to the last digit
+        assert together == alone
     assert [text_of(s) for s in together] == [text_of(s) for s in alone]
     assert {u.language for u in said[:6]} == {"en", "zh"}
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from spoken import draw_utterances
+from spoken import draw_long_clip, draw_utterances, transcribe_here
 
+from shared.catalogue import MODELS
 from tools.demo_model.voices import SAMPLE_RATE_HZ
 from worker.audio import AudioSource
+from worker.models.cache import LocalModels
 from worker.speech import (
     MAX_CHUNK_S,
     WINDOW,
@@ -96,3 +98,14 @@ def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
 
     assert chunks[0] == Span(0, 850 * WINDOW + WINDOW // 2)
     assert chunks[1].start == chunks[0].end
+
+
+def test_a_model_is_given_chunks_no_longer_than_it_is_good_at(
+    models: LocalModels, tmp_path: Path
+) -> None:
+    clip = draw_long_clip(tmp_path, seed=43, length_s=60)
+
+    starts = {segment.seek for segment in transcribe_here(models, clip.path).segments}
+
+    assert MODELS["demo"].chunk_s == 8
+    assert len(starts) >= 60 / 8

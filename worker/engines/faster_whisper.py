@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
@@ -128,21 +129,22 @@ class FasterWhisperEngine:
     def _time_words(self, chunks: list[Chunk], encoded: Any, decoded: list[list[Segment]]) -> None:
         """Give words to the chunks that want them, in place."""
         wanted = [i for i, chunk in enumerate(chunks) if chunk.options.word_timestamps]
-        languages = {(chunks[i].options.language, chunks[i].options.task) for i in wanted}
-        for language, task in sorted(languages):
-            tokenizer = self._tokenizer(language, task)
-            # `align` takes the whole batch with one start sequence; rows of another language
-            # go along with no text.
-            rows = [i for i in wanted if (chunks[i].options.language, task) == (language, task)]
-            texts = [
-                [t for s in decoded[i] for t in s.tokens if t < tokenizer.eot] if i in rows else []
-                for i in range(len(chunks))
-            ]
-            frames = [max(1, int(chunk.duration_s * 100)) for chunk in chunks]
-            aligned = self._model.find_alignment(tokenizer, texts, encoded, frames)
-            for i in rows:
-                words = merge_punctuation([_timed(word) for word in aligned[i]])
-                decoded[i] = give_words(decoded[i], words, tokenizer.eot, chunks[i].duration_s)
+        if not wanted:
+            return
+        # One by one: side by side, the shorter texts are padded, and in int8 that moves the
+        # probabilities of their words.
+        rows = np.asarray(encoded.to_device(ctranslate2.Device.cpu))
+        for i in wanted:
+            options = chunks[i].options
+            tokenizer = self._tokenizer(options.language, options.task)
+            text = [t for s in decoded[i] for t in s.tokens if t < tokenizer.eot]
+            if not text:
+                continue
+            row = ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[i : i + 1]))
+            frames = max(1, int(chunks[i].duration_s * 100))
+            [aligned] = self._model.find_alignment(tokenizer, [text], row, frames)
+            words = merge_punctuation([_timed(word) for word in aligned])
+            decoded[i] = give_words(decoded[i], words, tokenizer.eot, chunks[i].duration_s)
 
     def _features(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """(n, n_mels, 3000) float32 of chunks padded with silence to 30 s, as Whisper does."""

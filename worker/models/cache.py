@@ -113,13 +113,11 @@ def _best_device() -> str:
     return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
 
 
-def speech_of(
-    audio: AudioSource, report: Callable[[float], None] = lambda fraction: None
-) -> Speech:
-    """Find speech and cut it into chunks of at most 30 s."""
+def speech_of(audio: AudioSource, chunk_s: float, report: Callable[[float], None]) -> Speech:
+    """Find speech and cut it into chunks of at most `chunk_s` seconds."""
     probabilities = speech_probabilities(audio, report)
     spans = find_speech(probabilities, audio.n_samples)
-    chunks = cut_chunks(spans, probabilities)
+    chunks = cut_chunks(spans, probabilities, chunk_s)
     return Speech(tuple(chunks), sum(span.duration_s for span in spans))
 
 
@@ -133,9 +131,11 @@ class LocalModels:
         """See `Models.load`."""
         return self._cache.load(name)
 
-    def find_speech(self, audio: AudioSource, report: Callable[[float], None]) -> Speech:
+    def find_speech(
+        self, audio: AudioSource, chunk_s: float, report: Callable[[float], None]
+    ) -> Speech:
         """See `Models.find_speech`."""
-        return speech_of(audio, report)
+        return speech_of(audio, chunk_s, report)
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
         """See `Models.detect_language`."""

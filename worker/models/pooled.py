@@ -72,9 +72,11 @@ class AudioService:
         """Decode a file to scratch."""
         return decode(path, scratch, note)
 
-    def find_speech(self, audio: AudioSource, note: Callable[[float], None]) -> Speech:
+    def find_speech(
+        self, audio: AudioSource, chunk_s: float, note: Callable[[float], None]
+    ) -> Speech:
         """Find speech and cut it into chunks."""
-        return speech_of(audio, note)
+        return speech_of(audio, chunk_s, note)
 
 
 def engine_service(settings: WorkerSettings) -> EngineService:
@@ -156,10 +158,12 @@ class PooledModels:
         used: ModelUsed = self._one(call)
         return used
 
-    def find_speech(self, audio: AudioSource, report: Callable[[float], None]) -> Speech:
+    def find_speech(
+        self, audio: AudioSource, chunk_s: float, report: Callable[[float], None]
+    ) -> Speech:
         """See `Models.find_speech`."""
         try:
-            speech: Speech = self._in_audio_child("find_speech", audio, report)
+            speech: Speech = self._in_audio_child("find_speech", audio, chunk_s, report)
         except TimeoutError as error:
             raise JobTimedOut(f"the search for speech stood still ({error})") from error
         except ChildDied as error:

@@ -1,0 +1,133 @@
+"""Chinese in the script a reader asks for; what is stored is what was recognised."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Literal, cast
+
+from shared.chinese_text import Converted, convert_text
+from shared.errors import InvalidRequest
+from shared.transcript import Segment, Transcript, Word
+
+Variant = Literal[
+    "none", "s2t", "s2tw", "s2twp", "s2hk", "t2s", "tw2s", "tw2sp", "hk2s", "t2tw", "t2hk"
+]
+VARIANTS: Mapping[Variant, str] = {
+    "none": "As it was recognised.",
+    "s2t": "Simplified to Traditional in OpenCC's own forms (裏, 喫, 麪).",
+    "s2tw": "Simplified to Traditional as Taiwan writes it (裡, 吃, 麵).",
+    "s2twp": "Simplified to Traditional with Taiwan's words too (软件 → 軟體, 鼠标 → 滑鼠).",
+    "s2hk": "Simplified to Traditional as Hong Kong writes it.",
+    "t2s": "Traditional in OpenCC's own forms to Simplified.",
+    "tw2s": "Traditional as Taiwan writes it to Simplified.",
+    "tw2sp": "Traditional with Taiwan's words to Simplified with the mainland's (軟體 → 软件).",
+    "hk2s": "Traditional as Hong Kong writes it to Simplified.",
+    "t2tw": "Traditional, from OpenCC's own forms to Taiwan's.",
+    "t2hk": "Traditional, from OpenCC's own forms to Hong Kong's.",
+}
+CHINESE = frozenset({"yue", "zh"})
+"""The languages that are converted. Japanese shares the characters and would be damaged."""
+
+
+def find_variant(name: str) -> Variant:
+    """
+    Return the variant of that name.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    if name not in VARIANTS:
+        raise InvalidRequest(
+            f"chinese is {name[:64]!r}; it must be one of {', '.join(VARIANTS)}", param="chinese"
+        )
+    return cast(Variant, name)
+
+
+def convert(transcript: Transcript, variant: Variant) -> Transcript:
+    """
+    The transcript in another script, if it is in Chinese.
+
+    Its segments are converted as one text, since 发 is 髮 in 头发 and 發 in 发展, even where a
+    phrase runs from one word or segment into the next. Times stay. A word that is left without
+    a character, where a phrase became shorter, goes into the word beside it.
+
+    Returns:
+        A new transcript whose `options` name the variant; the same if it is not in Chinese.
+    """
+    if transcript.language not in CHINESE or transcript.task == "translate":
+        return transcript
+    options = transcript.options | {"chinese": variant}
+    if variant == "none":
+        return transcript.model_copy(update={"options": options})
+    text = "".join(segment.text.strip() for segment in transcript.segments)
+    whole = convert_text(text or transcript.text, variant)
+    segments: list[Segment] = []
+    written = spoken = 0  # how far segments and words have come in `text`
+    for segment in transcript.segments:
+        start, written = written, written + len(segment.text.strip())
+        new = _in_place(segment.text, whole.between(start, written))
+        spans = _find(segment.words or (), text, spoken)
+        words = segment.words and _convert_words(segment.words, spans, whole, variant)
+        segments.append(segment.model_copy(update={"text": new, "words": words}))
+        spoken = spans[-1][1] if spans else max(spoken, written)
+    return transcript.model_copy(
+        update={"text": whole.text, "segments": tuple(segments), "options": options}
+    )
+
+
+def _find(words: Sequence[Word], text: str, start: int) -> list[tuple[int, int]]:
+    """
+    Where in the text each word stands, without the white space around it.
+
+    A mark that begins a segment may be part of the last word of the one before: so it is the
+    whole text that is looked at. There are no spans if the words spell something else.
+    """
+    spans: list[tuple[int, int]] = []
+    for word in words:
+        core = word.word.strip()
+        found = text.find(core, start)
+        if found < 0 or any(map(str.isalnum, text[start:found])):
+            return []
+        start = found + len(core)
+        spans.append((found, start))
+    return spans
+
+
+def _convert_words(
+    words: Sequence[Word], spans: Sequence[tuple[int, int]], whole: Converted, variant: Variant
+) -> tuple[Word, ...]:
+    """
+    The words as the whole text has them; without spans, as a text of their own.
+
+    A word that is left without a character goes into the one before it, or at the start of the
+    segment into the one after it.
+    """
+    if not spans:
+        own = "".join(word.word for word in words)
+        whole, spans = convert_text(own, variant), _find(words, own, 0)
+    new = [
+        _in_place(word.word, whole.between(start, end))
+        for word, (start, end) in zip(words, spans, strict=True)
+    ]
+    kept = [n for n, text in enumerate(new) if text.strip()]
+    if not kept:
+        return ()
+    owners = [kept[max(0, bisect_right(kept, n) - 1)] for n in range(len(new))]
+    rewritten = []
+    for owner, group in groupby(range(len(new)), key=owners.__getitem__):
+        members = list(group)
+        update = {
+            "word": "".join(new[n] for n in members),
+            "start": words[members[0]].start,
+            "end": words[members[-1]].end,
+        }
+        rewritten.append(words[owner].model_copy(update=update))
+    return tuple(rewritten)
+
+
+def _in_place(old: str, new: str) -> str:
+    """The new text with the white space that the old one has around it."""
+    before = old[: len(old) - len(old.lstrip())]
+    return before + new + old[len(before) :][len(old.strip()) :]
