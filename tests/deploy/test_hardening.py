@@ -156,6 +156,16 @@ def test_no_container_runs_as_root_or_may_change_its_root(site: Deployment) -> N
         assert touched.returncode != 0, name
 
 
+def test_the_public_side_is_not_given_what_only_workers_need(site: Deployment) -> None:
+    told = {
+        service: dict(line.split("=", 1) for line in container["Config"]["Env"])["HF_TOKEN"]
+        for service in ("gateway", "worker")
+        for container in site.inspect(service)
+    }
+
+    assert told == {"gateway": "", "worker": SETTINGS["HF_TOKEN"]}
+
+
 def test_the_logs_of_a_site_hold_no_password(site: Deployment) -> None:
     logs = site.compose("logs", "--no-color").stdout
 
