@@ -33,8 +33,7 @@ def test_mandarin_is_stored_as_recognised_and_read_in_taiwans_words(
     open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
 ) -> None:
     clip = draw_long_clip(tmp_path, seed=71, length_s=40, language="zh")
-    # Chunk by chunk, as in this process: what shares a batch moves the last digits.
-    site = open_site(env={"LONGHAND_BATCH_SIZE": "1"})
+    site = open_site()
 
     job_id = site.upload(clip.path, chinese="s2twp", word_timestamps="true")
     stored = site.transcript(job_id)
