@@ -69,9 +69,9 @@ test-deploy-breakages: .venv/dev.stamp ## that test-deploy notices what is broke
 	@tools/test_deploy --breakages $(NAME)
 
 .PHONY: up
-up: ## a site in containers: Redis, gateway, workers, nginx; writes a missing .env first
+up: ## build and start a site in containers: Redis, gateway, workers, nginx; writes a missing .env
 	@deploy/setup
-	docker compose up --detach --wait --remove-orphans
+	docker compose up --detach --wait --build --remove-orphans
 
 .PHONY: scale
 scale: ## run N=3 workers in the site that is up

@@ -211,8 +211,17 @@ def test_make_scales_lists_and_stops(site: Deployment) -> None:
     assert f"{PROJECT}_storage" in output(DOCKER, "volume", "ls", "--quiet").split()
 
 
+def test_make_up_builds_what_has_changed_and_starts_it(site: Deployment) -> None:
+    with (site.directory / "gateway" / "routes" / "models.py").open("a") as source:
+        source.write("# changed\n")
+    site.make("up")
+
+    read = ("exec", "-T", "gateway", "tail", "--lines=1", "gateway/routes/models.py")
+    assert site.compose(*read).stdout == "# changed\n"
+    assert site.client().get("/health").json()["status"] == "healthy"
+
+
 def test_down_with_its_volumes_leaves_nothing(site: Deployment) -> None:
-    site.compose("up", "--detach")
     site.compose("down", "--volumes")
 
     project = f"label=com.docker.compose.project={PROJECT}"
