@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 AUDIO ?= samples/demo.wav
 FORMAT ?= text
+N ?= 1
 # The name as it was typed, read by the recipe as a shell variable: neither make nor the
 # shell takes a part of it for their own.
 override AUDIO := $(value AUDIO)
@@ -11,7 +12,7 @@ export AUDIO FORMAT
 
 .PHONY: help
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-22s %s\n", $$1, $$2}'
 
 .venv/demo.stamp: pyproject.toml constraints.txt tools/setup
 	@tools/setup demo
@@ -58,3 +59,44 @@ bench: .venv/dev.stamp ## speed and overhead on this machine, against faster-whi
 .PHONY: docs
 docs: .venv/demo.stamp ## write docs/settings.md and .env.example from the code
 	@$(PYTHON) -m tools.docs
+
+.PHONY: test-deploy
+test-deploy: .venv/dev.stamp ## images, compose and nginx for real, beside a Docker of its own
+	@tools/test_deploy $(ARGS)
+
+.PHONY: test-deploy-breakages
+test-deploy-breakages: .venv/dev.stamp ## that test-deploy notices what is broken on purpose; NAME=… one thing
+	@tools/test_deploy --breakages $(NAME)
+
+.PHONY: up
+up: ## build and start a site in containers: Redis, gateway, workers, nginx; writes a missing .env
+	@deploy/setup
+	docker compose up --detach --wait --build --remove-orphans
+
+.PHONY: scale
+scale: ## run N=3 workers in the site that is up
+	docker compose up --detach --wait --no-recreate --scale worker=$(N)
+
+.PHONY: user
+user: ## let NAME=ann into the site, or change her password
+	@deploy/user "$(NAME)"
+
+.PHONY: ps
+ps: ## the site's containers
+	@docker compose ps
+
+.PHONY: logs
+logs: ## follow the site's logs
+	@docker compose logs --follow --tail 100
+
+.PHONY: backup
+backup: ## queue, audio, results and passwords of the site, in FILE=backups/….tar
+	@deploy/backup $(FILE)
+
+.PHONY: restore
+restore: ## fill the site's volumes from FILE=backups/….tar
+	@deploy/restore "$(FILE)"
+
+.PHONY: down
+down: ## stop the site; jobs in hand are finished first, what it stores is kept
+	docker compose down

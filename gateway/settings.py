@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pydantic import Field, field_validator, model_validator
 
 from shared.chinese import Variant
 from shared.settings import SharedSettings
@@ -67,6 +70,23 @@ class GatewaySettings(SharedSettings):
         4, ge=1, le=64, description="Uploads looked into at one time; others wait their turn."
     )
 
+    trusted_proxies: str = Field(
+        "",
+        description="Networks of proxies whose `X-Remote-User` is believed, as `10.1.2.0/24,::1`; "
+        "jobs of other callers are `local`'s.",
+    )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        _parse_networks(value)
+        return value
+
+    @cached_property
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of proxies that say who a caller is."""
+        return _parse_networks(self.trusted_proxies)
+
     @model_validator(mode="after")
     def _threads_left(self) -> GatewaySettings:
         if self.waiting_slots >= self.threads:
@@ -80,3 +100,7 @@ class GatewaySettings(SharedSettings):
                 f"LONGHAND_MAX_WAIT_S ({self.max_wait_s:g})"
             )
         return self
+
+
+def _parse_networks(value: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())

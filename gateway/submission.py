@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.auth import present_owner
 from gateway.parse import did_you_mean
 from gateway.services import Services
 from gateway.uploads import AudioWriter, clean_filename
@@ -45,6 +46,7 @@ def submit(
     Raises:
         LonghandError: The model, the options or the audio cannot be taken.
     """
+    owner = present_owner()
     live = services.workers.live()
     job_id = new_job_id()
     key = f"{job_prefix(job_id)}/audio"
@@ -61,7 +63,7 @@ def submit(
             sha256=writer.sha256,
             duration_s=_look_into(services, key),
         )
-        record = services.jobs.submit(job_id, submission.request, audio)
+        record = services.jobs.submit(job_id, submission.request, audio, owner=owner)
     except BaseException:
         services.storage.delete_all(job_prefix(job_id))
         raise

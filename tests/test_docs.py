@@ -119,6 +119,24 @@ def test_every_engine_may_be_set_and_is_documented(page):
     assert [name for name in ENGINES if f"`{name}`" not in page("docs/operating.md")] == []
 
 
+def test_everything_that_compose_reads_from_the_environment_is_documented(page):
+    read = {
+        name
+        for file in ROOT.glob("compose*.yaml")
+        for name in re.findall(r"\$\{(\w+)", file.read_text(encoding="utf-8"))
+    }
+    rows = re.findall(r"^\| (`.*?) \|", page("docs/deploy.md"), re.MULTILINE)
+
+    assert read - {name for row in rows for name in re.findall("`([A-Z_]+)`", row)} == set()
+
+
+def test_the_readme_counts_the_commands_of_a_deployment(page):
+    section = page("README.md").partition("## Deployment\n")[2].partition("\n## ")[0]
+
+    assert "Three commands" in section
+    assert len(re.findall(r"^\$ ", section, re.MULTILINE)) == 3
+
+
 def test_every_command_is_documented(page):
     from cli.__main__ import longhand
 
@@ -135,6 +153,7 @@ def test_every_make_target_that_the_guides_name_exists(page):
         "CONTRIBUTING.md",
         "docs/http.md",
         "docs/operating.md",
+        "docs/deploy.md",
     )
     named = {name for g in guides for name in re.findall(r"(?:`|\$ )make ([a-z-]+)", page(g))}
 

@@ -26,6 +26,7 @@ from shared.reaper import Reaper
 from shared.settings import describe_problems
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
+from worker.gpu_lease import one_gpu
 from worker.job import WorkerServices, run_job
 from worker.leases import RENEW_S, Leases
 from worker.models.files import ModelFiles
@@ -92,6 +93,7 @@ class Worker:
 
         with (
             suppress(_Stopped),
+            one_gpu(self._settings, self._brief, self.name, check),
             own_folder(self._settings.scratch_dir) as scratch,
             self.processes.running(check),
         ):

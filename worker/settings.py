@@ -81,3 +81,8 @@ def quieten_libraries() -> None:
 def limit_threads(n_threads: int) -> None:
     """Give this process so many OpenMP threads, unless the operator chose a number."""
     os.environ.setdefault("OMP_NUM_THREADS", str(n_threads))
+
+
+def show_one_gpu(uuid: str) -> None:
+    """Let this process, and those it starts from now on, see one GPU: as their first."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = uuid

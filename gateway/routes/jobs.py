@@ -15,6 +15,7 @@ from gateway.answers import (
     wants_segments,
     warnings_value,
 )
+from gateway.auth import present_owner
 from gateway.errors import answer_error
 from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
 from gateway.services import services
@@ -36,7 +37,7 @@ def list_jobs() -> Response:
     fields = once_each(request.args)
     refuse_unknown(fields, known=["limit"])
     limit = parse_count("limit", fields.get("limit", "100"), least=1, most=_MOST_LISTED)
-    records = services().jobs.newest(limit=limit)
+    records = services().jobs.newest(owner=present_owner(), limit=limit)
     return jsonify(success=True, jobs=[job_value(record) for record in records])
 
 
@@ -44,7 +45,7 @@ def list_jobs() -> Response:
 def show_job(job_id: str) -> Response:
     """Tell all there is to know of a job."""
     jobs = services().jobs
-    record = jobs.get(job_id)
+    record = jobs.get(job_id, owner=present_owner())
     transcript = _transcript_or_none(jobs, record)
     answer = jsonify(
         success=True,
@@ -66,7 +67,7 @@ def read_result(job_id: str) -> Response:
     wanted = find_format(fields["format"]) if "format" in fields else None
     chinese = find_variant(fields["chinese"]) if "chinese" in fields else None
     jobs = services().jobs
-    record = jobs.get(job_id)
+    record = jobs.get(job_id, owner=present_owner())
     if record.status is Status.FAILED:
         return _answer_failed(record)
     if error := error_of(record):
@@ -86,7 +87,9 @@ def read_result(job_id: str) -> Response:
 @blueprint.delete("/jobs/<job_id>")
 def delete_job(job_id: str) -> Response:
     """Cancel a job if it has not ended, and remove its audio and result."""
-    record = services().jobs.delete(job_id)
+    jobs = services().jobs
+    jobs.get(job_id, owner=present_owner())
+    record = jobs.delete(job_id)
     return jsonify(success=True, job_id=record.id, status=record.status.value, deleted=True)
 
 

@@ -66,6 +66,14 @@ def test_packages_that_cannot_be_installed_are_named(bare_machine):
     assert set(packages.split()) == PACKAGES
 
 
+def test_a_docker_of_ones_own_needs_packages_that_other_tests_do_not(bare_machine):
+    answer = run("tools/system_packages", "deploy", path=str(bare_machine))
+
+    wanted = set(answer.stderr.partition(": ")[2].split())
+    assert {"docker.io", "mmdebstrap", "slirp4netns", "tini"} <= wanted
+    assert "redis-server" not in wanted
+
+
 def test_missing_packages_are_installed_and_nothing_else_is(bare_machine):
     present = ("redis-server", "strace", "flite")
     apt_get = bare_machine / "apt-get"
