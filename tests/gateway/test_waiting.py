@@ -151,7 +151,8 @@ def test_a_job_cancelled_or_deleted_while_waited_for_is_answered_409(
         deleted = upload(client, speech, wait="true")
 
     assert_error(cancelled, 409, "job_cancelled", "cancelled")
-    assert_error(deleted, 409, "job_cancelled", "deleted")
+    # Deleting cancels first: the waiting request may see either.
+    assert_error(deleted, 409, "job_cancelled", "the job was")
 
 
 def test_without_a_slot_a_request_is_answered_at_once(
