@@ -27,7 +27,6 @@ from worker.engines.whisper_text import (
     TimedWord,
     give_words,
     make_segments,
-    merge_punctuation,
 )
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class FasterWhisperEngine:
             row = ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[i : i + 1]))
             frames = max(1, int(chunks[i].duration_s * 100))
             [aligned] = self._model.find_alignment(tokenizer, [text], row, frames)
-            words = merge_punctuation([_timed(word) for word in aligned])
+            words = [_timed(word) for word in aligned]
             decoded[i] = give_words(decoded[i], words, tokenizer.eot, chunks[i].duration_s)
 
     def _features(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -28,7 +28,6 @@ from worker.engines.whisper_text import (
     TimedWord,
     give_words,
     make_segments,
-    merge_punctuation,
 )
 from worker.models.compact import COMPACT_FILE, expand
 
@@ -101,7 +100,7 @@ class OpenaiWhisperEngine:
             TimedWord(w.word, len(w.tokens), float(w.start), float(w.end), float(w.probability))
             for w in find_alignment(self._model, tokenizer, text, mel, n_frames)
         ]
-        return give_words(segments, merge_punctuation(words), tokenizer.eot, chunk.duration_s)
+        return give_words(segments, words, tokenizer.eot, chunk.duration_s)
 
     def _features(self, waveforms: list[NDArray[np.float32]]) -> torch.Tensor:
         """(n, n_mels, 3000) of chunks padded with silence to 30 s, on the model's device."""

@@ -138,7 +138,7 @@ def merge_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
     for word in words:
         text = word.word.strip()
         # A straight quote may open or close; Whisper writes a space before one that opens.
-        opens = word.word.startswith(" ") or not all(c in APPENDED for c in text)
+        opens = bool(opening) or word.word.startswith(" ") or not all(c in APPENDED for c in text)
         if text and opens and all(c in PREPENDED for c in text):
             opening.append(word)
         elif merged and not opening and text and all(c in APPENDED for c in text):
@@ -161,30 +161,32 @@ def give_words(
     Hand the words of a chunk out to its segments, whose times become those of their words.
 
     Args:
-        words: In order, together holding all text tokens of `segments`.
+        words: In order, punctuation apart, together holding all text tokens of `segments`.
         eot: Tokens from this id on are not text.
     """
     left = list(words)
     given: list[Segment] = []
     for segment in segments:
         n_tokens = sum(token < eot for token in segment.tokens)
-        own: list[Word] = []
+        own: list[TimedWord] = []
         while left and n_tokens > 0:
-            word = left.pop(0)
-            n_tokens -= word.n_tokens
-            if word.word.strip():
-                own.append(
-                    Word(
-                        word=word.word,
-                        start=word.start,
-                        end=word.end,
-                        probability=round(word.probability, 4),
-                    )
-                )
-        fixed = _within(own, duration_s)
+            n_tokens -= left[0].n_tokens
+            own.append(left.pop(0))
+        # Within the segment: a mark that begins it is not the last segment's.
+        said = [_word(word) for word in merge_punctuation(own) if word.word.strip()]
+        fixed = _within(said, duration_s)
         times = {"start": fixed[0].start, "end": fixed[-1].end} if fixed else {}
         given.append(segment.model_copy(update={"words": fixed, **times}))
     return given
+
+
+def _word(timed: TimedWord) -> Word:
+    return Word(
+        word=timed.word,
+        start=timed.start,
+        end=timed.end,
+        probability=round(timed.probability, 4),
+    )
 
 
 def _within(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
