@@ -35,6 +35,5 @@ def transcribe_here(
     """What `worker.pipeline` gives in this process for a file."""
     with tempfile.TemporaryDirectory() as folder:
         audio = decode(path, Path(folder) / "audio.pcm")
-        # The gateway writes the site's default script into every request.
-        wanted = request or TranscriptionRequest(chinese="none")
+        wanted = request or TranscriptionRequest()
         return transcribe(audio, wanted, models, lambda *_: None, model="demo")

@@ -13,6 +13,7 @@ import pytest
 from spoken import Clip, draw_long_clip, transcribe_here
 from waiting import wait_until
 
+from shared.request import TranscriptionRequest
 from worker.models.cache import LocalModels
 
 pytestmark = pytest.mark.main_job
@@ -22,6 +23,9 @@ LEASE_S = 10
 
 RECOVERY_S = 40
 LONG_S = 240
+
+AS_COMPLETED = TranscriptionRequest(chinese="none")
+"""A request that asks for nothing, as the gateway hands it on: with the site's script."""
 
 
 def test_a_job_whose_worker_is_killed_succeeds_on_the_other(
@@ -45,7 +49,7 @@ def test_a_job_whose_worker_is_killed_succeeds_on_the_other(
     assert record.attempt == 2
     assert record.worker != victim
     assert record.started_at - killed_at < RECOVERY_S
-    assert transcript == transcribe_here(models, clip.path)
+    assert transcript == transcribe_here(models, clip.path, AS_COMPLETED)
 
 
 def test_jobs_survive_the_death_of_the_engine_without_an_attempt_spent(
@@ -67,7 +71,7 @@ def test_jobs_survive_the_death_of_the_engine_without_an_attempt_spent(
 
     assert [record.status for record in at_death] == ["running"] * 8
     assert [site.job(job_id).attempt for job_id in ids] == [1] * 8
-    expected = transcribe_here(models, clip.path)
+    expected = transcribe_here(models, clip.path, AS_COMPLETED)
     assert found == [expected] * 8
     wait_until(lambda: site.workers()[0].n_engine_starts == 2, 30, "the worker tells")
     assert site.workers()[0].pid == worker.pid
@@ -111,7 +115,7 @@ def test_a_job_outlives_thirty_seconds_without_redis_and_ends_once(
     record = site.job(job_id)
     assert record.attempt == 1
     assert record.worker == before.worker
-    assert transcript == transcribe_here(models, clip.path)
+    assert transcript == transcribe_here(models, clip.path, AS_COMPLETED)
     results = list((site.stack.storage_dir / "jobs" / job_id).glob("*/result.json"))
     assert len(results) == 1
 
