@@ -151,8 +151,12 @@ def test_a_job_cancelled_or_deleted_while_waited_for_is_answered_409(
         deleted = upload(client, speech, wait="true")
 
     assert_error(cancelled, 409, "job_cancelled", "cancelled")
-    # Deleting cancels first: the waiting request may see either.
+    # Deleting cancels first: the waiting request may see either, and nothing else.
     assert_error(deleted, 409, "job_cancelled", "the job was")
+    assert deleted.get_json()["error"] in (
+        "the job was cancelled",
+        "the job was deleted before it ended",
+    )
 
 
 def test_without_a_slot_a_request_is_answered_at_once(
