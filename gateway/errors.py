@@ -28,6 +28,7 @@ STATUSES: Mapping[type[LonghandError], int] = {
     errors.AudioUnreadable: 422,
     errors.AudioUnreachable: 422,
     errors.EngineFailed: 500,
+    errors.GpuOutOfMemory: 500,
     errors.JobTimedOut: 500,
     errors.WorkerLost: 500,
     errors.AccessError: 403,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class ModelEntry:
         openai_name: The name `whisper.load_model` downloads it by, or "".
         chunk_s: Longest chunk it is given, in seconds. Whisper takes 30; models trained on
             shorter speech lose their way in so much.
+        aligners: Alignment models that go with it, by language, and instead of all others.
+        diarizer: Diarization model that goes with it, or "": the site's own.
     """
 
     name: str
@@ -27,6 +29,8 @@ class ModelEntry:
     translates: bool = True
     openai_name: str = ""
     chunk_s: float = 30.0
+    aligners: Mapping[str, str] = field(default_factory=dict)
+    diarizer: str = ""
 
 
 def _openai(name: str, repository: str = "", *, translates: bool = True) -> ModelEntry:
@@ -47,7 +51,8 @@ def _distilled(name: str) -> ModelEntry:
 MODELS: Mapping[str, ModelEntry] = {
     entry.name: entry
     for entry in (
-        ModelEntry("demo", "", translates=False, chunk_s=8),
+        ModelEntry("demo", "", translates=False, chunk_s=8,
+                   aligners={"en": "demo-aligner-en"}, diarizer="demo-diarization"),
         *(_openai(f"{size}{suffix}") for size in ("tiny", "base", "small", "medium")
           for suffix in ("", ".en")),
         *(_openai(f"large-v{version}") for version in (1, 2, 3)),

@@ -14,6 +14,7 @@ Everything that can go wrong, as a caller is told it.
     │   ├── AudioUnreadable       not audio, or broken
     │   └── AudioUnreachable      a URL that could not be fetched
     ├── EngineFailed              the model could not do its work
+    │   └── GpuOutOfMemory        not even a single chunk fits beside the model
     ├── JobTimedOut               no progress for too long
     ├── WorkerLost                three workers died over it
     ├── AccessError
@@ -153,6 +154,12 @@ class EngineFailed(LonghandError):
     """The model could not do its work."""
 
     code = "engine_failed"
+
+
+class GpuOutOfMemory(EngineFailed):
+    """The device has not enough memory, even for a single chunk."""
+
+    code = "gpu_oom"
 
 
 class JobTimedOut(LonghandError):

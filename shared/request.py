@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from shared.chinese import Variant
 from shared.languages import language_code
+from shared.wire import Name, Threshold, names, numbers
 
 MAX_PROMPT_CHARACTERS = 10_000
+MOST_SPEAKERS = 50
+LEAST_INCREMENT = 0.05
+"""Of temperatures: no chunk is decoded more than 21 times."""
+
+MOST_KNOWN_SPEAKERS = 10
 
 
 class TranscriptionRequest(BaseModel):
@@ -20,7 +26,7 @@ class TranscriptionRequest(BaseModel):
     'zh'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str | None = Field(
         None, max_length=200, description="Model name; omitted, the site's default model."
@@ -29,20 +35,163 @@ class TranscriptionRequest(BaseModel):
         None,
         description="Language spoken: a code (`zh`), a name (`Chinese`), or `auto` to detect it.",
     )
+    multilingual: bool = Field(
+        False, description="Detect the language of every chunk for itself, for mixed speech."
+    )
     task: Literal["transcribe", "translate"] = Field(
         "transcribe", description="`transcribe`, or `translate` into English."
     )
     timestamps: bool | None = Field(
         None, description="Whether the answer holds `segments`; omitted, the route decides."
     )
-    word_timestamps: bool = Field(False, description="Give every word its own times.")
     prompt: str | None = Field(
         None,
         max_length=MAX_PROMPT_CHARACTERS,
         description="Text before the audio: names and spellings to expect.",
     )
+    hotwords: str | None = Field(
+        None,
+        max_length=MAX_PROMPT_CHARACTERS,
+        description="Words to expect, told to the model before every chunk.",
+    )
+    condition_on_previous_text: bool = Field(
+        False,
+        description="Tell the model what was said before each chunk: more consistent, slower, "
+        "and an error may go on.",
+    )
     temperature: float = Field(
         0.0, ge=0.0, le=1.0, description="Sampling temperature; 0 takes the most likely words."
+    )
+    temperature_increment: float = Field(
+        0.2,
+        ge=0.0,
+        le=1.0,
+        description="Step to the next temperature when a chunk fails a threshold; 0 tries once.",
+    )
+    beam_size: int = Field(5, ge=1, le=20, description="Beams of the search at temperature 0.")
+    best_of: int = Field(
+        5, ge=1, le=20, description="Samples drawn above temperature 0; the best is kept."
+    )
+    patience: float = Field(1.0, gt=0.0, le=10.0, description="How long beams are searched for.")
+    length_penalty: float = Field(
+        1.0, ge=0.0, le=5.0, description="Above 1 favours long texts, below 1 short ones."
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0.0, le=10.0, description="Above 1 makes tokens that came already less likely."
+    )
+    no_repeat_ngram_size: int = Field(
+        0, ge=0, le=50, description="No run of so many tokens comes twice in a chunk; 0: it may."
+    )
+    suppress_tokens: Annotated[tuple[int, ...], BeforeValidator(numbers)] = Field(
+        (-1,),
+        max_length=2000,
+        description="Token ids never written, with commas; `-1` stands for Whisper's own list.",
+    )
+    suppress_numerals: bool = Field(
+        False, description="Write numbers out: no token with a digit or a currency sign."
+    )
+    compression_ratio_threshold: Threshold = Field(
+        2.4, gt=0.0, description="A text that compresses better repeats itself, and is tried again."
+    )
+    logprob_threshold: Threshold = Field(
+        -1.0, le=0.0, description="A text whose tokens are less probable is tried again."
+    )
+    no_speech_threshold: Threshold = Field(
+        0.6,
+        ge=0.0,
+        le=1.0,
+        description="A chunk likelier to be silent, and below the threshold above, has no text.",
+    )
+    hallucination_silence_threshold: float | None = Field(
+        None,
+        ge=0.0,
+        description="Drop improbable segments with at least so many seconds of silence around.",
+    )
+    clip_timestamps: Annotated[tuple[float, ...], BeforeValidator(numbers)] = Field(
+        (),
+        max_length=2000,
+        description="Only these parts: `start,end,start,end…` in seconds; the last end may be "
+        "left out.",
+    )
+    vad: bool = Field(True, description="Transcribe only where speech is found.")
+    vad_method: Literal["silero", "pyannote"] = Field(
+        "silero", description="The model that finds speech."
+    )
+    vad_onset: float | None = Field(
+        None, ge=0.0, le=1.0, description="Speech begins at this probability; omitted, 0.5."
+    )
+    vad_offset: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Speech ends below this probability; omitted, a little below `vad_onset`.",
+    )
+    min_speech_duration_ms: int | None = Field(
+        None, ge=0, le=60_000, description="Shorter speech is dropped; 100."
+    )
+    min_silence_duration_ms: int | None = Field(
+        None, ge=0, le=60_000, description="Shorter pauses do not end speech; 300."
+    )
+    speech_pad_ms: int | None = Field(
+        None, ge=0, le=10_000, description="Added to speech at both ends; 250."
+    )
+    chunk_size: float | None = Field(
+        None, ge=1.0, le=30.0, description="Longest chunk in seconds; omitted, the model's own."
+    )
+    word_timestamps: bool = Field(False, description="Give every word its own times.")
+    align: bool | None = Field(
+        None,
+        description="Time words by an alignment model, more exactly than Whisper does: `true`, "
+        "`false`, or omitted: where words are wanted and the language has one.",
+    )
+    align_model: Name | None = Field(
+        None, description="Alignment model by name; omitted, the one for the language."
+    )
+    interpolate_method: Literal["nearest", "linear", "ignore"] = Field(
+        "nearest",
+        description="Times of characters the alignment model does not know: of the nearest it "
+        "knows, between their neighbours, or as Whisper has them.",
+    )
+    return_char_alignments: bool = Field(
+        False, description="Give every character its own times too, where words are aligned."
+    )
+    diarize: bool = Field(False, description="Say who speaks.")
+    num_speakers: int | None = Field(
+        None, ge=1, le=MOST_SPEAKERS, description="How many people speak, if that is known."
+    )
+    min_speakers: int | None = Field(
+        None, ge=1, le=MOST_SPEAKERS, description="At least so many people speak."
+    )
+    max_speakers: int | None = Field(
+        None, ge=1, le=MOST_SPEAKERS, description="At most so many people speak."
+    )
+    diarize_model: Name | None = Field(
+        None, description="Diarization model by name; omitted, the site's own."
+    )
+    clustering_threshold: float | None = Field(
+        None,
+        gt=0.0,
+        le=2.0,
+        description="How alike two voices must be to be one speaker's; smaller finds more.",
+    )
+    speaker_embeddings: bool = Field(
+        False, description="Give a vector for each speaker's voice as well."
+    )
+    speaker_names: Annotated[dict[Name, Name], BeforeValidator(names)] = Field(
+        default_factory=dict,
+        max_length=MOST_SPEAKERS,
+        description='Other names for speakers: `{"SPEAKER_00": "Ann"}`.',
+    )
+    known_speaker_names: tuple[Name, ...] = Field(
+        (),
+        max_length=MOST_KNOWN_SPEAKERS,
+        description="Names of people whose voices are given (`known_speaker_names[]`).",
+    )
+    known_speaker_references: tuple[str, ...] = Field(
+        (),
+        max_length=MOST_KNOWN_SPEAKERS,
+        description="For each of these names a recording of 2 to 10 s, as a `data:` URL "
+        "(`known_speaker_references[]`).",
     )
     chinese: Variant | None = Field(
         None,
@@ -62,12 +211,51 @@ class TranscriptionRequest(BaseModel):
             raise ValueError(f"language {value!r} is not known; give a code such as 'en' or 'zh'")
         return code
 
-    @field_validator("model", mode="before")
+    @field_validator("model", "align_model", "diarize_model", mode="before")
     @classmethod
-    def _no_empty_model(cls, value: object) -> object:
+    def _no_empty_name(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
-    @field_validator("prompt", "chinese", mode="before")
+    @field_validator("prompt", "hotwords", "chinese", mode="before")
     @classmethod
     def _no_empty_text(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("temperature_increment")
+    @classmethod
+    def _few_tries(cls, value: float) -> float:
+        if 0 < value < LEAST_INCREMENT:
+            raise ValueError(
+                f"temperature_increment is {value:g}; it must be 0 or at least {LEAST_INCREMENT:g}"
+            )
+        return value
+
+    @field_validator("clip_timestamps")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(b <= a for a, b in zip(value, value[1:], strict=False)) or min(value, default=0) < 0:
+            raise ValueError("clip_timestamps must be rising seconds from 0: start,end,start,end…")
+        return value
+
+    @model_validator(mode="after")
+    def _speakers_agree(self) -> Self:
+        low, high = self.min_speakers, self.max_speakers
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"min_speakers is {low}, more than max_speakers, which is {high}")
+        if len(set(self.known_speaker_names)) != len(self.known_speaker_names):
+            raise ValueError("known_speaker_names holds a name twice")
+        if len(self.known_speaker_names) != len(self.known_speaker_references):
+            raise ValueError(
+                f"there are {len(self.known_speaker_names)} known_speaker_names but "
+                f"{len(self.known_speaker_references)} known_speaker_references"
+            )
+        return self
+
+    @property
+    def wants_words(self) -> bool:
+        """Whether the result holds words; aligning them is asking for them."""
+        return self.word_timestamps or bool(self.align) or self.return_char_alignments
+
+    def chosen(self) -> dict[str, Any]:
+        """The options that are not what they are when left out."""
+        return self.model_dump(exclude_defaults=True)

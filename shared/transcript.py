@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from shared.languages import WITHOUT_SPACES
 
 SCHEMA_VERSION = 1
 
@@ -31,6 +34,15 @@ class Word(Value):
     speaker: str | None = None
 
 
+class Character(Value):
+    """One character and when it is said, in seconds; `score` is how sure the aligner is, 0 to 1."""
+
+    char: str
+    start: float
+    end: float
+    score: float
+
+
 class Segment(Value):
     """
     One phrase, with all of Whisper's own fields.
@@ -40,6 +52,9 @@ class Segment(Value):
         start, end: Seconds from the start of the audio.
         tokens: Whisper's tokens, timestamps included.
         words: None when word times were not asked for.
+        speaker: Who speaks; None where nobody was found, or nobody asked.
+        language: Only where each chunk had its language detected.
+        chars: Only where characters were to be timed too.
     """
 
     id: int
@@ -54,6 +69,8 @@ class Segment(Value):
     no_speech_prob: float
     words: tuple[Word, ...] | None = None
     speaker: str | None = None
+    language: str | None = None
+    chars: tuple[Character, ...] | None = None
 
 
 class SpeakerTurn(Value):
@@ -80,6 +97,8 @@ class Transcript(Value):
         duration_after_vad: Seconds of it in which somebody speaks.
         model: The model that ran, whatever name it was asked by.
         options: The request as it was carried out.
+        turns: Who speaks when; None when it was not asked for, or could not be found.
+        speaker_embeddings: A vector for the voice of each speaker, where they were asked for.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -95,3 +114,17 @@ class Transcript(Value):
     engine: str
     options: dict[str, Any] = Field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
+    turns: tuple[SpeakerTurn, ...] | None = None
+    speaker_embeddings: dict[str, tuple[float, ...]] | None = None
+
+
+def join_text(segments: Iterable[Segment], language: str, *, task: str = "transcribe") -> str:
+    """The texts of segments as one text, with spaces where their languages have them."""
+    text, was_spaced = "", True
+    for segment in segments:
+        spoken = segment.language or language
+        is_spaced = task == "translate" or spoken not in WITHOUT_SPACES
+        between = " " if text and (is_spaced or was_spaced) else ""
+        text += between + segment.text.strip()
+        was_spaced = is_spaced
+    return text

@@ -1,0 +1,53 @@
+"""How options are written where all is text: other names, lists, objects, what switches off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+ALIASES: Mapping[str, str] = {
+    "initial_prompt": "prompt",
+    "log_prob_threshold": "logprob_threshold",
+    "neg_threshold": "vad_offset",
+    "return_speaker_embeddings": "speaker_embeddings",
+    "temperature_inc": "temperature_increment",
+    "temperature_increment_on_fallback": "temperature_increment",
+    "vad_filter": "vad",
+    "vad_threshold": "vad_onset",
+}
+"""Other names of fields, as whisperx, faster-whisper, whisper and whisper.cpp have them."""
+
+LISTS = frozenset({"known_speaker_names", "known_speaker_references"})
+"""Fields that are given once for each item."""
+
+
+def _or_none(value: object) -> object:
+    """`none` switches a threshold off."""
+    return None if isinstance(value, str) and value.strip().lower() in ("none", "null") else value
+
+
+def numbers(value: object) -> object:
+    """Numbers with commas between them, as a form has to write a list."""
+    if isinstance(value, str):
+        return [part for part in value.strip().strip("[]").split(",") if part.strip()]
+    return [value] if isinstance(value, int | float) else value
+
+
+def names(value: object) -> object:
+    """A JSON object, which a form has to write as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError('speaker_names must be a JSON object such as {"SPEAKER_00": "Ann"}')
+    return found
+
+
+Threshold = Annotated[float | None, BeforeValidator(_or_none)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
