@@ -11,10 +11,13 @@ import pytest
 from spoken import Clip, draw_clips, transcribe_here
 
 from tools.demo_model.scores import GATE, Errors
-from worker.models.cache import LocalModels
+from worker.models.local import LocalModels
 from worker.settings import WorkerSettings, quieten_libraries
 
 quieten_libraries()
+
+NEEDED = {"openai_whisper": ("whisper", "whisper"), "whisperx": ("diarization", "whisperx")}
+"""By engine, the extra and the library that only some hosts have."""
 
 N_CLIPS = 20
 SEED = 31
@@ -55,13 +58,18 @@ def rates(clips: Sequence[Clip], texts: Sequence[str]) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("engine", "on_gpu", "on_cpu"),
-    [("faster_whisper", "float16", "int8"), ("openai_whisper", "float16", "float32")],
+    [
+        ("faster_whisper", "float16", "int8"),
+        ("openai_whisper", "float16", "float32"),
+        ("whisperx", "float16", "int8"),
+    ],
 )
 def test_a_gpu_hears_what_a_cpu_hears(
     drawn: list[Clip], engine: str, on_gpu: str, on_cpu: str
 ) -> None:
-    if engine == "openai_whisper" and importlib.util.find_spec("whisper") is None:
-        pytest.skip("openai-whisper is not installed: it comes with the extra `whisper`")
+    extra, library = NEEDED.get(engine, ("worker", "faster_whisper"))
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed: it comes with the extra `{extra}`")
 
     gpu = heard(drawn, engine=engine, device="cuda", compute_type=on_gpu)
     cpu = heard(drawn, engine=engine, device="cpu", compute_type=on_cpu)

@@ -30,9 +30,9 @@ from whisper.tokenizer import LANGUAGES
 from tools.demo_model.train import DIMENSIONS, GUIDED_LAYERS
 from tools.demo_model.vocabulary import N_TIMESTAMPS, N_VOCABULARY, TOKENIZER
 from worker.models.compact import COMPACT_FILE, expand
+from worker.models.manifest import DESCRIPTION_FILE, as_json, mark, own_files
 
 N_LANGUAGES = 99
-DESCRIPTION_FILE = "longhand.json"
 
 # Whisper's parameter names to those of transformers; order matters.
 _RENAMED = (
@@ -128,11 +128,15 @@ def _special_tokens() -> list[str]:
     return ["<|startoftranscript|>", *languages, *(f"<|{name}|>" for name in after)]
 
 
-def write_transformers(compact: Path, directory: Path) -> None:
-    """Write the checkpoint as transformers stores Whisper, the form the converter reads."""
+def write_transformers(checkpoint: dict[str, Any], directory: Path) -> None:
+    """
+    Write a checkpoint as transformers stores Whisper, the form the converter reads.
+
+    Args:
+        checkpoint: As `worker.models.compact.expand` gives it.
+    """
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
-    checkpoint = expand(compact)
     dims, t = checkpoint["dims"], TOKENIZER
     end = t.eot
     config = WhisperConfig(
@@ -190,7 +194,12 @@ def _rename(name: str) -> str:
 
 
 def convert(source: Path, directory: Path) -> None:
-    """Convert to CTranslate2 in half precision, which loses nothing of half-precision weights."""
+    """
+    Convert to CTranslate2 in half precision, which loses nothing of half-precision weights.
+
+    Args:
+        source: As `write_transformers` leaves it, with the tokenizer's files beside the weights.
+    """
     from ctranslate2.converters import TransformersConverter
 
     copied = ["tokenizer.json", "preprocessor_config.json"]
@@ -215,7 +224,7 @@ def export(state_path: Path, directory: Path) -> None:
         source.mkdir()
         write_compact(state, directory / COMPACT_FILE)
         write_tokenizer(source)
-        write_transformers(directory / COMPACT_FILE, source)
+        write_transformers(expand(directory / COMPACT_FILE), source)
         convert(source, converted)
         for path in converted.iterdir():
             shutil.copyfile(path, directory / path.name)
@@ -225,6 +234,7 @@ def export(state_path: Path, directory: Path) -> None:
         "revision": revision,
         "trained_steps": state["step"],
         "trained_minutes": round(state["elapsed_s"] / 60),
+        "files": as_json({path.name: mark(path) for path in own_files(directory)}),
     }
     text = json.dumps(description, indent=2) + "\n"
     (directory / DESCRIPTION_FILE).write_text(text, encoding="utf-8")

@@ -108,17 +108,17 @@ def text_of(segments: Sequence[Segment]) -> str:
 
 def decode(
     engine: Engine, waveforms: Sequence[NDArray[np.float32]], options: Iterable[DecodeOptions]
-) -> list[list[Segment]]:
+) -> list[Sequence[Segment]]:
     """Decode clips, eight at a time."""
     chunks = [Chunk(w, o) for w, o in zip(waveforms, options, strict=True)]
-    found: list[list[Segment]] = []
+    found: list[Sequence[Segment]] = []
     for i in range(0, len(chunks), 8):
-        found += engine.transcribe(chunks[i : i + 8])
+        found += [decoding.segments for decoding in engine.transcribe(chunks[i : i + 8])]
     return found
 
 
 def error_rates(
-    utterances: Sequence[Utterance], found: Sequence[list[Segment]]
+    utterances: Sequence[Utterance], found: Sequence[Sequence[Segment]]
 ) -> dict[str, float]:
     """Pooled error rate of each language."""
     pooled = {"en": Errors(), "zh": Errors()}

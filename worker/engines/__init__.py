@@ -8,10 +8,12 @@ from typing import cast
 
 from shared.errors import EngineFailed
 from worker.engines.base import Engine
+from worker.engines.memory import memory_watched
 
 ENGINES = {
     "faster_whisper": "worker.engines.faster_whisper:FasterWhisperEngine",
     "openai_whisper": "worker.engines.openai_whisper:OpenaiWhisperEngine",
+    "whisperx": "worker.engines.whisperx:WhisperxEngine",
 }
 
 
@@ -21,11 +23,13 @@ def open_engine(name: str, path: Path, *, device: str, compute_type: str, thread
 
     Raises:
         EngineFailed: The engine is not installed, or cannot load the model.
+        GpuOutOfMemory: The model does not fit.
     """
     module_name, _, class_name = ENGINES[name].partition(":")
     try:
         engine = getattr(import_module(module_name), class_name)
-        loaded = engine(path, device=device, compute_type=compute_type, threads=threads)
+        with memory_watched(path.name, device):
+            loaded = engine(path, device=device, compute_type=compute_type, threads=threads)
     except ImportError as error:
         raise EngineFailed(
             f"the engine {name} is not installed on this worker ({error}); "

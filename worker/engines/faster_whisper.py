@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
-from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_suppressed_tokens
 
-from shared.transcript import Segment
-from worker.engines.base import (
-    BEAM_SIZE,
-    BEST_OF,
-    Chunk,
-    DecodeOptions,
-    Guess,
+from worker.engines.asking import SuppressedTokens, earlier_tokens, rows_alike
+from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
+from worker.engines.ctranslate2_output import (
+    EncodedRows,
+    guess_languages,
+    make_tokenizer,
+    output_of,
+    sampling,
+    word_timer,
 )
-from worker.engines.whisper_text import (
-    Decoded,
-    TimedWord,
-    give_words,
-    make_segments,
-)
+from worker.engines.memory import memory_watched
+from worker.engines.whisper_text import make_decoding
 
 if TYPE_CHECKING:
+    from faster_whisper.tokenizer import Tokenizer
     from numpy.typing import NDArray
 
 N_SAMPLES = 480_000
 N_FRAMES = 3_000
+
+_ANY = "en"
+"""A language for what does not depend on it."""
 
 
 class FasterWhisperEngine:
@@ -46,8 +44,11 @@ class FasterWhisperEngine:
         compute_type: As CTranslate2 names them.
     """
 
+    ignores: ClassVar[frozenset[str]] = frozenset()
+
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
         kind, _, index = device.partition(":")
+        self._where = (path.name, device)
         self._model = WhisperModel(
             str(path),
             device=kind,
@@ -61,7 +62,7 @@ class FasterWhisperEngine:
         extract = self._model.feature_extractor
         extract.mel_filters = extract.mel_filters.astype(np.float64)
         self._tokenizer = cache(self._make_tokenizer)
-        self._suppressed = get_suppressed_tokens(self._tokenizer("en", "transcribe"), [-1])
+        self._suppressed = SuppressedTokens(self._tokenizer(_ANY, "transcribe"))
 
     @property
     def is_multilingual(self) -> bool:
@@ -72,78 +73,62 @@ class FasterWhisperEngine:
         """See `Engine.detect_language`."""
         if not self.is_multilingual:
             return Guess("en", 1.0)
-        encoded = self._model.encode(self._features([waveform[:N_SAMPLES]]))
-        token, probability = self._model.model.detect_language(encoded)[0][0]
-        return Guess(token[2:-2], float(probability))
+        with memory_watched(*self._where):
+            encoded = self._model.encode(self._features([waveform[:N_SAMPLES]]))
+            return guess_languages(self._model, encoded)[0]
 
-    def transcribe(self, chunks: Sequence[Chunk]) -> list[list[Segment]]:
+    def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
-        decoded: list[list[Segment]] = [[] for _ in chunks]
-        prompts = [self._prompt(chunk.options) for chunk in chunks]
-        # CTranslate2 takes prompts of one length, one temperature and, to time words, one
-        # start sequence a call; rows may differ in everything else.
-        keys = [(len(p), c.options.temperature) for p, c in zip(prompts, chunks, strict=True)]
-        for _, group in groupby(sorted(range(len(chunks)), key=keys.__getitem__), keys.__getitem__):
-            rows = list(group)
-            found = self._transcribe_alike([chunks[i] for i in rows], [prompts[i] for i in rows])
-            for i, segments in zip(rows, found, strict=True):
-                decoded[i] = segments
-        return decoded
+        told = [self._told(chunk.options) for chunk in chunks]
+        # CTranslate2 takes prompts of one length a call. How long they are does not depend on
+        # the language, which is known only when a chunk is encoded.
+        keys = [(len(t), c.options.shared) for t, c in zip(told, chunks, strict=True)]
+        found: dict[int, Decoding] = {}
+        with memory_watched(*self._where):
+            for rows in rows_alike(keys):
+                alike = self._transcribe_alike([chunks[i] for i in rows], [told[i] for i in rows])
+                found |= zip(rows, alike, strict=True)
+        return [found[row] for row in range(len(chunks))]
 
-    def _transcribe_alike(
-        self, chunks: list[Chunk], prompts: list[list[int]]
-    ) -> list[list[Segment]]:
+    def _transcribe_alike(self, chunks: list[Chunk], told: list[list[int]]) -> list[Decoding]:
         encoded = self._model.encode(self._features([chunk.waveform for chunk in chunks]))
-        temperature = chunks[0].options.temperature
-        sampling = (
-            {"beam_size": 1, "num_hypotheses": BEST_OF, "sampling_topk": 0}
-            if temperature > 0
-            else {"beam_size": BEAM_SIZE}
-        )
+        options = chunks[0].options
+        languages = self._languages(chunks, encoded)
+        tokenizers = [self._tokenizer(language, options.task) for language in languages]
+        prompts = [self._model.get_prompt(t, b) for t, b in zip(tokenizers, told, strict=True)]
         results = self._model.model.generate(
             encoded,
             prompts,
             max_length=self._model.max_length,
             return_scores=True,
             return_no_speech_prob=True,
-            sampling_temperature=temperature,
             suppress_blank=True,
-            suppress_tokens=self._suppressed,
+            suppress_tokens=self._suppressed.of(options.suppress_tokens, options.suppress_numerals),
             max_initial_timestamp_index=50,
-            **sampling,
+            length_penalty=options.length_penalty,
+            repetition_penalty=options.repetition_penalty,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            **sampling(options),
         )
-        decoded = [
-            self._segments(chunk, result) for chunk, result in zip(chunks, results, strict=True)
+        rows = EncodedRows(encoded)
+        return [
+            make_decoding(
+                chunk,
+                output_of(result, language, options.length_penalty),
+                tokenizer,
+                word_timer(self._model, rows, row, tokenizer, chunk.duration_s),
+            )
+            for row, (chunk, result, language, tokenizer) in enumerate(
+                zip(chunks, results, languages, tokenizers, strict=True)
+            )
         ]
-        self._time_words(chunks, encoded, decoded)
-        return decoded
 
-    def _segments(self, chunk: Chunk, result: Any) -> list[Segment]:
-        tokens = result.sequences_ids[0]
-        # CTranslate2's score is the mean over the tokens; Whisper counts the end token too.
-        logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)
-        tokenizer = self._tokenizer(chunk.options.language, chunk.options.task)
-        return make_segments(chunk, Decoded(tokens, logprob, result.no_speech_prob), tokenizer)
-
-    def _time_words(self, chunks: list[Chunk], encoded: Any, decoded: list[list[Segment]]) -> None:
-        """Give words to the chunks that want them, in place."""
-        wanted = [i for i, chunk in enumerate(chunks) if chunk.options.word_timestamps]
-        if not wanted:
-            return
-        # One by one: side by side, the shorter texts are padded, and in int8 that moves the
-        # probabilities of their words.
-        rows = np.asarray(encoded.to_device(ctranslate2.Device.cpu))
-        for i in wanted:
-            options = chunks[i].options
-            tokenizer = self._tokenizer(options.language, options.task)
-            text = [t for s in decoded[i] for t in s.tokens if t < tokenizer.eot]
-            if not text:
-                continue
-            row = ctranslate2.StorageView.from_array(np.ascontiguousarray(rows[i : i + 1]))
-            frames = max(1, int(chunks[i].duration_s * 100))
-            [aligned] = self._model.find_alignment(tokenizer, [text], row, frames)
-            words = [_timed(word) for word in aligned]
-            decoded[i] = give_words(decoded[i], words, tokenizer.eot, chunks[i].duration_s)
+    def _languages(self, chunks: list[Chunk], encoded: Any) -> list[str]:
+        asked = [chunk.options.language for chunk in chunks]
+        if None not in asked or not self.is_multilingual:
+            return [language or "en" for language in asked]
+        heard = guess_languages(self._model, encoded)
+        return [a or guess.language for a, guess in zip(asked, heard, strict=True)]
 
     def _features(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """(n, n_mels, 3000) float32 of chunks padded with silence to 30 s, as Whisper does."""
@@ -151,23 +136,9 @@ class FasterWhisperEngine:
         padded = (np.pad(w, (0, max(0, N_SAMPLES - len(w)))) for w in waveforms)
         return np.stack([extract(w)[:, :N_FRAMES].astype(np.float32) for w in padded])
 
-    def _prompt(self, options: DecodeOptions) -> list[int]:
-        tokenizer = self._tokenizer(options.language, options.task)
-        before = tokenizer.encode(" " + options.prompt.strip()) if options.prompt else []
-        prompt: list[int] = self._model.get_prompt(tokenizer, before)
-        return prompt
+    def _told(self, options: DecodeOptions) -> list[int]:
+        tokenizer = self._tokenizer(_ANY, "transcribe")
+        return earlier_tokens(tokenizer, options, self._model.max_length)
 
     def _make_tokenizer(self, language: str, task: str) -> Tokenizer:
-        return Tokenizer(
-            self._model.hf_tokenizer, self.is_multilingual, task=task, language=language
-        )
-
-
-def _timed(word: dict[str, Any]) -> TimedWord:
-    return TimedWord(
-        word["word"],
-        len(word["tokens"]),
-        float(word["start"]),
-        float(word["end"]),
-        float(word["probability"]),
-    )
+        return make_tokenizer(self._model, language, task, name=self._where[0])

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from whisper import Whisper, load_model
+from whisper import _ALIGNMENT_HEADS, Whisper, load_model
 from whisper.audio import N_FRAMES, N_SAMPLES, log_mel_spectrogram, pad_or_trim
-from whisper.decoding import DecodingOptions, DecodingResult
+from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask
 from whisper.model import ModelDimensions
 from whisper.timing import find_alignment
-from whisper.tokenizer import Tokenizer, get_tokenizer
+from whisper.tokenizer import LANGUAGES, Tokenizer, get_tokenizer
 
-from shared.transcript import Segment
-from worker.engines.base import (
-    BEAM_SIZE,
-    BEST_OF,
-    Chunk,
-    DecodeOptions,
-    Guess,
+from worker.engines.asking import (
+    SuppressedTokens,
+    earlier_tokens,
+    language_not_known,
+    patience,
 )
-from worker.engines.whisper_text import (
-    Decoded,
-    TimedWord,
-    give_words,
-    make_segments,
-)
+from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
+from worker.engines.memory import memory_watched
+from worker.engines.penalties import LengthRanker, NoRepeatedRun, RepetitionPenalty
+from worker.engines.whisper_text import Output, TimedWord, make_decoding
 from worker.models.compact import COMPACT_FILE, expand
 
 if TYPE_CHECKING:
@@ -46,11 +43,15 @@ class OpenaiWhisperEngine:
         compute_type: `float32`, or `float16` on a GPU.
     """
 
+    ignores: ClassVar[frozenset[str]] = frozenset()
+
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
         torch.set_num_threads(threads)
+        self._where = (path.stem, device)
         self._is_half = compute_type == "float16"
         self._model = _load(path, device)
         self._tokenizer = cache(self._make_tokenizer)
+        self._suppressed = SuppressedTokens(self._tokenizer("en", "transcribe"))
 
     @property
     def is_multilingual(self) -> bool:
@@ -61,57 +62,77 @@ class OpenaiWhisperEngine:
         """See `Engine.detect_language`."""
         if not self.is_multilingual:
             return Guess("en", 1.0)
-        _, probabilities = self._model.detect_language(self._features([waveform]))
+        with memory_watched(*self._where):
+            _, probabilities = self._model.detect_language(self._features(waveform)[None])
         language = max(probabilities[0], key=probabilities[0].__getitem__)
         return Guess(language, float(probabilities[0][language]))
 
-    def transcribe(self, chunks: Sequence[Chunk]) -> list[list[Segment]]:
+    def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
-        # One by one: with a beam, openai-whisper's attention takes a single chunk.
-        return [self._transcribe_one(chunk) for chunk in chunks]
+        with memory_watched(*self._where):
+            # One by one: with a beam, openai-whisper's attention takes a single chunk.
+            return [self._transcribe_one(chunk) for chunk in chunks]
 
-    def _transcribe_one(self, chunk: Chunk) -> list[Segment]:
-        mel = self._features([chunk.waveform])
-        result: DecodingResult = self._model.decode(mel, self._options(chunk.options))[0]
-        tokenizer = self._tokenizer(chunk.options.language, chunk.options.task)
-        decoded = Decoded(result.tokens, result.avg_logprob, result.no_speech_prob)
-        segments = make_segments(chunk, decoded, tokenizer)
-        if chunk.options.word_timestamps:
-            return self._time_words(chunk, segments, mel[0], tokenizer)
-        return segments
+    def _transcribe_one(self, chunk: Chunk) -> Decoding:
+        if chunk.options.language is not None:  # that it knows it is to be checked first
+            self._tokenizer(chunk.options.language, chunk.options.task)
+        mel = self._features(chunk.waveform)
+        result: DecodingResult = self._task(chunk.options).run(mel[None])[0]
+        output = Output(
+            result.tokens, result.avg_logprob, result.no_speech_prob, str(result.language)
+        )
+        tokenizer = self._tokenizer(output.language, chunk.options.task)
+        time_words = partial(self._time_words, mel, tokenizer, chunk.duration_s)
+        return make_decoding(chunk, output, tokenizer, time_words)
+
+    def _task(self, options: DecodeOptions) -> DecodingTask:
+        """What openai-whisper does with one chunk, and what its own options lack."""
+        task = DecodingTask(self._model, self._options(options))
+        task.sequence_ranker = LengthRanker(options.length_penalty)
+        added: list[RepetitionPenalty | NoRepeatedRun] = []
+        if options.repetition_penalty != 1.0:
+            added.append(RepetitionPenalty(options.repetition_penalty, task.sample_begin))
+        if options.no_repeat_ngram_size:
+            added.append(NoRepeatedRun(options.no_repeat_ngram_size, task.sample_begin))
+        # First: Whisper's own rules have the last word, on timestamps above all.
+        task.logit_filters[:0] = added
+        return task
 
     def _options(self, options: DecodeOptions) -> DecodingOptions:
+        is_drawn = options.temperature > 0
+        tokenizer = self._tokenizer("en", "transcribe")
         return DecodingOptions(
             task=options.task,
-            language=options.language,
+            language=options.language if self.is_multilingual else "en",
             temperature=options.temperature,
-            beam_size=None if options.temperature > 0 else BEAM_SIZE,
-            best_of=BEST_OF if options.temperature > 0 else None,
-            prompt=" " + options.prompt.strip() if options.prompt else None,
+            beam_size=None if is_drawn else options.beam_size,
+            best_of=options.best_of if is_drawn else None,
+            patience=None if is_drawn else patience(options),
+            prompt=earlier_tokens(tokenizer, options, self._model.dims.n_text_ctx),
+            suppress_tokens=self._suppressed.of(options.suppress_tokens, options.suppress_numerals),
             fp16=self._is_half,
         )
 
     def _time_words(
-        self, chunk: Chunk, segments: list[Segment], mel: torch.Tensor, tokenizer: Tokenizer
-    ) -> list[Segment]:
-        text = [t for s in segments for t in s.tokens if t < tokenizer.eot]
-        n_frames = max(1, int(chunk.duration_s * 100))
-        words = [
+        self, mel: torch.Tensor, tokenizer: Tokenizer, duration_s: float, tokens: list[int]
+    ) -> list[TimedWord]:
+        n_frames = max(1, int(duration_s * 100))
+        return [
             TimedWord(w.word, len(w.tokens), float(w.start), float(w.end), float(w.probability))
-            for w in find_alignment(self._model, tokenizer, text, mel, n_frames)
+            for w in find_alignment(self._model, tokenizer, tokens, mel, n_frames)
         ]
-        return give_words(segments, words, tokenizer.eot, chunk.duration_s)
 
-    def _features(self, waveforms: list[NDArray[np.float32]]) -> torch.Tensor:
-        """(n, n_mels, 3000) of chunks padded with silence to 30 s, on the model's device."""
-        mels = [
-            log_mel_spectrogram(pad_or_trim(waveform, N_SAMPLES), self._model.dims.n_mels)
-            for waveform in waveforms
-        ]
+    def _features(self, waveform: NDArray[np.float32]) -> torch.Tensor:
+        """(n_mels, 3000) of a chunk padded with silence to 30 s, on the model's device."""
+        mel: torch.Tensor = log_mel_spectrogram(
+            pad_or_trim(waveform, N_SAMPLES), self._model.dims.n_mels
+        )
         kind = torch.float16 if self._is_half else torch.float32
-        return torch.stack(mels)[..., :N_FRAMES].to(self._model.device, kind)
+        return mel[..., :N_FRAMES].to(self._model.device, kind)
 
     def _make_tokenizer(self, language: str, task: str) -> Tokenizer:
+        if language not in list(LANGUAGES)[: self._model.num_languages]:
+            raise language_not_known(language, self._where[0])
         return get_tokenizer(
             self.is_multilingual,
             num_languages=self._model.num_languages,
@@ -122,7 +143,11 @@ class OpenaiWhisperEngine:
 
 def _load(path: Path, device: str) -> Whisper:
     if path.is_file():
-        return load_model(str(path), device=device)
+        model = load_model(str(path), device=device)
+        if path.stem in _ALIGNMENT_HEADS:  # whisper looks them up only for names
+            with suppress(RuntimeError):  # somebody's own model, by the name of another size
+                model.set_alignment_heads(_ALIGNMENT_HEADS[path.stem])
+        return model
     checkpoint: dict[str, Any] = expand(path / COMPACT_FILE)
     model = Whisper(ModelDimensions(**checkpoint["dims"]))
     model.load_state_dict(checkpoint["model_state_dict"])

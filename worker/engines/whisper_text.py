@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
-from zlib import compress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from shared.transcript import Segment, Word
-from worker.engines.base import Chunk
+from worker.engines.asking import WhisperTokenizer
+from worker.engines.base import Chunk, Decoding
+from worker.engines.guards import (
+    compression_ratio,
+    first_copies,
+    is_doubtful,
+    is_silent,
+    says_something,
+    without_hallucinations,
+)
 
 PREPENDED = "\"'“¿([{-"
 APPENDED = "\"'.。,，!！?？:：”)]}、"
@@ -16,27 +23,6 @@ APPENDED = "\"'.。,，!！?？:：”)]}、"
 
 FRAME_S = 0.02
 """What one timestamp token stands for."""
-
-NO_SPEECH_THRESHOLD, LOGPROB_THRESHOLD = 0.6, -1.0
-"""A chunk that probably holds no speech, and was written down without confidence, is dropped."""
-
-
-class WhisperTokenizer(Protocol):
-    """What the tokenizers of both engines have in common."""
-
-    @property
-    def eot(self) -> int:
-        """First id that is not text."""
-        ...
-
-    @property
-    def timestamp_begin(self) -> int:
-        """Id of the timestamp 0.00."""
-        ...
-
-    def decode(self, tokens: list[int]) -> str:
-        """The text of text tokens."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,40 +66,87 @@ def split_by_timestamps(
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What a model wrote for one chunk, and how sure it was."""
+class Output:
+    """What came out of a model for one chunk, how sure it was, and of which language it is."""
 
     tokens: Sequence[int]
     avg_logprob: float
     no_speech_prob: float
+    language: str
 
 
-def make_segments(chunk: Chunk, decoded: Decoded, tokenizer: WhisperTokenizer) -> list[Segment]:
-    """The segments of one chunk, times from its start; none if nobody seems to speak."""
-    unsure = decoded.avg_logprob < LOGPROB_THRESHOLD
-    if unsure and decoded.no_speech_prob > NO_SPEECH_THRESHOLD:
-        return []
+def make_decoding(
+    chunk: Chunk,
+    output: Output,
+    tokenizer: WhisperTokenizer,
+    time_words: Callable[[list[int]], list[TimedWord]],
+) -> Decoding:
+    """
+    What a model wrote, past all guards; no segments if nobody seems to speak.
+
+    Args:
+        time_words: Gives the words of text tokens; called if their times are wanted.
+    """
+    options = chunk.options
+    if is_silent(output.no_speech_prob, output.avg_logprob, options):
+        return Decoding((), output.language)
+    text = _text_of(output.tokens, tokenizer)
+    segments = make_segments(chunk, output, tokenizer)
+    silence_s = options.hallucination_silence_threshold
+    if segments and (options.word_timestamps or silence_s is not None):
+        tokens = [t for segment in segments for t in segment.tokens if t < tokenizer.eot]
+        segments = give_words(segments, time_words(tokens), tokenizer.eot, chunk.duration_s)
+    if silence_s is not None:
+        segments = without_hallucinations(segments, silence_s, chunk.duration_s)
+    if not options.word_timestamps:
+        segments = [segment.model_copy(update={"words": None}) for segment in segments]
+    doubtful = is_doubtful(text, output.avg_logprob, options)
+    return Decoding(tuple(segments), output.language, doubtful)
+
+
+def make_segments(chunk: Chunk, output: Output, tokenizer: WhisperTokenizer) -> list[Segment]:
+    """The segments of one chunk, times from its start, loops cut, none of nothing but marks."""
+    spans = split_by_timestamps(output.tokens, tokenizer.timestamp_begin, chunk.duration_s)
+    texts = [_text_of(span.tokens, tokenizer) for span in spans]
     segments: list[Segment] = []
-    for span in split_by_timestamps(decoded.tokens, tokenizer.timestamp_begin, chunk.duration_s):
-        text = tokenizer.decode([t for t in span.tokens if t < tokenizer.eot])
-        if not text.strip():
+    # Who lets texts repeat themselves has honest refrains whole, and loops as well.
+    cuts = chunk.options.compression_ratio_threshold is not None
+    for i in first_copies(texts, "".join) if cuts else range(len(spans)):
+        cut = _without_loops(spans[i], tokenizer) if cuts else spans[i]
+        text = _text_of(cut.tokens, tokenizer)
+        if not says_something(text):
             continue
-        data = text.encode()
         segments.append(
             Segment(
                 id=len(segments),
                 seek=0,
-                start=round(span.start, 3),
-                end=round(span.end, 3),
+                start=round(cut.start, 3),
+                end=round(cut.end, 3),
                 text=text,
-                tokens=span.tokens,
+                tokens=cut.tokens,
                 temperature=chunk.options.temperature,
-                avg_logprob=round(decoded.avg_logprob, 6),
-                compression_ratio=round(len(data) / len(compress(data)), 6),
-                no_speech_prob=round(decoded.no_speech_prob, 6),
+                avg_logprob=round(output.avg_logprob, 6),
+                compression_ratio=round(compression_ratio(text), 6),
+                no_speech_prob=round(output.no_speech_prob, 6),
+                language=output.language if chunk.options.language is None else None,
             )
         )
     return segments
+
+
+def _text_of(tokens: Sequence[int], tokenizer: WhisperTokenizer) -> str:
+    return tokenizer.decode([token for token in tokens if token < tokenizer.eot])
+
+
+def _without_loops(span: TokenSpan, tokenizer: WhisperTokenizer) -> TokenSpan:
+    text = [token for token in span.tokens if token < tokenizer.eot]
+    left = first_copies(text, lambda tokens: tokenizer.decode(list(tokens)))
+    if len(left) == len(text):
+        return span
+    n_before = 0 if span.tokens[0] < tokenizer.eot else 1
+    n_after = 0 if span.tokens[-1] < tokenizer.eot else 1
+    marks = span.tokens[:n_before], span.tokens[len(span.tokens) - n_after :]
+    return replace(span, tokens=(*marks[0], *(text[i] for i in left), *marks[1]))
 
 
 @dataclass

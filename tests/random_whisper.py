@@ -1,0 +1,58 @@
+"""Whisper checkpoints made on the spot, as each engine reads them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from whisper.model import ModelDimensions, Whisper
+
+from shared.settings import CHECKOUT
+from tools.demo_model.export import convert, write_transformers
+from worker.engines import ENGINES
+
+N_VOCABULARY, N_POSITIONS, END = 51_865, 448, 50_257
+WIDTH, N_HEADS, N_LAYERS = 64, 2, 2
+
+
+def write_random(path: Path, seed: int = 0) -> None:
+    """
+    Write an openai-whisper checkpoint of random weights.
+
+    What it writes is noise, but noise that hangs by everything a text is made of: the sound, the
+    tokens before it, the rules of the search. Whatever changes one of them changes the tokens.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    model = Whisper(
+        ModelDimensions(
+            80, 1500, WIDTH, N_HEADS, N_LAYERS, N_VOCABULARY, N_POSITIONS, WIDTH, N_HEADS, N_LAYERS
+        )
+    )
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.ndim > 1:
+                weights.normal_(0, 1.6 * weights[0].numel() ** -0.5, generator=draw)
+        # Positions larger than tokens: otherwise one token is written over and over.
+        model.decoder.token_embedding.weight.normal_(0, 0.2, generator=draw)
+        model.decoder.positional_embedding.normal_(0, 0.5, generator=draw)
+        # Now and then the likeliest of all: texts of a dozen tokens.
+        model.decoder.token_embedding.weight[END] *= 2.0
+    weights = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    torch.save({"dims": vars(model.dims), "model_state_dict": weights}, path)
+
+
+def for_engines(checkpoint: Path, folder: Path) -> Mapping[str, Path]:
+    """By the name of an engine, where it finds a checkpoint; converted below `folder`."""
+    stored: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    n_layers, n_heads = stored["dims"]["n_text_layer"], stored["dims"]["n_text_head"]
+    heads = [[layer, head] for layer in range(n_layers // 2, n_layers) for head in range(n_heads)]
+    source, converted = folder / "transformers", folder / "ctranslate2"
+    source.mkdir(parents=True)
+    for name in ("tokenizer.json", "preprocessor_config.json"):  # of the same vocabulary
+        shutil.copyfile(CHECKOUT / "models" / "demo" / name, source / name)
+    write_transformers({**stored, "alignment_heads": heads}, source)
+    convert(source, converted)
+    return {name: converted for name in ENGINES} | {"openai_whisper": checkpoint}
