@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.errors import AudioUnreadable
 
@@ -24,6 +24,18 @@ _ONLY_FILES = {"protocol_whitelist": "file"}
 
 _REPORT_EVERY = 500
 """Packets between two reports of how far decoding is."""
+
+
+class Span(NamedTuple):
+    """A span of samples, `start` inclusive, `end` exclusive."""
+
+    start: int
+    end: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return (self.end - self.start) / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)

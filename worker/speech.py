@@ -1,149 +1,195 @@
-"""
-Where somebody speaks, and how to cut it into chunks a model takes.
-
-The voice activity model is silero's, as faster-whisper ships it. It is run
-block by block with its state carried over, so that memory does not grow with
-the length of the audio.
-"""
+"""Where somebody speaks, and how to cut it into chunks a model takes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Self
 
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-WINDOW = 512
-"""Samples per probability: 32 ms."""
-
-_CONTEXT = 64
-_BLOCK_WINDOWS = 2_000
-"""Windows per run of the model: 64 s, about 4 MB."""
+from shared.request import TranscriptionRequest
+from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.voice_activity import Method, VoiceActivity, measure_loudness, measure_voice
 
 MAX_CHUNK_S = 30.0
+"""What Whisper hears at once."""
 
+MAX_PAUSE_S = 5.0
+"""A chunk holds no longer pause: into long silence a model may write what nobody said."""
 
-class Span(NamedTuple):
-    """A span of samples, `start` inclusive, `end` exclusive."""
-
-    start: int
-    end: int
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return (self.end - self.start) / SAMPLE_RATE_HZ
+_THRESHOLD = 0.5
+_HYSTERESIS = {"silero": 0.15, "pyannote": 0.137}
+"""How far below its beginning speech ends, as the authors of each model (and whisperx) have it."""
 
 
 @dataclass(frozen=True)
 class SpeechOptions:
     """
     Attributes:
-        threshold: A window at least this probable is speech.
-        end_threshold: Speech ends below this.
+        method: The model that finds speech.
+        has_vad: Otherwise everything counts as speech, and is cut where it is quiet.
+        threshold: A level at least this probable is speech; `None` is the method's own, 0.5.
+        end_threshold: Speech ends below this; `None` is a little less than `threshold`.
         min_speech_s: Shorter bursts are dropped.
         min_silence_s: Shorter pauses do not end a span.
         pad_s: Added at both ends of a span, so that no first sound is cut off.
+        clips: Only these parts are heard: `start, end, start, end…` in seconds, rising; the
+            last may lack its end.
+        max_chunk_s: No chunk is longer.
     """
 
-    threshold: float = 0.5
-    end_threshold: float = 0.35
+    method: Method = "silero"
+    has_vad: bool = True
+    threshold: float | None = None
+    end_threshold: float | None = None
     min_speech_s: float = 0.1
     min_silence_s: float = 0.3
     pad_s: float = 0.25
+    clips: tuple[float, ...] = ()
+    max_chunk_s: float = MAX_CHUNK_S
+
+    @classmethod
+    def of(cls, request: TranscriptionRequest, chunk_s: float) -> Self:
+        """
+        What of a request concerns the search for speech.
+
+        Args:
+            chunk_s: The longest chunk the model is good at; who asks for another length has it.
+        """
+        given_ms = {
+            "min_speech_s": request.min_speech_duration_ms,
+            "min_silence_s": request.min_silence_duration_ms,
+            "pad_s": request.speech_pad_ms,
+        }
+        return cls(
+            method=request.vad_method,
+            has_vad=request.vad,
+            threshold=request.vad_onset,
+            end_threshold=request.vad_offset,
+            clips=request.clip_timestamps,
+            max_chunk_s=min(MAX_CHUNK_S, request.chunk_size or chunk_s),
+            **{name: ms / 1000 for name, ms in given_ms.items() if ms is not None},
+        )
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """
+        Where speech begins and where it ends.
+
+        >>> SpeechOptions().thresholds, SpeechOptions(threshold=0.8).thresholds
+        ((0.5, 0.35), (0.8, 0.65))
+        """
+        begin = _THRESHOLD if self.threshold is None else self.threshold
+        end = self.end_threshold
+        return begin, round(max(0.01, begin - _HYSTERESIS[self.method]), 6) if end is None else end
 
 
-@cache
-def _session() -> Any:
-    from faster_whisper.vad import get_vad_model
+@dataclass(frozen=True)
+class Speech:
+    """Where somebody speaks: chunks ready for a model, and how many seconds of speech in all."""
 
-    return get_vad_model().session
+    chunks: tuple[Span, ...]
+    duration_s: float
 
 
-def speech_probabilities(
-    audio: AudioSource, report: Callable[[float], None] = lambda fraction: None
-) -> NDArray[np.float32]:
+def look_for_speech(
+    audio: AudioSource,
+    options: SpeechOptions,
+    note: Callable[[float], None] = lambda fraction: None,
+) -> Speech:
     """
-    How probable speech is in each window of 32 ms.
+    Find what is to be transcribed, in chunks in time order.
 
     Args:
-        report: Called after each block with the fraction done.
+        note: Called now and then with the fraction done; what it raises ends the work.
 
-    Returns:
-        (n_windows,) float32; the last window is padded with silence.
+    Raises:
+        EngineFailed: This worker lacks the model that is asked for.
     """
-    import numpy as np
+    clips = _clips(options.clips, audio.n_samples)
+    total = sum(clip.end - clip.start for clip in clips)
+    chunks: list[Span] = []
+    heard = found_s = 0.0
+    for clip in clips:
+        share = (clip.end - clip.start) / total
+        note_clip = _noted_as(note, heard, share)
+        if options.has_vad:
+            levels = measure_voice(audio, clip, options.method, note_clip)
+            spans = find_speech(levels, clip, options)
+        else:
+            levels = measure_loudness(audio, clip, note_clip)
+            spans = [clip]
+        chunks += cut_chunks(spans, levels, options.max_chunk_s)
+        found_s += sum(span.duration_s for span in spans)
+        heard += share
+    return Speech(tuple(chunks), found_s)
 
-    state = [np.zeros((1, 1, 128), np.float32), np.zeros((1, 1, 128), np.float32)]
-    before = np.zeros(_CONTEXT, np.float32)
-    found = []
-    step = _BLOCK_WINDOWS * WINDOW
-    for start in range(0, audio.n_samples, step):
-        block = audio.read(start, start + step)
-        block = np.pad(block, (0, -len(block) % WINDOW)).reshape(-1, WINDOW)
-        contexts = np.vstack([before, block[:-1, -_CONTEXT:]])
-        inputs = np.hstack([contexts, block])  # (n_windows, 576)
-        output, *state = _session().run(None, {"input": inputs, "h": state[0], "c": state[1]})
-        found.append(output.reshape(-1))
-        before = block[-1, -_CONTEXT:]
-        report(min(1.0, (start + step) / audio.n_samples))
-    return np.concatenate(found)
+
+def _noted_as(
+    note: Callable[[float], None], before: float, share: float
+) -> Callable[[float], None]:
+    return lambda fraction: note(min(1.0, before + share * fraction))
+
+
+def _clips(times_s: Sequence[float], n_samples: int) -> list[Span]:
+    """
+    The parts of the audio that are wanted.
+
+    >>> _clips((0.5, 1, 2), 40_000)
+    [Span(start=8000, end=16000), Span(start=32000, end=40000)]
+    """
+    ends = [min(n_samples, round(time_s * SAMPLE_RATE_HZ)) for time_s in times_s or (0,)]
+    ends += [n_samples] * (len(ends) % 2)
+    spans = [Span(*pair) for pair in zip(ends[::2], ends[1::2], strict=True)]
+    return [span for span in spans if span.start < span.end]
 
 
 def find_speech(
-    probabilities: Sequence[float] | NDArray[np.float32],
-    n_samples: int,
-    options: SpeechOptions | None = None,
+    activity: VoiceActivity, part: Span, options: SpeechOptions | None = None
 ) -> list[Span]:
     """
-    Spans in which somebody speaks, padded, in order, not overlapping.
+    Spans of a part of the audio in which somebody speaks, padded, in order, not overlapping.
 
-    >>> find_speech([0.0] * 40 + [0.9] * 40 + [0.0] * 40, 120 * 512)
+    >>> import numpy as np
+    >>> levels = np.repeat([0.0, 0.9, 0.0], 40)
+    >>> find_speech(VoiceActivity(levels, first=0, step=512), Span(0, 120 * 512))
     [Span(start=16480, end=44960)]
     """
     options = options or SpeechOptions()
+    threshold, end_threshold = options.thresholds
     min_silence = options.min_silence_s * SAMPLE_RATE_HZ
     min_speech = options.min_speech_s * SAMPLE_RATE_HZ
     found: list[Span] = []
     start = quiet_since = None
-    for i, probability in enumerate(probabilities):
-        at = i * WINDOW
-        if probability >= options.threshold:
+    for i, level in enumerate(activity.levels):
+        at = min(activity.sample(i), part.end)
+        if level >= threshold:
             quiet_since = None
             if start is None:
                 start = at
-        elif start is not None and probability < options.end_threshold:
+        elif start is not None and level < end_threshold:
             quiet_since = at if quiet_since is None else quiet_since
             if at - quiet_since >= min_silence:
                 found.append(Span(start, quiet_since))
                 start = quiet_since = None
     if start is not None:
-        found.append(Span(start, quiet_since if quiet_since is not None else n_samples))
-    kept = [span for span in found if span.end - span.start >= min_speech]
-    return _pad(kept, n_samples, int(options.pad_s * SAMPLE_RATE_HZ))
+        found.append(Span(start, quiet_since if quiet_since is not None else part.end))
+    kept = [span for span in found if span.end - span.start >= max(1, min_speech)]
+    return _pad(kept, part, int(options.pad_s * SAMPLE_RATE_HZ))
 
 
-def _pad(spans: list[Span], n_samples: int, pad: int) -> list[Span]:
+def _pad(spans: list[Span], part: Span, pad: int) -> list[Span]:
     """Widen each span by `pad`, or by half the pause where two would meet."""
     padded = []
     for i, span in enumerate(spans):
-        before = span.start - spans[i - 1].end if i else 2 * span.start
+        before = span.start - spans[i - 1].end if i else 2 * pad
         after = spans[i + 1].start - span.end if i + 1 < len(spans) else 2 * pad
-        start = max(0, span.start - min(pad, before // 2))
-        padded.append(Span(start, min(n_samples, span.end + min(pad, after // 2))))
+        start = max(part.start, span.start - min(pad, before // 2))
+        padded.append(Span(start, min(part.end, span.end + min(pad, after // 2))))
     return padded
 
 
 def cut_chunks(
-    spans: Sequence[Span],
-    probabilities: Sequence[float] | NDArray[np.float32],
-    max_s: float = MAX_CHUNK_S,
+    spans: Sequence[Span], activity: VoiceActivity, max_s: float = MAX_CHUNK_S
 ) -> list[Span]:
     """
     Pack speech into chunks of at most `max_s`, cut where it is quietest.
@@ -151,28 +197,33 @@ def cut_chunks(
     A chunk runs from the start of its first span to the end of its last, with
     the pauses between them, so that times within it need only its start added.
     """
-    longest = int(max_s * SAMPLE_RATE_HZ)
+    longest, longest_pause = int(max_s * SAMPLE_RATE_HZ), int(MAX_PAUSE_S * SAMPLE_RATE_HZ)
     chunks: list[Span] = []
     for span in spans:
-        for piece in _split(span, probabilities, longest):
-            if chunks and piece.end - chunks[-1].start <= longest:
+        for piece in _split(span, activity, longest):
+            if (
+                chunks
+                and piece.end - chunks[-1].start <= longest
+                and piece.start - chunks[-1].end <= longest_pause
+            ):
                 chunks[-1] = Span(chunks[-1].start, piece.end)
             else:
                 chunks.append(piece)
     return chunks
 
 
-def _split(
-    span: Span, probabilities: Sequence[float] | NDArray[np.float32], longest: int
-) -> list[Span]:
-    """Cut a span longer than `longest` at the quietest window of each last third."""
+def _split(span: Span, activity: VoiceActivity, longest: int) -> list[Span]:
+    """
+    Cut a span longer than `longest` at the quietest place of each last third.
+
+    The last two pieces share what is left, so that neither is a syllable.
+    """
     pieces = []
     start, end = span
-    while end - start > longest:
-        first = (start + longest * 2 // 3) // WINDOW
-        last = (start + longest) // WINDOW
-        quietest = min(range(first, last), key=lambda i: probabilities[i])
-        at = quietest * WINDOW + WINDOW // 2
+    while (rest := end - start) > longest:
+        first = start + min(longest * 2 // 3, rest // 2)
+        last = start + min(longest, rest - longest // 6)
+        at = activity.quietest(first, last)
         pieces.append(Span(start, at))
         start = at
     return [*pieces, Span(start, end)]

@@ -1,0 +1,215 @@
+"""Whether somebody speaks: by silero's model, by pyannote's, or by how loud it is."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from shared.errors import EngineFailed
+from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Method = Literal["silero", "pyannote"]
+
+WINDOW = 512
+"""Samples per level of silero and of loudness: 32 ms."""
+
+_CONTEXT = 64
+_BLOCK_WINDOWS = 2_000
+"""Windows per run of silero's model: 64 s, about 4 MB."""
+
+_SHAPES_APART = 125
+"""onnxruntime keeps 0.1 MB for every number of windows it ever saw: let there be 16."""
+
+_SMOOTHED_WINDOWS = 9
+"""Loudness is a mean of 0.3 s: the closed lips of a `p` are no pause."""
+
+_SEGMENTATION_BATCH = 8
+"""Windows per run of pyannote's model: about 75 MB. Larger ones are no faster on a CPU."""
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceActivity:
+    """
+    Levels at regular places of a part of the audio.
+
+    Attributes:
+        levels: (n_levels,) float32; by a model, probabilities of speech.
+        first: The sample that the first level is about.
+        step: Samples from one level to the next.
+    """
+
+    levels: NDArray[np.float32]
+    first: int
+    step: int
+
+    def sample(self, index: int) -> int:
+        """The sample that a level is about."""
+        return self.first + index * self.step
+
+    def quietest(self, start: int, end: int) -> int:
+        """The sample in the middle of the lowest level between two samples."""
+        low = max(0, (start - self.first) // self.step)
+        high = max(low + 1, (end - self.first) // self.step)
+        return self.sample(low + int(self.levels[low:high].argmin())) + self.step // 2
+
+
+def measure_voice(
+    audio: AudioSource,
+    part: Span,
+    method: Method,
+    note: Callable[[float], None] = lambda fraction: None,
+) -> VoiceActivity:
+    """
+    How probable speech is throughout a part of the audio, by a model.
+
+    Args:
+        note: Called after each block with the fraction done; what it raises ends the work.
+
+    Raises:
+        EngineFailed: This worker lacks the model.
+    """
+    measure = {"silero": _measure_by_silero, "pyannote": _measure_by_pyannote}[method]
+    return measure(audio, part, note)
+
+
+def measure_loudness(
+    audio: AudioSource, part: Span, note: Callable[[float], None] = lambda fraction: None
+) -> VoiceActivity:
+    """How loud a part of the audio is, as a mean power: tells pauses, not speech from music."""
+    import numpy as np
+
+    levels = np.concatenate([(windows**2).mean(1) for windows in _blocks(audio, part, note)])
+    mean = np.full(_SMOOTHED_WINDOWS, 1 / _SMOOTHED_WINDOWS, np.float32)
+    return VoiceActivity(np.convolve(levels, mean, mode="same")[: len(levels)], part.start, WINDOW)
+
+
+def _blocks(
+    audio: AudioSource, part: Span, note: Callable[[float], None]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield (n_windows, WINDOW) float32; silence is added to fill the last window."""
+    import numpy as np
+
+    step = _BLOCK_WINDOWS * WINDOW
+    for start in range(part.start, part.end, step):
+        end = min(part.end, start + step)
+        block = audio.read(start, end)
+        yield np.pad(block, (0, -len(block) % WINDOW)).reshape(-1, WINDOW)
+        note((end - part.start) / (part.end - part.start))
+
+
+@cache
+def _silero() -> Any:
+    from faster_whisper.vad import get_vad_model
+
+    return get_vad_model().session
+
+
+def _measure_by_silero(
+    audio: AudioSource, part: Span, note: Callable[[float], None]
+) -> VoiceActivity:
+    """The model carries its state from block to block."""
+    import numpy as np
+
+    state = [np.zeros((1, 1, 128), np.float32), np.zeros((1, 1, 128), np.float32)]
+    before = np.zeros(_CONTEXT, np.float32)
+    found = []
+    for windows in _blocks(audio, part, note):
+        contexts = np.vstack([before, windows[:-1, -_CONTEXT:]])
+        inputs = np.hstack([contexts, windows])  # (n_windows, 576)
+        inputs = np.pad(inputs, ((0, -len(inputs) % _SHAPES_APART), (0, 0)))
+        output, *state = _silero().run(None, {"input": inputs, "h": state[0], "c": state[1]})
+        found.append(output.reshape(-1)[: len(windows)])
+        before = windows[-1, -_CONTEXT:]
+    return VoiceActivity(np.concatenate(found), part.start, WINDOW)
+
+
+def segmentation_weights(package: str = "whisperx") -> Path:
+    """
+    Where pyannote's segmentation model lies: whisperx brings it along, and is not imported.
+
+    Raises:
+        EngineFailed: The package is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise EngineFailed(
+            "vad_method=pyannote needs the extra 'diarization' on the worker, which this one "
+            "was set up without; use vad_method=silero",
+            param="vad_method",
+        )
+    return Path(spec.origin).parent / "assets" / "pytorch_model.bin"
+
+
+@cache
+def _segmentation() -> Any:
+    weights = segmentation_weights()
+    with warnings.catch_warnings():
+        # It warns of an FFmpeg it does not find, which we have no use for: it is given samples.
+        warnings.simplefilter("ignore")
+        from pyannote.audio import Model
+        from pyannote.audio.telemetry import set_telemetry_metrics
+
+        set_telemetry_metrics(False)
+        # It tells to upgrade the file for good, which is whisperx's and works as it is.
+        logging.getLogger("lightning.pytorch.utilities.migration.utils").setLevel(logging.WARNING)
+        model: Any = Model.from_pretrained(weights)
+    return model.eval()
+
+
+def _measure_by_pyannote(
+    audio: AudioSource, part: Span, note: Callable[[float], None]
+) -> VoiceActivity:
+    """
+    The model hears 5 s at a time, every half second; what it says of one moment is averaged.
+
+    As whisperx does it (`pyannote.audio.Inference`), but for reading the audio by span: what
+    is kept are 8 bytes per level, 1.7 MB per hour.
+    """
+    import numpy as np
+
+    model = _segmentation()
+    window = int(model.specifications.duration * SAMPLE_RATE_HZ)
+    hop = window // 10
+    middle = model.receptive_field_size(num_frames=1) // 2
+    step = model.receptive_field_size(num_frames=2) - model.receptive_field_size(num_frames=1)
+    shape = np.hamming(model.num_frames(window)).astype(np.float32)
+    n_samples = part.end - part.start
+    n_windows = 1 + max(0, -(-(n_samples - window) // hop))
+    total = np.zeros(n_samples // step + 1 + len(shape), np.float32)
+    weight = np.zeros_like(total)
+    for first in range(0, n_windows, _SEGMENTATION_BATCH):
+        last = min(first + _SEGMENTATION_BATCH, n_windows)
+        start = part.start + first * hop
+        samples = audio.read(start, min(part.end, start + (last - first - 1) * hop + window))
+        for n, levels in enumerate(_speech_of_anyone(model, samples, last - first, hop, window)):
+            at = round((first + n) * hop / step)
+            total[at : at + len(shape)] += levels * shape
+            weight[at : at + len(shape)] += shape
+        note(last / n_windows)
+    levels = (total / np.maximum(weight, 1e-12))[: n_samples // step + 1].astype(np.float32)
+    return VoiceActivity(levels, part.start + middle, step)
+
+
+def _speech_of_anyone(
+    model: Any, samples: NDArray[np.float32], n_windows: int, hop: int, window: int
+) -> NDArray[np.float32]:
+    """(n_windows, n_levels): the probability of the likeliest of the model's three speakers."""
+    import numpy as np
+    import torch
+
+    padded = np.pad(samples, (0, (n_windows - 1) * hop + window - len(samples)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    with torch.inference_mode():
+        found = model(torch.from_numpy(windows.copy())[:, None])  # (n_windows, n_levels, 3)
+    probabilities: NDArray[np.float32] = found.amax(-1).numpy()
+    return probabilities
