@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.demo_model.corpus import read_held_out
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say
+from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, in_fresh_process, say
 
 _PAUSE = SAMPLE_RATE_HZ // 2
 
@@ -27,7 +27,11 @@ class Clip:
 
 
 def draw_utterances(n: int, seed: int, language: str | None = None) -> list[Utterance]:
-    """Say `n` held-out sentences by held-out voices."""
+    """Say `n` held-out sentences by held-out voices; the same ones for the same seed."""
+    return in_fresh_process(_draw_utterances, n, seed, language)
+
+
+def _draw_utterances(n: int, seed: int, language: str | None) -> list[Utterance]:
     draw, espeak = random.Random(seed), Espeak()
     pool = [s for s in read_held_out() if language in (None, s.language)]
     chosen = [draw.choice(pool) for _ in range(n)]

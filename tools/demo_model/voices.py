@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import io
+import multiprocessing
 import random
 import re
 import subprocess
 import wave
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from math import gcd
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
+
+T = TypeVar("T")
 
 SAMPLE_RATE_HZ = 16_000
 RMS_LEVEL = 0.08
@@ -108,6 +114,8 @@ class Espeak:
         """Return `((n_samples,) float32 at 16 kHz, [(n_characters, start_s), …])`."""
         self._pieces.clear()
         self._words.clear()
+        # The library has one callback, whichever object spoke last.
+        self._library.espeak_SetSynthCallback(self._callback)
         if self._library.espeak_SetVoiceByName(voice.encode()):
             raise ValueError(f"espeak-ng has no voice {voice!r}")
         self._library.espeak_SetParameter(_ESPEAK_RATE, rate_wpm, 0)
@@ -119,6 +127,19 @@ class Espeak:
         return _resample(samples, self._rate_hz), list(self._words)
 
 
+def in_fresh_process(function: Callable[..., T], *arguments: Any) -> T:
+    """
+    Call a function where nothing was said yet.
+
+    What espeak-ng says depends on what it said before in its process: only so are voices
+    drawn by a seed the same ones every time.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 def _resample(samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.float32]:
     waveform = samples.astype(np.float32) / 32768
     common = gcd(rate_hz, SAMPLE_RATE_HZ)
@@ -128,7 +149,8 @@ def _resample(samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.float32]:
     return resampled.astype(np.float32)
 
 
-def _speak_flite(text: str, voice: str, stretch: float) -> NDArray[np.float32]:
+def speak_flite(text: str, voice: str, stretch: float = 1.0) -> NDArray[np.float32]:
+    """Return `(n_samples,) float32` at 16 kHz; above 1 `stretch` is slower."""
     command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch:.2f}"]
     command += ["-t", text, "-o", "/dev/stdout"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
@@ -162,7 +184,7 @@ def say(
     """
     if language == "en" and draw.random() < 0.2:
         voice = HELD_OUT_FLITE if held_out else draw.choice(TRAINING_FLITE)
-        samples, _ = trim(_speak_flite(text, voice, draw.uniform(0.85, 1.2)))
+        samples, _ = trim(speak_flite(text, voice, draw.uniform(0.85, 1.2)))
         return Utterance(text, language, f"flite-{voice}", samples, ())
     variant = draw.choice(HELD_OUT_VARIANTS if held_out else TRAINING_VARIANTS)
     accent = draw.choice(ACCENTS) if language == "en" else MANDARIN

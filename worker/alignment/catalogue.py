@@ -1,0 +1,113 @@
+"""The aligners we know how to name, and which of them a language is aligned with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from shared.catalogue import ModelEntry
+from shared.errors import InvalidRequest
+
+BUNDLES = frozenset(
+    {"HUBERT_ASR_LARGE", "HUBERT_ASR_XLARGE"}
+    | {f"VOXPOPULI_ASR_BASE_10K_{language}" for language in ("DE", "EN", "ES", "FR", "IT")}
+    | {
+        f"WAV2VEC2_ASR_{size}_{hours}"
+        for size in ("BASE", "LARGE", "LARGE_LV60K")
+        for hours in ("10M", "100H", "960H")
+    }
+)
+"""Models that torchaudio knows by name and downloads itself."""
+
+_BUNDLE_OF = {
+    "de": "VOXPOPULI_ASR_BASE_10K_DE", "en": "WAV2VEC2_ASR_BASE_960H",
+    "es": "VOXPOPULI_ASR_BASE_10K_ES", "fr": "VOXPOPULI_ASR_BASE_10K_FR",
+    "it": "VOXPOPULI_ASR_BASE_10K_IT",
+}  # fmt: skip
+
+_REPOSITORY_OF = {
+    "ar": "jonatasgrosman/wav2vec2-large-xlsr-53-arabic",
+    "ca": "softcatala/wav2vec2-large-xlsr-catala",
+    "cs": "comodoro/wav2vec2-xls-r-300m-cs-250",
+    "da": "saattrupdan/wav2vec2-xls-r-300m-ftspeech",
+    "el": "jonatasgrosman/wav2vec2-large-xlsr-53-greek",
+    "eu": "stefan-it/wav2vec2-large-xlsr-53-basque",
+    "fa": "jonatasgrosman/wav2vec2-large-xlsr-53-persian",
+    "fi": "jonatasgrosman/wav2vec2-large-xlsr-53-finnish",
+    "gl": "ifrz/wav2vec2-large-xlsr-galician",
+    "he": "imvladikon/wav2vec2-xls-r-300m-hebrew",
+    "hi": "theainerd/Wav2Vec2-large-xlsr-hindi",
+    "hr": "classla/wav2vec2-xls-r-parlaspeech-hr",
+    "hu": "jonatasgrosman/wav2vec2-large-xlsr-53-hungarian",
+    "id": "cahya/wav2vec2-large-xlsr-indonesian",
+    "ja": "jonatasgrosman/wav2vec2-large-xlsr-53-japanese",
+    "ka": "xsway/wav2vec2-large-xlsr-georgian",
+    "ko": "kresnik/wav2vec2-large-xlsr-korean",
+    "lv": "jimregan/wav2vec2-large-xlsr-latvian-cv",
+    "ml": "gvs/wav2vec2-large-xlsr-malayalam",
+    "nl": "jonatasgrosman/wav2vec2-large-xlsr-53-dutch",
+    "nn": "NbAiLab/nb-wav2vec2-1b-nynorsk",
+    "no": "NbAiLab/nb-wav2vec2-1b-bokmaal-v2",
+    "pl": "jonatasgrosman/wav2vec2-large-xlsr-53-polish",
+    "pt": "jonatasgrosman/wav2vec2-large-xlsr-53-portuguese",
+    "ro": "gigant/romanian-wav2vec2",
+    "ru": "jonatasgrosman/wav2vec2-large-xlsr-53-russian",
+    "sk": "comodoro/wav2vec2-xls-r-300m-sk-cv8",
+    "sl": "anton-l/wav2vec2-large-xlsr-53-slovenian",
+    "sv": "KBLab/wav2vec2-large-voxrex-swedish",
+    "te": "anuragshas/wav2vec2-large-xlsr-53-telugu",
+    "tl": "Khalsuu/filipino-wav2vec2-l-xls-r-300m-official",
+    "tr": "mpoyraz/wav2vec2-xls-r-300m-cv7-turkish",
+    "uk": "Yehor/wav2vec2-xls-r-300m-uk-with-small-lm",
+    "ur": "kingabzpro/wav2vec2-large-xls-r-300m-Urdu",
+    "vi": "nguyenvulebinh/wav2vec2-base-vi-vlsp2020",
+    "zh": "jonatasgrosman/wav2vec2-large-xlsr-53-chinese-zh-cn",
+}
+
+ALIGNERS: Mapping[str, str] = _BUNDLE_OF | _REPOSITORY_OF
+"""The aligner of each language, the same that whisperx takes."""
+
+REPOSITORIES = frozenset(_REPOSITORY_OF.values())
+"""Models that are downloaded from the Hugging Face hub."""
+
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def folder_of(name: str) -> str:
+    """
+    The name of an aligner's folder below the directory of models.
+
+    >>> folder_of("KBLab/wav2vec2-large-voxrex-swedish")
+    'KBLab--wav2vec2-large-voxrex-swedish'
+    """
+    return name.replace("/", "--")
+
+
+def aligner_name(language: str, entry: ModelEntry, chosen: str | None) -> str | None:
+    """
+    Which aligner goes with a language; None where there is none.
+
+    Args:
+        language: Whisper's code.
+        entry: The model that transcribes, which may bring aligners of its own.
+        chosen: The caller's choice: an aligner of the catalogue, or the name
+            of a folder that the operator put below the directory of models.
+
+    Raises:
+        InvalidRequest: The choice is neither; it may be no path, and no
+            repository the operator does not know of.
+
+    >>> from shared.catalogue import MODELS
+    >>> aligner_name("en", MODELS["demo"], None), aligner_name("en", MODELS["small"], None)
+    ('demo-aligner-en', 'WAV2VEC2_ASR_BASE_960H')
+    """
+    if chosen is None:
+        # A model with aligners of its own is a small one, whose other languages need none.
+        return (entry.aligners or ALIGNERS).get(language)
+    if chosen in REPOSITORIES or _FOLDER.fullmatch(chosen):
+        return chosen
+    raise InvalidRequest(
+        f"align_model {chosen!r} is neither an aligner of the catalogue nor the name of a folder "
+        "below LONGHAND_MODELS_DIR",
+        param="align_model",
+    )

@@ -1,0 +1,158 @@
+"""One segment as it is aligned: what to listen for and where, and how it is written back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from shared.languages import WITHOUT_SPACES
+from shared.transcript import Segment, Word
+from worker.alignment.labels import Alphabet, Letter, Spelling, spell, split_words
+from worker.alignment.times import Found, Method, spread, to_characters, word_times
+from worker.audio import SAMPLE_RATE_HZ, AudioSource
+
+MARGIN_S = 0.3
+"""How far beyond a segment its words are looked for: Whisper's times may be off by so much."""
+
+LONGEST_S = 60.0
+"""A longer segment is no phrase, and attention over it takes memory by the square."""
+
+_SHORTEST = 400
+"""Samples that the first frame needs."""
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """
+    How words are to be aligned.
+
+    Attributes:
+        language: Whisper's code of what is spoken.
+        interpolate: Where characters go that the aligner cannot spell: digits,
+            other scripts. `times.Guide` says what each method does.
+        wants_characters: Whether `Segment.chars` is filled.
+        after_s, before_s: When the segment before these ends and the one after them begins.
+    """
+
+    language: str
+    interpolate: Method = "nearest"
+    wants_characters: bool = False
+    after_s: float | None = None
+    before_s: float | None = None
+
+    @property
+    def has_spaces(self) -> bool:
+        """Whether the language sets its words apart by spaces."""
+        return self.language not in WITHOUT_SPACES
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """
+    A segment about to be aligned.
+
+    Attributes:
+        number: Its place among the segments.
+        texts: Its words.
+        start, end: The samples to listen to.
+    """
+
+    number: int
+    segment: Segment
+    texts: tuple[str, ...]
+    spelling: Spelling
+    start: int
+    end: int
+
+    @property
+    def n_samples(self) -> int:
+        """How much there is to listen to."""
+        return max(0, self.end - self.start)
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Where to listen, in seconds."""
+        return self.start / SAMPLE_RATE_HZ, self.end / SAMPLE_RATE_HZ
+
+    @property
+    def can_be_found(self) -> bool:
+        """Whether it is worth listening."""
+        return self.spelling.is_known and _SHORTEST <= self.n_samples <= LONGEST_S * SAMPLE_RATE_HZ
+
+    def untimed_words(self) -> tuple[Word, ...]:
+        """Words for a segment without: as probable as Whisper found its tokens in the mean."""
+        probability = math.exp(min(0.0, self.segment.avg_logprob))
+        return tuple(
+            Word(word=text, start=0.0, end=0.0, probability=probability) for text in self.texts
+        )
+
+
+def make_phrases(
+    segments: Sequence[Segment], audio: AudioSource, alphabet: Alphabet, options: AlignOptions
+) -> list[Phrase]:
+    """Spell every segment, and say where to listen for it."""
+    phrases = []
+    spans = _spans(segments, audio, options)
+    for i, (segment, span) in enumerate(zip(segments, spans, strict=True)):
+        if segment.words:
+            texts = [word.word for word in segment.words]
+        else:
+            texts = split_words(segment.text, has_spaces=options.has_spaces)
+        spelling = spell(texts, alphabet, has_spaces=options.has_spaces)
+        phrases.append(Phrase(i, segment, tuple(texts), spelling, *span))
+    return phrases
+
+
+def _spans(
+    segments: Sequence[Segment], audio: AudioSource, options: AlignOptions
+) -> Iterator[tuple[int, int]]:
+    """Where to listen for each: the margin goes no further than half the way to a neighbour."""
+    ends = [options.after_s, *(segment.end for segment in segments)]
+    starts = [*(segment.start for segment in segments[1:]), options.before_s]
+    for i, segment in enumerate(segments):
+        if not (math.isfinite(segment.start) and math.isfinite(segment.end)):
+            yield 0, 0
+            continue
+        start, end = sorted((segment.start, segment.end))
+        low, high = start - MARGIN_S, end + MARGIN_S
+        before, after = ends[i], starts[i]
+        if before is not None:
+            low = min(start, max(low, _middle(before, start)))
+        if after is not None:
+            high = max(end, min(high, _middle(after, end)))
+        first, last = (round(time * SAMPLE_RATE_HZ) for time in (low, high))
+        yield max(0, first), min(last, audio.n_samples)
+
+
+def _middle(neighbour: float, own: float) -> float:
+    return (neighbour + own) / 2 if math.isfinite(neighbour) else own
+
+
+def as_it_was(phrase: Phrase, options: AlignOptions) -> Segment:
+    """The words as Whisper timed them, or spread over the segment where it did not."""
+    segment = phrase.segment
+    letters = [letter for letter in phrase.spelling.letters if not letter.character.isspace()]
+    if not segment.words:
+        times = spread(len(letters), segment.start, max(segment.start, segment.end))
+        return written(phrase, list(zip(letters, times, strict=True)), options)
+    timed: list[tuple[Letter, Found]] = []
+    for number, group in groupby(letters, key=lambda letter: letter.word):
+        word, of_word = segment.words[number], list(group)
+        timed += zip(of_word, spread(len(of_word), word.start, word.end), strict=True)
+    characters = to_characters(timed) if options.wants_characters else None
+    return segment.model_copy(update={"chars": characters})
+
+
+def written(
+    phrase: Phrase, timed: Sequence[tuple[Letter, Found]], options: AlignOptions
+) -> Segment:
+    """The segment with its words, and characters if they are wanted, at new times."""
+    given = phrase.segment.words or phrase.untimed_words()
+    words = tuple(
+        word.model_copy(update={"start": time.start, "end": time.end})
+        for word, time in zip(given, word_times(len(given), timed), strict=True)
+    )
+    characters = to_characters(timed) if options.wants_characters else None
+    return phrase.segment.model_copy(update={"words": words, "chars": characters})
