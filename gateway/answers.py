@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +9,10 @@ from flask import Response, jsonify
 
 from shared.chinese import Variant, convert
 from shared.errors import JobCancelled, JobNotFound, LonghandError, error_from_value
+from shared.formats import segment_values, speaker_values, tidy
 from shared.jobs import JobRecord, Jobs, Status
 from shared.storage import KeyNotFound
-from shared.transcript import Segment, Transcript
+from shared.transcript import Transcript
 
 
 def job_links(job_id: str) -> dict[str, str]:
@@ -45,7 +45,8 @@ def job_value(record: JobRecord) -> dict[str, Any]:
         "filename": record.audio.filename,
         "n_bytes": record.audio.n_bytes,
         "duration": record.audio.duration_s,
-        "request": record.request.model_dump(mode="json"),
+        "eta_s": record.eta_s,
+        "request": record.request.model_dump(mode="json", exclude={"known_speaker_references"}),
         "error": record.error,
         **job_links(record.id),
     }
@@ -55,6 +56,7 @@ def transcript_value(
     record: JobRecord, transcript: Transcript, *, has_segments: bool
 ) -> dict[str, Any]:
     """A whole result; see `docs` for every field."""
+    transcript = tidy(transcript)
     value: dict[str, Any] = {
         "success": True,
         "job_id": record.id,
@@ -64,8 +66,9 @@ def transcript_value(
         "language": transcript.language,
     }
     if has_segments:
-        value["segments"] = [_segment_value(segment) for segment in transcript.segments]
+        value["segments"] = segment_values(transcript)
     return value | {
+        **speaker_values(transcript),
         "info": {
             "language": transcript.language,
             "language_probability": round(transcript.language_probability, 4),
@@ -90,23 +93,29 @@ def read_transcript(jobs: Jobs, record: JobRecord, *, chinese: Variant | None = 
     Raises:
         JobNotFound: It was deleted, a moment ago or from storage by hand.
     """
+    variant = chinese or record.request.chinese or "none"
     try:
+        if variant == record.request.chinese and (stored := jobs.read_converted(record, variant)):
+            return stored
         transcript = jobs.read_transcript(record)
+        if chinese is None and any(w.code == "conversion_failed" for w in transcript.warnings):
+            return transcript  # it says so; whoever asks for a script again has it tried again
+        return convert(transcript, variant)
     except KeyNotFound as error:
         raise JobNotFound("the result is no longer stored", job_id=record.id) from error
-    return convert(transcript, chinese or record.request.chinese or "none")
 
 
 def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
     """
-    Whether an answer holds `segments`: when asked for, or when word times were.
+    Whether an answer holds `segments`: when asked for, or when words or speakers were.
 
     Args:
         asked: By the reader of the result, who may decide again.
     """
     if asked is None:
         asked = record.request.timestamps
-    return record.request.word_timestamps if asked is None else asked
+    wanted = record.request.wants_words or record.request.diarize
+    return wanted if asked is None else asked
 
 
 def error_of(record: JobRecord) -> LonghandError | None:
@@ -138,20 +147,6 @@ def as_rfc3339(time_s: float | None) -> str | None:
         return None
     text = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
-
-
-def _segment_value(segment: Segment) -> Mapping[str, Any]:
-    value = segment.model_dump(mode="json", exclude={"words", "speaker"})
-    value |= {"start": round(segment.start, 3), "end": round(segment.end, 3)}
-    if segment.speaker is not None:
-        value["speaker"] = segment.speaker
-    if segment.words is not None:
-        value["words"] = [
-            word.model_dump(mode="json", exclude_none=True)
-            | {"start": round(word.start, 3), "end": round(word.end, 3)}
-            for word in segment.words
-        ]
-    return value
 
 
 def warnings_value(transcript: Transcript) -> list[dict[str, Any]]:

@@ -21,8 +21,16 @@ from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
 from gateway.services import services
 from shared.chinese import find_variant
 from shared.errors import JobFailed, JobNotFinished, JobNotFound
-from shared.formats import Format, find_format
-from shared.jobs import JobRecord, Jobs, Status
+from shared.formats import (
+    Format,
+    FormatOptions,
+    find_format,
+    read_options,
+    refuse_unused,
+    render,
+)
+from shared.formats.structured import segment_value
+from shared.jobs import JobRecord, Jobs, Status, is_job_id
 from shared.transcript import Transcript
 
 blueprint = Blueprint("jobs", __name__)
@@ -50,6 +58,7 @@ def show_job(job_id: str) -> Response:
     answer = jsonify(
         success=True,
         **job_value(record),
+        queue_position=jobs.queue_position(job_id) if record.status is Status.QUEUED else None,
         model=transcript.model if transcript else None,
         warnings=warnings_value(transcript) if transcript else [],
     )
@@ -62,9 +71,12 @@ def show_job(job_id: str) -> Response:
 def read_result(job_id: str) -> Response:
     """Give the transcript, whole or in one of the formats."""
     fields = once_each(request.args)
-    refuse_unknown(fields, known=["format", "timestamps", "chinese"])
+    options_known = FormatOptions.model_fields
+    refuse_unknown(fields, known=["format", "timestamps", "chinese", *options_known])
     asked = parse_flag("timestamps", fields["timestamps"]) if "timestamps" in fields else None
     wanted = find_format(fields["format"]) if "format" in fields else None
+    options = read_options({name: fields[name] for name in fields if name in options_known})
+    refuse_unused(options, wanted)
     chinese = find_variant(fields["chinese"]) if "chinese" in fields else None
     jobs = services().jobs
     record = jobs.get(job_id, owner=present_owner())
@@ -80,8 +92,33 @@ def read_result(job_id: str) -> Response:
         )
     transcript = read_transcript(jobs, record, chinese=chinese)
     if wanted is not None:
-        return _answer_format(record, transcript, wanted)
+        return _answer_format(record, transcript, wanted, options)
     return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
+
+
+@blueprint.get("/jobs/<job_id>/segments")
+def read_segments(job_id: str) -> Response:
+    """
+    Give the segments that are done, while the job runs; all of them once it succeeded.
+
+    While it runs, what takes the whole audio is not there yet: aligned words and speakers.
+    """
+    refuse_unknown(once_each(request.args), known=[])
+    jobs = services().jobs
+    # Before the record: the end of a job removes them.
+    segments = jobs.chunks.segments(job_id) if is_job_id(job_id) else []
+    record = jobs.get(job_id, owner=present_owner())
+    if error := error_of(record):
+        raise error
+    if record.status is Status.SUCCEEDED:
+        segments = list(read_transcript(jobs, record).segments)
+    return jsonify(
+        success=True,
+        job_id=record.id,
+        status=record.status.value,
+        progress=round(record.progress, 4),
+        segments=[segment_value(segment) for segment in segments],
+    )
 
 
 @blueprint.delete("/jobs/<job_id>")
@@ -101,8 +138,11 @@ def _answer_failed(record: JobRecord) -> Response:
     return answer_error(error, job_error=record.error)
 
 
-def _answer_format(record: JobRecord, transcript: Transcript, wanted: Format) -> Response:
-    answer = Response(wanted.render(transcript), content_type=wanted.media_type)
+def _answer_format(
+    record: JobRecord, transcript: Transcript, wanted: Format, options: FormatOptions
+) -> Response:
+    written = render(transcript, wanted.name, options)
+    answer = Response(written, content_type=wanted.media_type)
     stem = PurePosixPath(record.audio.filename).stem or "transcript"
     name = quote(f"{stem}.{wanted.extension}", safe="")
     answer.headers["Content-Disposition"] = f"inline; filename*=UTF-8''{name}"  # RFC 8187

@@ -2,7 +2,7 @@
 "use strict";
 
 const POLL_MS = 700;
-const FORMATS = ["text", "srt", "vtt", "tsv", "json", "verbose_json"];
+const FORMATS = ["text", "docx", "srt", "vtt", "tsv", "rttm", "json", "verbose_json", "whisper"];
 const element = (id) => document.getElementById(id);
 let upload = null;
 let jobUrl = null;
@@ -87,7 +87,8 @@ async function finish(url) {
     `${result.filename}: ${result.info.duration.toFixed(1)} s, ${result.language}, by ${result.model} in ` +
     `${(result.process_time ?? 0).toFixed(1)} s` +
     result.warnings.map((warning) => `; ${warning.message}`).join("");
-  const links = FORMATS.map((name) => {
+  const written = FORMATS.filter((name) => name !== "rttm" || result.turns);
+  const links = written.map((name) => {
     const link = document.createElement("a");
     link.href = `${url}/result?format=${name}`;
     link.textContent = name;

@@ -6,12 +6,40 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared.errors import InvalidRequest
+from shared.formats.document import render_docx
+from shared.formats.options import DEFAULTS, FormatOptions, read_options
 from shared.formats.plain import render_text, render_tsv
-from shared.formats.structured import render_json, render_verbose_json
+from shared.formats.rttm import render_rttm
+from shared.formats.sentences import split_sentences
+from shared.formats.structured import (
+    render_json,
+    render_verbose_json,
+    render_whisper,
+    segment_values,
+    speaker_values,
+)
 from shared.formats.subtitles import render_srt, render_vtt
+from shared.formats.tidy import tidy
 from shared.transcript import Transcript
 
-__all__ = ["FORMATS", "Format", "find_format", "render"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "FormatOptions",
+    "find_format",
+    "formats_with",
+    "read_options",
+    "refuse_unused",
+    "render",
+    "segment_values",
+    "speaker_values",
+    "tidy",
+]
+
+_SEGMENTS = frozenset({"segment_resolution"})
+_SPOKEN = _SEGMENTS | {"speakers"}
+_CUES = frozenset(FormatOptions.model_fields)
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -21,25 +49,32 @@ class Format:
 
     Attributes:
         name: What a caller asks for.
-        media_type: Of the HTTP answer; what is not JSON names its encoding.
+        media_type: Of the HTTP answer; what is text but not JSON names its encoding.
         extension: Of a file that holds it, without the dot.
+        options: The fields of `FormatOptions` that change it.
+        render: Writes a tidy transcript.
     """
 
     name: str
     media_type: str
     extension: str
-    render: Callable[[Transcript], str]
+    options: frozenset[str]
+    render: Callable[[Transcript, FormatOptions], str | bytes]
 
 
+_DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 FORMATS: Mapping[str, Format] = {
     known.name: known
     for known in (
-        Format("json", "application/json", "json", render_json),
-        Format("verbose_json", "application/json", "json", render_verbose_json),
-        Format("text", "text/plain; charset=utf-8", "txt", render_text),
-        Format("srt", "application/x-subrip; charset=utf-8", "srt", render_srt),
-        Format("vtt", "text/vtt; charset=utf-8", "vtt", render_vtt),
-        Format("tsv", "text/tab-separated-values; charset=utf-8", "tsv", render_tsv),
+        Format("json", "application/json", "json", _NONE, render_json),
+        Format("verbose_json", "application/json", "json", _SEGMENTS, render_verbose_json),
+        Format("whisper", "application/json", "json", _SEGMENTS, render_whisper),
+        Format("text", "text/plain; charset=utf-8", "txt", frozenset({"speakers"}), render_text),
+        Format("srt", "application/x-subrip; charset=utf-8", "srt", _CUES, render_srt),
+        Format("vtt", "text/vtt; charset=utf-8", "vtt", _CUES, render_vtt),
+        Format("tsv", "text/tab-separated-values; charset=utf-8", "tsv", _SPOKEN, render_tsv),
+        Format("rttm", "text/plain; charset=utf-8", "rttm", _NONE, render_rttm),
+        Format("docx", _DOCX, "docx", _SPOKEN, render_docx),
     )
 }
 
@@ -59,6 +94,51 @@ def find_format(name: str) -> Format:
     return FORMATS[name]
 
 
-def render(transcript: Transcript, format_name: str) -> str:
-    """Write a transcript in one of `FORMATS`; see `find_format`."""
-    return find_format(format_name).render(transcript)
+def formats_with(option: str) -> list[str]:
+    """
+    The formats that an option changes.
+
+    >>> formats_with("max_line_width")
+    ['srt', 'vtt']
+    """
+    return [known.name for known in FORMATS.values() if option in known.options]
+
+
+def refuse_unused(options: FormatOptions, known: Format | None) -> None:
+    """
+    Refuse an option that would change nothing, so that none is ignored in silence.
+
+    Args:
+        options: Those that were set are looked at, be it to what they are anyway.
+        known: None where no format was chosen.
+
+    Raises:
+        InvalidRequest: It names the option and the formats it is for.
+    """
+    for option in FormatOptions.model_fields:
+        if option in options.model_fields_set and option not in (known.options if known else ()):
+            without = (
+                f"format {known.name} has no use for" if known else "only a format has use for"
+            )
+            raise InvalidRequest(
+                f"{without} {option}; it is for format={', '.join(formats_with(option))}",
+                param=option,
+            )
+
+
+def render(
+    transcript: Transcript, format_name: str, options: FormatOptions = DEFAULTS
+) -> str | bytes:
+    """
+    Write a transcript in one of `FORMATS`.
+
+    Raises:
+        InvalidRequest: There is no such format, it has no use for an option that was set, or it
+            cannot be made of this transcript.
+    """
+    known = find_format(format_name)
+    refuse_unused(options, known)
+    tidied = tidy(transcript)
+    if options.segment_resolution == "sentence":
+        tidied = split_sentences(tidied)
+    return known.render(tidied, options)

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from shared.languages import WITHOUT_SPACES
-from shared.transcript import Transcript
+from collections.abc import Iterable
+from itertools import groupby
+
+from shared.formats.cues import prefix_of, speaker_of
+from shared.formats.lines import one_line, printable, space_of
+from shared.formats.options import FormatOptions
+from shared.formats.tidy import milliseconds
+from shared.transcript import Segment, Transcript
 
 
-def render_text(transcript: Transcript) -> str:
-    """The whole text and a line break; nothing at all when nobody spoke."""
-    text = transcript.text.strip()
+def render_text(transcript: Transcript, options: FormatOptions) -> str:
+    """
+    The whole text and a line break; nothing at all when nobody spoke.
+
+    Where it is known who speaks, there is a line for each time somebody does.
+    """
+    speakers = [speaker_of(segment, options) for segment in transcript.segments]
+    if any(speakers):
+        told = zip(speakers, transcript.segments, strict=True)
+        return "".join(
+            f"{prefix_of(speaker)}{text}\n"
+            for speaker, run in groupby(told, key=lambda pair: pair[0])
+            if (text := _joined(transcript, [segment for _, segment in run]))
+        )
+    text = printable(transcript.text).strip()
     return f"{text}\n" if text else ""
 
 
-def render_tsv(transcript: Transcript) -> str:
+def render_tsv(transcript: Transcript, options: FormatOptions) -> str:
     """A line per segment as Whisper writes it: start and end in whole milliseconds, text."""
     lines = ["start\tend\ttext"]
     for segment in transcript.segments:
-        start = round(segment.start * 1000)
-        end = max(start, round(segment.end * 1000))
-        lines.append(f"{start}\t{end}\t{one_line(segment.text, transcript.language)}")
+        text = one_line(segment.text, space_of(transcript, segment))
+        told = prefix_of(speaker_of(segment, options)) + text if text else ""
+        start, end = milliseconds(segment.start), milliseconds(segment.end)
+        lines.append(f"{start}\t{end}\t{told}")
     return "\n".join(lines) + "\n"
 
 
-def one_line(text: str, language: str) -> str:
-    r"""
-    Join what tabs and line breaks set apart, with a space where the language has them.
-
-    >>> one_line(" so\tit\nis", "en"), one_line("你\n好", "zh")
-    ('so it is', '你好')
-    """
-    parts = [part.strip() for line in text.splitlines() for part in line.split("\t")]
-    return ("" if language in WITHOUT_SPACES else " ").join(filter(None, parts))
+def _joined(transcript: Transcript, segments: Iterable[Segment]) -> str:
+    """What segments say, on one line."""
+    text = ""
+    for segment in segments:
+        space = space_of(transcript, segment)
+        said = one_line(segment.text, space)
+        text += (space if text else "") + said if said else ""
+    return text

@@ -1,4 +1,4 @@
-"""JSON as OpenAI's transcription routes answer it."""
+"""JSON as OpenAI's transcription routes answer it, and as the program `whisper` writes it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from shared.transcript import Segment, Transcript, Word
+from shared.formats.options import FormatOptions
+from shared.transcript import Character, Segment, SpeakerTurn, Transcript, Word
+
+_WHISPERS_SEGMENT = (
+    "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob",
+    "compression_ratio", "no_speech_prob",
+)  # fmt: skip
+_WHISPERS_WORD = ("word", "start", "end", "probability")
 
 
-def render_json(transcript: Transcript) -> str:
+def render_json(transcript: Transcript, options: FormatOptions) -> str:
     """The text and nothing else."""
     return _written({"text": transcript.text.strip()})
 
 
-def render_verbose_json(transcript: Transcript) -> str:
+def render_verbose_json(transcript: Transcript, options: FormatOptions) -> str:
     """
     Everything Whisper says of each segment, beside the text, language and duration.
 
-    `words`, `speaker` and `warnings` stand there only when there are any.
+    `words`, `chars`, `turns`, `speaker_embeddings` and `warnings` stand there only when there are
+    any; `speaker` stands in every segment, or in none if nobody asked who speaks.
     """
     words = [word for segment in transcript.segments for word in segment.words or ()]
     value: dict[str, Any] = {
@@ -26,24 +34,66 @@ def render_verbose_json(transcript: Transcript) -> str:
         "language": transcript.language,
         "duration": round(transcript.duration, 3),
         "text": transcript.text.strip(),
-        "segments": [_segment_value(segment) for segment in transcript.segments],
+        "segments": segment_values(transcript),
         "model": transcript.model,
     }
     if words:
         value["words"] = [_timed(word) | {"word": word.word.strip()} for word in words]
+    value |= speaker_values(transcript)
     if transcript.warnings:
         value["warnings"] = [warning.model_dump() for warning in transcript.warnings]
     return _written(value)
 
 
-def _segment_value(segment: Segment) -> dict[str, Any]:
-    value = _timed(segment)
-    if segment.words is not None:
-        value["words"] = [_timed(word) for word in segment.words]
+def render_whisper(transcript: Transcript, options: FormatOptions) -> str:
+    """The result of openai-whisper, key by key, for the programs that read it."""
+    segments = []
+    for segment in transcript.segments:
+        value = _timed(segment)
+        kept = {name: value[name] for name in _WHISPERS_SEGMENT}
+        if segment.words is not None:
+            words = map(_timed, segment.words)
+            kept["words"] = [{name: word[name] for name in _WHISPERS_WORD} for word in words]
+        segments.append(kept)
+    return _written(
+        {"text": transcript.text, "segments": segments, "language": transcript.language}
+    )
+
+
+def segment_values(transcript: Transcript) -> list[dict[str, Any]]:
+    """
+    Every segment with all that is known of it.
+
+    Once it was asked who speaks, every segment says it, those too where it was not found: callers
+    index it unchecked.
+    """
+    who_was_asked = transcript.turns is not None
+    return [segment_value(segment, who_was_asked=who_was_asked) for segment in transcript.segments]
+
+
+def speaker_values(transcript: Transcript) -> dict[str, Any]:
+    """Who speaks when, and what the voices are like; empty where it is not known."""
+    value: dict[str, Any] = {}
+    if transcript.turns:
+        value["turns"] = [_timed(turn) for turn in transcript.turns]
+    if transcript.speaker_embeddings:
+        embeddings = transcript.speaker_embeddings.items()
+        value["speaker_embeddings"] = {name: list(vector) for name, vector in embeddings}
     return value
 
 
-def _timed(value: Segment | Word) -> dict[str, Any]:
+def segment_value(segment: Segment, *, who_was_asked: bool = False) -> dict[str, Any]:
+    """A segment with all that is known of it; `speaker` always where it was asked who speaks."""
+    value = _timed(segment)
+    if segment.words is not None:
+        value["words"] = [_timed(word) for word in segment.words]
+    value.pop("chars", None)
+    if segment.chars:
+        value["chars"] = [_timed(char) for char in segment.chars]
+    return {"speaker": None, **value} if who_was_asked else value
+
+
+def _timed(value: Segment | Word | Character | SpeakerTurn) -> dict[str, Any]:
     """The value's fields, its times to the millisecond."""
     fields = value.model_dump(mode="json", exclude_none=True)
     return fields | {"start": round(value.start, 3), "end": round(value.end, 3)}

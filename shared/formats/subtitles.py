@@ -1,43 +1,63 @@
-"""Subtitles: a numbered or bare cue per segment, with times to the millisecond."""
+"""Subtitles: a numbered or bare cue, with times to the millisecond."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 
+from shared.formats.cues import Cue, cues_of
+from shared.formats.options import FormatOptions
 from shared.transcript import Transcript
 
 _ARROW = re.compile("-{2,}>")
+_LIKE_A_CUE = re.compile(r"^(-?\d+\.?\d*)\n(?=\d+[,.:，．。：]\d+[,.:，．。：]\d)", re.MULTILINE)
+"""A line with a number above one with a time or date, which readers take for the next cue."""
+
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def render_srt(transcript: Transcript) -> str:
+def render_srt(transcript: Transcript, options: FormatOptions) -> str:
     """
     SubRip cues; nothing can be escaped, so an arrow within the text loses a stroke.
 
     A segment without text gets no cue.
     """
+    cues = enumerate(cues_of(transcript, options, has_prefix=True), 1)
     return "".join(
-        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{_ARROW.sub('->', text)}\n\n"
-        for number, (start, end, text) in enumerate(_cues(transcript), 1)
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n"
+        f"{_unlike_a_cue(_marked(cue, str))}\n\n"
+        for number, cue in cues
     )
 
 
-def render_vtt(transcript: Transcript) -> str:
+def render_vtt(transcript: Transcript, options: FormatOptions) -> str:
     """WebVTT, with `&`, `<` and `>` escaped; the header alone when nobody spoke."""
     return "WEBVTT\n\n" + "".join(
-        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{text.translate(_ESCAPES)}\n\n"
-        for start, end, text in _cues(transcript)
+        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_voiced(cue)}\n\n"
+        for cue in cues_of(transcript, options, has_prefix=False)
     )
 
 
-def _cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:
-    """Start and end in milliseconds, and the text without the blank lines that end a cue."""
-    for segment in transcript.segments:
-        text = "\n".join(filter(None, map(str.strip, segment.text.splitlines())))
-        if text:
-            start = round(segment.start * 1000)
-            yield start, max(start, round(segment.end * 1000)), text
+def _unlike_a_cue(text: str) -> str:
+    return _LIKE_A_CUE.sub(r"\1 ", _ARROW.sub("->", text))
+
+
+def _voiced(cue: Cue) -> str:
+    text = _marked(cue, _escaped)
+    return f"<v {_escaped(cue.speaker)}>{text}</v>" if cue.speaker else text
+
+
+def _marked(cue: Cue, written: Callable[[str], str]) -> str:
+    """The text with its highlighted word underlined."""
+    if cue.underlined is None:
+        return written(cue.text)
+    start, end = cue.underlined
+    before, word, after = cue.text[:start], cue.text[start:end], cue.text[end:]
+    return f"{written(before)}<u>{written(word)}</u>{written(after)}"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
 
 
 def _clock(ms: int, point: str) -> str:

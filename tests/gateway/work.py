@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from gateway.services import Services
 from shared.errors import ErrorValue
 from shared.jobs import JobRecord
-from shared.transcript import Segment, Transcript, Warned, Word
+from shared.transcript import Segment, SpeakerTurn, Transcript, Warned, Word
 
 SEGMENT = Segment(
     id=0,
@@ -43,6 +43,13 @@ TRANSCRIPT = Transcript(
     options={"temperature": 0.0},
     warnings=(Warned(code="quiet", message="the recording is quiet"),),
 )
+DIALOG = TRANSCRIPT.model_copy(
+    update={
+        "segments": (SEGMENT.model_copy(update={"speaker": "SPEAKER_00"}),),
+        "turns": (SpeakerTurn(speaker="SPEAKER_00", start=0.1, end=0.5),),
+    }
+)
+"""The same, and who says it."""
 
 
 def upload(

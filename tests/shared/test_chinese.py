@@ -13,7 +13,7 @@ from opencc import OpenCC
 from shared.chinese import VARIANTS, Variant, convert, find_variant
 from shared.chinese_text import convert_text
 from shared.errors import InvalidRequest
-from shared.transcript import Word
+from shared.transcript import Segment, Transcript, Word
 from tools.demo_model.phrasebook import draw_sentence
 
 CONVERTING = [variant for variant in VARIANTS if variant != "none"]
@@ -299,3 +299,44 @@ def test_an_unknown_variant_is_refused_with_those_there_are(name):
         find_variant(name)
 
     assert e.value.param == "chinese"
+
+
+def test_of_mixed_speech_only_the_chinese_is_converted() -> None:
+    said = [
+        (" 头发很长。", "zh"),
+        (" Hello there.", "en"),
+        (" 国会です。", "ja"),
+        (" 发展。", "zh"),
+    ]
+    segments = tuple(
+        Segment(
+            id=n,
+            seek=0,
+            start=n,
+            end=n + 1,
+            text=text,
+            tokens=(),
+            temperature=0,
+            avg_logprob=0,
+            compression_ratio=1,
+            no_speech_prob=0,
+            language=language,
+        )  # fmt: skip
+        for n, (text, language) in enumerate(said)
+    )
+    transcript = Transcript(
+        text="", task="transcribe", language="en", language_probability=1, duration=4,
+        duration_after_vad=4, segments=segments, model="m", model_revision="", engine="e",
+    )  # fmt: skip
+
+    found = convert(transcript, "s2tw")
+
+    assert [s.text for s in found.segments] == [
+        " 頭髮很長。",
+        " Hello there.",
+        " 国会です。",
+        " 發展。",
+    ]
+    assert [s.language for s in found.segments] == ["zh", "en", "ja", "zh"]
+    assert found.text == "頭髮很長。 Hello there. 国会です。發展。"
+    assert found.options["chinese"] == "s2tw"

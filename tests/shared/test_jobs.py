@@ -12,7 +12,7 @@ from redis_line import RedisLine
 
 from shared.connections import connect_patiently
 from shared.errors import EngineFailed, JobNotFound, StorageFull
-from shared.jobs import Jobs, Status, job_prefix, new_job_id
+from shared.jobs import Jobs, Status, job_prefix
 from shared.storage import KeyNotFound
 
 
@@ -243,7 +243,7 @@ def test_a_running_job_that_is_deleted_cannot_come_back(jobs, submit, make_trans
         jobs.get(job_id)
 
 
-@pytest.mark.parametrize("job_id", ["", "x", "../../x", "0" * 31, "A" * 32, "0" * 33, new_job_id()])
+@pytest.mark.parametrize("job_id", ["", "x", "../../x", "0" * 31, "A" * 32, "0" * 33, "5e" * 16])
 def test_a_job_that_is_not_there_is_not_found(jobs, job_id):
     with pytest.raises(JobNotFound):
         jobs.get(job_id)

@@ -1,0 +1,135 @@
+"""Where a text may be broken into lines, and how wide it is."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from shared.languages import WITHOUT_SPACES
+from shared.transcript import Segment, Transcript
+
+_CONTROLS = dict.fromkeys(
+    [*range(0x09), *range(0x0E, 0x1C), 0x7F, *range(0x80, 0x85), *range(0x86, 0xA0)]
+    + [*range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
+) | dict.fromkeys(range(0x1C, 0x20), " ")
+"""What no text file and no XML may hold. The four separators count as white space in Python."""
+
+_WHITE = re.compile(r"\s*[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]\s*")
+
+_NEVER_FIRST = frozenset(
+    "、。，．・：；？！!?,.:;%％‰°℃…‥ー々〻〜～ゝゞヽヾ"
+    "ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ｡､･｣､"
+    "ะาำๅๆฯะາຳໆຯ"  # vowels and signs of Thai and Lao that follow their consonant
+)
+"""Characters that never begin a line, besides closing brackets and quotes, and marks on others."""
+
+_NEVER_LAST = frozenset("เแโใไເແໂໃໄ")
+"""Vowels of Thai and Lao before their consonant. Opening brackets are not last either."""
+
+_ZERO_WIDTH_JOINER = "\u200d"
+_WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff]")
+
+
+def width_of(text: str) -> int:
+    """
+    The columns a text takes; wide characters take two.
+
+    >>> width_of("Hello"), width_of("你好。"), width_of("ｶﾅ")
+    (5, 6, 2)
+    """
+    return sum(2 if unicodedata.east_asian_width(c) in "FW" else 1 for c in text)
+
+
+def may_break(before: str, after: str) -> bool:
+    """
+    Whether a line may end between two characters that no white space sets apart.
+
+    Where words have no spaces it may, except before what closes and after what opens.
+
+    >>> [may_break(*pair) for pair in ("你好", "好。", "「你", "用P", "Py", "한국", "สว")]
+    [True, False, False, True, False, False, True]
+    """
+    if not (_stands_alone(before) or _stands_alone(after)):
+        return False
+    return not (_never_last(before) or _never_first(after))
+
+
+def atoms(text: str) -> Iterator[tuple[str, str]]:
+    r"""
+    The parts of a text that are not broken, each after the white space that sets it apart.
+
+    Yields:
+        `""`, a space or a line break, and the part.
+
+    >>> list(atoms(" so it\nis「你好」"))
+    [('', 'so'), (' ', 'it'), ('\n', 'is'), ('', '「你'), ('', '好」')]
+    """
+    white = ""
+    for part in re.split(r"(\s+)", text.strip()):
+        if part.isspace():
+            white = white_space(part)
+            continue
+        start = 0
+        for n in range(1, len(part)):
+            if may_break(part[n - 1], part[n]):
+                yield white, part[start:n]
+                white, start = "", n
+        if part:
+            yield white, part[start:]
+        white = ""
+
+
+def white_space(between: str) -> str:
+    """White space as a line break, a space, or nothing."""
+    return "\n" if len(f"-{between}-".splitlines()) > 1 else " " if between else ""
+
+
+def printable(text: str) -> str:
+    r"""
+    A text without control characters, all but white space.
+
+    >>> printable("a\0b\tc\x1fd")
+    'ab\tc d'
+    """
+    return text.translate(_CONTROLS)
+
+
+def one_line(text: str, space: str = " ") -> str:
+    r"""
+    Join what tabs and line breaks set apart, with a space where the language has them.
+
+    >>> one_line(" so\tit\nis"), one_line("你\n好", "")
+    ('so it is', '你好')
+    """
+    return space.join(filter(None, _WHITE.split(printable(text).strip())))
+
+
+def has_spaces(transcript: Transcript, segment: Segment | None = None) -> bool:
+    """Whether words, of the whole or of one segment, are set apart by spaces."""
+    language = (segment and segment.language) or transcript.language
+    return transcript.task == "translate" or language not in WITHOUT_SPACES
+
+
+def space_of(transcript: Transcript, segment: Segment | None = None) -> str:
+    """What joins two texts: a space, or nothing."""
+    return " " if has_spaces(transcript, segment) else ""
+
+
+def _stands_alone(char: str) -> bool:
+    """Whether it belongs to a script whose words are not set apart."""
+    if _WITHOUT_SPACES.match(char):
+        return True
+    return unicodedata.east_asian_width(char) in "FWH" and not _HANGUL.match(char)
+
+
+def _never_first(char: str) -> bool:
+    # Closing brackets and quotes, marks and modifiers of the character before, format characters.
+    category = unicodedata.category(char)
+    return char in _NEVER_FIRST or category in ("Pe", "Pf", "Mn", "Mc", "Me", "Sk", "Cf")
+
+
+def _never_last(char: str) -> bool:
+    opens = unicodedata.category(char) in ("Ps", "Pi", "Sc")
+    return opens or char in _NEVER_LAST or char == _ZERO_WIDTH_JOINER

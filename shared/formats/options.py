@@ -1,0 +1,77 @@
+"""How a format is to be written: the fields validate, and document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import InvalidRequest
+from shared.problems import describe_problem
+
+
+class FormatOptions(BaseModel):
+    """
+    What a reader of a result may choose beside the format.
+
+    >>> FormatOptions(max_line_width=42).max_line_width
+    42
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_line_width: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Columns of a line, of which a Chinese, Japanese or other wide character takes "
+        "two; omitted, 1000. Only a single word may be wider.",
+    )
+    max_line_count: int | None = Field(
+        None,
+        ge=1,
+        le=10,
+        description="Lines of a cue; omitted, as many as the segment needs. With `max_line_width`, "
+        "cues run on from one segment into the next, up to a pause of 3 s.",
+    )
+    max_words_per_line: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Words of a line; without `max_line_count`, of a cue.",
+    )
+    highlight_words: bool = Field(
+        False, description="A cue for each word, which is underlined in it (`<u>`)."
+    )
+    speakers: bool = Field(
+        True, description="Say who speaks, where that is known: `[SPEAKER_00]: `, in VTT `<v Ann>`."
+    )
+    segment_resolution: Literal["sentence", "chunk"] = Field(
+        "chunk",
+        description="`sentence` cuts segments where sentences end, `chunk` leaves them whole.",
+    )
+
+    @property
+    def shapes_lines(self) -> bool:
+        """Whether cues are anything but the segments as they are."""
+        limits = (self.max_line_width, self.max_line_count, self.max_words_per_line)
+        return self.highlight_words or any(limit is not None for limit in limits)
+
+
+DEFAULTS = FormatOptions()
+
+
+def read_options(fields: Mapping[str, str]) -> FormatOptions:
+    """
+    Read the options of a format as a caller wrote them.
+
+    Raises:
+        InvalidRequest: A value is not possible; it names the field.
+    """
+    try:
+        return FormatOptions.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise InvalidRequest(describe_problem(name, first), param=name) from error
