@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 import click
+
+from cli.models import models
+from cli.signals import end_on
 
 _SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "demo.wav"
 _INTERRUPTED = 128 + signal.SIGINT
@@ -25,7 +27,7 @@ def demo(audio: Path, format_name: str) -> None:
     """Transcribe AUDIO (the bundled sample unless given) through a stack of its own."""
     from cli.demo import run_demo
 
-    _end_on(signal.SIGTERM, signal.SIGHUP)
+    end_on(signal.SIGTERM, signal.SIGHUP)
     run_demo(audio, format_name)
 
 
@@ -37,7 +39,7 @@ def serve(port: int | None, n_workers: int, directory: Path) -> None:
     """Run a stack until Ctrl-C: Redis, gateway and workers, kept in DIRECTORY."""
     from cli.serve import run_stack
 
-    _end_on(signal.SIGTERM, signal.SIGHUP)
+    end_on(signal.SIGTERM, signal.SIGHUP)
     run_stack(directory, port=port, n_workers=n_workers)
 
 
@@ -54,14 +56,7 @@ def check() -> None:
     click.echo("settings, Redis and storage are fine")
 
 
-def _end_on(*signals: signal.Signals) -> None:
-    """End on these signals as on an error: what was started is stopped on the way out."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    for each in signals:
-        signal.signal(each, end)
+longhand.add_command(models)
 
 
 def main() -> None:

@@ -183,6 +183,10 @@ class Stack:
         """Raise `ChildFailed` if a part that should be running has ended."""
         self._processes.check(self._processes.running)
 
+    def log_path(self, name: str) -> Path:
+        """Where `redis`, `gateway`, `worker-1` … print to."""
+        return self._processes.log_path(name)
+
     def log_tail(self, name: str) -> str:
         """The last lines that `redis`, `gateway`, `worker-1` … printed."""
         return self._processes.log_tail(name)

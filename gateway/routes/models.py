@@ -1,12 +1,14 @@
-"""`GET /models`: which models may be asked for now."""
+"""`/models`: which may be asked for now. `/reload`: read their files anew."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from gateway.services import services
 from gateway.submission import can_run
 from shared.catalogue import DEFAULT_NAMES, MODELS
+from shared.errors import InvalidRequest
+from shared.generations import Generations
 
 blueprint = Blueprint("models", __name__)
 
@@ -42,3 +44,14 @@ def list_models() -> Response:
         default=catalogue.resolve(None),
         data=data,
     )
+
+
+@blueprint.post("/reload")
+def reload_models() -> Response:
+    """Have every worker read a model's files anew before its next job with it."""
+    if request.args or request.stream.read(3).strip() not in (b"", b"{}"):
+        raise InvalidRequest(
+            "a reload takes no fields: every model's files are read anew; which model is to be "
+            "used, each request says itself"
+        )
+    return jsonify(success=True, generation=Generations(services().redis).advance())

@@ -32,7 +32,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     ).stdout
     text, modules = answer.rstrip("\n").rsplit("\n", 1)
 
-    assert all(f"\n  {command} " in text for command in ("check", "demo", "serve"))
+    assert all(f"\n  {command} " in text for command in ("check", "demo", "models", "serve"))
     assert set(modules.split()) & HEAVY == set()
 
 
@@ -84,7 +84,7 @@ def test_check_says_which_part_of_a_site_cannot_be_reached(storage_dir):
     ("arguments", "message"),
     [
         (["no-such.wav"], "Error: there is no file no-such.wav\n"),
-        (["--format", "docx", "Makefile"], "Error: format 'docx' is not known; it is one of "),
+        (["--format", "pdf", "Makefile"], "Error: format 'pdf' is not known; it is one of "),
     ],
 )
 def test_demo_refuses_at_once_what_cannot_work(arguments, message):

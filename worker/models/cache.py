@@ -1,23 +1,26 @@
-"""Models in memory: loaded once, the least recently used leaves first."""
+"""Models in memory: loaded once, lent to one call at a time; the least recently used leaves."""
 
 from __future__ import annotations
 
 import gc
 import logging
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.transcript import Segment
-from worker.audio import AudioSource
+from shared.errors import GpuOutOfMemory, LonghandError
+from shared.sizes import in_words
+from worker.audio import AudioSource, Span
 from worker.engines import open_engine
-from worker.engines.base import Chunk, DecodeOptions, Engine, Guess
+from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess
+from worker.models.devices import best_device, choose_compute_type
 from worker.models.files import ModelFiles
-from worker.pipeline import ModelUsed, Speech
+from worker.pipeline import ModelUsed
 from worker.settings import WorkerSettings
-from worker.speech import Span, cut_chunks, find_speech, speech_probabilities
 
 _log = logging.getLogger(__name__)
 
@@ -31,119 +34,181 @@ class ChunkTask:
     options: DecodeOptions
 
 
+@dataclass(eq=False)
+class _Resident:
+    """
+    A model in memory.
+
+    Attributes:
+        generation: Newest one known when its files were read, or were found not to load.
+        n_bytes: Its weights on disk.
+        last_used: The clock at the end of its last call.
+    """
+
+    engine: Engine
+    used: ModelUsed
+    generation: int
+    n_bytes: int
+    last_used: float
+
+
 class ModelCache:
-    """The models of one device. Not for several threads at once."""
+    """
+    The models of one device. Not for several threads at once.
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    Args:
+        clock: Tells seconds, for what is idle.
+
+    Raises:
+        EngineFailed: There is no such device, or it cannot compute as the settings say.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
+        self._clock = clock
         self._files = ModelFiles(settings.models_dir, settings.engine, downloads=settings.downloads)
-        self._device = settings.device if settings.device != "auto" else _best_device()
-        self._loaded: OrderedDict[str, tuple[Engine, ModelUsed]] = OrderedDict()
+        self._residents: OrderedDict[str, _Resident] = OrderedDict()
+        self._generation = 0
+        self.device = best_device(settings.device)
+        self.compute_type = choose_compute_type(settings.engine, settings.compute_type, self.device)
         self.n_loads = 0
-
-    @property
-    def device(self) -> str:
-        """`cpu`, `cuda` or `cuda:N`."""
-        return self._device
-
-    @property
-    def compute_type(self) -> str:
-        """The number format in use."""
-        if self._settings.compute_type != "auto":
-            return self._settings.compute_type
-        if self._device != "cpu":
-            return "float16"
-        return "int8" if self._settings.engine == "faster_whisper" else "float32"
 
     def names(self) -> tuple[str, ...]:
         """Models in memory, the least recently used first."""
-        return tuple(self._loaded)
+        return tuple(self._residents)
 
-    def load(self, name: str) -> ModelUsed:
-        """Load a model unless it is in memory."""
-        return self._lend(name)[1]
+    def load(self, name: str, generation: int = 0) -> ModelUsed:
+        """
+        Load a model unless it is in memory; anew if that one is of an older generation.
+
+        The new one is loaded beside the old one where there is room for both. If it cannot be, the
+        old one goes on until the next generation, and the log says why: a worker that works is
+        worth more than a reload.
+        """
+        self._generation = max(self._generation, generation)
+        self.unload_idle(but=name)  # here too: where there is always work nobody calls it
+        if name in self._residents and self._residents[name].generation < generation:
+            self._renew(name)
+        with self._lent(name) as resident:
+            return resident.used
 
     def detect_language(self, name: str, audio: AudioSource, span: Span) -> Guess:
         """Guess the language of one chunk."""
-        return self._lend(name)[0].detect_language(audio.read(*span))
+        with self._lent(name) as resident:
+            return resident.engine.detect_language(audio.read(*span))
 
-    def transcribe(self, name: str, tasks: Sequence[ChunkTask]) -> list[list[Segment]]:
-        """Decode chunks, of any audio, together; their segments from each chunk's start."""
-        engine, _ = self._lend(name)
-        return engine.transcribe([Chunk(t.audio.read(*t.span), t.options) for t in tasks])
+    def transcribe(self, name: str, tasks: Sequence[ChunkTask]) -> list[Decoding]:
+        """Decode chunks, of any audio, together."""
+        chunks = [Chunk(task.audio.read(*task.span), task.options) for task in tasks]
+        with self._lent(name) as resident:
+            return resident.engine.transcribe(chunks)
 
-    def _lend(self, name: str) -> tuple[Engine, ModelUsed]:
-        if name not in self._loaded:
-            path = self._files.locate(name)  # first: a model that is not to be had moves nobody out
-            self._make_room()
-            self._loaded[name] = self._open(name, path)
-        self._loaded.move_to_end(name)
-        return self._loaded[name]
+    def unload_idle(self, *, but: str = "") -> int:
+        """
+        Let go of models that nobody used for as long as the settings say; how many they were.
 
-    def _make_room(self) -> None:
-        while len(self._loaded) >= self._settings.resident_models:
-            leaving = next(iter(self._loaded))
-            del self._loaded[leaving]
-            gc.collect()  # an engine may refer to itself, and the next one needs its memory now
-            _log.info("model %s left memory", leaving)
+        A call that came before this one has set the time of its model anew, and one that comes
+        after it loads the model again: neither finds a model gone under it.
 
-    def _open(self, name: str, path: Path) -> tuple[Engine, ModelUsed]:
+        Args:
+            but: A model that is about to be used.
+        """
+        ttl_s = self._settings.model_ttl_s
+        if not ttl_s:
+            return 0
+        oldest = self._clock() - ttl_s
+        idle = [n for n, m in self._residents.items() if m.last_used <= oldest and n != but]
+        for name in idle:
+            self._unload(name, f"after {ttl_s:g} s without use")
+        return len(idle)
+
+    @contextmanager
+    def _lent(self, name: str) -> Iterator[_Resident]:
+        if name not in self._residents:
+            self._residents[name] = self._open(name)
+        self._residents.move_to_end(name)
+        resident = self._residents[name]
+        try:
+            yield resident
+        finally:
+            resident.last_used = self._clock()
+
+    def _renew(self, name: str) -> None:
+        try:
+            renewed = self._open(name)
+        except GpuOutOfMemory:  # no room for both: the old one leaves first, come what may
+            self._unload(name, "for its reload")
+            return
+        except LonghandError as error:
+            self._residents[name].generation = self._generation
+            _log.error("model %s stays as it is, the reload failed: %s", name, error)
+            return
+        self._unload(name, "for its reload")
+        self._residents[name] = renewed
+
+    def _open(self, name: str) -> _Resident:
+        path = self._files.locate(name)  # first: a model that is not to be had moves nobody out
+        n_bytes = self._files.weights_bytes(name)
+        revision = self._files.revision(name)
+        self._make_room(name, n_bytes)
         started = time.monotonic()
-        engine = open_engine(
-            self._settings.engine,
-            path,
-            device=self._device,
-            compute_type=self.compute_type,
-            threads=self._settings.engine_threads,
-        )
+        engine = self._open_engine(path)
         self.n_loads += 1
         _log.info(
-            "model %s loaded on %s (%s) in %.1f s",
-            name, self._device, self.compute_type, time.monotonic() - started,
+            "model %s (%s) loaded on %s (%s) in %.1f s",
+            name, revision or "no revision", self.device, self.compute_type,
+            time.monotonic() - started,
         )  # fmt: skip
         used = ModelUsed(
-            name, self._files.revision(name), self._settings.engine, engine.is_multilingual
+            name, revision, self._settings.engine, engine.is_multilingual, engine.ignores
         )
-        return engine, used
+        return _Resident(engine, used, self._generation, n_bytes, self._clock())
 
+    def _open_engine(self, path: Path) -> Engine:
+        """Load weights; where they do not fit, every other model leaves first."""
 
-def _best_device() -> str:
-    import ctranslate2
+        def load() -> Engine:
+            settings = self._settings
+            return open_engine(
+                settings.engine,
+                path,
+                device=self.device,
+                compute_type=self.compute_type,
+                threads=settings.engine_threads,
+            )
 
-    return "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        try:
+            return load()
+        except GpuOutOfMemory:
+            others = [name for name in self._residents if name != path.name]
+            if not others:
+                raise
+        for name in others:
+            self._unload(name, "to make room on the device")
+        return load()
 
+    def _make_room(self, coming: str, n_bytes: int) -> None:
+        """Let others go, the least recently used first, until a model fits, or none is left."""
+        budget = self._settings.model_memory_bytes
+        for name in [name for name in self._residents if name != coming]:
+            n_models = len(self._residents.keys() | {coming})
+            held = sum(resident.n_bytes for resident in self._residents.values())
+            fits = not budget or held + n_bytes <= budget
+            if n_models <= self._settings.resident_models and fits:
+                return
+            self._unload(name, f"to make room for {coming}")
+        if budget and n_bytes > budget:
+            _log.warning(
+                "model %s alone has %s; LONGHAND_MODEL_MEMORY_BYTES is %s",
+                coming, in_words(n_bytes), in_words(budget),
+            )  # fmt: skip
 
-def speech_of(audio: AudioSource, chunk_s: float, report: Callable[[float], None]) -> Speech:
-    """Find speech and cut it into chunks of at most `chunk_s` seconds."""
-    probabilities = speech_probabilities(audio, report)
-    spans = find_speech(probabilities, audio.n_samples)
-    chunks = cut_chunks(spans, probabilities, chunk_s)
-    return Speech(tuple(chunks), sum(span.duration_s for span in spans))
-
-
-class LocalModels:
-    """`pipeline.Models` in this very process, one chunk at a time: for the CLI and for tests."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._cache = ModelCache(settings)
-
-    def load(self, name: str) -> ModelUsed:
-        """See `Models.load`."""
-        return self._cache.load(name)
-
-    def find_speech(
-        self, audio: AudioSource, chunk_s: float, report: Callable[[float], None]
-    ) -> Speech:
-        """See `Models.find_speech`."""
-        return speech_of(audio, chunk_s, report)
-
-    def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
-        """See `Models.detect_language`."""
-        return self._cache.detect_language(model, audio, chunk)
-
-    def transcribe(
-        self, model: str, audio: AudioSource, chunks: Sequence[Span], options: DecodeOptions
-    ) -> Iterator[tuple[int, list[Segment]]]:
-        """See `Models.transcribe`."""
-        for index, span in enumerate(chunks):
-            yield index, self._cache.transcribe(model, [ChunkTask(audio, span, options)])[0]
+    def _unload(self, name: str, why: str) -> None:
+        del self._residents[name]
+        gc.collect()  # an engine may refer to itself, and the next one needs its memory now
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # torch keeps what it was given back, for itself
+        _log.info("model %s left memory %s", name, why)

@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from shared.catalogue import MODELS, ModelEntry
-from shared.errors import ModelNotFound
+from shared.errors import InvalidRequest, ModelNotFound
 from shared.settings import CHECKOUT
+from worker.engines import ENGINES
 from worker.models.compact import COMPACT_FILE
+from worker.models.download import Progress, fetch_checkpoint, fetch_ctranslate2
+from worker.models.manifest import (
+    Checked,
+    State,
+    check_files,
+    own_files,
+    read_manifest,
+    write_manifest,
+)
 
-DESCRIPTION_FILE = "longhand.json"
 SHIPPED = CHECKOUT / "models"
-_CTRANSLATE2_FILES = [
-    "config.json",
-    "preprocessor_config.json",
-    "model.bin",
-    "tokenizer.json",
-    "vocabulary.*",
-]
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """
+    A model whose files are here.
+
+    Attributes:
+        engines: Those that can read it as it lies there.
+        n_bytes: Of all its files.
+        state: `complete`, `damaged` or `unverified`, by sizes alone.
+    """
+
+    name: str
+    engines: tuple[str, ...]
+    n_bytes: int
+    revision: str
+    where: Path
+    state: State
 
 
 class ModelFiles:
@@ -35,7 +56,7 @@ class ModelFiles:
     Args:
         directory: Where folders named after models lie and downloads land.
         engine: Which engine is to read them.
-        downloads: Whether a missing model may be fetched.
+        downloads: Whether a missing model may be fetched when it is first asked for.
     """
 
     def __init__(self, directory: Path, engine: str, *, downloads: bool) -> None:
@@ -47,6 +68,21 @@ class ModelFiles:
         """Models of the catalogue that need no download."""
         return [name for name in MODELS if self._find(name)]
 
+    def stored(self) -> list[StoredModel]:
+        """Models of the catalogue whose files are here, for whichever engine."""
+        return [
+            StoredModel(
+                name,
+                tuple(engine for engine in ENGINES if _weights(folder, name, engine)),
+                sum(path.stat().st_size for path in own_files(folder)),
+                _revision(folder, name, self._engine),
+                folder,
+                check_files(folder, hashes=False).state,
+            )
+            for name in MODELS
+            if (folder := self._folder(name))
+        ]
+
     def locate(self, name: str) -> Path:
         """
         Where the engine finds a model; downloads it first if that is allowed.
@@ -54,69 +90,129 @@ class ModelFiles:
         Raises:
             ModelNotFound: It is not here and cannot be fetched.
         """
-        path = self._find(name)
-        if path is None:
-            self._fetch(MODELS[name])
-            path = self._find(name)
-        if path is None:
+        if not self._downloads and self._find(name) is None:
+            raise ModelNotFound(
+                f"model {name!r} is not on this worker and LONGHAND_DOWNLOADS is off; "
+                f"{_by_hand(name)}",
+                param="model",
+            )
+        return self.pull(name)
+
+    def pull(self, name: str, progress: Progress = lambda here, whole: None) -> Path:
+        """
+        Download a model unless it is here; where the engine finds it.
+
+        Raises:
+            ModelNotFound: It cannot be fetched. Nothing of it is left.
+        """
+        entry = _entry(name)
+        if self._find(name) is None:
+            self._fetch(entry, progress)
+        weights = self._find(name)
+        if weights is None:
             raise ModelNotFound(
                 f"model {name!r} has no files for the engine {self._engine}", param="model"
             )
-        return path
+        is_checkpoint = weights.suffix == ".pt" and weights.name != COMPACT_FILE
+        return weights if is_checkpoint else weights.parent
+
+    def remove(self, name: str) -> None:
+        """
+        Delete a model's files, for every engine. Workers that have it in memory keep it there.
+
+        Raises:
+            InvalidRequest: It is not ours to delete.
+            ModelNotFound: It is not here.
+        """
+        _entry(name)
+        folder = self._directory / name
+        if folder.resolve() == (SHIPPED / name).resolve() and not MODELS[name].repository:
+            raise InvalidRequest(f"model {name!r} ships with Longhand and stays", param="model")
+        if not folder.is_dir() and not folder.is_symlink():
+            elsewhere = self._folder(name)
+            hint = f"; {elsewhere} is not below it" if elsewhere else ""
+            raise ModelNotFound(f"there is no model {name!r} in {self._directory}{hint}")
+        with self._alone(name) as part:
+            if folder.is_symlink():
+                folder.unlink()
+                return
+            # Out of sight first: half a model must not be found.
+            folder.replace(part)
+            shutil.rmtree(part)
+
+    def verify(self, name: str) -> Checked:
+        """
+        Compare sizes and hashes of a model's files with those that were downloaded.
+
+        Raises:
+            ModelNotFound: It is not here.
+        """
+        folder = self._folder(_entry(name).name)
+        if folder is None:
+            raise ModelNotFound(f"model {name!r} is not here", param="model")
+        return check_files(folder, hashes=True)
 
     def revision(self, name: str) -> str:
         """What names the very weights: a hash, a commit, or "" where nobody wrote it down."""
-        for directory in (self._directory, SHIPPED):
-            path = directory / name / DESCRIPTION_FILE
-            if path.is_file():
-                description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-                return str(description.get("revision", ""))
-        return ""
+        weights = self._find(name)
+        return _revision(weights.parent, name, self._engine) if weights else ""
+
+    def weights_bytes(self, name: str) -> int:
+        """Size of the weights that the engine would read; 0 if they are not here."""
+        weights = self._find(name)
+        return weights.stat().st_size if weights else 0
 
     def _find(self, name: str) -> Path | None:
-        for folder in (self._directory / name, SHIPPED / name):
-            if self._engine == "faster_whisper" and (folder / "model.bin").is_file():
-                return folder
-            if self._engine == "openai_whisper":
-                if (folder / COMPACT_FILE).is_file():
-                    return folder
-                if (folder / f"{name}.pt").is_file():
-                    return folder / f"{name}.pt"
-        return None
+        """The weights that the engine reads."""
+        folders = (self._directory / name, SHIPPED / name)
+        found = (_weights(folder, name, self._engine) for folder in folders)
+        return next(filter(None, found), None)
 
-    def _fetch(self, entry: ModelEntry) -> None:
-        where = f"put its files into {entry.name!r} below LONGHAND_MODELS_DIR"
-        if not self._downloads:
+    def _folder(self, name: str) -> Path | None:
+        """The folder with weights for any engine, before all others for ours."""
+        if weights := self._find(name):
+            return weights.parent
+        folders = (self._directory / name, SHIPPED / name)
+        return next((f for f in folders if any(_weights(f, name, e) for e in ENGINES)), None)
+
+    def _fetch(self, entry: ModelEntry, progress: Progress) -> None:
+        if not entry.repository:
             raise ModelNotFound(
-                f"model {entry.name!r} is not on this worker and LONGHAND_DOWNLOADS is off; "
-                f"{where}",
+                f"model {entry.name!r} ships with Longhand and is missing from {SHIPPED}; "
+                "restore it from the repository",
                 param="model",
             )
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            with (self._directory / f".{entry.name}.lock").open("w") as lock:
+            with self._alone(entry.name) as part:
                 # Of several workers with one directory one downloads and the others wait for it.
-                fcntl.flock(lock, fcntl.LOCK_EX)
                 if self._find(entry.name) is None:
-                    self._download(entry)
+                    self._download(entry, part, progress)
         except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelNotFound(
-                f"model {entry.name!r} could not be downloaded ({error}); {where}", param="model"
+                f"model {entry.name!r} could not be downloaded ({reason}); {_by_hand(entry.name)}",
+                param="model",
             ) from error
 
-    def _download(self, entry: ModelEntry) -> None:
+    def _download(self, entry: ModelEntry, part: Path, progress: Progress) -> None:
         _log.info("downloading model %s", entry.name)
-        part = self._directory / f".{entry.name}.part"
-        shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        try:
-            if self._engine == "openai_whisper":
-                _download_openai(entry, part)
-            else:
-                _download_ctranslate2(entry, part)
-            move_in(part, self._directory / entry.name)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        fetch = fetch_checkpoint if self._engine == "openai_whisper" else fetch_ctranslate2
+        fetch(entry, part, progress)
+        move_in(part, self._directory / entry.name)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[Path]:
+        """Let nobody else fetch or remove a model; gives a hidden path, cleared at the end."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        part = self._directory / f".{name}.part"
+        with (self._directory / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(part, ignore_errors=True)  # of one who was killed
+            try:
+                yield part
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
 
 
 def move_in(part: Path, folder: Path) -> None:
@@ -129,49 +225,34 @@ def move_in(part: Path, folder: Path) -> None:
     if not folder.exists():
         part.replace(folder)
         return
+    old, new = read_manifest(folder), read_manifest(part)
+    revision = new.revision if "model.bin" in new.files else old.revision
+    write_manifest(part, replace(new, revision=revision, files={**old.files, **new.files}))
     for path in sorted(part.iterdir(), key=lambda path: path.suffix in (".bin", ".pt")):
         path.replace(folder / path.name)
 
 
-def _download_ctranslate2(entry: ModelEntry, part: Path) -> None:
-    """Fetch from the Hugging Face hub and check every file against the size and hash it gives."""
-    from huggingface_hub import HfApi, snapshot_download
-
-    details = HfApi().model_info(entry.repository, files_metadata=True)
-    snapshot_download(
-        entry.repository,
-        revision=details.sha,
-        local_dir=part,
-        allow_patterns=_CTRANSLATE2_FILES,
-    )
-    for file in details.siblings or []:
-        path = part / file.rfilename
-        if not path.is_file():
-            continue
-        if file.size is not None and path.stat().st_size != file.size:
-            raise ValueError(f"{file.rfilename} is {path.stat().st_size} bytes, not {file.size}")
-        if file.lfs is not None and _sha256(path) != file.lfs.sha256:
-            raise ValueError(f"{file.rfilename} does not have the hash the hub gives")
-    shutil.rmtree(part / ".cache", ignore_errors=True)
-    _describe(part, entry.name, details.sha or "")
+def _entry(name: str) -> ModelEntry:
+    if name not in MODELS:
+        raise ModelNotFound(f"model {name!r} is not in the catalogue", param="model")
+    return MODELS[name]
 
 
-def _download_openai(entry: ModelEntry, part: Path) -> None:
-    """Fetch with openai-whisper's own code, which checks the hash it knows."""
-    import whisper
-
-    if not entry.openai_name:
-        raise ValueError("openai-whisper has no such model")
-    # `load_model` downloads to `{name}.pt` and verifies it; the loaded model itself is not kept.
-    whisper.load_model(entry.openai_name, device="cpu", download_root=str(part))
-    _describe(part, entry.name, _sha256(part / f"{entry.openai_name}.pt")[:12])
+def _weights(folder: Path, name: str, engine: str) -> Path | None:
+    """The file in a folder that makes it a model for an engine."""
+    wanted = (COMPACT_FILE, f"{name}.pt") if engine == "openai_whisper" else ("model.bin",)
+    return next((folder / file for file in wanted if (folder / file).is_file()), None)
 
 
-def _describe(directory: Path, name: str, revision: str) -> None:
-    text = json.dumps({"name": name, "revision": revision})
-    (directory / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+def _revision(folder: Path, name: str, engine: str) -> str:
+    try:
+        manifest = read_manifest(folder)
+    except ValueError as error:
+        _log.warning("%s: %s", folder, error)
+        return ""
+    weights = _weights(folder, name, engine)
+    return manifest.revision_of(weights.name) if weights else manifest.revision
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _by_hand(name: str) -> str:
+    return f"put its files into {name!r} below LONGHAND_MODELS_DIR"

@@ -1,0 +1,36 @@
+"""The generation of a site's models: a number that rises when they are to be read anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import Redis
+
+_KEY = "longhand:generation"
+
+# At least the second it is: it rises above what workers hold even where Redis lost its data.
+_ADVANCE = """
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+local now = tonumber(redis.call('TIME')[1])
+local generation = string.format('%d', math.max(last + 1, now))
+redis.call('SET', KEYS[1], generation)
+return generation
+"""
+
+
+class Generations:
+    """The generation of this site's models, in Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._script = redis.register_script(_ADVANCE)
+
+    def current(self) -> int:
+        """The generation that jobs are to be done with; 0 until the first reload."""
+        value: Any = self._redis.get(_KEY)
+        return int(value or 0)
+
+    def advance(self) -> int:
+        """Have every worker read a model's files anew before its next job with it."""
+        value: Any = self._script(keys=[_KEY])
+        return int(value)

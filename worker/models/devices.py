@@ -1,0 +1,72 @@
+"""The device a worker computes on, and the number formats that device and engine have."""
+
+from __future__ import annotations
+
+from shared.errors import EngineFailed
+
+_QUICKEST = {"cpu": "int8", "cuda": "float16"}
+
+
+def best_device(wanted: str) -> str:
+    """
+    The device to load models on: the one wanted, or for `auto` the first GPU if there is one.
+
+    Raises:
+        EngineFailed: There is no such GPU.
+    """
+    if wanted == "cpu":
+        return wanted
+    import ctranslate2
+
+    n_gpus = ctranslate2.get_cuda_device_count()
+    if wanted == "auto":
+        return "cuda" if n_gpus else "cpu"
+    if _index(wanted) >= n_gpus:
+        raise EngineFailed(
+            f"LONGHAND_DEVICE is {wanted!r} and CUDA sees {n_gpus} GPUs here; "
+            "nvidia-smi says what the driver sees"
+        )
+    return wanted
+
+
+def choose_compute_type(engine: str, wanted: str, device: str) -> str:
+    """
+    The number format to compute in.
+
+    Args:
+        wanted: A format, or `auto` for the quickest that is good enough.
+        device: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        EngineFailed: Engine or device have no such format.
+
+    >>> choose_compute_type("openai_whisper", "auto", "cpu")
+    'float32'
+    """
+    usable = _compute_types(engine, device)
+    if wanted == "auto":
+        quickest = _QUICKEST[_kind(device)]
+        return quickest if quickest in usable else "float32"
+    if wanted not in usable:
+        raise EngineFailed(
+            f"LONGHAND_COMPUTE_TYPE is {wanted!r}; {engine} on {device!r} computes in "
+            f"{', '.join(sorted(usable))}"
+        )
+    return wanted
+
+
+def _compute_types(engine: str, device: str) -> set[str]:
+    if engine == "openai_whisper":
+        return {"float32"} if device == "cpu" else {"float32", "float16"}
+    import ctranslate2
+
+    types: set[str] = ctranslate2.get_supported_compute_types(_kind(device), _index(device))
+    return types
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
+
+
+def _index(device: str) -> int:
+    return int(device.partition(":")[2] or 0)

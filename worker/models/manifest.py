@@ -1,0 +1,165 @@
+"""What is noted beside a model's files when they are downloaded, so that they can be checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from worker.models.compact import COMPACT_FILE
+
+DESCRIPTION_FILE = "longhand.json"
+_SHORT_HASH = 12
+
+State = Literal["ok", "complete", "damaged", "unverified"]
+"""
+`ok`: every file has its hash; `complete`: its size, hashes were not looked at; `damaged`: one is
+missing or another; `unverified`: nobody noted what the files should be.
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What tells a file from a damaged one."""
+
+    n_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """
+    The contents of `longhand.json`.
+
+    Attributes:
+        revision: A hash or a commit, or "" where nobody wrote it down.
+        files: Marks by file name; none for a model put there by hand.
+    """
+
+    name: str = ""
+    revision: str = ""
+    files: Mapping[str, Mark] = field(default_factory=dict)
+
+    def revision_of(self, weights: str) -> str:
+        """
+        What names the very weights in a file.
+
+        A folder may hold a checkpoint of openai-whisper beside files from the hub: its name is
+        its own hash.
+        """
+        if weights.endswith(".pt") and weights != COMPACT_FILE and weights in self.files:
+            return self.files[weights].sha256[:_SHORT_HASH]
+        return self.revision
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How a model's files compare with what was noted; each problem is a sentence."""
+
+    state: State
+    problems: tuple[str, ...] = ()
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def mark(path: Path) -> Mark:
+    """Take down size and hash of a file."""
+    return Mark(path.stat().st_size, sha256_of(path))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """
+    Read a folder's description; an empty one if it has none.
+
+    Raises:
+        ValueError: It is no description.
+    """
+    try:
+        text = (folder / DESCRIPTION_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Manifest()
+    try:
+        value: dict[str, Any] = json.loads(text)
+        files = {
+            name: Mark(int(noted["bytes"]), str(noted["sha256"]))
+            for name, noted in value.get("files", {}).items()
+        }
+        return Manifest(str(value.get("name", "")), str(value.get("revision", "")), files)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{DESCRIPTION_FILE} cannot be read: {error!r}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a folder's description."""
+    value = {
+        "name": manifest.name,
+        "revision": manifest.revision,
+        "files": as_json(manifest.files),
+    }
+    text = json.dumps(value, indent=2) + "\n"
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+
+
+def as_json(files: Mapping[str, Mark]) -> dict[str, dict[str, object]]:
+    """Marks as a description holds them."""
+    return {n: {"bytes": noted.n_bytes, "sha256": noted.sha256} for n, noted in files.items()}
+
+
+def describe(folder: Path, name: str, revision: str) -> None:
+    """Write down what lies in a folder now."""
+    write_manifest(folder, Manifest(name, revision, {p.name: mark(p) for p in own_files(folder)}))
+
+
+def check_files(folder: Path, *, hashes: bool) -> Checked:
+    """
+    Compare a model's files with what was noted when they were downloaded.
+
+    Args:
+        hashes: Whether to read them whole; else their sizes are compared.
+    """
+    try:
+        files = read_manifest(folder).files
+    except ValueError as error:
+        return Checked("damaged", (str(error),))
+    wrong = [_problem(folder / name, noted, hashes=hashes) for name, noted in files.items()]
+    if problems := tuple(filter(None, wrong)):
+        return Checked("damaged", problems)
+    unknown = [path.name for path in own_files(folder) if path.name not in files]
+    if unknown:
+        return Checked("unverified", tuple(_unknown(unknown)))
+    return Checked("ok" if hashes else "complete")
+
+
+def own_files(folder: Path) -> list[Path]:
+    """The files in a folder that make the model: no hidden ones, no notes on it."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file()
+        and not path.name.startswith(".")
+        and path.suffix != ".md"
+        and path.name != DESCRIPTION_FILE
+    )
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    return [f"{name} was put there by hand: nobody noted what it should be" for name in names]
+
+
+def _problem(path: Path, noted: Mark, *, hashes: bool) -> str:
+    """What is wrong with a file, or ""."""
+    if not path.is_file():
+        return f"{path.name} is missing"
+    n_bytes = path.stat().st_size
+    if n_bytes != noted.n_bytes:
+        return f"{path.name} has {n_bytes} bytes, not {noted.n_bytes}"
+    if hashes and sha256_of(path) != noted.sha256:
+        return f"{path.name} has another hash than when it was downloaded"
+    return ""
