@@ -12,32 +12,42 @@ from werkzeug.datastructures import MultiDict
 from shared.errors import InvalidRequest
 from shared.problems import describe_problem, shown
 from shared.request import TranscriptionRequest
+from shared.wire import ALIASES
 
 _SHOWN_CHARACTERS = 64
+_SHOWN_NAMES = 20
 _ELSEWHERE = {
     "format": "a format is chosen when the result is read: GET /jobs/{job_id}/result?format=srt",
 }
 
 
-def parse_request(fields: Mapping[str, str], *, also: Collection[str] = ()) -> TranscriptionRequest:
+def parse_request(
+    fields: Mapping[str, str | list[str]], *, also: Collection[str] = ()
+) -> TranscriptionRequest:
     """
     Read the options of a job.
 
     Args:
-        fields: Every field sent.
+        fields: Every field sent; a list for those that may be given again and again.
         also: Names the route reads for itself.
 
     Raises:
         InvalidRequest: A field is unknown or its value is not possible.
     """
-    refuse_unknown(fields, known=[*TranscriptionRequest.model_fields, *also])
-    options = {name: value for name, value in fields.items() if name not in also}
+    refuse_unknown(fields, known=[*TranscriptionRequest.model_fields, *ALIASES, *also])
+    options: dict[str, str | list[str]] = {}
+    for name, value in fields.items():
+        if name not in also:
+            own = ALIASES.get(name, name)
+            if own in options:
+                raise InvalidRequest(f"field {own!r} was given twice, as {name!r} too", param=name)
+            options[own] = value
     try:
         return TranscriptionRequest.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise InvalidRequest(describe_problem(name, first), param=name) from error
+        name = str(first["loc"][0]) if first["loc"] else ""
+        raise InvalidRequest(describe_problem(name, first), param=name or None) from error
 
 
 def refuse_unknown(names: Iterable[str], *, known: Collection[str]) -> None:
@@ -51,9 +61,15 @@ def refuse_unknown(names: Iterable[str], *, known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             hint = _ELSEWHERE.get(name) or did_you_mean(name, known)
-            hint = hint or f"known are {', '.join(sorted(known))}"
+            hint = hint or _known(known)
             cut = name[:_SHOWN_CHARACTERS]
             raise InvalidRequest(f"field {cut!r} is not known; {hint}", param=cut)
+
+
+def _known(names: Collection[str]) -> str:
+    if len(names) > _SHOWN_NAMES:
+        return f"the {len(names)} that are known stand in docs/http.md"
+    return f"known are {', '.join(sorted(names))}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -69,10 +85,31 @@ def once_each(*sources: MultiDict[str, str] | Mapping[str, str]) -> dict[str, st
     Raises:
         InvalidRequest: A field was given twice.
     """
-    joined: dict[str, str] = {}
+    joined = fields_and_lists(*sources, lists=())
+    return {name: value for name, value in joined.items() if isinstance(value, str)}
+
+
+def fields_and_lists(
+    *sources: MultiDict[str, str] | Mapping[str, str], lists: Collection[str]
+) -> dict[str, str | list[str]]:
+    """
+    Join fields of the query and the form; those of `lists` may be given again and again.
+
+    A list may be written with `[]` after its name, as clients of OpenAI do.
+
+    Raises:
+        InvalidRequest: Another field was given twice.
+    """
+    joined: dict[str, str | list[str]] = {}
     for source in sources:
         pairs = source.items(multi=True) if isinstance(source, MultiDict) else source.items()
-        for name, value in pairs:
+        for sent, value in pairs:
+            name = sent.removesuffix("[]") if sent.removesuffix("[]") in lists else sent
+            if name in lists:
+                items = joined.setdefault(name, [])
+                assert isinstance(items, list)
+                items.append(value)
+                continue
             if name in joined:
                 cut = name[:_SHOWN_CHARACTERS]
                 raise InvalidRequest(f"field {cut!r} was given twice", param=cut)

@@ -10,6 +10,7 @@ from gateway.auth import present_owner
 from gateway.parse import did_you_mean
 from gateway.services import Services
 from gateway.uploads import AudioWriter, clean_filename
+from gateway.voices import store_voices
 from shared.catalogue import MODELS, Catalogue
 from shared.errors import AudioTooLarge, InvalidRequest, ModelNotFound
 from shared.jobs import JobRecord, StoredAudio, job_prefix, new_job_id
@@ -63,7 +64,8 @@ def submit(
             sha256=writer.sha256,
             duration_s=_look_into(services, key),
         )
-        record = services.jobs.submit(job_id, submission.request, audio, owner=owner)
+        options = store_voices(services, job_id, submission.request)
+        record = services.jobs.submit(job_id, options, audio, owner=owner)
     except BaseException:
         services.storage.delete_all(job_prefix(job_id))
         raise

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
 
-from werkzeug.datastructures import Headers
+from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import (
     Data,
@@ -21,9 +21,17 @@ from werkzeug.sansio.multipart import (
 )
 
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
+from shared.sizes import in_words
+from shared.wire import LISTS
 
 _READ_BYTES = 1 << 16
 _MAX_FIELD_BYTES = 64_000
+_MAX_VOICE_BYTES = 4_000_000
+"""Of a recording within a field: ten seconds of stereo, as a `data:` URL, are 2.4 MB."""
+
+_MAX_FIELDS_BYTES = 16_000_000
+"""Of all fields together, which are held in memory."""
+
 _MAX_HEADER_BYTES = 1 << 19
 """Read without reaching the end of a part's header; more than `_READ_BYTES`."""
 
@@ -76,10 +84,12 @@ class Form:
 
     Attributes:
         filename: None while no file was seen.
+        n_bytes: Of all fields.
     """
 
     filename: str | None = None
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: MultiDict[str, str] = field(default_factory=MultiDict)
+    n_bytes: int = 0
 
 
 def copy_body(body: IO[bytes], writer: AudioWriter) -> None:
@@ -118,8 +128,10 @@ def copy_form(body: IO[bytes], boundary: str, writer: AudioWriter) -> Form:
             writer.write(event.data)
         elif isinstance(event, Data) and part is not None:
             value += event.data
-            if not event.more_data or len(value) > _MAX_FIELD_BYTES:
-                form.fields[part.name] = _read_value(part.name, value)
+            form.n_bytes += len(event.data)
+            _check_size(part.name, len(value), form)
+            if not event.more_data:
+                form.fields.add(part.name, _read_value(part.name, value))
     if form.filename is None or (form.filename == "" and not writer.n_bytes):
         raise InvalidRequest(NO_FILE, param="file")
     if not writer.n_bytes:
@@ -160,7 +172,7 @@ def _check_part(part: Field | File, form: Form) -> None:
                 "field 'file' has to be a file, not text (curl: -F file=@talk.mp3, with the @)",
                 param="file",
             )
-        if part.name in form.fields:
+        if part.name in form.fields and part.name.removesuffix("[]") not in LISTS:
             raise InvalidRequest(f"field {name!r} was given twice", param=name)
         return
     if name != "file":
@@ -172,11 +184,15 @@ def _check_part(part: Field | File, form: Form) -> None:
     form.filename = part.filename
 
 
+def _check_size(name: str, n_bytes: int, form: Form) -> None:
+    most = _MAX_VOICE_BYTES if name.removesuffix("[]") in LISTS else _MAX_FIELD_BYTES
+    if n_bytes > most:
+        raise InvalidRequest(f"field {name[:64]!r} is over {most} bytes long", param=name[:64])
+    if form.n_bytes > _MAX_FIELDS_BYTES:
+        raise InvalidRequest(f"the fields of the form are over {_MAX_FIELDS_BYTES} bytes together")
+
+
 def _read_value(name: str, value: bytearray) -> str:
-    if len(value) > _MAX_FIELD_BYTES:
-        raise InvalidRequest(
-            f"field {name[:64]!r} is over {_MAX_FIELD_BYTES} bytes long", param=name[:64]
-        )
     try:
         return value.decode()
     except UnicodeDecodeError as error:
@@ -193,20 +209,11 @@ def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:
     >>> str(too_large(2_100_000_000, 500_000_000))
     'the upload is 2.1 GB; the limit is 500 MB (LONGHAND_MAX_AUDIO_BYTES)'
     """
-    size = f"{_in_words(n_bytes)}" if n_bytes else "larger than allowed"
+    size = f"{in_words(n_bytes)}" if n_bytes else "larger than allowed"
     return AudioTooLarge(
-        f"the upload is {size}; the limit is {_in_words(limit)} (LONGHAND_MAX_AUDIO_BYTES)",
+        f"the upload is {size}; the limit is {in_words(limit)} (LONGHAND_MAX_AUDIO_BYTES)",
         param="file",
     )
-
-
-def _in_words(n_bytes: int) -> str:
-    size = float(n_bytes)
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.4g} {unit}"
-        size /= 1000
-    return f"{size:.4g} GB"
 
 
 def clean_filename(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from shared.chinese_text import Converted, convert_text
 from shared.errors import InvalidRequest
-from shared.transcript import Segment, Transcript, Word
+from shared.transcript import Segment, Transcript, Word, join_text
 
 Variant = Literal[
     "none", "s2t", "s2tw", "s2twp", "s2hk", "t2s", "tw2s", "tw2sp", "hk2s", "t2tw", "t2hk"
@@ -56,11 +56,13 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
     Returns:
         A new transcript whose `options` name the variant; the same if it is not in Chinese.
     """
-    if transcript.language not in CHINESE or transcript.task == "translate":
+    if not is_chinese(transcript):
         return transcript
     options = transcript.options | {"chinese": variant}
     if variant == "none":
         return transcript.model_copy(update={"options": options})
+    if any(segment.language not in (None, *CHINESE) for segment in transcript.segments):
+        return _convert_in_part(transcript, variant).model_copy(update={"options": options})
     text = "".join(segment.text.strip() for segment in transcript.segments)
     whole = convert_text(text or transcript.text, variant)
     segments: list[Segment] = []
@@ -75,6 +77,28 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
     return transcript.model_copy(
         update={"text": whole.text, "segments": tuple(segments), "options": options}
     )
+
+
+def is_chinese(transcript: Transcript) -> bool:
+    """Whether there is Chinese in a transcript; translations are in English."""
+    spoken = {segment.language or transcript.language for segment in transcript.segments}
+    spoken = spoken or {transcript.language}
+    return transcript.task != "translate" and bool(spoken & CHINESE)
+
+
+def _convert_in_part(transcript: Transcript, variant: Variant) -> Transcript:
+    """Convert each run of Chinese segments by itself, where other languages are between them."""
+    segments: list[Segment] = []
+    for language, run in groupby(transcript.segments, lambda s: s.language or transcript.language):
+        part = tuple(run)
+        if language in CHINESE:
+            alone = tuple(segment.model_copy(update={"language": None}) for segment in part)
+            chinese = transcript.model_copy(update={"segments": alone, "language": language})
+            found = convert(chinese, variant).segments
+            part = tuple(segment.model_copy(update={"language": language}) for segment in found)
+        segments += part
+    text = join_text(segments, transcript.language)
+    return transcript.model_copy(update={"segments": tuple(segments), "text": text})
 
 
 def _find(words: Sequence[Word], text: str, start: int) -> list[tuple[int, int]]:

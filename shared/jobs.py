@@ -27,6 +27,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis import Redis
 
+from shared.chunks import KeptChunks, chunks_key
 from shared.connections import as_texts
 from shared.delivery import Delivery
 from shared.errors import EngineFailed, ErrorValue, JobNotFound, WorkerLost
@@ -39,7 +40,7 @@ _LEASES = "longhand:leases"
 _QUEUED = "longhand:queued"
 
 _MOVE = """
--- KEYS  job, leases, queued
+-- KEYS  job, leases, queued, chunks done
 -- ARGV  id, statuses to move from, attempt or '', lease test ('expired' or ''),
 --       status to move to, lease in seconds, move, then field, value, field, value ...
 local status, attempt, move = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempt', 'move'))
@@ -65,7 +66,10 @@ else
 end
 if to == 'queued' then redis.call('ZADD', KEYS[3], now, ARGV[1])
 else redis.call('ZREM', KEYS[3], ARGV[1]) end
-if to ~= 'queued' and to ~= 'running' then redis.call('HSET', KEYS[1], 'ended_at', now) end
+if to ~= 'queued' and to ~= 'running' then
+  redis.call('HSET', KEYS[1], 'ended_at', now, 'eta_s', '')
+  redis.call('DEL', KEYS[4])
+end
 return 'moved'
 """
 
@@ -112,6 +116,7 @@ class JobRecord(BaseModel):
         attempt: Which delivery this is, from 1; a job whose worker died is delivered again.
         progress: Fraction done, 0 to 1.
         audio_done_s: Seconds of audio transcribed so far.
+        eta_s: Seconds it will take from its last report on, as it goes now.
         result_key: Where the transcript lies in storage, once succeeded.
     """
 
@@ -129,6 +134,7 @@ class JobRecord(BaseModel):
     stage: str | None = None
     progress: float = 0.0
     audio_done_s: float = 0.0
+    eta_s: float | None = None
     worker: str | None = None
     error: ErrorValue | None = None
     result_key: str | None = None
@@ -158,6 +164,7 @@ class Jobs:
         self._lease_s = lease_s
         self._max_attempts = max_attempts
         self._delivery = Delivery(redis)
+        self.chunks = KeptChunks(redis)
         self._move_script = redis.register_script(_MOVE)
 
     def submit(
@@ -221,6 +228,7 @@ class Jobs:
     def claim(self, job_id: str, attempt: int, worker: str) -> JobRecord | None:
         """Take a queued job for `worker`; None if it is no longer there to be taken."""
         fields = {"worker": worker, "stage": "decode", "progress": 0.0, "audio_done_s": 0.0}
+        fields["eta_s"] = ""
         if not self._move(job_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
             return None
         try:
@@ -236,16 +244,27 @@ class Jobs:
         """Renew the lease and say how far the job is; False if it is no longer this attempt's."""
         return self._move(job_id, (Status.RUNNING,), Status.RUNNING, fields, attempt=attempt)
 
-    def finish(self, job_id: str, attempt: int, transcript: Transcript) -> bool:
+    def finish(
+        self,
+        job_id: str,
+        attempt: int,
+        transcript: Transcript,
+        converted: Mapping[str, Transcript] | None = None,
+    ) -> bool:
         """
         Store a transcript and publish it; False, with nothing left behind, if the job is
         no longer this attempt's.
+
+        Args:
+            converted: The same in other Chinese scripts, by variant.
         """
         key = f"{job_prefix(job_id)}/{attempt}/result.json"
-        with self._storage.create(key) as out:
-            out.write(transcript.model_dump_json().encode())
+        stored = {_converted_key(key, variant): t for variant, t in (converted or {}).items()}
+        for name, value in {**stored, key: transcript}.items():
+            with self._storage.create(name) as out:
+                out.write(value.model_dump_json().encode())
         fields = {"result_key": key, "stage": "convert", "progress": 1.0}
-        fields["audio_done_s"] = transcript.duration
+        fields |= {"audio_done_s": transcript.duration, "eta_s": ""}
         if self._move(job_id, (Status.RUNNING,), Status.SUCCEEDED, fields, attempt=attempt):
             self._archive(job_id)
             return True
@@ -280,9 +299,18 @@ class Jobs:
         return record
 
     def read_transcript(self, record: JobRecord) -> Transcript:
-        """Read the result of a job that succeeded."""
+        """Read the result of a job that succeeded, as it was recognised."""
         assert record.result_key is not None
         return Transcript.model_validate_json(self._storage.read(record.result_key))
+
+    def read_converted(self, record: JobRecord, variant: str) -> Transcript | None:
+        """Read the result in a Chinese script, if it was stored in that one."""
+        assert record.result_key is not None
+        try:
+            stored = self._storage.read(_converted_key(record.result_key, variant))
+        except KeyNotFound:
+            return None
+        return Transcript.model_validate_json(stored)
 
     def counts(self) -> dict[str, int]:
         """How many jobs wait and how many run."""
@@ -291,6 +319,11 @@ class Jobs:
         pipe.zcard(_LEASES)
         queued, running = pipe.execute()
         return {"queued": queued, "running": running}
+
+    def queue_position(self, job_id: str) -> int | None:
+        """Where a job stands among those that wait, from 1; None if it does not wait."""
+        rank: Any = self._redis.zrank(_QUEUED, job_id)
+        return None if rank is None else rank + 1
 
     def reap(self) -> list[str]:
         """
@@ -319,7 +352,7 @@ class Jobs:
                 self._archive(job_id)
             return moved
         fields = {"attempt": attempt + 1, "stage": "", "worker": ""}
-        fields |= {"progress": 0.0, "audio_done_s": 0.0}
+        fields |= {"progress": 0.0, "audio_done_s": 0.0, "eta_s": ""}
         if not self._move(job_id, wanted, Status.QUEUED, fields, attempt=attempt, expired=True):
             return False
         self._delivery.enqueue(job_id, attempt + 1)
@@ -375,7 +408,7 @@ class Jobs:
         """Run `_MOVE`; whether the job was moved."""
         pairs = [part for name, value in fields.items() for part in (name, value)]
         answer = self._move_script(
-            keys=[_job_key(job_id), _LEASES, _QUEUED],
+            keys=[_job_key(job_id), _LEASES, _QUEUED, chunks_key(job_id)],
             args=[
                 job_id,
                 ",".join(wanted),
@@ -401,6 +434,10 @@ class Jobs:
                 self._storage.delete_all(job_prefix(job_id))
 
 
+def _converted_key(result_key: str, variant: str) -> str:
+    return result_key.removesuffix(".json") + f".{variant}.json"
+
+
 def _job_key(job_id: str) -> str:
     return f"longhand:job:{job_id}"
 
@@ -413,8 +450,12 @@ _JSON_FIELDS = ("request", "audio", "error")
 
 
 def _to_hash(record: JobRecord) -> dict[Any, Any]:
-    values = record.model_dump(mode="json", exclude_none=True)
-    return {k: json.dumps(v) if k in _JSON_FIELDS else str(v) for k, v in values.items()}
+    values = record.model_dump(mode="json")
+    return {
+        k: json.dumps(v) if k in _JSON_FIELDS else str(v)
+        for k, v in values.items()
+        if v is not None
+    }
 
 
 def _from_hash(fields: Mapping[bytes, bytes]) -> JobRecord:

@@ -25,6 +25,9 @@ class WorkerRecord(BaseModel):
         engine_pid: Process that owns the models; it changes when that process was replaced.
         n_model_loads: Models loaded by the present engine process.
         n_engine_starts: Engine processes started so far.
+        n_batches: Passes through a model so far; `n_mixed_batches` of them held chunks of several
+            jobs, and all of them `n_chunks`.
+        annotation_pids: Processes that align and diarize; none before they are needed.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -43,6 +46,10 @@ class WorkerRecord(BaseModel):
     engine_pid: int | None = None
     n_model_loads: int = 0
     n_engine_starts: int = 0
+    n_batches: int = 0
+    n_mixed_batches: int = 0
+    n_chunks: int = 0
+    annotation_pids: tuple[int, ...] = ()
     started_at: float
 
     def can_run(self, model: str) -> bool:

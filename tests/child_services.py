@@ -42,7 +42,7 @@ class Echo:
         """End by a signal."""
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def die_once(self, mark: str) -> str:
+    def die_once(self, mark: str, note: Callable[[float], None]) -> str:
         """End the first process that is asked; answer in the next."""
         if Path(mark).exists():
             return "alive"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.models.cache import ChunkTask
-from worker.models.pooled import EngineService, engine_service
+from worker.models.services import EngineService, engine_service
 from worker.settings import WorkerSettings
 
 _N_LOUD = 100

@@ -9,7 +9,7 @@ from shared.request import TranscriptionRequest
 from shared.transcript import Transcript
 from tools.demo_model.clips import Clip, draw_clips, draw_long_clip, draw_utterances, write_wav
 from worker.audio import decode
-from worker.models.cache import LocalModels
+from worker.models.local import LocalModels
 from worker.pipeline import transcribe
 from worker.settings import WorkerSettings
 
@@ -30,10 +30,14 @@ def local_models() -> LocalModels:
 
 
 def transcribe_here(
-    models: LocalModels, path: Path, request: TranscriptionRequest | None = None
+    models: LocalModels,
+    path: Path,
+    request: TranscriptionRequest | None = None,
+    *,
+    model: str = "demo",
 ) -> Transcript:
     """What `worker.pipeline` gives in this process for a file."""
     with tempfile.TemporaryDirectory() as folder:
         audio = decode(path, Path(folder) / "audio.pcm")
         wanted = request or TranscriptionRequest()
-        return transcribe(audio, wanted, models, lambda *_: None, model="demo")
+        return transcribe(audio, wanted, models, lambda *_: None, model=model)

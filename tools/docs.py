@@ -19,9 +19,10 @@ from pydantic_core import PydanticUndefined
 from gateway.errors import STATUSES
 from gateway.settings import GatewaySettings
 from shared.chinese import VARIANTS
-from shared.formats import FORMATS
+from shared.formats import FORMATS, FormatOptions, formats_with
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT, SharedSettings
+from shared.wire import Threshold
 from worker.settings import WorkerSettings
 
 PREFIX = "LONGHAND_"
@@ -103,6 +104,7 @@ def with_tables(page: str) -> str:
     tables = {
         "options": options_table,
         "formats": formats_table,
+        "format_options": format_options_table,
         "variants": variants_table,
         "errors": errors_table,
     }
@@ -133,6 +135,17 @@ def formats_table() -> str:
     return "| format | Content-Type | what it holds |\n|---|---|---|\n" + "".join(rows)
 
 
+def format_options_table() -> str:
+    """How a format may be written, and which formats that is for."""
+    rows = (
+        f"| `{name}` | {_cell(default_text(field), none='none')} | {allowed(field)} "
+        f"| {', '.join(f'`{known}`' for known in formats_with(name))} | {field.description} |\n"
+        for name, field in FormatOptions.model_fields.items()
+    )
+    head = "| option | default | what it may be | formats | what it is |\n|---|---|---|---|---|\n"
+    return head + "".join(rows)
+
+
 def variants_table() -> str:
     """The scripts that Chinese can be read in."""
     rows = (f"| `{name}` | {what} |\n" for name, what in VARIANTS.items())
@@ -144,7 +157,7 @@ def errors_table() -> str:
     rows = (
         f"| {status} | `{error.code}` | {_first_sentence(error)} |\n"
         for error, status in sorted(STATUSES.items(), key=lambda item: (item[1], item[0].code))
-        if not error.__subclasses__() or error.code == "invalid_request"
+        if not error.__subclasses__() or error.code in ("invalid_request", "engine_failed")
     )
     return "| HTTP | code | when |\n|--:|---|---|\n" + "".join(rows)
 
@@ -177,6 +190,8 @@ def default_text(field: FieldInfo) -> str | None:
         return str(default.relative_to(CHECKOUT))
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(map(str, default)) or None
     return f"{default:.15g}" if isinstance(default, float) else str(default)
 
 
@@ -193,7 +208,12 @@ def allowed(field: FieldInfo) -> str:
         for name, word in [_BOUNDS.get(type(limit), ("", ""))]
         if name
     ]
-    return ", ".join([_KINDS.get(kind, "text"), *bounds])
+    if get_origin(kind) is tuple:
+        items = get_args(kind)[0]
+        return "numbers with commas" if items in (int, float) else "text, as often as wanted"
+    off = " or `none`" if Threshold.__metadata__[0] in field.metadata else ""
+    kinds = {dict: "JSON object", **_KINDS}
+    return ", ".join([kinds.get(get_origin(kind) or kind, "text"), *bounds]) + off
 
 
 def _first_sentence(documented: object) -> str:

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from shared.connections import connect_briefly, connect_patiently
 from shared.errors import EngineFailed, LonghandError
+from shared.generations import Generations
 from shared.jobs import Jobs
 from shared.logs import configure_logs
 from shared.reaper import Reaper
@@ -30,7 +31,8 @@ from worker.gpu_lease import one_gpu
 from worker.job import WorkerServices, run_job
 from worker.leases import RENEW_S, Leases
 from worker.models.files import ModelFiles
-from worker.models.pooled import PooledModels, SharedProcesses, engine_service
+from worker.models.pooled import PooledModels, SharedProcesses
+from worker.models.services import engine_service
 from worker.rq_worker import Puller
 from worker.scratch import own_folder
 from worker.settings import WorkerSettings, quieten_libraries
@@ -106,6 +108,7 @@ class Worker:
             self.name,
             self._jobs,
             self._storage,
+            Generations(self._redis),
             self._leases,
             self.processes,
             scratch,
@@ -144,19 +147,21 @@ class Worker:
         self._brief.close()
 
     def _preload(self, check: Callable[[], None]) -> None:
-        if not self._settings.preload:
-            return
-        model = self._settings.catalogue.resolve(None)
-        assert model is not None  # held by the settings
-        try:
-            PooledModels(self.processes, check).load(model)
-        except LonghandError as error:
-            self.processes.batcher.check()
-            # Jobs for other models can still be done; jobs for this one say the same.
-            _log.error("the default model is not to be had: %s", error)
+        generation = 0
+        with suppress(RedisError):  # then the first job has them loaded anew
+            generation = Generations(self._brief).current()
+        models = PooledModels(self.processes, check, generation=generation)
+        for model in self._settings.preloaded_models:
+            try:
+                models.load(model)
+            except LonghandError as error:
+                self.processes.batcher.check()
+                # Jobs for other models can still be done; jobs for this one say the same.
+                _log.error("the model %s is not to be had: %s", model, error)
 
     def _publish(self) -> None:
         status = self.processes.batcher.status
+        counts = self.processes.batcher.counts
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
@@ -172,6 +177,10 @@ class Worker:
             engine_pid=self.processes.batcher.engine_pid,
             n_model_loads=status.n_model_loads if status else 0,
             n_engine_starts=self.processes.batcher.n_starts,
+            n_batches=counts.n_batches,
+            n_mixed_batches=counts.n_mixed,
+            n_chunks=counts.n_chunks,
+            annotation_pids=self.processes.annotation.pids(),
             started_at=self._started_at,
         )
         self._workers.publish(record)

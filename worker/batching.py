@@ -6,24 +6,23 @@ that a ten-second clip is not stuck behind a ten-hour file; a chunk that is
 alone never waits for company. When the engine process dies, or refuses a
 batch, no job pays for another's chunk: what was in it runs again one by one,
 and only a chunk that was alone at a second death, or when it was refused,
-fails its job.
+fails its job. A batch that does not fit into memory runs again in halves.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from shared.errors import EngineFailed, JobTimedOut, LonghandError
+from shared.errors import EngineFailed, GpuOutOfMemory, JobTimedOut, LonghandError
 from worker.children import Child, ChildDied
+from worker.streams import POLL_S, Call, Piece, Stream
 
-_POLL_S = 0.2
 _RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """After so many starts that fail in a row the engine is given up."""
 
@@ -32,42 +31,20 @@ _MAX_DEATHS = 2
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Call:
-    """
-    One piece of work for the engine.
+@dataclass
+class BatchCounts:
+    """What the engine was fed so far; `n_mixed` batches held chunks of more than one job."""
 
-    Attributes:
-        method: What to call: with `batch`, together with others of equal `method` and `alike`.
-        alike: What must be equal within a batch: the model.
-        item: What is handed over; a batch hands over a list of them.
-        label: What the piece is, for an error.
-        stall_s: Patience with this call, where it is not the batcher's own.
-    """
+    n_batches: int = 0
+    n_mixed: int = 0
+    n_chunks: int = 0
+    n_halved: int = 0
 
-    method: str
-    alike: tuple[Any, ...]
-    item: Any
-    label: str
-    is_batched: bool = True
-    stall_s: float | None = None
-
-
-@dataclass(eq=False)
-class _Piece:
-    call: Call
-    index: int
-    stream: Stream
-    n_deaths: int = 0
-
-
-@dataclass(eq=False)
-class Stream:
-    """The pieces of one job and where their answers go."""
-
-    waiting: deque[_Piece] = field(default_factory=deque)
-    answers: queue.SimpleQueue[tuple[int, Any]] = field(default_factory=queue.SimpleQueue)
-    is_dropped: bool = False
+    def add(self, batch: Sequence[Piece]) -> None:
+        """Count a batch that was answered."""
+        self.n_batches += 1
+        self.n_chunks += len(batch)
+        self.n_mixed += len({id(piece.stream) for piece in batch}) > 1
 
 
 class ChunkBatcher:
@@ -79,6 +56,7 @@ class ChunkBatcher:
         batch_size: Most pieces in a batch.
         stall_s: Without an answer for so long, the process is killed.
         pauses_s: Between starts that fail; after the last the engine is lost.
+        when_idle: A call made whenever there was nothing to do for so many seconds.
     """
 
     def __init__(
@@ -88,14 +66,17 @@ class ChunkBatcher:
         batch_size: int,
         stall_s: float,
         pauses_s: Sequence[float] = _RESTART_PAUSES_S,
+        when_idle: tuple[float, Call] | None = None,
     ) -> None:
         self._start_engine = start_engine
         self._batch_size = batch_size
         self._stall_s = stall_s
         self._pauses_s = pauses_s
+        self._when_idle = when_idle
         self._changed = threading.Condition()
         self._streams: deque[Stream] = deque()
-        self._suspects: deque[_Piece] = deque()
+        self._again: deque[list[Piece]] = deque()  # batches that are to run again as they are
+        self._limits: dict[Hashable, int] = {}  # batches that fitted into memory, by kind
         self._stopped = False
         self._ready = threading.Event()
         self._engine: Child | None = None
@@ -105,6 +86,8 @@ class ChunkBatcher:
         self.n_starts = 0
         self.status: Any = None
         """What the engine said of itself after its last call."""
+
+        self.counts = BatchCounts()
 
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
 
@@ -119,7 +102,7 @@ class ChunkBatcher:
             EngineFailed: It cannot be started.
         """
         self._thread.start()
-        while not self._ready.wait(_POLL_S):
+        while not self._ready.wait(POLL_S):
             tick()
             self.check()
 
@@ -142,34 +125,18 @@ class ChunkBatcher:
         """Process that owns the models now."""
         return self._engine.pid if self._engine else None
 
-    def submit(
-        self, calls: Sequence[Call], tick: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Any]]:
-        """
-        Have calls answered; yields `(index, answer)` as they come.
+    def open_stream(self) -> Stream:
+        """Where one job hands in its calls."""
+        return Stream(self._changed, self._streams)
 
-        Args:
-            tick: Called a few times a second while waiting; what it raises drops what is left.
-
-        Raises:
-            EngineFailed: A call killed the engine, or the engine refused it.
-            JobTimedOut: A call kept the engine busy for too long.
-        """
-        stream = Stream()
-        stream.waiting.extend(_Piece(call, i, stream) for i, call in enumerate(calls))
-        with self._changed:
-            self._streams.append(stream)
-            self._changed.notify_all()
+    def answer(self, call: Call, tick: Callable[[], None] = lambda: None) -> Any:
+        """Have one call answered; see `Stream.next`."""
+        stream = self.open_stream()
         try:
-            for _ in calls:
-                index, answer = _next_answer(stream, tick)
-                if isinstance(answer, LonghandError):
-                    raise answer
-                yield index, answer
+            stream.add(0, call)
+            return stream.next(tick)[1]
         finally:
-            with self._changed:
-                stream.is_dropped = True
-                stream.waiting.clear()
+            stream.close()
 
     def _run(self) -> None:
         try:
@@ -180,32 +147,34 @@ class ChunkBatcher:
             _log.exception("the engine is fed no more")
             self.is_lost = True
 
-    def _next_batch(self) -> list[_Piece] | None:
+    def _next_batch(self) -> list[Piece] | None:
         """Wait for work; None when stopped."""
         with self._changed:
             while not self._stopped:
-                while self._suspects:
-                    suspect = self._suspects.popleft()
-                    if not suspect.stream.is_dropped:
-                        return [suspect]
-                self._streams = deque(s for s in self._streams if s.waiting)
+                while self._again:
+                    wanted = [p for p in self._again.popleft() if not p.stream.is_dropped]
+                    if wanted:
+                        return wanted
+                for stream in [s for s in self._streams if not s.waiting]:
+                    self._streams.remove(stream)
                 if self._streams:
                     return self._gather()
-                self._changed.wait()
+                idle_s, call = self._when_idle or (None, None)
+                if not self._changed.wait(idle_s) and call:
+                    return [Piece(call, 0, self.open_stream())]
             return None
 
-    def _gather(self) -> list[_Piece]:
+    def _gather(self) -> list[Piece]:
         """Take pieces from the streams in turn, all alike to the first of the first stream."""
         first = self._streams[0].waiting[0].call
-        limit = self._batch_size if first.is_batched else 1
-        batch: list[_Piece] = []
+        limit = self._limits.get(first.kind, self._batch_size) if first.is_batched else 1
+        batch: list[Piece] = []
         took = True
         while took and len(batch) < limit:
             took = False
             for stream in list(self._streams):
                 call = stream.waiting[0].call if stream.waiting else None
-                alike = call and (call.method, call.alike) == (first.method, first.alike)
-                if alike and len(batch) < limit:
+                if call and call.kind == first.kind and len(batch) < limit:
                     batch.append(stream.waiting.popleft())
                     took = True
                     # Whoever was served stands at the back for the next batch.
@@ -213,37 +182,48 @@ class ChunkBatcher:
                     self._streams.append(stream)
         return batch
 
-    def _answer(self, batch: list[_Piece]) -> None:
+    def _answer(self, batch: list[Piece]) -> None:
         call = batch[0].call
         items = [piece.call.item for piece in batch] if call.is_batched else call.item
         engine = self._engine
         assert engine is not None
         try:
             answers, self.status = engine.call(
-                call.method, *call.alike, items, stall_s=call.stall_s or self._stall_s
+                call.method, *call.args, items, stall_s=call.stall_s or self._stall_s
             )
             if len(answers) != len(batch):
                 raise EngineFailed(f"the engine gave {len(answers)} answers to {len(batch)} chunks")
         except LonghandError as error:
             if len(batch) > 1:
-                _log.warning("%d chunks run again one by one: %s", len(batch), error)
-                self._suspects.extend(batch)
+                self._split(batch, error)
                 return
             answers = [error]
         except Exception as error:  # the process is gone, or was killed since it stalled
             if not self._stopped:
                 self._survive(batch, error)
             return
+        if call.is_batched:
+            self.counts.add(batch)
         for piece, answer in zip(batch, answers, strict=True):
             piece.stream.answers.put((piece.index, answer))
 
-    def _survive(self, batch: list[_Piece], error: Exception) -> None:
+    def _split(self, batch: list[Piece], error: LonghandError) -> None:
+        """Run a batch again: in halves if it was too large, else one by one to find the culprit."""
+        _log.warning("a batch of %d chunks is split: %s", len(batch), error)
+        size = 1
+        if isinstance(error, GpuOutOfMemory):
+            size = len(batch) // 2
+            self._limits[batch[0].call.kind] = size
+            self.counts.n_halved += 1
+        self._again.extend(batch[i : i + size] for i in range(0, len(batch), size))
+
+    def _survive(self, batch: list[Piece], error: Exception) -> None:
         """Replace the engine; run what was in it again, or give a deadly piece up."""
         _log.error("the engine was lost with %d chunks in it: %s", len(batch), error)
         for piece in batch:
             piece.n_deaths += 1
             if len(batch) > 1 or piece.n_deaths < _MAX_DEATHS:
-                self._suspects.append(piece)
+                self._again.append([piece])
                 continue
             kind = JobTimedOut if isinstance(error, TimeoutError) else EngineFailed
             message = f"the engine was lost twice over {piece.call.label} ({error})"
@@ -259,6 +239,7 @@ class ChunkBatcher:
             try:
                 self._engine = self._start_engine()
                 self.n_starts += 1
+                self._limits.clear()  # what was too much for the last one may fit now
                 self._engine.wait_until_ready(self._check_stopped)
                 self._ready.set()
                 return
@@ -278,11 +259,3 @@ class ChunkBatcher:
         if self._engine is not None:
             with suppress(OSError):
                 self._engine.kill()
-
-
-def _next_answer(stream: Stream, tick: Callable[[], None]) -> tuple[int, Any]:
-    while True:
-        try:
-            return stream.answers.get(timeout=_POLL_S)
-        except queue.Empty:
-            tick()

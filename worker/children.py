@@ -176,6 +176,7 @@ class ChildPool:
     def __init__(self, factory: Callable[[], object], name: str, size: int) -> None:
         self._factory = factory
         self._name = name
+        self._children: set[Child | None] = set()
         self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
         for _ in range(size):
             self._idle.put(None)  # made when first needed
@@ -191,11 +192,17 @@ class ChildPool:
                 tick()
         try:
             if child is None or not child.is_alive:
+                self._children = self._children - {child}
                 child = Child(self._factory, self._name)
+                self._children = {*self._children, child}  # whole, for who reads it meanwhile
                 child.wait_until_ready(tick)
             yield child
         finally:
             self._idle.put(child)
+
+    def pids(self) -> tuple[int, ...]:
+        """The processes that run now."""
+        return tuple(c.pid for c in self._children if c and c.pid and c.is_alive)
 
     def stop(self) -> None:
         """End every child that is not lent; a lent one ends with this process."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from shared.chinese import Variant, convert, is_chinese
 from shared.errors import (
     AudioUnreadable,
     EngineFailed,
@@ -16,14 +18,19 @@ from shared.errors import (
     LonghandError,
     ModelNotFound,
 )
+from shared.generations import Generations
 from shared.jobs import JobRecord, Jobs
 from shared.logs import job_logged
+from shared.request import TranscriptionRequest
 from shared.storage import KeyNotFound, Storage
-from shared.transcript import Transcript
+from shared.transcript import Transcript, Warned
 from worker import pipeline
+from worker.audio import AudioSource
 from worker.children import ChildDied
+from worker.diarization import KnownSpeaker
 from worker.leases import Lease, Leases
 from worker.models.pooled import PooledModels, SharedProcesses
+from worker.resume import JobCheckpoint
 from worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -40,6 +47,7 @@ class WorkerServices:
     name: str
     jobs: Jobs
     storage: Storage
+    generations: Generations
     leases: Leases
     processes: SharedProcesses
     scratch: Path
@@ -58,7 +66,9 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
         _log.info("attempt %d: %.1f s of audio", attempt, record.audio.duration_s)
         try:
             transcript = _transcribe(services, record, lease)
-            is_published = services.jobs.finish(job_id, attempt, transcript)
+            lease.report("convert", 1.0, transcript.duration_after_vad)
+            transcript, converted = _convert(transcript, record.request.chinese)
+            is_published = services.jobs.finish(job_id, attempt, transcript, converted)
             _log.info("succeeded" if is_published else "done, but no longer wanted")
         except JobCancelled as reason:
             _log.info("stopped: %s", reason)
@@ -77,24 +87,74 @@ def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Tr
     model = services.settings.catalogue.resolve(record.request.model)
     if model is None:
         raise ModelNotFound(f"no model is known as {record.request.model!r}", param="model")
-    models = PooledModels(services.processes, lease.check)
+    generation = services.generations.current()
+    models = PooledModels(services.processes, lease.check, generation=generation)
     with tempfile.TemporaryDirectory(prefix=f"{record.id}-", dir=services.scratch) as folder:
         lease.report("decode", 0.0)
-        try:
-            with services.storage.open_local(record.audio.key) as path:
-                audio = models.decode(
-                    path,
-                    Path(folder) / "audio.pcm",
-                    lambda fraction: lease.report("decode", _DECODED * fraction),
-                )
-        except KeyNotFound as error:
-            raise AudioUnreadable("the audio of this job is no longer in storage") from error
-        except ChildDied as error:
-            raise AudioUnreadable(f"the audio could not be decoded ({error})") from error
-        except TimeoutError as error:
-            raise AudioUnreadable(f"decoding stopped making progress ({error})") from error
+        audio = _decode(
+            services, models, record.audio.key, Path(folder) / "audio.pcm",
+            lambda fraction: lease.report("decode", _DECODED * fraction),
+        )  # fmt: skip
+        known = _known_speakers(services, models, record.request, Path(folder))
+        checkpoint = JobCheckpoint(services.jobs.chunks, record.id, record.attempt)
 
         def report(stage: str, fraction: float, done_s: float) -> None:
             lease.report(stage, _DECODED + (1 - _DECODED) * fraction, done_s)
 
-        return pipeline.transcribe(audio, record.request, models, report, model=model)
+        return pipeline.transcribe(
+            audio, record.request, models, report,
+            model=model, extras=pipeline.Extras(checkpoint, known),
+        )  # fmt: skip
+
+
+def _known_speakers(
+    services: WorkerServices, models: PooledModels, request: TranscriptionRequest, folder: Path
+) -> tuple[KnownSpeaker, ...]:
+    """The voices that came along, decoded; one that cannot be costs nothing but its name."""
+    if not request.diarize:
+        return ()
+    known = []
+    keys = zip(request.known_speaker_names, request.known_speaker_references, strict=True)
+    for n, (name, key) in enumerate(keys):
+        scratch = folder / f"{n}.pcm"
+        try:
+            known.append(KnownSpeaker(name, _decode(services, models, key, scratch)))
+        except AudioUnreadable as error:
+            _log.warning("the voice of a known speaker: %s", error)
+            scratch.write_bytes(b"")  # the diarizer warns that there is nothing to hear in it
+            known.append(KnownSpeaker(name, AudioSource(scratch, 0)))
+    return tuple(known)
+
+
+def _decode(
+    services: WorkerServices,
+    models: PooledModels,
+    key: str,
+    scratch: Path,
+    report: Callable[[float], None] = lambda fraction: None,
+) -> AudioSource:
+    """Decode stored audio to scratch."""
+    try:
+        with services.storage.open_local(key) as path:
+            return models.decode(path, scratch, report)
+    except KeyNotFound as error:
+        raise AudioUnreadable("the audio of this job is no longer in storage") from error
+    except ChildDied as error:
+        raise AudioUnreadable(f"the audio could not be decoded ({error})") from error
+    except TimeoutError as error:
+        raise AudioUnreadable(f"decoding stopped making progress ({error})") from error
+
+
+def _convert(
+    transcript: Transcript, variant: Variant | None
+) -> tuple[Transcript, dict[str, Transcript]]:
+    """The transcript, and in the script that was asked for, if that is another one."""
+    if variant in (None, "none") or not is_chinese(transcript):
+        return transcript, {}
+    try:
+        return transcript, {variant: convert(transcript, variant)}
+    except Exception as error:
+        _log.exception("the script could not be converted")
+        message = f"the text is in the script it was recognised in: {error}"
+        warned = (*transcript.warnings, Warned(code="conversion_failed", message=message))
+        return transcript.model_copy(update={"warnings": warned}), {}

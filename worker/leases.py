@@ -31,6 +31,7 @@ class Lease:
         self._fields: dict[str, Any] = {}
         self._is_changed = False
         self.renewed = time.monotonic()
+        self._first: tuple[float, float] | None = None
 
     def check(self) -> None:
         """Raise `JobCancelled` once the attempt is no longer wanted."""
@@ -40,12 +41,25 @@ class Lease:
     def report(self, stage: str, fraction: float, audio_done_s: float = 0.0) -> None:
         """Say how far the job is; raises `JobCancelled` as `check` does."""
         self.check()
+        if stage != self._fields.get("stage"):
+            self._first = None  # one stage says little of the pace of the next
         self._fields = {
             "stage": stage,
             "progress": round(fraction, 4),
             "audio_done_s": round(audio_done_s, 2),
+            "eta_s": self._eta_s(fraction),
         }
         self._is_changed = True
+
+    def _eta_s(self, fraction: float) -> float | str:
+        """Seconds left at the pace of this stage; "" while it has none."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, fraction)
+        since, from_ = self._first
+        if fraction <= from_:
+            return ""
+        return round((now - since) / (fraction - from_) * (1 - fraction), 1)
 
     def lose(self) -> None:
         """Mark the attempt as no longer wanted."""

@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
-from shared.languages import WITHOUT_SPACES
 from shared.request import TranscriptionRequest
-from shared.transcript import Segment, Transcript, Word
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
-from worker.engines.base import DecodeOptions, Guess
-from worker.speech import MAX_CHUNK_S, Span
-
-FRAMES_PER_S = 100
-
-Report = Callable[[str, float, float], None]
-"""Takes the stage, the fraction done and the seconds of audio done; raises to stop the work."""
+from shared.transcript import Segment, Transcript, Warned, join_text
+from worker.annotation import Annotators, Subject, align_words, find_speakers
+from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.checkpoints import Checkpoint, NoCheckpoint, Plan
+from worker.decoding import Chunks, ChunkStream, finish_chunks
+from worker.diarization import Diarization, KnownSpeaker
+from worker.engines.base import Guess
+from worker.progress import Progress, Report
+from worker.speakers import assign_speakers, rename_speakers
+from worker.speech import MAX_CHUNK_S, Speech, SpeechOptions
 
 
 @dataclass(frozen=True)
 class ModelUsed:
-    """A model that is loaded, and by which engine."""
+    """
+    A model that is loaded, and by which engine.
+
+    Attributes:
+        ignores: Options that the engine cannot honour.
+    """
 
     name: str
     revision: str
     engine: str
     is_multilingual: bool
+    ignores: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Speech:
-    """Where somebody speaks: chunks ready for a model, and how many seconds of speech in all."""
-
-    chunks: tuple[Span, ...]
-    duration_s: float
-
-
-class Models(Protocol):
+class Models(Annotators, Protocol):
     """What the pipeline needs done by models, in this process or in others."""
 
     def load(self, name: str) -> ModelUsed:
@@ -47,20 +46,32 @@ class Models(Protocol):
         ...
 
     def find_speech(
-        self, audio: AudioSource, chunk_s: float, report: Callable[[float], None]
+        self, audio: AudioSource, options: SpeechOptions, report: Callable[[float], None]
     ) -> Speech:
-        """Find speech and cut it into chunks of at most `chunk_s` seconds."""
+        """Find speech and cut it into chunks."""
         ...
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
         """Guess the language of one chunk."""
         ...
 
-    def transcribe(
-        self, model: str, audio: AudioSource, chunks: Sequence[Span], options: DecodeOptions
-    ) -> Iterator[tuple[int, list[Segment]]]:
-        """Yield `(index of the chunk, its segments)` as they come, in any order."""
+    def open_stream(self, model: str, audio: AudioSource) -> ChunkStream:
+        """Where chunks of this audio are decoded."""
         ...
+
+
+@dataclass(frozen=True)
+class Extras:
+    """
+    What a job may bring along.
+
+    Attributes:
+        checkpoint: Holds what an earlier attempt did, and is given what this one does.
+        known_speakers: Voices to be told by name.
+    """
+
+    checkpoint: Checkpoint = NoCheckpoint()
+    known_speakers: tuple[KnownSpeaker, ...] = ()
 
 
 def transcribe(
@@ -70,6 +81,7 @@ def transcribe(
     report: Report,
     *,
     model: str,
+    extras: Extras = Extras(),  # noqa: B008 - it is frozen
 ) -> Transcript:
     """
     Transcribe decoded audio.
@@ -82,48 +94,128 @@ def transcribe(
         InvalidRequest: The model cannot do what is asked.
     """
     report("speech", 0.0, 0.0)
+    subject = Subject(audio, request, model, models)
     used = models.load(model)
-    speech = models.find_speech(
-        audio, MODELS[model].chunk_s, lambda fraction: report("speech", 0.05 * fraction, 0.0)
-    )
-    guess = _choose_language(request, used, models, audio, speech)
-    report("transcribe", 0.05, 0.0)
-    options = DecodeOptions(
-        language=guess.language,
+    progress = Progress(_shares(request), report)
+    decoded = _decoded(subject, models, used, extras.checkpoint, progress)
+    segments, language = decoded.segments, decoded.language
+    warnings = ignored_options(request, used)
+    if _aligns(request):
+        segments, more = align_words(subject, segments, language, progress.of("align"))
+        warnings += more
+    found, more = find_speakers(subject, extras.known_speakers, progress.of("diarize"))
+    if found is not None:
+        segments = _assigned(segments, found, progress)
+    finished = _finished(segments, has_words=request.wants_words)
+    transcript = Transcript(
+        text=join_text(finished, language, task=request.task),
         task=request.task,
-        prompt=request.prompt,
-        temperature=request.temperature,
-        word_timestamps=request.word_timestamps,
-    )
-    found = models.transcribe(model, audio, speech.chunks, options)
-    segments = _in_order(speech, _reported(found, speech, report), audio.duration_s)
-    return Transcript(
-        text=join_text(
-            [segment.text for segment in segments],
-            "en" if request.task == "translate" else guess.language,
-        ),
-        task=request.task,
-        language=guess.language,
-        language_probability=round(guess.probability, 4),
+        language=language,
+        language_probability=round(decoded.plan.guess.probability, 4),
         duration=round(audio.duration_s, 3),
-        duration_after_vad=round(speech.duration_s, 3),
-        segments=tuple(segments),
+        duration_after_vad=round(decoded.plan.speech.duration_s, 3),
+        segments=finished,
         model=used.name,
         model_revision=used.revision,
         engine=used.engine,
-        options={**request.model_dump(), "language": guess.language, "model": used.name},
+        options=_carried_out(request, decoded.plan.guess.language, used),
+        warnings=(*warnings, *more),
+        turns=found.turns if found else None,
+        speaker_embeddings=dict(found.embeddings) if found and found.embeddings else None,
     )
+    return rename_speakers(transcript, request.speaker_names)
 
 
-def join_text(texts: Iterable[str], language: str) -> str:
-    """
-    The texts of segments as one text, with spaces where the language has them.
+def ignored_options(request: TranscriptionRequest, used: ModelUsed) -> list[Warned]:
+    """A warning for options that change nothing, by name."""
+    chosen = request.chosen()
+    ignores = used.ignores | ({"temperature_increment"} if "temperature" in used.ignores else set())
+    by_engine = sorted(ignores & chosen.keys())
+    without_diarize = sorted(_OF_SPEAKERS & chosen.keys()) if not request.diarize else []
+    without_vad = sorted(_OF_VAD & chosen.keys()) if not request.vad else []
+    unaligned = sorted(_OF_ALIGNMENT & chosen.keys()) if not _aligns(request) else []
+    is_english = chosen.keys() & {"multilingual"} if not used.is_multilingual else ()
+    return [
+        Warned(code="option_ignored", message=f"{', '.join(names)}: {why}")
+        for names, why in (
+            (by_engine, f"the engine {used.engine} cannot do this; another of LONGHAND_ENGINE can"),
+            (without_diarize, "without diarize=true nothing is said of speakers"),
+            (without_vad, "with vad=false no speech is looked for"),
+            (unaligned, "words are aligned only where they are asked for, and no translations"),
+            (is_english, f"the model {used.name} knows English only"),
+        )
+        if names
+    ]
 
-    >>> join_text([" Good morning.", "Thanks."], "en"), join_text(["大家好。", "再见。"], "zh")
-    ('Good morning. Thanks.', '大家好。再见。')
-    """
-    between = "" if language in WITHOUT_SPACES else " "
-    return between.join(text.strip() for text in texts)
+
+_OF_SPEAKERS = frozenset(
+    {
+        "num_speakers", "min_speakers", "max_speakers", "diarize_model", "clustering_threshold",
+        "speaker_embeddings", "speaker_names", "known_speaker_names",
+    }
+)  # fmt: skip
+_OF_ALIGNMENT = frozenset({"align_model", "interpolate_method", "return_char_alignments"})
+_OF_VAD = frozenset(
+    {
+        "vad_method", "vad_onset", "vad_offset", "min_speech_duration_ms",
+        "min_silence_duration_ms", "speech_pad_ms",
+    }
+)  # fmt: skip
+
+
+def _aligns(request: TranscriptionRequest) -> bool:
+    if request.task == "translate":  # what is written is not what is said
+        return False
+    return (request.wants_words or request.diarize) and request.align is not False
+
+
+def _shares(request: TranscriptionRequest) -> dict[str, float]:
+    """How much of the work each stage is, on a usual machine."""
+    return {
+        "speech": 5.0,
+        "transcribe": 95.0,
+        "align": 10.0 * _aligns(request),
+        "diarize": 40.0 * request.diarize,
+        "assign": 0.1,
+    }
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """What was said, by whatever plan: segments in time order."""
+
+    plan: Plan
+    segments: list[Segment]
+    language: str
+
+
+def _decoded(
+    subject: Subject,
+    models: Models,
+    used: ModelUsed,
+    checkpoint: Checkpoint,
+    progress: Progress,
+) -> _Decoded:
+    """Go on by the plan of an earlier attempt, or make one; decode what is not done."""
+    model = (used.name, used.revision, used.engine)
+    plan, done = checkpoint.recall(model) or (None, {})
+    if plan is None:
+        options = SpeechOptions.of(subject.request, MODELS[used.name].chunk_s)
+        speech = models.find_speech(subject.audio, options, progress.of("speech"))
+        guess = _choose_language(subject.request, used, models, subject.audio, speech)
+        plan = Plan(model, speech, guess)
+        checkpoint.begin(plan)
+    per_chunk = subject.request.multilingual and used.is_multilingual
+    chunks = Chunks(subject.audio, plan.speech.chunks, done, checkpoint)
+    stream = models.open_stream(used.name, subject.audio)
+    try:
+        language = None if per_chunk else plan.guess.language
+        found = finish_chunks(chunks, subject.request, language, stream, progress)
+    finally:
+        stream.close()
+    progress.done_s = plan.speech.duration_s
+    segments = [segment for _, decoding in sorted(found.items()) for segment in decoding.segments]
+    return _Decoded(plan, segments, _language_of(segments, plan.guess))
 
 
 def _choose_language(
@@ -148,47 +240,30 @@ def _choose_language(
     return models.detect_language(used.name, audio, speech.chunks[0] if speech.chunks else whole)
 
 
-def _reported(
-    found: Iterator[tuple[int, list[Segment]]], speech: Speech, report: Report
-) -> Iterator[tuple[int, list[Segment]]]:
-    total_s = sum(chunk.duration_s for chunk in speech.chunks)
-    done_s = 0.0
-    for index, segments in found:
-        done_s += speech.chunks[index].duration_s
-        report("transcribe", 0.05 + 0.95 * done_s / total_s, done_s)
-        yield index, segments
+def _assigned(segments: Sequence[Segment], found: Diarization, progress: Progress) -> list[Segment]:
+    progress.of("assign")(0.0)
+    return assign_speakers(segments, found.exclusive_turns)
 
 
-def _in_order(
-    speech: Speech, found: Iterable[tuple[int, list[Segment]]], duration_s: float
-) -> list[Segment]:
-    """Segments of all chunks in time order, numbered, on the clock of the whole audio."""
-    by_chunk = dict(found)
-    segments: list[Segment] = []
-    for index, chunk in enumerate(speech.chunks):
-        for segment in by_chunk[index]:
-            moved = _move(segment, chunk.start / SAMPLE_RATE_HZ, duration_s)
-            segments.append(moved.model_copy(update={"id": len(segments)}))
-    return segments
+def _language_of(segments: Sequence[Segment], guess: Guess) -> str:
+    """The language most is said in, where each chunk had its own; else the one there is."""
+    spoken: dict[str, float] = defaultdict(float)
+    for segment in segments:
+        spoken[segment.language or guess.language] += segment.end - segment.start
+    return max(spoken, key=spoken.__getitem__, default=guess.language)
 
 
-def _move(segment: Segment, by_s: float, duration_s: float) -> Segment:
-    """Move a segment and its words later by `by_s`; nothing ends after the audio does."""
-
-    def at(time_s: float) -> float:
-        return round(min(time_s + by_s, duration_s), 3)
-
-    words: tuple[Word, ...] | None = None
-    if segment.words is not None:
-        words = tuple(
-            word.model_copy(update={"start": at(word.start), "end": at(word.end)})
-            for word in segment.words
-        )
-    return segment.model_copy(
-        update={
-            "seek": round(by_s * FRAMES_PER_S),
-            "start": at(segment.start),
-            "end": at(segment.end),
-            "words": words,
-        }
+def _finished(segments: Iterable[Segment], *, has_words: bool) -> tuple[Segment, ...]:
+    """Segments numbered; with words only where they are wanted."""
+    return tuple(
+        segment.model_copy(update={"id": n} | ({} if has_words else {"words": None}))
+        for n, segment in enumerate(segments)
     )
+
+
+def _carried_out(request: TranscriptionRequest, language: str, used: ModelUsed) -> dict[str, Any]:
+    """The options that were chosen, as they were carried out; of voices only whose they are."""
+    chosen = request.model_dump(
+        mode="json", exclude_defaults=True, exclude={"known_speaker_references"}
+    )
+    return {**chosen, "task": request.task, "language": language, "model": used.name}

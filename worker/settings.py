@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from shared.settings import CHECKOUT, SharedSettings
+
+_FLAGS = {"true": {"true", "1", "yes", "on"}, "false": {"false", "0", "no", "off", ""}}
 
 
 class WorkerSettings(SharedSettings):
     """One worker: one device, one engine, several jobs at a time."""
 
-    engine: Literal["faster_whisper", "openai_whisper"] = Field(
+    model_config = SettingsConfigDict(populate_by_name=True)
+
+    engine: Literal["faster_whisper", "openai_whisper", "whisperx"] = Field(
         "faster_whisper", description="Which library runs the models."
     )
     device: str = Field(
@@ -23,20 +28,47 @@ class WorkerSettings(SharedSettings):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="`cpu`, `cuda`, `cuda:1`, or `auto`: the first GPU if there is one.",
     )
-    compute_type: str = Field(
+    compute_type: Literal[
+        "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16",
+        "bfloat16", "float32",
+    ] = Field(
         "auto",
-        description="Number format: `int8`, `float32`, `float16` …; `auto` is int8 on a CPU "
-        "and float16 on a GPU.",
-    )
+        description="Number format; `auto` is int8 on a CPU and float16 on a GPU, or float32 where "
+        "engine or device have no such thing.",
+    )  # fmt: skip
     models_dir: Path = Field(
         CHECKOUT / "models", description="Directory of model folders; downloads land here."
     )
     downloads: bool = Field(
         True, description="Whether a missing model of the catalogue may be downloaded."
     )
-    preload: bool = Field(True, description="Load the default model before taking jobs.")
+    diarization_model: str = Field(
+        "pyannote/speaker-diarization-community-1",
+        description="Pipeline that tells speakers apart: a name, or a folder below the models "
+        "directory.",
+    )
+    hf_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("LONGHAND_HF_TOKEN", "HF_TOKEN"),
+        description="Hugging Face token for models whose conditions were accepted; `HF_TOKEN` is "
+        "read too.",
+    )
+    preload: str = Field(
+        "true",
+        description="Models loaded before taking jobs: `true` the default one, `false` none, or "
+        "names with commas between them.",
+    )
     resident_models: int = Field(
         2, ge=1, description="Models kept in memory; the least recently used leaves first."
+    )
+    model_memory_bytes: int = Field(
+        0,
+        ge=0,
+        description="Most bytes of models kept in memory, each counted by its weights on disk; 0 "
+        "for no limit but their number.",
+    )
+    model_ttl_s: float = Field(
+        0, ge=0, description="Seconds without use after which a model leaves memory; 0 for never."
     )
     slots: int = Field(8, ge=1, le=64, description="Jobs one worker works on at a time.")
     batch_size: int = Field(
@@ -56,6 +88,53 @@ class WorkerSettings(SharedSettings):
         default_factory=socket.gethostname,
         description="Name shown for this worker; a suffix makes it unique.",
     )
+
+    @field_validator("preload", mode="before")
+    @classmethod
+    def _flag_as_text(cls, value: object) -> object:
+        text = str(value).strip()
+        for word, meanings in _FLAGS.items():
+            if text.lower() in meanings:
+                return word
+        return text
+
+    @model_validator(mode="after")
+    def _preloaded_models_fit(self) -> Self:
+        unknown = [n for n in self._preload_names if self.catalogue.resolve(n) is None]
+        if unknown:
+            raise ValueError(f"LONGHAND_PRELOAD names {unknown[0]!r}, which is no model we know")
+        n_models = len(self.preloaded_models)
+        if n_models > self.resident_models:
+            raise ValueError(
+                f"LONGHAND_PRELOAD names {n_models} models; LONGHAND_RESIDENT_MODELS keeps "
+                f"{self.resident_models} in memory"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _engine_knows_the_number_format(self) -> Self:
+        kind = self.compute_type
+        if self.engine != "openai_whisper" or kind == "auto":
+            return self
+        usable = ("float32",) if self.device == "cpu" else ("float32", "float16")
+        if kind not in usable:
+            raise ValueError(
+                f"LONGHAND_COMPUTE_TYPE is {kind!r}; openai_whisper on {self.device!r} computes in "
+                f"{' or '.join(usable)}"
+            )
+        return self
+
+    @property
+    def preloaded_models(self) -> tuple[str, ...]:
+        """Models of the catalogue to be loaded before taking jobs, each once."""
+        resolved = (self.catalogue.resolve(name) for name in self._preload_names)
+        return tuple(dict.fromkeys(name for name in resolved if name))
+
+    @property
+    def _preload_names(self) -> list[str | None]:
+        if self.preload in _FLAGS:
+            return [None] if self.preload == "true" else []
+        return [name.strip() for name in self.preload.split(",") if name.strip()]
 
 
 def quieten_libraries() -> None:
@@ -81,6 +160,16 @@ def quieten_libraries() -> None:
 def limit_threads(n_threads: int) -> None:
     """Give this process so many OpenMP threads, unless the operator chose a number."""
     os.environ.setdefault("OMP_NUM_THREADS", str(n_threads))
+
+
+def limit_primitives() -> None:
+    """
+    Let oneDNN keep the code it made for a few shapes only, not for a thousand.
+
+    Where every waveform has its own length, what it keeps grows by 0.5 MB a call. Not for the
+    engine, which sees one shape and reads the same variable.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 def show_one_gpu(uuid: str) -> None:

@@ -11,13 +11,14 @@ from gateway.answers import (
     transcript_value,
     wants_segments,
 )
-from gateway.parse import once_each, parse_request, parse_wait
+from gateway.parse import fields_and_lists, parse_request, parse_wait
 from gateway.services import Services, services
 from gateway.submission import Submission, submit
 from gateway.uploads import NO_FILE, AudioWriter, copy_body, copy_form, too_large
 from gateway.waiting import preferred_wait_s
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.jobs import JobRecord, Status
+from shared.wire import LISTS
 
 blueprint = Blueprint("transcribe", __name__)
 
@@ -52,7 +53,7 @@ def _receive_form(here: Services, writer: AudioWriter) -> Submission:
     if not boundary:
         raise InvalidRequest("the Content-Type names no multipart boundary")
     form = copy_form(request.stream, boundary, writer)
-    fields = once_each(request.args, form.fields)
+    fields = fields_and_lists(request.args, form.fields, lists=LISTS)
     return _read_fields(here, fields, filename=form.filename or "", also=["wait"])
 
 
@@ -62,9 +63,9 @@ def _receive_body(here: Services, writer: AudioWriter) -> Submission:
         raise UnsupportedMedia(
             "the body is a multipart form; send that to /transcribe/file, or the audio alone here"
         )
-    fields = once_each(request.args)
-    extension = fields.get("ext", "").strip(". ")[:10]
-    filename = fields.get("filename") or (f"audio.{extension}" if extension else "audio")
+    fields = fields_and_lists(request.args, lists=LISTS)
+    extension = str(fields.get("ext", "")).strip(". ")[:10]
+    filename = str(fields.get("filename") or (f"audio.{extension}" if extension else "audio"))
     submission = _read_fields(here, fields, filename=filename, also=["wait", "ext", "filename"])
     limit = here.settings.max_audio_bytes
     if request.content_length and request.content_length > limit:
@@ -74,14 +75,14 @@ def _receive_body(here: Services, writer: AudioWriter) -> Submission:
 
 
 def _read_fields(
-    here: Services, fields: dict[str, str], *, filename: str, also: list[str]
+    here: Services, fields: dict[str, str | list[str]], *, filename: str, also: list[str]
 ) -> Submission:
     options = parse_request(fields, also=also)
     if options.chinese is None:
         options = options.model_copy(update={"chinese": here.settings.default_chinese})
     wait_s = None
     if "wait" in fields:
-        wait_s = parse_wait(fields["wait"], longest_s=here.settings.max_wait_s)
+        wait_s = parse_wait(str(fields["wait"]), longest_s=here.settings.max_wait_s)
     return Submission(options, filename, wait_s)
 
 

@@ -40,7 +40,7 @@ def test_a_file_that_is_not_audio_is_refused_whatever_its_name(
 
 FIELDS = [
     ("modle", "demo", 400, "field 'modle' is not known; did you mean 'model'?"),
-    ("quality", "best", 400, "field 'quality' is not known; known are chinese, language, "),
+    ("quality", "best", 400, "field 'quality' is not known; the "),
     ("format", "srt", 400, "GET /jobs/{job_id}/result?format=srt"),
     ("language", "klingon", 400, "language 'klingon' is not known; give a code such as 'en'"),
     ("task", "sing", 400, "task is 'sing'; it must be 'transcribe' or 'translate'"),

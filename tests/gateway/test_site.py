@@ -13,6 +13,7 @@ from gateway_errors import assert_error
 
 from gateway.app import create_app
 from gateway.services import Services
+from shared.generations import Generations
 from shared.storage.local import LocalStorage
 
 LiveWorker = Callable[..., None]
@@ -163,3 +164,33 @@ def test_the_page_never_writes_html_of_a_callers_making(client: FlaskClient) -> 
     script = read(client, "/web/page.js")
 
     assert "innerHTML" not in script and "insertAdjacentHTML" not in script
+
+
+def test_a_reload_is_a_new_generation_for_every_worker(
+    client: FlaskClient, services: Services
+) -> None:
+    answers = [client.post("/reload"), client.post("/reload", json={})]
+
+    first, second = (answer.get_json() for answer in answers)
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert first == {"success": True, "generation": first["generation"]}
+    assert second["generation"] > first["generation"] > 0
+    assert Generations(services.redis).current() == second["generation"]
+
+
+@pytest.mark.parametrize("sent", [{"json": {"model_name": "large"}}, {"query_string": "model=x"}])
+def test_a_reload_does_not_pretend_to_change_the_model(
+    client: FlaskClient, services: Services, sent: dict[str, object]
+) -> None:
+    answer = client.post("/reload", **sent)  # type: ignore[arg-type]
+
+    assert_error(answer, 400, "invalid_request", "a reload takes no fields")
+    assert Generations(services.redis).current() == 0
+
+
+def test_a_reload_without_redis_may_be_asked_for_again(
+    make_client: Callable[..., FlaskClient],
+) -> None:
+    answer = make_client(redis_url="redis://127.0.0.1:1/0").post("/reload")
+
+    assert_error(answer, 503, "busy", "try again")

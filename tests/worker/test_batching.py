@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from waiting import wait_until
 
-from shared.errors import EngineFailed, JobCancelled, JobTimedOut, ModelNotFound
-from worker.batching import Call, ChunkBatcher
+from shared.errors import EngineFailed, GpuOutOfMemory, JobCancelled, JobTimedOut
+from worker.batching import ChunkBatcher
 from worker.children import ChildDied
+from worker.streams import Call, Stream
 
 DEADLY, SLOW, BAD = "deadly", "slow", "bad"
 
@@ -32,8 +33,8 @@ class Engine:
             raise ChildDied("it ended with status 1")
 
     def call(self, method: str, *args: Any, stall_s: float) -> Any:
-        *alike, items = args
-        self._site.batches.put((method, *alike, items))
+        *given, items = args
+        self._site.batches.put((method, *given, items))
         assert self._site.may_answer.wait(20)
         if DEADLY in items:
             raise ChildDied("it ended with status -9")
@@ -41,14 +42,19 @@ class Engine:
             raise TimeoutError(f"it made no progress for {stall_s:.0f} s")
         if BAD in items:
             raise EngineFailed("ValueError: bad chunk")
-        if method == "load":
-            if alike == ["absent"]:
-                raise ModelNotFound("no such model", param="model")
-            return ["loaded"], "status"
+        if len(items) > self._site.n_fitting:
+            raise GpuOutOfMemory(f"{len(items)} chunks do not fit")
         return [f"text of {item}" for item in items], "status"
 
     def kill(self) -> None:
         self.is_killed = True
+
+
+def add_all(stream: Stream, items: list[str], model: str = "demo", alike: Any = None) -> None:
+    """Add a job's chunks, all at once as far as the batcher can see."""
+    with stream._changed:
+        for i, item in enumerate(items):
+            stream.add(i, Call("transcribe", (model,), item, f"chunk {item}", alike=alike))
 
 
 class Site:
@@ -60,6 +66,7 @@ class Site:
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.n_bad_starts = 0
+        self.n_fitting = 100
         self.batcher = ChunkBatcher(
             self._start,  # type: ignore[arg-type]
             **{"batch_size": 4, "stall_s": 300.0, "pauses_s": (0.0, 0.0)} | options,
@@ -77,18 +84,20 @@ class Site:
         self.submit(["held"])
         assert self.batches.get(timeout=20)[-1] == ["held"]
 
-    def submit(self, items: list[str], model: str = "demo") -> list[Any]:
+    def submit(self, items: list[str], model: str = "demo", alike: Any = None) -> list[Any]:
         """Submit a job's chunks by a thread of its own; what comes back goes to the list."""
         found: list[Any] = []
         n_before = len(self.batcher._streams)
 
         def run() -> None:
-            calls = [Call("transcribe", (model,), item, f"chunk {item}") for item in items]
+            stream = self.batcher.open_stream()
             try:
-                for answer in self.batcher.submit(calls):
-                    found.append(answer)
+                add_all(stream, items, model, alike)
+                found.extend(stream.next() for _ in items)
             except Exception as error:
                 found.append(error)
+            finally:
+                stream.close()
 
         self._jobs.append(threading.Thread(target=run))
         self._jobs[-1].start()
@@ -178,12 +187,102 @@ def test_a_batch_holds_only_chunks_for_one_model(open_site: Callable[..., Site])
     assert sorted(map(sorted, batches)) == [["a0", "a1", "c0"], ["b0", "b1"]]
 
 
+def test_a_batch_holds_only_chunks_with_equal_options(open_site: Callable[..., Site]) -> None:
+    site = open_site()
+    site.hold()
+    site.submit(["a0", "a1"], alike="beam 5")
+    site.submit(["b0", "b1"], alike="beam 1")
+    site.submit(["c0"], alike="beam 5")
+
+    assert sorted(map(sorted, site.finish())) == [["a0", "a1", "c0"], ["b0", "b1"]]
+
+
+def test_batches_that_hold_chunks_of_several_jobs_are_counted(
+    open_site: Callable[..., Site],
+) -> None:
+    site = open_site()
+    site.hold()
+    site.submit(["a0", "a1"])
+    site.submit(["b0"])
+    site.finish()
+    counts = site.batcher.counts
+
+    assert (counts.n_batches, counts.n_mixed, counts.n_chunks) == (2, 1, 4)
+
+
+def test_what_is_added_later_is_answered_too(open_site: Callable[..., Site]) -> None:
+    site = open_site()
+    stream = site.batcher.open_stream()
+    found = []
+    for i, item in enumerate("abc"):
+        stream.add(i, Call("transcribe", ("demo",), item, item))
+        found.append(stream.next())
+    stream.close()
+
+    assert found == [(0, "text of a"), (1, "text of b"), (2, "text of c")]
+
+
+def test_a_batch_too_large_for_memory_runs_in_halves_and_later_ones_are_smaller(
+    open_site: Callable[..., Site],
+) -> None:
+    site = open_site(batch_size=8)
+    site.n_fitting = 2
+    site.hold()
+    found = site.submit([str(i) for i in range(16)])
+    batches = site.finish()
+
+    assert texts(found) == [f"text of {i}" for i in range(16)]
+    assert [len(batch) for batch in batches] == [8, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    assert site.batcher.n_starts == 1
+
+
+def test_a_chunk_too_large_for_memory_fails_its_job_and_no_other(
+    open_site: Callable[..., Site],
+) -> None:
+    site = open_site()
+    site.n_fitting = 0
+    site.may_answer.clear()
+    large = site.submit(["large"])
+    site.finish()
+    site.n_fitting = 1
+    other = site.submit(["other"])
+    site.finish()
+
+    assert [type(error) for error in large] == [GpuOutOfMemory]
+    assert texts(other) == ["text of other"]
+    assert site.batcher.n_starts == 1
+
+
+def test_an_idle_engine_is_told_so(open_site: Callable[..., Site]) -> None:
+    call = Call("unload_idle", (), None, "idle models", is_batched=False)
+    site = Site(when_idle=(0.01, call))
+    seen = threading.Event()
+
+    def start() -> Engine:
+        engine = site._start()
+
+        def answer(method: str, *args: Any, stall_s: float) -> Any:
+            assert (method, args) == ("unload_idle", (None,))
+            seen.set()
+            return [0], "status"
+
+        engine.call = answer  # type: ignore[method-assign]
+        return engine
+
+    site.batcher._start_engine = start  # type: ignore[assignment]
+    site.batcher.start()
+    try:
+        assert seen.wait(20)
+    finally:
+        site.batcher.stop()
+
+
 def test_a_call_that_is_not_batched_goes_alone(open_site: Callable[..., Site]) -> None:
     site = open_site()
     load = Call("load", ("demo",), None, "model demo", is_batched=False)
 
     site.engines[0].call = lambda *args, stall_s: (["loaded"], args)  # type: ignore[method-assign]
-    assert list(site.batcher.submit([load])) == [(0, "loaded")]
+    assert site.batcher.answer(load) == "loaded"
     assert site.batcher.status == ("load", "demo", None)
 
 
@@ -244,9 +343,11 @@ def test_a_dropped_jobs_chunks_are_never_sent(open_site: Callable[..., Site]) ->
         ticked.set()
         raise JobCancelled("cancelled")
 
-    calls = [Call("transcribe", ("demo",), f"c{i}", "") for i in range(10)]
+    stream = site.batcher.open_stream()
+    add_all(stream, [f"c{i}" for i in range(10)])
     with pytest.raises(JobCancelled):
-        list(site.batcher.submit(calls, cancel))
+        stream.next(cancel)
+    stream.close()
     site.submit(["other"])
 
     assert ticked.is_set()
@@ -264,10 +365,12 @@ def test_a_batch_that_went_wrong_is_not_sent_again_for_a_job_that_was_dropped(
             raise JobCancelled("cancelled")
 
     def run() -> None:
+        stream = site.batcher.open_stream()
+        add_all(stream, ["a", BAD, "b"])
         with pytest.raises(JobCancelled):
-            list(site.batcher.submit(calls, check))
+            stream.next(check)
+        stream.close()
 
-    calls = [Call("transcribe", ("demo",), item, "") for item in ("a", BAD, "b")]
     site.may_answer.clear()
     job = threading.Thread(target=run)
     job.start()

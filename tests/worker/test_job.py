@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import gc
 import os
-import shutil
 import threading
-import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,8 @@ from spoken import Clip, transcribe_here
 from waiting import wait_until
 
 from cli.redis_server import free_port
-from shared.errors import EngineFailed, ModelNotFound, StorageFull
+from shared.errors import EngineFailed, StorageFull
+from shared.generations import Generations
 from shared.jobs import JobRecord, Jobs, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import Storage, open_storage
@@ -28,8 +27,7 @@ from shared.workers import Workers
 from worker.__main__ import Worker
 from worker.job import WorkerServices, run_job
 from worker.leases import Leases
-from worker.models.cache import LocalModels, ModelCache
-from worker.models.files import move_in
+from worker.models.local import LocalModels
 from worker.models.pooled import PooledModels, SharedProcesses
 from worker.scratch import own_folder
 from worker.settings import WorkerSettings
@@ -105,7 +103,10 @@ def services(
     scratch.mkdir()
     storage = open_storage(settings.storage_dir)
     leases = Leases(jobs, lambda: None)
-    return WorkerServices(settings, "worker-a", jobs, storage, leases, processes, scratch)
+    generations = Generations(jobs._redis)
+    return WorkerServices(
+        settings, "worker-a", jobs, storage, generations, leases, processes, scratch
+    )
 
 
 def attempt(services: WorkerServices, job_id: str) -> JobRecord:
@@ -175,12 +176,10 @@ def test_a_result_that_cannot_be_stored_fails_the_job_at_once(
     storage: Any = StorageThat(services.storage, refuse)
     full = Jobs(redis, storage, lease_s=30, max_attempts=3)
     leases = Leases(full, lambda: None)
-    args = (services.settings, "worker-a", full, storage, leases, services.processes)
+    full_services = replace(services, jobs=full, storage=storage, leases=leases)
     [clip] = clips(1, 12)
 
-    found = error_of(
-        attempt(WorkerServices(*args, services.scratch), submit(clip.path.read_bytes()))
-    )
+    found = error_of(attempt(full_services, submit(clip.path.read_bytes())))
 
     assert found[0] == code
 
@@ -199,8 +198,8 @@ def test_a_job_begins_again_when_its_audio_process_was_killed(tmp_path: Path) ->
     processes = SharedProcesses(WorkerSettings(default_model="demo"))
     processes.audio = type(processes.audio)(Echo, "echo", 1)
     try:
-        found = PooledModels(processes, lambda: None)._in_audio_child(
-            "die_once", str(tmp_path / "mark"), None
+        found = PooledModels(processes, lambda: None)._in_child(
+            processes.audio, "die_once", str(tmp_path / "mark"), report=print
         )
     finally:
         processes.audio.stop()
@@ -309,54 +308,3 @@ def test_what_a_killed_worker_left_is_removed_and_nothing_else(tmp_path: Path) -
     assert not first.exists()
     with (tmp_path / "longhand-worker-lock").open() as gate:
         fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@pytest.fixture
-def cache(demo_model: Path, tmp_path: Path) -> ModelCache:
-    """A cache with room for one of two models."""
-    models_dir = tmp_path / "models"
-    shutil.copytree(demo_model, models_dir / "tiny")
-    return ModelCache(
-        WorkerSettings(
-            models_dir=models_dir,
-            default_model="demo",
-            downloads=False,
-            device="cpu",
-            resident_models=1,
-        )
-    )
-
-
-def test_a_model_that_leaves_gives_its_memory_back(cache: ModelCache) -> None:
-    cache.load("demo")
-    engine = weakref.ref(cache._loaded["demo"][0])
-    gc.disable()  # what the cache leaves to chance must not help
-    try:
-        cache.load("tiny")
-        is_gone = engine() is None
-    finally:
-        gc.enable()
-
-    assert is_gone
-    assert cache.names() == ("tiny",)
-
-
-def test_a_model_that_is_not_there_moves_no_other_out(cache: ModelCache) -> None:
-    cache.load("demo")
-
-    with pytest.raises(ModelNotFound):
-        cache.load("medium")
-    assert cache.names() == ("demo",)
-
-
-def test_a_download_joins_what_another_engine_has_in_the_same_folder(tmp_path: Path) -> None:
-    folder, part = tmp_path / "small", tmp_path / ".small.part"
-    for directory, names in ((folder, ["small.pt"]), (part, ["model.bin", "config.json"])):
-        directory.mkdir()
-        for name in names:
-            (directory / name).write_text(name)
-
-    move_in(part, folder)
-
-    found = sorted(path.name for path in folder.iterdir())
-    assert found == ["config.json", "model.bin", "small.pt"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from process_tree import children_of, status_bytes
 from spoken import draw_utterances
 
 from shared.jobs import StoredAudio, new_job_id
@@ -43,12 +44,7 @@ def write_sparse(path: Path, length_s: int, every_s: int) -> int:
 
 def peak_bytes(pid: int) -> int:
     """Most memory a process and its children have held, summed."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    total = 0
-    for process in [str(pid), *children]:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        total += next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    return total
+    return sum(status_bytes(process, "VmHWM") for process in (pid, *children_of(pid)))
 
 
 def test_five_hours_need_no_more_memory_than_ten_minutes(

@@ -6,93 +6,31 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.catalogue import MODELS
 from shared.errors import EngineFailed, JobTimedOut
-from shared.logs import configure_logs
 from shared.transcript import Segment
-from worker.audio import AudioSource, decode
-from worker.batching import Call, ChunkBatcher
+from worker.alignment import AlignOptions
+from worker.audio import AudioSource, Span
+from worker.batching import ChunkBatcher
 from worker.children import Child, ChildDied, ChildPool
-from worker.engines.base import DecodeOptions, Guess
-from worker.models.cache import ChunkTask, ModelCache, speech_of
-from worker.pipeline import ModelUsed, Speech
-from worker.settings import WorkerSettings, limit_threads, quieten_libraries
-from worker.speech import Span
+from worker.diarization import Diarization, DiarizationOptions, diarizer_name
+from worker.engines.base import DecodeOptions, Decoding, Guess
+from worker.models.cache import ChunkTask
+from worker.models.services import annotation_service, audio_service, engine_service
+from worker.pipeline import ModelUsed
+from worker.settings import WorkerSettings
+from worker.speech import Speech, SpeechOptions
+from worker.streams import Call, Stream
 
 LOAD_S = 3600.0
 """Patience with loading a model, which may have to be downloaded first."""
 
+_LOOK_FOR_IDLE_S = 30.0
+
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EngineStatus:
-    """What the engine process says of itself after each call."""
-
-    device: str
-    compute_type: str
-    loaded: tuple[str, ...]
-    n_model_loads: int
-
-
-class EngineService:
-    """What runs in the engine process: every answer comes with the process's status."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._cache = ModelCache(settings)
-
-    def load(self, name: str, _item: None) -> tuple[list[ModelUsed], EngineStatus]:
-        """Load a model."""
-        return [self._cache.load(name)], self._status()
-
-    def detect_language(
-        self, name: str, item: tuple[AudioSource, Span]
-    ) -> tuple[list[Guess], EngineStatus]:
-        """Guess the language of one chunk."""
-        return [self._cache.detect_language(name, *item)], self._status()
-
-    def transcribe(
-        self, name: str, tasks: list[ChunkTask]
-    ) -> tuple[list[list[Segment]], EngineStatus]:
-        """Decode a batch."""
-        return self._cache.transcribe(name, tasks), self._status()
-
-    def _status(self) -> EngineStatus:
-        cache = self._cache
-        return EngineStatus(cache.device, cache.compute_type, cache.names(), cache.n_loads)
-
-
-class AudioService:
-    """What runs in the CPU pool."""
-
-    def decode(self, path: Path, scratch: Path, note: Callable[[float], None]) -> AudioSource:
-        """Decode a file to scratch."""
-        return decode(path, scratch, note)
-
-    def find_speech(
-        self, audio: AudioSource, chunk_s: float, note: Callable[[float], None]
-    ) -> Speech:
-        """Find speech and cut it into chunks."""
-        return speech_of(audio, chunk_s, note)
-
-
-def engine_service(settings: WorkerSettings) -> EngineService:
-    """Set this process up for an engine."""
-    configure_logs(settings.log_level, settings.log_format)
-    quieten_libraries()
-    limit_threads(settings.engine_threads)
-    return EngineService(settings)
-
-
-def audio_service(settings: WorkerSettings) -> AudioService:
-    """Set this process up for decoding and speech."""
-    configure_logs(settings.log_level, settings.log_format)
-    quieten_libraries()
-    limit_threads(1)
-    return AudioService()
 
 
 class SharedProcesses:
@@ -114,9 +52,13 @@ class SharedProcesses:
             lambda: Child(factory, "engine"),
             batch_size=settings.batch_size,
             stall_s=settings.stall_s,
+            when_idle=_when_idle(settings),
         )
         self.audio = ChildPool(
             functools.partial(audio_service, settings), "audio", settings.cpu_processes
+        )
+        self.annotation = ChildPool(
+            functools.partial(annotation_service, settings), "annotation", 1
         )
 
     @contextmanager
@@ -133,6 +75,15 @@ class SharedProcesses:
         finally:
             self.batcher.stop()
             self.audio.stop()
+            self.annotation.stop()
+
+
+def _when_idle(settings: WorkerSettings) -> tuple[float, Call] | None:
+    """How often idle models are looked for, if any is to leave memory."""
+    if not settings.model_ttl_s:
+        return None
+    call = Call("unload_idle", (), None, "idle models", is_batched=False)
+    return min(_LOOK_FOR_IDLE_S, settings.model_ttl_s / 2), call
 
 
 class PooledModels:
@@ -141,29 +92,39 @@ class PooledModels:
 
     Args:
         tick: Called a few times a second while the job waits; what it raises ends the job.
+        generation: Models loaded before this one was called for are loaded anew.
     """
 
-    def __init__(self, processes: SharedProcesses, tick: Callable[[], None]) -> None:
+    def __init__(
+        self, processes: SharedProcesses, tick: Callable[[], None], *, generation: int = 0
+    ) -> None:
         self._processes = processes
         self._tick = tick
+        self._generation = generation
 
     def decode(self, path: Path, scratch: Path, report: Callable[[float], None]) -> AudioSource:
         """Decode a file to scratch in the CPU pool."""
-        audio: AudioSource = self._in_audio_child("decode", path, scratch, report)
+        audio: AudioSource = self._in_child(
+            self._processes.audio, "decode", path, scratch, report=report
+        )
         return audio
 
     def load(self, name: str) -> ModelUsed:
         """See `Models.load`."""
-        call = Call("load", (name,), None, f"model {name!r}", is_batched=False, stall_s=LOAD_S)
-        used: ModelUsed = self._one(call)
+        call = Call(
+            "load", (name,), self._generation, f"model {name!r}", is_batched=False, stall_s=LOAD_S
+        )
+        used: ModelUsed = self._processes.batcher.answer(call, self._tick)
         return used
 
     def find_speech(
-        self, audio: AudioSource, chunk_s: float, report: Callable[[float], None]
+        self, audio: AudioSource, options: SpeechOptions, report: Callable[[float], None]
     ) -> Speech:
         """See `Models.find_speech`."""
         try:
-            speech: Speech = self._in_audio_child("find_speech", audio, chunk_s, report)
+            speech: Speech = self._in_child(
+                self._processes.audio, "find_speech", audio, options, report=report
+            )
         except TimeoutError as error:
             raise JobTimedOut(f"the search for speech stood still ({error})") from error
         except ChildDied as error:
@@ -174,41 +135,104 @@ class PooledModels:
         """See `Models.detect_language`."""
         label = f"the audio at {_clock(chunk)}"
         call = Call("detect_language", (model,), (audio, chunk), label, is_batched=False)
-        guess: Guess = self._one(call)
+        guess: Guess = self._processes.batcher.answer(call, self._tick)
         return guess
 
-    def transcribe(
-        self, model: str, audio: AudioSource, chunks: Sequence[Span], options: DecodeOptions
-    ) -> Iterator[tuple[int, list[Segment]]]:
-        """See `Models.transcribe`."""
-        calls = [
-            Call(
-                "transcribe",
-                (model,),
-                ChunkTask(audio, span, options),
-                f"the audio at {_clock(span)}",
-            )
-            for span in chunks
-        ]
-        return self._processes.batcher.submit(calls, self._tick)
+    def open_stream(self, model: str, audio: AudioSource) -> PooledStream:
+        """See `Models.open_stream`."""
+        return PooledStream(self._processes.batcher.open_stream(), self._tick, model, audio)
 
-    def _one(self, call: Call) -> Any:
-        [(_, answer)] = self._processes.batcher.submit([call], self._tick)
-        return answer
+    def align(
+        self, aligner: str, audio: AudioSource, segments: Sequence[Segment], options: AlignOptions
+    ) -> list[Segment]:
+        """See `Annotators.align`."""
+        self._annotate("load_aligner", aligner, stall_s=LOAD_S)
+        aligned: list[Segment] = self._annotate("align", aligner, audio, segments, options)
+        return aligned
 
-    def _in_audio_child(self, method: str, *args: Any) -> Any:
+    def find_turns(
+        self,
+        diarizer: str,
+        audio: AudioSource,
+        options: DiarizationOptions,
+        report: Callable[[float], None],
+    ) -> Diarization:
+        """See `Annotators.find_turns`."""
+        self._annotate("load_diarizer", diarizer, stall_s=LOAD_S)
+        found: Diarization = self._annotate("find_turns", diarizer, audio, options, report=report)
+        return found
+
+    def diarizer_for(self, model: str, chosen: str | None) -> str:
+        """See `Annotators.diarizer_for`."""
+        return diarizer_name(MODELS[model], self._processes.settings.diarization_model, chosen)
+
+    def _annotate(
+        self,
+        method: str,
+        *args: Any,
+        report: Callable[[float], None] = lambda fraction: None,
+        stall_s: float | None = None,
+    ) -> Any:
         try:
-            return self._once_in_audio_child(method, *args)
+            return self._in_child(
+                self._processes.annotation, method, *args, report=report, stall_s=stall_s
+            )
+        except TimeoutError as error:
+            raise EngineFailed(f"it stood still ({error})") from error
         except ChildDied as error:
-            # Once it may have been killed by no fault of the job.
-            _log.warning("%s begins again: %s", method, error)
-            return self._once_in_audio_child(method, *args)
+            raise EngineFailed(f"its process was lost twice ({error})") from error
 
-    def _once_in_audio_child(self, method: str, *args: Any) -> Any:
-        *given, report = args
-        stall_s = self._processes.settings.stall_s
-        with self._processes.audio.lend(self._tick) as child:
-            return child.call(method, *given, stall_s=stall_s, note=report, tick=self._tick)
+    def _in_child(
+        self,
+        pool: ChildPool,
+        method: str,
+        *args: Any,
+        report: Callable[[float], None],
+        stall_s: float | None = None,
+    ) -> Any:
+        """Call a method in a child; once more if the child dies: it may be no fault of the job."""
+        patience_s = stall_s or self._processes.settings.stall_s
+
+        def call() -> Any:
+            with pool.lend(self._tick) as child:
+                return child.call(method, *args, stall_s=patience_s, note=report, tick=self._tick)
+
+        try:
+            return call()
+        except ChildDied as error:
+            _log.warning("%s begins again: %s", method, error)
+            return call()
+
+
+class PooledStream:
+    """`decoding.ChunkStream` into the batches that all jobs share."""
+
+    def __init__(
+        self, stream: Stream, tick: Callable[[], None], model: str, audio: AudioSource
+    ) -> None:
+        self._stream = stream
+        self._tick = tick
+        self._model = model
+        self._audio = audio
+
+    def add(self, index: int, span: Span, options: DecodeOptions) -> None:
+        """See `ChunkStream.add`."""
+        call = Call(
+            "transcribe",
+            (self._model,),
+            ChunkTask(self._audio, span, options),
+            f"the audio at {_clock(span)}",
+            alike=options.shared,
+        )
+        self._stream.add(index, call)
+
+    def next(self) -> tuple[int, Decoding]:
+        """See `ChunkStream.next`."""
+        return self._stream.next(self._tick)
+
+    def close(self) -> None:
+        """See `ChunkStream.close`."""
+        self._stream.close()
 
 
 def _clock(span: Span) -> str:

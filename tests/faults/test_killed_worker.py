@@ -1,0 +1,87 @@
+"""A worker killed in the middle of a long job: what was done is not done again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spoken import draw_long_clip, transcribe_here
+from waiting import wait_until
+
+from shared.request import TranscriptionRequest
+from worker.models.local import LocalModels
+from worker.settings import WorkerSettings
+
+pytestmark = [pytest.mark.faults, pytest.mark.main_job]
+
+BATCH_SIZE = 4
+WORK_S = 60
+"""Work that a job here is at least, on an idle machine."""
+
+EXACT = {"temperature": "0", "temperature_increment": "0", "beam_size": "10"}
+
+
+def n_decoded(log: str) -> int:
+    """Chunks that a worker's engine decoded, by its log."""
+    return sum(map(int, re.findall(r"(\d+) chunks decoded", log)))
+
+
+def test_a_job_killed_at_sixty_percent_goes_on_at_its_last_chunk(
+    open_site: Callable[..., Any], tmp_path: Path
+) -> None:
+    site = open_site(
+        n_workers=2,
+        env={
+            "LONGHAND_LEASE_S": "10",
+            "LONGHAND_COMPUTE_TYPE": "float32",
+            "LONGHAND_BATCH_SIZE": str(BATCH_SIZE),
+            "LONGHAND_LOG_LEVEL": "debug",
+        },
+    )
+    clip = draw_long_clip(tmp_path, seed=401, length_s=1500)
+    job_id = site.upload(clip.path, **EXACT)
+    wait_until(lambda: site.job(job_id).progress >= 0.6, 400, "the job is at sixty percent")
+
+    before, seen_at = site.job(job_id), time.time()
+    victim = next(w for w in site.stack.workers if w.pid == site.worker(before.worker).pid)
+    os.kill(victim.pid, signal.SIGKILL)
+    at_death = site.job(job_id)
+    plan_and_chunks = site.jobs.chunks.read(job_id)
+    wait_until(lambda: site.job(job_id).attempt == 2, 120, "the job is given on")
+    wait_until(lambda: site.job(job_id).worker not in (None, before.worker), 120, "it is taken")
+    transcript = site.transcript(job_id, deadline_s=400)
+
+    assert at_death.status == "running" and at_death.worker == before.worker
+    assert 0.6 <= at_death.progress < 0.9
+    work_s = (seen_at - before.started_at) / before.progress
+    assert work_s >= WORK_S, "the job is too short to show anything"
+    assert plan_and_chunks is not None and plan_and_chunks[1]
+    killed = site.stack.workers.index(victim)
+    logs = [site.stack.log_path(f"worker-{n}").read_text(errors="replace") for n in (1, 2)]
+    if killed == 1:
+        logs.reverse()
+    n_chunks = re.search(r"goes on after (\d+) of (\d+) chunks", logs[1])
+    assert n_chunks is not None
+    n_kept, n_all = map(int, n_chunks.groups())
+    assert 0.5 * n_all < n_kept < n_all
+    assert n_decoded(logs[1]) == n_all - n_kept
+    assert 0 <= n_decoded(logs[0]) - n_kept <= BATCH_SIZE
+    models = LocalModels(
+        WorkerSettings(default_model="demo", downloads=False, device="cpu", compute_type="float32")
+    )
+    request = TranscriptionRequest.model_validate({**EXACT, "chinese": "none"})
+    undisturbed = transcribe_here(models, clip.path, request)
+    assert transcript.text == undisturbed.text
+    # What a batch holds moves the last digits of probabilities in float32; texts and times are
+    # the same.
+    assert [(s.start, s.end, s.text, s.tokens) for s in transcript.segments] == [
+        (s.start, s.end, s.text, s.tokens) for s in undisturbed.segments
+    ]
+    assert len(transcript.segments) > 100
+    assert site.jobs.chunks.read(job_id) is None
