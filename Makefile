@@ -30,7 +30,7 @@ serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data 
 
 .PHONY: test
 test: .venv/dev.stamp ## every test, on a real Redis and the real demo model; ARGS=… goes to pytest
-	@tools/timed test 12 $(PYTHON) -m pytest $(ARGS)
+	@tools/timed test 12 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: .venv/dev.stamp ## style, by ruff
@@ -44,6 +44,10 @@ types: .venv/dev.stamp ## types, by mypy
 .PHONY: check
 check: lint types test ## lint, types and test: what has to pass before a commit
 
+.PHONY: test-faults
+test-faults: .venv/dev.stamp ## long jobs, killed workers and two hundred jobs in a row, for real
+	@$(PYTHON) -m pytest -m faults tests/faults $(ARGS)
+
 .PHONY: gpu-test
 gpu-test: .venv/dev.stamp ## the tests that need a CUDA device
 	@$(PYTHON) -m pytest -m gpu
@@ -52,9 +56,21 @@ gpu-test: .venv/dev.stamp ## the tests that need a CUDA device
 demo-eval: .venv/dev.stamp ## measure the demo model against its gate and target
 	@$(PYTHON) -m tools.demo_model.evaluate
 
+.PHONY: eval
+eval: .venv/dev.stamp ## text, times of words and speakers against the truth; ARGS="--save bench/results"
+	@$(PYTHON) -m bench.evaluation $(ARGS)
+
 .PHONY: bench
 bench: .venv/dev.stamp ## speed and overhead on this machine, against faster-whisper; ARGS="--save bench/results"
 	@$(PYTHON) -m bench $(ARGS)
+
+.PHONY: bench-batching
+bench-batching: .venv/dev.stamp ## 16 jobs at once with batches of 8 and of 1; ARGS="--save bench/results"
+	@$(PYTHON) -m bench.batching $(ARGS)
+
+.PHONY: soak
+soak: .venv/dev.stamp ## 200 jobs in a row: memory and descriptors of every process; ARGS="--save …"
+	@$(PYTHON) -m bench.soak $(ARGS)
 
 .PHONY: docs
 docs: .venv/demo.stamp ## write docs/settings.md and .env.example from the code

@@ -9,7 +9,6 @@ Measure Longhand with the demo model on this machine, against faster-whisper in 
 from __future__ import annotations
 
 import argparse
-import datetime
 import sys
 import tempfile
 from pathlib import Path
@@ -43,12 +42,7 @@ def main() -> int:
         programs = compare(report, settings, short, long)
         measure_overhead(report, ten, programs[OURS], options.jobs)
         measure_throughput(report, short)
-    now = datetime.datetime.now(datetime.UTC)
-    text = f"# Benchmark, {now:%Y-%m-%d}\n\n{report.text()}\n"
-    print(f"\n{text}")
-    if options.save:
-        options.save.mkdir(parents=True, exist_ok=True)
-        (options.save / f"{now:%Y-%m-%d-%H%M}-bench.md").write_text(text, encoding="utf-8")
+    report.keep("bench", "Benchmark", options.save)
     return 0
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -34,3 +36,17 @@ class Report:
         made_of = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
         head = f"{machine}, Python {platform.python_version()}, {made_of}."
         return "\n".join([head, "", "| measured | value |", "|---|--:|", *self._rows])
+
+    def keep(self, name: str, title: str, directory: Path | None) -> None:
+        """Print the report, and write it to `directory`, if there is one, by date and name."""
+        now = datetime.datetime.now(datetime.UTC)
+        text = f"# {title}, {now:%Y-%m-%d}\n\n{self.text()}\n"
+        print(f"\n{text}")
+        if directory is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / f"{now:%Y-%m-%d-%H%M}-{name}.md").write_text(text, encoding="utf-8")
+
+
+def load_average() -> str:
+    """How many processes wanted a core in the last minute: what else the machine was doing."""
+    return f"{os.getloadavg()[0]:.1f}"

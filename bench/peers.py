@@ -14,8 +14,8 @@ from shared.request import TranscriptionRequest
 from tools.demo_model.clips import Clip
 from tools.demo_model.scores import Errors
 from worker.audio import decode
-from worker.engines.base import BEAM_SIZE
-from worker.models.cache import LocalModels, ModelCache
+from worker.models.cache import ModelCache
+from worker.models.local import LocalModels
 from worker.pipeline import join_text, transcribe
 from worker.settings import WorkerSettings
 
@@ -37,7 +37,8 @@ def open_programs(settings: WorkerSettings) -> dict[str, Program]:
         compute_type=cache.compute_type,
         cpu_threads=settings.engine_threads,
     )
-    alike = {"beam_size": BEAM_SIZE, "temperature": 0.0, "vad_filter": True}
+    beam_size = TranscriptionRequest.model_fields["beam_size"].default
+    alike = {"beam_size": beam_size, "temperature": 0.0, "vad_filter": True}
     batched = {"batch_size": settings.batch_size, "without_timestamps": False}
 
     def ours(path: Path) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from httpx2 import Client
 from redis import Redis
@@ -19,24 +19,39 @@ from cli.stack import Stack
 from shared.jobs import JobRecord, Jobs, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
+from shared.workers import Workers
 from tools.demo_model.clips import Clip
 
 _DEADLINE_S = 600.0
 
 
+class Site(NamedTuple):
+    """A stack as its callers see it, its jobs, and what its workers say of themselves."""
+
+    http: Client
+    jobs: Jobs
+    workers: Workers
+
+
 @contextmanager
-def running(n_workers: int) -> Iterator[tuple[Client, Jobs]]:
-    """A stack of its own: as its callers see it, and its jobs."""
-    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), n_workers=n_workers) as stack:
-        client = Client(base_url=stack.url, timeout=_DEADLINE_S)
-        with client as http, Redis.from_url(stack.redis_url) as redis:
-            yield http, Jobs(redis, open_storage(stack.storage_dir), lease_s=30, max_attempts=3)
+def running(n_workers: int, env: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """A stack of its own, with further settings."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Stack(Path(folder), n_workers=n_workers, env=env) as stack,
+        Client(base_url=stack.url, timeout=_DEADLINE_S) as http,
+        Redis.from_url(stack.redis_url) as redis,
+    ):
+        jobs = Jobs(redis, open_storage(stack.storage_dir), lease_s=30, max_attempts=3)
+        yield Site(http, jobs, Workers(redis))
 
 
-def upload(http: Client, path: Path, *, wait: str) -> Any:
-    """Submit a file; the answer, with `wait` once the result has come."""
+def upload(http: Client, path: Path, *, wait: str, **fields: str) -> Any:
+    """Submit a file with form fields; the answer, with `wait` once the result has come."""
     with path.open("rb") as file:
-        answer = http.post("/transcribe/file", files={"file": file}, params={"wait": wait})
+        answer = http.post(
+            "/transcribe/file", files={"file": file}, data=fields, params={"wait": wait}
+        )
     assert answer.status_code == (200 if wait == "true" else 202), answer.text
     return answer.json()
 
@@ -68,7 +83,7 @@ def measure_overhead(
     name = f"clip of {clip.duration_s:.0f} s"
     here = times_of(lambda: program(clip.path), n_jobs)
     report.add_quantiles(f"{name}, in process", here, 0.5, 0.95)
-    with running(1) as (http, jobs):
+    with running(1) as (http, jobs, _):
         taken = times_of(lambda: upload(http, clip.path, wait="true"), n_jobs)
         late = [claimed_after_s(jobs) for _ in range(5 * n_jobs)]
     report.add_quantiles(f"{name}, upload to result", taken, 0.5, 0.95)
@@ -90,7 +105,7 @@ def claimed_after_s(jobs: Jobs) -> float:
 def measure_throughput(report: Report, clips: Sequence[Clip]) -> None:
     """Short clips through one worker and through two."""
     for n_workers in (1, 2):
-        with running(n_workers) as (http, jobs), ThreadPoolExecutor(8) as pool:
+        with running(n_workers) as (http, jobs, _), ThreadPoolExecutor(8) as pool:
             answers = pool.map(lambda clip: upload(http, clip.path, wait="false"), clips)  # noqa: B023
             ended = [wait_for(jobs, answer["job_id"]) for answer in list(answers)]
         assert {record.status for record in ended} == {"succeeded"}

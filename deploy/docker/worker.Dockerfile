@@ -1,6 +1,7 @@
 # A worker: audio in, transcript out. One image runs on GPUs and on CPUs; EXTRAS decides how
 # large it is: "worker cuda" (the default) brings the CUDA libraries that CTranslate2 calls,
-# "worker" leaves them out, "worker whisper" adds openai-whisper and torch.
+# "worker" leaves them out, "worker whisper" adds openai-whisper and torch, "worker diarization"
+# speakers, the alignment of words and whisperx, with torch.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -14,6 +15,9 @@ RUN --mount=type=cache,target=/root/.cache/uv UV_LINK_MODE=copy \
     /opt/uv/bin/uv pip install --python /opt/longhand/bin/python --compile-bytecode \
     --requirements pyproject.toml $(printf -- '--extra %s ' ${EXTRAS}) --constraints constraints.txt
 COPY models/demo models/demo
+COPY models/demo-aligner-en models/demo-aligner-en
+COPY models/demo-diarization models/demo-diarization
+COPY cli cli
 COPY shared shared
 COPY worker worker
 RUN rm pyproject.toml constraints.txt && chmod -R a+rX,go-w . && python -m compileall -q .
