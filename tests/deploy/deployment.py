@@ -20,6 +20,7 @@ from waiting import wait_until
 _SHIPPED = (
     ".dockerignore",
     "Makefile",
+    "cli",
     "compose.yaml",
     "compose.gpu.yaml",
     "compose.internal.yaml",
@@ -29,6 +30,8 @@ _SHIPPED = (
     "deploy",
     "gateway",
     "models/demo",
+    "models/demo-aligner-en",
+    "models/demo-diarization",
     "pyproject.toml",
     "shared",
     "worker",

@@ -55,6 +55,13 @@ def test_the_gateways_image_has_no_model_library(images: dict[str, str]) -> None
     assert found == "flask"
 
 
+def test_the_workers_image_lists_the_models_it_holds(images: dict[str, str]) -> None:
+    command = ("python", "-m", "cli", "models")
+    found = output(DOCKER, "run", "--rm", "--network", "none", images["worker"], *command)
+
+    assert found.splitlines()[1].split()[0] == "demo"
+
+
 def test_the_gateways_image_is_less_than_200_mb_over_its_base(
     images: dict[str, str], source: Any
 ) -> None:
@@ -128,5 +135,5 @@ def test_what_only_a_checkout_holds_never_reaches_the_builder(
 
     run(DOCKER, "image", "rm", "longhand-all:test")
     assert there.split() == [
-        "constraints.txt", "gateway", "models", "pyproject.toml", "shared", "worker",
+        "cli", "constraints.txt", "gateway", "models", "pyproject.toml", "shared", "worker",
     ]  # fmt: skip

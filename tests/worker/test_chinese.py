@@ -54,6 +54,8 @@ def test_mandarin_is_stored_as_recognised_and_read_in_taiwans_words(
     assert converted.text != recognised.text
     assert (stored.text, stored.segments) == (recognised.text, recognised.segments)
     assert stored.options["chinese"] == "s2twp"
+    assert site.jobs.read_converted(site.job(job_id), "s2twp") == convert(stored, "s2twp")
+    assert site.jobs.read_converted(site.job(job_id), "s2hk") is None
 
     value = site.http.get(f"/jobs/{job_id}/result").json()
     assert value["text"] == converted.text
