@@ -104,7 +104,7 @@ def test_neither_history_nor_files_of_an_image_hold_a_secret(
     assert "PASSWORD" not in told
     assert {path.split("/")[2] for path in listed} == {
         "gateway": {"gateway", "shared"},
-        "worker": {"models", "shared", "worker"},
+        "worker": {"cli", "models", "shared", "worker"},
     }[service]
 
 
