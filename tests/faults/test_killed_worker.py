@@ -24,7 +24,7 @@ BATCH_SIZE = 4
 WORK_S = 60
 """Work that a job here is at least, on an idle machine."""
 
-EXACT = {"temperature": "0", "temperature_increment": "0", "beam_size": "10"}
+EXACT = {"temperature": "0", "temperature_increment": "0", "beam_size": "20"}
 
 
 def n_decoded(log: str) -> int:
@@ -44,7 +44,7 @@ def test_a_job_killed_at_sixty_percent_goes_on_at_its_last_chunk(
             "LONGHAND_LOG_LEVEL": "debug",
         },
     )
-    clip = draw_long_clip(tmp_path, seed=401, length_s=1500)
+    clip = draw_long_clip(tmp_path, seed=401, length_s=2000)
     job_id = site.upload(clip.path, **EXACT)
     wait_until(lambda: site.job(job_id).progress >= 0.6, 400, "the job is at sixty percent")
 
