@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import logging
 import re
 import shutil
@@ -14,8 +11,9 @@ from typing import Any
 
 from shared.catalogue import ModelEntry
 from shared.errors import ModelNotFound
-from worker.models.files import SHIPPED, move_in
-from worker.models.manifest import DESCRIPTION_FILE
+from worker.models.download import check_snapshot
+from worker.models.files import SHIPPED, alone, move_in
+from worker.models.manifest import describe
 
 CONFIG_FILE = "config.yaml"
 PIPELINES: Mapping[str, Mapping[str, str]] = {
@@ -132,19 +130,11 @@ def _how_to_be_let_in(name: str) -> str:
 def _fetch(name: str, folder: Path, token: str, endpoint: str | None) -> None:
     from huggingface_hub.errors import HfHubHTTPError
 
-    part = folder.with_name(f".{folder.name}.part")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-            # Of several workers with one directory one downloads and the others wait for it.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(folder) as part:
             if not (folder / CONFIG_FILE).is_file():
-                try:
-                    shutil.rmtree(part, ignore_errors=True)
-                    _download(name, part, token, endpoint)
-                    move_in(part, folder)
-                finally:
-                    shutil.rmtree(part, ignore_errors=True)
+                _download(name, part, token, endpoint)
+                move_in(part, folder)
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
         refused = status in (401, 403)
@@ -180,25 +170,9 @@ def _download(name: str, part: Path, token: str, endpoint: str | None) -> None:
         api.snapshot_download(
             repository, revision=details[repository].sha, local_dir=place, allow_patterns=_FILES
         )
-        _verify(place, details[repository])
+        check_snapshot(place, details[repository])
         shutil.rmtree(place / ".cache", ignore_errors=True)
-    description = json.dumps({"name": name, "revision": details[name].sha or ""})
-    (part / DESCRIPTION_FILE).write_text(description, encoding="utf-8")
-
-
-def _verify(folder: Path, details: Any) -> None:
-    """Check every file against the size and the hash the hub gives."""
-    for file in details.siblings or []:
-        path = folder / file.rfilename
-        if not path.is_file():
-            continue
-        if file.size is not None and path.stat().st_size != file.size:
-            raise ValueError(f"{file.rfilename} is {path.stat().st_size} bytes, not {file.size}")
-        if file.lfs is not None:
-            with path.open("rb") as opened:
-                found = hashlib.file_digest(opened, "sha256").hexdigest()
-            if found != file.lfs.sha256:
-                raise ValueError(f"{file.rfilename} does not have the hash the hub gives")
+    describe(part, name, details[name].sha or "")
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from shared.catalogue import MODELS
 from shared.errors import ModelNotFound
 from shared.settings import CHECKOUT
 from worker.diarization_files import diarizer_name, locate_pipeline, part_folder, read_config
+from worker.models.manifest import check_files
 
 COMMUNITY = "pyannote/speaker-diarization-community-1"
 OLDER = "pyannote/speaker-diarization-3.1"
@@ -134,7 +135,12 @@ def test_a_pipeline_is_fetched_into_the_folder_of_its_name(fetch, tmp_path):
     assert folder == tmp_path / "models" / "pyannote--speaker-diarization-community-1"
     found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     description = json.loads(found.pop("longhand.json"))
+    noted = description.pop("files")
     assert description == {"name": COMMUNITY, "revision": COMMIT}
+    assert {name: mark["bytes"] for name, mark in noted.items()} == {
+        name: len(data) for name, data in found.items()
+    }
+    assert check_files(folder, hashes=True).state == "ok"
     assert found == {k: v for k, v in REPOSITORIES[COMMUNITY].items() if k != "README.md"}
 
 

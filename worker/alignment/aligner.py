@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import EngineFailed
 from shared.transcript import Segment
-from worker.alignment.files import AlignerFiles, describe
+from worker.alignment.files import AlignerFiles, description_of
 from worker.alignment.network import Network, find_labels, open_network
 from worker.alignment.order import in_order
 from worker.alignment.phrases import AlignOptions, Phrase, as_it_was, make_phrases, written
@@ -139,7 +139,7 @@ def open_aligner(
 
         torch.set_num_threads(threads)
         network = open_network(name, folder, device)
-        about = describe(folder)
+        about = description_of(folder)
     except ImportError as error:
         raise EngineFailed(
             f"aligning needs torch, torchaudio and transformers ({error}); install the extra "

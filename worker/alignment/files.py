@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import logging
 import shutil
@@ -12,8 +10,9 @@ from typing import Any
 
 from shared.errors import ModelNotFound
 from worker.alignment.catalogue import BUNDLES, REPOSITORIES, folder_of
-from worker.models.files import SHIPPED, move_in
-from worker.models.manifest import DESCRIPTION_FILE
+from worker.models.download import check_snapshot
+from worker.models.files import SHIPPED, alone, move_in
+from worker.models.manifest import DESCRIPTION_FILE, describe
 
 _DESCRIBING = ["config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.json"]
 _PATIENCE_S = 10.0
@@ -71,32 +70,17 @@ class AlignerFiles:
                 f"{_remedy(name)}",
                 param="align_model",
             )
-        folder = folder_of(name)
+        folder = self._models_dir / folder_of(name)
         try:
-            self._models_dir.mkdir(parents=True, exist_ok=True)
-            with (self._models_dir / f".{folder}.lock").open("w") as lock:
-                # Of several workers with one directory one downloads and the others wait for it.
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with alone(folder) as part:
                 if self.find(name) is None:
-                    self._download(name, self._models_dir / f".{folder}.part")
+                    _download(name, part)
+                    move_in(part, folder)
         except Exception as error:
             raise ModelNotFound(
                 f"aligner {name!r} could not be downloaded ({error}); {_remedy(name)}",
                 param="align_model",
             ) from error
-
-    def _download(self, name: str, part: Path) -> None:
-        _log.info("downloading aligner %s", name)
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        try:
-            if name in BUNDLES:
-                _download_bundle(name, part)
-            else:
-                _download_repository(name, part)
-            move_in(part, self._models_dir / folder_of(name))
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
 
 
 def is_whole(folder: Path, name: str) -> bool:
@@ -111,7 +95,7 @@ def bundle_weights(folder: Path) -> Path | None:
     return next((p for p in sorted(folder.glob("*.pt*")) if p.suffix in (".pt", ".pth")), None)
 
 
-def describe(folder: Path) -> dict[str, Any]:
+def description_of(folder: Path) -> dict[str, Any]:
     """What `longhand.json` says of an aligner; empty where nobody wrote one."""
     path = folder / DESCRIPTION_FILE
     found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
@@ -121,6 +105,15 @@ def describe(folder: Path) -> dict[str, Any]:
 def _remedy(name: str) -> str:
     form = "its torchaudio weights" if name in BUNDLES else "a Wav2Vec2ForCTC as transformers saves"
     return f"put {form} into the folder {folder_of(name)!r} below LONGHAND_MODELS_DIR"
+
+
+def _download(name: str, part: Path) -> None:
+    _log.info("downloading aligner %s", name)
+    part.mkdir()
+    if name in BUNDLES:
+        _download_bundle(name, part)
+    else:
+        _download_repository(name, part)
 
 
 def _download_bundle(name: str, part: Path) -> None:
@@ -142,18 +135,6 @@ def _download_repository(name: str, part: Path) -> None:
     snapshot_download(
         name, revision=details.sha, local_dir=part, allow_patterns=[*_DESCRIBING, weights]
     )
-    for file in details.siblings or []:
-        path = part / file.rfilename
-        if path.is_file():
-            _verify(path, file.size, file.lfs.sha256 if file.lfs else None)
+    check_snapshot(part, details)
     shutil.rmtree(part / ".cache", ignore_errors=True)
-    text = json.dumps({"name": name, "revision": details.sha or ""})
-    (part / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
-
-
-def _verify(path: Path, size: int | None, sha256: str | None) -> None:
-    if size is not None and path.stat().st_size != size:
-        raise ValueError(f"{path.name} is {path.stat().st_size} bytes, not {size}")
-    with path.open("rb") as file:
-        if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise ValueError(f"{path.name} does not have the hash the hub gives")
+    describe(part, name, details.sha or "")

@@ -81,6 +81,21 @@ def _is_wanted(name: str) -> bool:
     return any(fnmatch(name, wanted) for wanted in _CTRANSLATE2_FILES)
 
 
+def check_snapshot(folder: Path, details: Any) -> None:
+    """
+    Compare every file of a repository that is in a folder with what the hub says of it.
+
+    Args:
+        details: What `HfApi.model_info` gave, with `files_metadata`.
+
+    Raises:
+        ValueError: A file is not what it should be.
+    """
+    for file in details.siblings or ():
+        if (folder / file.rfilename).is_file():
+            _check(folder / file.rfilename, file)
+
+
 def _check(path: Path, file: Any) -> None:
     """Compare a file with size and hash on the hub: SHA-256 of large ones, git's of others."""
     n_bytes = path.stat().st_size

@@ -132,7 +132,7 @@ class ModelFiles:
             elsewhere = self._folder(name)
             hint = f"; {elsewhere} is not below it" if elsewhere else ""
             raise ModelNotFound(f"there is no model {name!r} in {self._directory}{hint}")
-        with self._alone(name) as part:
+        with alone(self._directory / name) as part:
             if folder.is_symlink():
                 folder.unlink()
                 return
@@ -183,8 +183,7 @@ class ModelFiles:
                 param="model",
             )
         try:
-            with self._alone(entry.name) as part:
-                # Of several workers with one directory one downloads and the others wait for it.
+            with alone(self._directory / entry.name) as part:
                 if self._find(entry.name) is None:
                     self._download(entry, part, progress)
         except Exception as error:
@@ -201,18 +200,23 @@ class ModelFiles:
         fetch(entry, part, progress)
         move_in(part, self._directory / entry.name)
 
-    @contextmanager
-    def _alone(self, name: str) -> Iterator[Path]:
-        """Let nobody else fetch or remove a model; gives a hidden path, cleared at the end."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        part = self._directory / f".{name}.part"
-        with (self._directory / f".{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            shutil.rmtree(part, ignore_errors=True)  # of one who was killed
-            try:
-                yield part
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
+
+@contextmanager
+def alone(folder: Path) -> Iterator[Path]:
+    """
+    Let nobody else fetch or remove what lies in a folder; gives a hidden path beside it, cleared.
+
+    Of several workers with one directory one downloads and the others wait for it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.part")
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(part, ignore_errors=True)  # of one who was killed
+        try:
+            yield part
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def move_in(part: Path, folder: Path) -> None:

@@ -36,7 +36,7 @@ class Manifest:
 
     Attributes:
         revision: A hash or a commit, or "" where nobody wrote it down.
-        files: Marks by file name; none for a model put there by hand.
+        files: Marks by file name, from the folder on; none for a model put there by hand.
     """
 
     name: str = ""
@@ -114,7 +114,8 @@ def as_json(files: Mapping[str, Mark]) -> dict[str, dict[str, object]]:
 
 def describe(folder: Path, name: str, revision: str) -> None:
     """Write down what lies in a folder now."""
-    write_manifest(folder, Manifest(name, revision, {p.name: mark(p) for p in own_files(folder)}))
+    marks = {path.relative_to(folder).as_posix(): mark(path) for path in own_files(folder)}
+    write_manifest(folder, Manifest(name, revision, marks))
 
 
 def check_files(folder: Path, *, hashes: bool) -> Checked:
@@ -131,19 +132,19 @@ def check_files(folder: Path, *, hashes: bool) -> Checked:
     wrong = [_problem(folder / name, noted, hashes=hashes) for name, noted in files.items()]
     if problems := tuple(filter(None, wrong)):
         return Checked("damaged", problems)
-    unknown = [path.name for path in own_files(folder) if path.name not in files]
-    if unknown:
+    there = [path.relative_to(folder).as_posix() for path in own_files(folder)]
+    if unknown := [name for name in there if name not in files]:
         return Checked("unverified", tuple(_unknown(unknown)))
     return Checked("ok" if hashes else "complete")
 
 
 def own_files(folder: Path) -> list[Path]:
-    """The files in a folder that make the model: no hidden ones, no notes on it."""
+    """The files below a folder that make the model: no hidden ones, no notes on it."""
     return sorted(
         path
-        for path in folder.iterdir()
+        for path in folder.rglob("*")
         if path.is_file()
-        and not path.name.startswith(".")
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.suffix != ".md"
         and path.name != DESCRIPTION_FILE
     )
