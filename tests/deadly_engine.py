@@ -23,15 +23,19 @@ def make_deadly(samples: NDArray[np.int16]) -> NDArray[np.int16]:
     return samples
 
 
+def is_loud(task: ChunkTask) -> bool:
+    """Whether that sound is in a chunk."""
+    waveform = task.audio.read(*task.span)
+    return int(np.count_nonzero(waveform > 0.999)) >= _N_LOUD
+
+
 class DeadlyService(EngineService):
     """Dies when it is given that sound."""
 
     def transcribe(self, name: str, tasks: list[ChunkTask]):  # type: ignore[no-untyped-def]
         """See `EngineService.transcribe`."""
-        for task in tasks:
-            waveform = task.audio.read(*task.span)
-            if np.count_nonzero(waveform > 0.999) >= _N_LOUD:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if any(map(is_loud, tasks)):
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().transcribe(name, tasks)
 
 

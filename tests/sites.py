@@ -49,7 +49,7 @@ class Site:
         self.http.close()
         self.redis.close()
 
-    def upload(self, path: Path, **fields: str) -> str:
+    def upload(self, path: Path, **fields: str | list[str]) -> str:
         """Submit a file; its job id."""
         with path.open("rb") as file:
             answer = self.http.post("/transcribe/file", files={"file": file}, data=fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from waiting import wait_until
 from shared.errors import JobCancelled
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, SpeakerTurn, Transcript
+from tools.demo_diarization.dialogs import UNSEEN, draw_dialog
 from tools.demo_model.voices import SAMPLE_RATE_HZ
 from worker.alignment import AlignOptions
 from worker.annotation import _ALIGNED_AT_ONCE
@@ -322,3 +324,33 @@ def test_segments_stay_in_order_where_alignment_is_cut_into_calls(
     ends = [segment.end for segment in found.segments]
     starts = [segment.start for segment in found.segments]
     assert all(start >= end for end, start in zip(ends, starts[1:], strict=False))
+
+
+@pytest.mark.main_job
+def test_a_known_voice_is_called_by_its_name_and_a_useless_one_costs_nothing(
+    open_site: Callable[..., Any], tmp_path: Path
+) -> None:
+    site = open_site()
+    dialog = draw_dialog(505, UNSEEN[1:3], length_s=20)
+    path = write_wav(tmp_path / "dialog.wav", dialog.waveform)
+    spoken = [t for t in dialog.turns if t.speaker == UNSEEN[1].name]
+    cut = [slice(int(t.start * SAMPLE_RATE_HZ), int(t.end * SAMPLE_RATE_HZ)) for t in spoken]
+    voice = write_wav(tmp_path / "ann.wav", np.concatenate([dialog.waveform[c] for c in cut]))
+    silence = write_wav(tmp_path / "nobody.wav", np.zeros(3 * SAMPLE_RATE_HZ, np.int16))
+    urls = [
+        "data:audio/wav;base64," + base64.b64encode(p.read_bytes()).decode()
+        for p in (voice, silence)
+    ]
+
+    job_id = site.upload(
+        path, diarize="true", align="false",
+        **{"known_speaker_names[]": ["Ann", "Bo"], "known_speaker_references[]": urls},
+    )  # fmt: skip
+    found = site.transcript(job_id)
+
+    assert found.turns is not None
+    ann = sum(turn.end - turn.start for turn in found.turns if turn.speaker == "Ann")
+    assert ann == pytest.approx(sum(t.end - t.start for t in spoken), rel=0.25)
+    assert "Bo" not in {turn.speaker for turn in found.turns}
+    assert codes(found) == ["known_speaker_unusable"]
+    assert "Bo" in found.warnings[0].message

@@ -1,4 +1,4 @@
-"""A piece of audio that kills the engine every time costs its own job, and no other."""
+"""Audio that kills the engine, or does not fit beside it, costs its own job, and no other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deadly_engine import deadly_service, make_deadly
+from full_engine import full_service
 from redis import Redis
-from spoken import Clip, transcribe_here, write_wav
+from spoken import Clip, draw_long_clip, transcribe_here, write_wav
 from waiting import wait_until
 
 from shared.jobs import Jobs, StoredAudio, new_job_id
@@ -25,7 +26,10 @@ pytestmark = pytest.mark.main_job
 
 
 @pytest.fixture
-def worker(redis_url: str, storage_dir: Path, tmp_path: Path) -> Iterator[Worker]:
+def worker(
+    request: pytest.FixtureRequest, redis_url: str, storage_dir: Path, tmp_path: Path
+) -> Iterator[Worker]:
+    """A worker with the engine that the test names."""
     settings = WorkerSettings(
         redis_url=redis_url,
         storage_dir=storage_dir,
@@ -34,7 +38,7 @@ def worker(redis_url: str, storage_dir: Path, tmp_path: Path) -> Iterator[Worker
         downloads=False,
         device="cpu",
     )
-    worker = Worker(settings, deadly_service)
+    worker = Worker(settings, request.param)
     stopping = threading.Event()
     thread = threading.Thread(target=worker.run, args=(stopping,))
     thread.start()
@@ -50,6 +54,13 @@ def jobs(redis_url: str, storage_dir: Path) -> Iterator[Jobs]:
         yield Jobs(redis, open_storage(storage_dir), lease_s=30, max_attempts=3)
 
 
+def spoil(path: Path) -> None:
+    """Put the sound that these engines cannot bear into a recording."""
+    with wave.open(str(path)) as reader:
+        samples = np.frombuffer(reader.readframes(reader.getnframes()), np.int16)
+    write_wav(path, make_deadly(samples))
+
+
 def submit(jobs: Jobs, storage_dir: Path, path: Path) -> str:
     job_id = new_job_id()
     data = path.read_bytes()
@@ -62,6 +73,7 @@ def submit(jobs: Jobs, storage_dir: Path, path: Path) -> str:
     return job_id
 
 
+@pytest.mark.parametrize("worker", [deadly_service], indirect=True)
 def test_a_chunk_that_kills_the_engine_fails_only_its_own_job(
     worker: Worker,
     jobs: Jobs,
@@ -70,9 +82,7 @@ def test_a_chunk_that_kills_the_engine_fails_only_its_own_job(
     clips: Callable[[int, int], list[Clip]],
 ) -> None:
     drawn = clips(6, 9)
-    with wave.open(str(drawn[2].path)) as reader:
-        samples = np.frombuffer(reader.readframes(reader.getnframes()), np.int16)
-    write_wav(drawn[2].path, make_deadly(samples))
+    spoil(drawn[2].path)
 
     ids = [submit(jobs, storage_dir, clip.path) for clip in drawn]
     wait_until(lambda: all(jobs.get(i).status.is_final for i in ids), 240, "all jobs end")
@@ -87,3 +97,33 @@ def test_a_chunk_that_kills_the_engine_fails_only_its_own_job(
     texts = [jobs.read_transcript(record).text for record, _ in others]
     assert texts == [transcribe_here(models, clip.path).text for _, clip in others]
     assert worker.processes.batcher.n_starts == 3
+
+
+@pytest.mark.parametrize("worker", [full_service], indirect=True)
+def test_a_batch_too_large_for_the_device_is_halved_and_a_chunk_too_large_fails_its_job(
+    worker: Worker,
+    jobs: Jobs,
+    storage_dir: Path,
+    models: LocalModels,
+    clips: Callable[[int, int], list[Clip]],
+    tmp_path: Path,
+) -> None:
+    long = draw_long_clip(tmp_path, seed=10, length_s=60)
+    [spoilt, later] = clips(2, 10)
+    spoil(spoilt.path)
+
+    ids = [submit(jobs, storage_dir, clip.path) for clip in (long, spoilt)]
+    wait_until(lambda: all(jobs.get(i).status.is_final for i in ids), 240, "both jobs end")
+    ids.append(submit(jobs, storage_dir, later.path))
+    wait_until(lambda: jobs.get(ids[2]).status.is_final, 240, "the next job ends")
+
+    failed = jobs.get(ids[1])
+    assert failed.error is not None
+    assert (failed.status, failed.error["code"]) == ("failed", "gpu_oom")
+    assert "LONGHAND_BATCH_SIZE" in failed.error["message"]
+    for job_id, clip in ((ids[0], long), (ids[2], later)):
+        record = jobs.get(job_id)
+        assert (record.status, record.attempt) == ("succeeded", 1)
+        assert jobs.read_transcript(record).text == transcribe_here(models, clip.path).text
+    assert worker.processes.batcher.counts.n_halved >= 1
+    assert worker.processes.batcher.n_starts == 1

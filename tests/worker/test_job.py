@@ -207,6 +207,41 @@ def test_a_job_begins_again_when_its_audio_process_was_killed(tmp_path: Path) ->
     assert found == "alive"
 
 
+def test_the_job_after_a_reload_has_its_model_read_anew(
+    services: WorkerServices,
+    submit: Callable[..., str],
+    clips: Callable[[int, int], list[Clip]],
+) -> None:
+    [clip] = clips(1, 14)
+    data = clip.path.read_bytes()
+
+    def n_loads_after_a_job() -> int:
+        assert attempt(services, submit(data)).status == "succeeded"
+        return int(services.processes.batcher.status.n_model_loads)
+
+    before = n_loads_after_a_job()
+    again = n_loads_after_a_job()
+    services.generations.advance()
+    after = n_loads_after_a_job()
+
+    assert (again - before, after - before) == (0, 1)
+    assert n_loads_after_a_job() == after
+
+
+def test_a_model_that_nobody_uses_leaves_the_engine_and_comes_back(demo_model: Path) -> None:
+    settings = WorkerSettings(default_model="demo", downloads=False, device="cpu", model_ttl_s=0.5)
+    with SharedProcesses(settings).running() as processes:
+        models = PooledModels(processes, lambda: None)
+        models.load("demo")
+        loaded = processes.batcher.status.loaded
+        wait_until(lambda: processes.batcher.status.loaded == (), 30, "it leaves")
+        models.load("demo")
+
+        assert loaded == ("demo",)
+        assert processes.batcher.status.loaded == ("demo",)
+        assert processes.batcher.status.n_model_loads == 2
+
+
 @pytest.fixture
 def start_worker(settings: WorkerSettings) -> Iterator[Callable[..., Worker]]:
     """Start whole workers in threads; each is told to stop with the test."""
