@@ -8,25 +8,41 @@ cut, and a field for each chunk. The move that ends a job removes them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 from pydantic import ValidationError
 from redis import Redis
 
+from shared.records import followers_key, job_key
+from shared.scripts import EVENTS, EVENTS_KEPT
 from shared.transcript import Segment, Value
 
 _PLAN = "plan"
 _EXPIRES_S = 7 * 24 * 3600
 """Should nobody ever end the job."""
 
-_KEEP = """
--- KEYS  job, chunks
--- ARGV  attempt, 'anew' or '', field, value, seconds until it expires
-local status, attempt = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempt'))
-if status ~= 'running' or attempt ~= ARGV[1] then return 0 end
-if ARGV[2] == 'anew' then redis.call('DEL', KEYS[2]) end
-redis.call('HSET', KEYS[2], ARGV[3], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[5])
+_READ_AT_ONCE = 16
+
+_KEEP = f"""
+-- KEYS  job, chunks, followers
+-- ARGV  job's id, attempt, 'anew' or '', field, value, seconds until it expires
+local v = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'released')
+if v[1] ~= 'running' or v[2] ~= ARGV[2] then return 0 end
+if ARGV[3] == 'anew' then redis.call('DEL', KEYS[2]) end
+redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
+redis.call('EXPIRE', KEYS[2], ARGV[6])
+if ARGV[4] == '{_PLAN}' then return 1 end
+-- As text: what Lua reads of JSON and writes again is not the same.
+local segments = string.match(ARGV[5], '"segments":(.*)}}$')
+local function tell(id)
+  redis.call('XADD', '{EVENTS}', 'MAXLEN', '~', {EVENTS_KEPT}, '*', 'job', id,
+             'owner', redis.call('HGET', 'longhand:job:' .. id, 'owner') or '',
+             'type', 'segments', 'data', '{{"job_id":"' .. id .. '","index":' .. ARGV[4] ..
+             ',"segments":' .. segments .. '}}')
+end
+if not v[3] or v[3] == '' then tell(ARGV[1]) end
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do tell(id) end
 return 1
 """
 
@@ -60,8 +76,8 @@ class KeptChunks:
 
     def _put(self, job_id: str, attempt: int, field: str, value: str, *, anew: bool) -> None:
         self._keep_script(
-            keys=[f"longhand:job:{job_id}", chunks_key(job_id)],
-            args=[attempt, "anew" if anew else "", field, value, _EXPIRES_S],
+            keys=[job_key(job_id), chunks_key(job_id), followers_key(job_id)],
+            args=[job_id, attempt, "anew" if anew else "", field, value, _EXPIRES_S],
         )
 
     def read(self, job_id: str) -> tuple[str, Mapping[int, KeptChunk]] | None:
@@ -78,6 +94,15 @@ class KeptChunks:
             return None
         return plan.decode(), chunks
 
+    def following(self, job_id: str, index: int) -> list[KeptChunk]:
+        """The chunks from `index` on that are done, up to the first that is not; some at a time."""
+        wanted = [str(n) for n in range(index, index + _READ_AT_ONCE)]
+        values: Any = self._redis.hmget(chunks_key(job_id), wanted)
+        try:
+            return [KeptChunk.model_validate_json(v) for v in takewhile(bool, values)]
+        except ValidationError:  # of another version: read when the job has ended
+            return []
+
     def segments(self, job_id: str) -> list[Segment]:
         """The segments that are done so far, in time order, numbered."""
         kept = self.read(job_id)
@@ -88,4 +113,4 @@ class KeptChunks:
 
 def chunks_key(job_id: str) -> str:
     """Where the chunks of a job lie in Redis."""
-    return f"longhand:job:{job_id}:chunks"
+    return f"{job_key(job_id)}:chunks"

@@ -18,11 +18,14 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
 from shared.connections import as_texts
+from shared.records import Priority
 
 RUN_JOB = "worker.job.run_job"
 """The one function a slip may name."""
 
-QUEUE = "longhand"
+QUEUES: dict[Priority, str] = {"high": "longhand-high", "normal": "longhand", "low": "longhand-low"}
+"""RQ's name of the queue of each priority, the most urgent first."""
+
 BELL = "longhand:bell"
 """A list pushed to with every slip; idle workers block on it instead of polling."""
 
@@ -68,18 +71,33 @@ class Delivery:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._queue = Queue(
-            QUEUE, connection=redis, serializer=JSONSerializer, job_class=Slip, default_timeout=-1
-        )
+        self._queues = {
+            priority: Queue(
+                name,
+                connection=redis,
+                serializer=JSONSerializer,
+                job_class=Slip,
+                default_timeout=-1,
+            )
+            for priority, name in QUEUES.items()
+        }
 
-    def enqueue(self, job_id: str, attempt: int, pipe: Pipeline | None = None) -> None:
+    def enqueue(
+        self,
+        job_id: str,
+        attempt: int,
+        pipe: Pipeline | None = None,
+        *,
+        priority: Priority = "normal",
+    ) -> None:
         """
         Add a slip and ring the bell, within `pipe` if one is given.
 
         RQ insists on being first in a pipeline: call this before adding other commands.
         """
         own = pipe if pipe is not None else self._redis.pipeline()
-        slip = self._queue.create_job(
+        queue = self._queues[priority]
+        slip = queue.create_job(
             RUN_JOB,
             args=(job_id,),
             job_id=slip_id(job_id, attempt),
@@ -87,7 +105,7 @@ class Delivery:
             failure_ttl=_FAILED_SLIP_TTL_S,
             timeout=-1,
         )
-        self._queue.enqueue_job(slip, pipeline=own)
+        queue.enqueue_job(slip, pipeline=own)
         own.lpush(BELL, 1)
         own.ltrim(BELL, 0, _BELLS_KEPT - 1)
         if pipe is None:
@@ -98,12 +116,16 @@ class Delivery:
         slip = slip_id(job_id, attempt)
         pipe = self._redis.pipeline()
         pipe.delete(RqJob.key_for(slip))
-        pipe.lrem(self._queue.intermediate_queue_key, 0, slip)
-        for registry in (self._queue.started_job_registry, self._queue.failed_job_registry):
-            pipe.zremrangebyscore(registry.key, 0, time.time())
+        for queue in self._queues.values():
+            pipe.lrem(queue.intermediate_queue_key, 0, slip)
+            for registry in (queue.started_job_registry, queue.failed_job_registry):
+                pipe.zremrangebyscore(registry.key, 0, time.time())
         pipe.execute()
 
     def waiting_jobs(self) -> set[str]:
-        """Ids of the jobs that have a slip in the queue."""
-        slips = as_texts(self._redis.lrange(self._queue.key, 0, -1))
+        """Ids of the jobs that have a slip in a queue."""
+        pipe = self._redis.pipeline()
+        for queue in self._queues.values():
+            pipe.lrange(queue.key, 0, -1)
+        slips = [slip for reply in pipe.execute() for slip in as_texts(reply)]
         return {slip.rpartition("-")[0] for slip in slips}

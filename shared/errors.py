@@ -3,16 +3,23 @@ Everything that can go wrong, as a caller is told it.
 
     LonghandError
     ├── InvalidRequest            a field is unknown, missing or out of range
-    │   └── UnsupportedMedia      a body of a kind this route does not take
+    │   ├── UnsupportedMedia      a body of a kind this route does not take
+    │   └── EngineNotAvailable    an engine that Longhand does not have
+    ├── IdempotencyMismatch       an Idempotency-Key that was used for another request
     ├── ModelNotFound             no such model, or no worker has it or can load it
     ├── JobNotFound               no such job, or not yours
     ├── JobNotFinished            its result was asked for too early
     ├── JobFailed                 its result was asked for, and there is none
     ├── JobCancelled
+    ├── JobNotRetryable           it has not ended, or succeeded
+    ├── UploadNotFound            no such resumable upload, or not yours
+    ├── UploadConflict            a part that does not continue the upload
+    ├── ChecksumMismatch          a part that is not what its sender sent
     ├── AudioError
     │   ├── AudioTooLarge         more bytes, or more seconds, than the operator allows
     │   ├── AudioUnreadable       not audio, or broken
-    │   └── AudioUnreachable      a URL that could not be fetched
+    │   ├── AudioUnreachable      a URL that could not be fetched
+    │   └── AudioGone             it was removed, as the operator set
     ├── EngineFailed              the model could not do its work
     │   └── GpuOutOfMemory        not even a single chunk fits beside the model
     ├── JobTimedOut               no progress for too long
@@ -96,6 +103,18 @@ class UnsupportedMedia(InvalidRequest):
     code = "unsupported_media"
 
 
+class EngineNotAvailable(InvalidRequest):
+    """An engine that Longhand does not have."""
+
+    code = "engine_not_available"
+
+
+class IdempotencyMismatch(LonghandError):
+    """An Idempotency-Key that was used for another request before."""
+
+    code = "idempotency_mismatch"
+
+
 class ModelNotFound(LonghandError):
     """No such model, or no live worker has it or can load it."""
 
@@ -126,6 +145,30 @@ class JobCancelled(LonghandError):
     code = "job_cancelled"
 
 
+class JobNotRetryable(LonghandError):
+    """Only a job that failed or was cancelled can be tried again."""
+
+    code = "job_not_retryable"
+
+
+class UploadNotFound(LonghandError):
+    """There is no such resumable upload, or it belongs to someone else."""
+
+    code = "upload_not_found"
+
+
+class UploadConflict(LonghandError):
+    """A part does not continue a resumable upload where it stands."""
+
+    code = "upload_conflict"
+
+
+class ChecksumMismatch(LonghandError):
+    """A part of a resumable upload is not what its checksum says."""
+
+    code = "checksum_mismatch"
+
+
 class AudioError(LonghandError):
     """Something about the audio itself."""
 
@@ -148,6 +191,12 @@ class AudioUnreachable(AudioError):
     """A URL that could not be fetched."""
 
     code = "audio_unreachable"
+
+
+class AudioGone(AudioError):
+    """The audio was removed after its time, as the operator set."""
+
+    code = "audio_gone"
 
 
 class EngineFailed(LonghandError):

@@ -9,150 +9,55 @@ what a job *is* stands here, in the hash `longhand:job:{id}`:
       │  └───requeue─────┘ │
       └──────cancel────────┴────────────► cancelled
 
-Every arrow is `_MOVE`: it succeeds only from the statuses and for the attempt
-named, so a worker that was thought dead cannot publish over its successor.
-Each move has an id: sent again by a client that lost the answer, it succeeds again.
+Every arrow is a move of `shared.moves`: it succeeds only from the statuses and
+for the attempt named, so a worker that was thought dead cannot publish over its
+successor. Each move has an id: sent again by a client that lost the answer, it
+succeeds again.
+
+Jobs of the same audio with the same options share one run (`shared.following`).
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
-import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from redis import Redis
+from redis.exceptions import RedisError
 
-from shared.chunks import KeptChunks, chunks_key
+from shared.chunks import KeptChunks
 from shared.connections import as_texts
 from shared.delivery import Delivery
-from shared.errors import EngineFailed, ErrorValue, JobNotFound, WorkerLost
+from shared.errors import AudioGone, EngineFailed, ErrorValue, JobNotFound, JobNotRetryable
+from shared.following import Following, converted_key
+from shared.history import History
+from shared.listing import JobPage, JobQuery, list_jobs
+from shared.moves import Moves, queued_key
+from shared.records import (
+    DEFAULT_OWNER,
+    PRIORITIES,
+    JobEntry,
+    JobRecord,
+    Status,
+    StoredAudio,
+    is_job_id,
+    job_key,
+    job_prefix,
+    owner_key,
+    to_hash,
+)
+from shared.redelivery import Redelivery
 from shared.request import TranscriptionRequest
+from shared.scripts import ABANDONED, LEASES
 from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript
+from shared.views import read_views, view
 
-DEFAULT_OWNER = "local"
-_LEASES = "longhand:leases"
-_QUEUED = "longhand:queued"
-
-_MOVE = """
--- KEYS  job, leases, queued, chunks done
--- ARGV  id, statuses to move from, attempt or '', lease test ('expired' or ''),
---       status to move to, lease in seconds, move, then field, value, field, value ...
-local status, attempt, move = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempt', 'move'))
-if not status then return 'missing' end
--- A client that lost the answer asks again.
-if move == ARGV[7] then return 'moved' end
-if not string.find(ARGV[2], status, 1, true) then return status end
-if ARGV[3] ~= '' and ARGV[3] ~= attempt then return 'superseded' end
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
-if ARGV[4] == 'expired' then
-  local until_ = redis.call('ZSCORE', KEYS[2], ARGV[1])
-  if until_ and tonumber(until_) > now then return 'leased' end
-end
-local to = ARGV[5]
-redis.call('HSET', KEYS[1], 'status', to, 'moved_at', now, 'move', ARGV[7])
-for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if to == 'running' then
-  if status == 'queued' then redis.call('HSET', KEYS[1], 'started_at', now) end
-  redis.call('ZADD', KEYS[2], now + ARGV[6], ARGV[1])
-else
-  redis.call('ZREM', KEYS[2], ARGV[1])
-end
-if to == 'queued' then redis.call('ZADD', KEYS[3], now, ARGV[1])
-else redis.call('ZREM', KEYS[3], ARGV[1]) end
-if to ~= 'queued' and to ~= 'running' then
-  redis.call('HSET', KEYS[1], 'ended_at', now, 'eta_s', '')
-  redis.call('DEL', KEYS[4])
-end
-return 'moved'
-"""
-
-
-class Status(StrEnum):
-    """Where a job is in its life."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more will happen to the job."""
-        return self not in (Status.QUEUED, Status.RUNNING)
-
-
-class StoredAudio(BaseModel):
-    """
-    An accepted upload.
-
-    Attributes:
-        key: Where it lies in storage.
-        filename: What the caller called it; data, never a path.
-        duration_s: Its true duration, by a scan of its packets.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    key: str
-    filename: str
-    n_bytes: int
-    sha256: str
-    duration_s: float
-
-
-class JobRecord(BaseModel):
-    """
-    A job as it stands now. Times are seconds since the epoch.
-
-    Attributes:
-        attempt: Which delivery this is, from 1; a job whose worker died is delivered again.
-        progress: Fraction done, 0 to 1.
-        audio_done_s: Seconds of audio transcribed so far.
-        eta_s: Seconds it will take from its last report on, as it goes now.
-        result_key: Where the transcript lies in storage, once succeeded.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    id: str
-    owner: str
-    status: Status
-    attempt: int
-    request: TranscriptionRequest
-    audio: StoredAudio
-    created_at: float
-    started_at: float | None = None
-    ended_at: float | None = None
-    stage: str | None = None
-    progress: float = 0.0
-    audio_done_s: float = 0.0
-    eta_s: float | None = None
-    worker: str | None = None
-    error: ErrorValue | None = None
-    result_key: str | None = None
-
-
-def new_job_id() -> str:
-    """A fresh id: 32 hexadecimal digits."""
-    return uuid.uuid4().hex
-
-
-def is_job_id(text: str) -> bool:
-    """Whether `text` has the form of a job id."""
-    return len(text) == 32 and all(c in "0123456789abcdef" for c in text)
-
-
-def job_prefix(job_id: str) -> str:
-    """Where everything stored for a job lies."""
-    return f"jobs/{job_id}"
+_log = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -161,11 +66,12 @@ class Jobs:
     def __init__(self, redis: Redis, storage: Storage, *, lease_s: int, max_attempts: int) -> None:
         self._redis = redis
         self._storage = storage
-        self._lease_s = lease_s
-        self._max_attempts = max_attempts
         self._delivery = Delivery(redis)
+        self._moves = Moves(redis, lease_s=lease_s)
+        self._history = History(redis, storage)
+        self._following = Following(redis, storage, self._moves, self._history)
+        self._redelivery = Redelivery(redis, self._moves, self._delivery, max_attempts=max_attempts)
         self.chunks = KeptChunks(redis)
-        self._move_script = redis.register_script(_MOVE)
 
     def submit(
         self,
@@ -173,66 +79,89 @@ class Jobs:
         request: TranscriptionRequest,
         audio: StoredAudio,
         *,
-        owner: str = DEFAULT_OWNER,
+        entry: JobEntry = JobEntry(),  # noqa: B008 - frozen
     ) -> JobRecord:
-        """Accept a job whose audio is stored: record, indexes and slip in one transaction."""
-        now = time.time()
+        """
+        Accept a job whose audio is stored.
+
+        Returns:
+            The job; another one, with another id, if the same Idempotency-Key made it before.
+
+        Raises:
+            IdempotencyMismatch: With this Idempotency-Key another request was made.
+        """
         record = JobRecord(
             id=job_id,
-            owner=owner,
             status=Status.QUEUED,
             attempt=1,
             request=request,
             audio=audio,
-            created_at=now,
+            created_at=time.time(),
+            **entry.model_dump(exclude={"cache_key", "idempotency_key", "fingerprint"}),
         )
-        pipe = self._redis.pipeline()
-        self._delivery.enqueue(job_id, 1, pipe)
-        pipe.hset(_job_key(job_id), mapping=_to_hash(record))
-        pipe.zadd(_owner_key(owner), {job_id: now})
-        pipe.zadd(_QUEUED, {job_id: now})
-        pipe.execute()
+        outcome, record = self._following.enter(record, entry)
+        if outcome == "same":
+            return self.get(record.id)
+        # The job is there. Should Redis go away, or this process die, just here, it goes on all
+        # the same: the reaper writes the slip.
+        try:
+            if outcome == "lead":
+                self._delivery.enqueue(job_id, 1, priority=record.priority)
+            elif outcome == "follow":
+                self._hurry(record)
+                return self.get(record.id)
+        except RedisError as error:
+            _log.warning("job %s waits for the reaper, Redis is away: %s", job_id, error)
         return record
+
+    def _hurry(self, follower: JobRecord) -> None:
+        """Let a run that waits have the turn of whoever follows it, if that comes sooner."""
+        run = self._history.find(follower.run_id)
+        if run is None or run.status is not Status.QUEUED:
+            return
+        if PRIORITIES.index(follower.priority) < PRIORITIES.index(run.priority):
+            self._delivery.enqueue(run.id, run.attempt, priority=follower.priority)
 
     def get(self, job_id: str, *, owner: str | None = None) -> JobRecord:
         """
-        Return a job, from storage when Redis no longer knows it.
+        Return a job as its owner sees it, from storage when Redis no longer knows it.
 
         Raises:
             JobNotFound: There is no such job, or `owner` is given and it is another's.
         """
-        record = self._find(job_id) if is_job_id(job_id) else None
+        record = None
+        if is_job_id(job_id):
+            record = read_views(self._redis, [job_id])[0]
+            if record is None:
+                kept = self._history.find(job_id)
+                record = view(kept, None) if kept else None
         if record is None or owner not in (None, record.owner):
             raise JobNotFound(f"there is no job {job_id[:64]!r}")
         return record
 
-    def _find(self, job_id: str) -> JobRecord | None:
-        fields: Any = self._redis.hgetall(_job_key(job_id))
-        if fields:
-            return _from_hash(fields)
-        try:
-            return JobRecord.model_validate_json(
-                self._storage.read(f"{job_prefix(job_id)}/record.json")
-            )
-        except KeyNotFound:
-            return None
-
     def newest(self, *, owner: str = DEFAULT_OWNER, limit: int = 100) -> Sequence[JobRecord]:
         """The owner's newest jobs, newest first."""
-        ids = as_texts(self._redis.zrevrange(_owner_key(owner), 0, limit - 1))
-        pipe = self._redis.pipeline(transaction=False)
-        for job_id in ids:
-            pipe.hgetall(_job_key(job_id))
-        return [_from_hash(fields) for fields in pipe.execute() if fields]
+        return self.list(owner, JobQuery(limit=limit)).records
+
+    def list(self, owner: str, query: JobQuery) -> JobPage:
+        """
+        Find an owner's jobs, newest first.
+
+        Raises:
+            InvalidRequest: The cursor is none of ours.
+        """
+        return list_jobs(
+            self._redis, owner, query, lambda job_ids: read_views(self._redis, job_ids)
+        )
 
     def claim(self, job_id: str, attempt: int, worker: str) -> JobRecord | None:
         """Take a queued job for `worker`; None if it is no longer there to be taken."""
         fields = {"worker": worker, "stage": "decode", "progress": 0.0, "audio_done_s": 0.0}
-        fields["eta_s"] = ""
-        if not self._move(job_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
+        fields |= {"eta_s": "", "stages_s": ""}
+        if not self._moves.move(job_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
             return None
         try:
-            return self.get(job_id)
+            return self._history.find(job_id)
         except ValidationError:
             error = EngineFailed(
                 "the worker cannot read this job; a worker must not be older than the gateway"
@@ -242,7 +171,7 @@ class Jobs:
 
     def report(self, job_id: str, attempt: int, fields: Mapping[str, Any]) -> bool:
         """Renew the lease and say how far the job is; False if it is no longer this attempt's."""
-        return self._move(job_id, (Status.RUNNING,), Status.RUNNING, fields, attempt=attempt)
+        return self._moves.move(job_id, (Status.RUNNING,), Status.RUNNING, fields, attempt=attempt)
 
     def finish(
         self,
@@ -259,44 +188,122 @@ class Jobs:
             converted: The same in other Chinese scripts, by variant.
         """
         key = f"{job_prefix(job_id)}/{attempt}/result.json"
-        stored = {_converted_key(key, variant): t for variant, t in (converted or {}).items()}
+        stored = {converted_key(key, variant): t for variant, t in (converted or {}).items()}
         for name, value in {**stored, key: transcript}.items():
             with self._storage.create(name) as out:
                 out.write(value.model_dump_json().encode())
         fields = {"result_key": key, "stage": "convert", "progress": 1.0}
         fields |= {"audio_done_s": transcript.duration, "eta_s": ""}
-        if self._move(job_id, (Status.RUNNING,), Status.SUCCEEDED, fields, attempt=attempt):
-            self._archive(job_id)
+        if self._end(job_id, attempt, Status.SUCCEEDED, fields):
             return True
         self._storage.delete_all(f"{job_prefix(job_id)}/{attempt}")
         return False
 
     def fail(self, job_id: str, attempt: int, error: ErrorValue) -> bool:
         """End a running job with an error; False if it is no longer this attempt's."""
-        fields = {"error": json.dumps(error)}
-        if self._move(job_id, (Status.RUNNING,), Status.FAILED, fields, attempt=attempt):
-            self._archive(job_id)
-            return True
-        return False
+        return self._end(job_id, attempt, Status.FAILED, {"error": json.dumps(error)})
 
-    def cancel(self, job_id: str) -> bool:
-        """End a job that has not ended; a worker on it notices at its next report."""
-        moved = self._move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
-        if moved:
-            self._archive(job_id)
-        return moved
+    def _end(self, job_id: str, attempt: int, to: Status, fields: Mapping[str, Any]) -> bool:
+        if not self._moves.move(job_id, (Status.RUNNING,), to, fields, attempt=attempt):
+            return False
+        # The end is published; what a full disk keeps from others is made good by the reaper.
+        self._following.settle_or_leave(job_id)
+        return True
+
+    def cancel(self, job_id: str, *, is_gone: bool = False) -> bool:
+        """
+        End a job that has not ended; a worker on it notices at its next report.
+
+        If others follow it, it ends for its owner, and its run goes on for them.
+
+        Args:
+            is_gone: Whether he did not say so, but his connection ended: should the same
+                Idempotency-Key come again, the job is made anew.
+        """
+        outcome = self._following.leave(job_id, "cancelled", is_gone=is_gone)
+        if outcome == "alone":
+            moved = self._moves.move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
+            if moved:
+                self._history.keep(job_id)
+            return moved
+        if outcome == "left":
+            self._history.keep(job_id)
+        return outcome in ("left", "released")
 
     def delete(self, job_id: str) -> JobRecord:
         """Cancel a job if it has not ended, then remove its audio, result and record."""
-        # Not `cancel`: what would be archived is removed, and a full disk must not be in the way.
-        self._move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
+        record = self._history.find(job_id) if is_job_id(job_id) else None
+        if record is None:
+            raise JobNotFound(f"there is no job {job_id[:64]!r}")
+        outcome = self._following.leave(job_id, "deleted")
+        if outcome == "alone":
+            # Not `cancel`: what would be kept is removed, and a full disk must not be in the way.
+            self._moves.move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
+        if outcome == "released":
+            self._redis.zrem(owner_key(record.owner), job_id)
+        else:
+            record = self._history.find(job_id) or record
+            self._following.remove(record)
+        if record.status.is_final:
+            return record
+        return record.model_copy(update={"status": Status.CANCELLED})
+
+    def retry(self, job_id: str) -> JobRecord:
+        """
+        Have a job that failed or was cancelled tried again, with its options.
+
+        Raises:
+            AudioGone: Its audio was removed after its time.
+            JobNotRetryable: It has not ended, or succeeded.
+        """
         record = self.get(job_id)
-        self._storage.delete_all(job_prefix(job_id))
-        pipe = self._redis.pipeline()
-        pipe.delete(_job_key(job_id))
-        pipe.zrem(_owner_key(record.owner), job_id)
-        pipe.execute()
-        return record
+        ended = (Status.FAILED, Status.CANCELLED)
+        if record.status not in ended:
+            raise JobNotRetryable(
+                f"the job is {record.status.value}; one that failed or was cancelled can be "
+                "tried again",
+                job_id=job_id,
+            )
+        if record.audio_removed_at is not None:
+            raise AudioGone(
+                "the audio of this job was removed after its time (LONGHAND_KEEP_AUDIO_S); send "
+                "it again",
+                job_id=job_id,
+            )
+        self._redis.zrem(ABANDONED, job_id)
+        if self._moves.unrelease(job_id):
+            return self.get(job_id)
+        attempt = record.attempt + 1
+        fields: dict[str, Any] = {"attempt": attempt, "first_attempt": attempt, "progress": 0.0}
+        fields |= {"audio_done_s": 0.0, "stages_s": "", "follows": "", "cache": ""}
+        fields["abandoned"] = ""
+        fields |= dict.fromkeys(("error", "ended_at", "started_at", "stage", "worker"), "")
+        if not self._redis.exists(job_key(job_id)):  # Redis lost it; storage has what it was
+            self._redis.hset(job_key(job_id), mapping=to_hash(record))
+            self._redis.zadd(owner_key(record.owner), {job_id: record.created_at})
+        if self._moves.move(job_id, ended, Status.QUEUED, fields):
+            self._delivery.enqueue(job_id, attempt, priority=record.priority)
+        return self.get(job_id)
+
+    def edit(
+        self, job_id: str, *, label: str | None, speaker_names: Mapping[str, str]
+    ) -> JobRecord:
+        """Give a job another label and its speakers other names."""
+        changes = {"label": label, "speaker_names": dict(speaker_names)}
+        names = json.dumps(changes["speaker_names"])
+        was_there = self._moves.edit(job_id, {"label": label or "", "speaker_names": names})
+        record = self._history.find(job_id)
+        if record is None:
+            raise JobNotFound(f"there is no job {job_id[:64]!r}")
+        if record.status.is_final:
+            self._history.write(record.model_copy(update=changes))
+            if was_there and not self._redis.exists(job_key(job_id)):  # deleted meanwhile
+                self._storage.delete_all(job_prefix(job_id))
+        return self.get(job_id)
+
+    def abandon(self, job_id: str, after_s: float) -> None:
+        """Cancel a job some time from now, unless its Idempotency-Key comes again before."""
+        self._redis.zadd(ABANDONED, {job_id: time.time() + after_s})
 
     def read_transcript(self, record: JobRecord) -> Transcript:
         """Read the result of a job that succeeded, as it was recognised."""
@@ -307,7 +314,7 @@ class Jobs:
         """Read the result in a Chinese script, if it was stored in that one."""
         assert record.result_key is not None
         try:
-            stored = self._storage.read(_converted_key(record.result_key, variant))
+            stored = self._storage.read(converted_key(record.result_key, variant))
         except KeyNotFound:
             return None
         return Transcript.model_validate_json(stored)
@@ -315,152 +322,53 @@ class Jobs:
     def counts(self) -> dict[str, int]:
         """How many jobs wait and how many run."""
         pipe = self._redis.pipeline(transaction=False)
-        pipe.zcard(_QUEUED)
-        pipe.zcard(_LEASES)
-        queued, running = pipe.execute()
-        return {"queued": queued, "running": running}
+        for priority in PRIORITIES:
+            pipe.zcard(queued_key(priority))
+        pipe.zcard(LEASES)
+        *queued, running = pipe.execute()
+        return {"queued": sum(queued), "running": running}
 
     def queue_position(self, job_id: str) -> int | None:
-        """Where a job stands among those that wait, from 1; None if it does not wait."""
-        rank: Any = self._redis.zrank(_QUEUED, job_id)
-        return None if rank is None else rank + 1
+        """
+        Where a job stands among those that wait, from 1; None if it does not wait.
 
-    def reap(self) -> list[str]:
+        Those of a higher priority are counted before it; some of them may be served after it.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for priority in PRIORITIES:
+            pipe.zrank(queued_key(priority), job_id)
+            pipe.zcard(queued_key(priority))
+        reply = pipe.execute()
+        before = 0
+        for rank, n_jobs in zip(reply[::2], reply[1::2], strict=True):
+            if rank is not None:
+                return int(before + rank + 1)
+            before += n_jobs
+        return None
+
+    def reap(self) -> Sequence[str]:
         """
         Deliver again every job whose lease ran out; return their ids.
 
         A job that has had all its attempts fails `worker_lost`.
         """
-        seconds, micros = self._redis.time()
-        expired = as_texts(self._redis.zrangebyscore(_LEASES, 0, seconds + micros / 1e6))
-        return [job_id for job_id in expired if self._reap_one(job_id)]
+        again, failed = self._redelivery.reap()
+        for job_id in failed:
+            self._following.settle_or_leave(job_id)
+        return [*again, *failed]
 
-    def _reap_one(self, job_id: str) -> bool:
-        status, attempt = self._standing(job_id)
-        if status is not Status.RUNNING:
-            self._redis.zrem(_LEASES, job_id)
-            return False
-        wanted = (Status.RUNNING,)
-        if attempt >= self._max_attempts:
-            error = WorkerLost(
-                f"{attempt} workers died over this job; see their logs, then submit it again"
-            )
-            fields: dict[str, Any] = {"error": json.dumps(error.to_value())}
-            moved = self._move(job_id, wanted, Status.FAILED, fields, attempt=attempt, expired=True)
-            if moved:
-                self._delivery.forget(job_id, attempt)
-                self._archive(job_id)
-            return moved
-        fields = {"attempt": attempt + 1, "stage": "", "worker": ""}
-        fields |= {"progress": 0.0, "audio_done_s": 0.0, "eta_s": ""}
-        if not self._move(job_id, wanted, Status.QUEUED, fields, attempt=attempt, expired=True):
-            return False
-        self._delivery.enqueue(job_id, attempt + 1)
-        self._delivery.forget(job_id, attempt)
-        return True
+    def redeliver_lost_slips(self, older_than_s: float) -> Sequence[str]:
+        """Give a new slip to every queued job that has none; return their ids."""
+        return self._redelivery.redeliver_lost_slips(older_than_s)
 
-    def _standing(self, job_id: str) -> tuple[Status | None, int]:
-        """Status and attempt alone: a record that cannot be read must not stop the reaper."""
-        reply: Any = self._redis.hmget(_job_key(job_id), "status", "attempt")
-        status, attempt = reply
-        return (Status(status.decode()), int(attempt)) if status else (None, 0)
+    def settle_left(self) -> Sequence[str]:
+        """Settle what a worker that died just after a run's end has left; the runs' ids."""
+        return self._following.settle_left()
 
-    def redeliver_lost_slips(self, older_than_s: float) -> list[str]:
-        """
-        Give a new slip to every queued job that has none; return their ids.
-
-        A slip gets lost when a worker dies between pulling and claiming it. A
-        second slip for one attempt does no harm: only one claim succeeds.
-        """
-        seconds, micros = self._redis.time()
-        until = seconds + micros / 1e6 - older_than_s
-        waiting = as_texts(self._redis.zrangebyscore(_QUEUED, 0, until))
-        if not waiting:
-            return []
-        # Most have their slip: they must cost nothing, however many they are.
-        delivered = self._delivery.waiting_jobs()
-        lost = []
-        for job_id in waiting:
-            if job_id in delivered:
-                continue
-            status, attempt = self._standing(job_id)
-            if status is not Status.QUEUED:
-                self._redis.zrem(_QUEUED, job_id)
-                continue
-            lost.append(job_id)
-            self._delivery.forget(job_id, attempt)
-            pipe = self._redis.pipeline()
-            self._delivery.enqueue(job_id, attempt, pipe)
-            pipe.zadd(_QUEUED, {job_id: seconds}, xx=True)
-            pipe.execute()
-        return lost
-
-    def _move(
-        self,
-        job_id: str,
-        wanted: tuple[Status, ...],
-        to: Status,
-        fields: Mapping[str, Any],
-        *,
-        attempt: int | None = None,
-        expired: bool = False,
-    ) -> bool:
-        """Run `_MOVE`; whether the job was moved."""
-        pairs = [part for name, value in fields.items() for part in (name, value)]
-        answer = self._move_script(
-            keys=[_job_key(job_id), _LEASES, _QUEUED, chunks_key(job_id)],
-            args=[
-                job_id,
-                ",".join(wanted),
-                "" if attempt is None else attempt,
-                "expired" if expired else "",
-                to.value,
-                self._lease_s,
-                uuid.uuid4().hex,
-                *pairs,
-            ],
-        )
-        return bool(answer == b"moved")
-
-    def _archive(self, job_id: str) -> None:
-        """Write an ended job's record to storage: history outlives Redis."""
-        with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
-            record = self._find(job_id)
-            if record is None:
-                return
-            with self._storage.create(f"{job_prefix(job_id)}/record.json") as out:
-                out.write(record.model_dump_json().encode())
-            if not self._redis.exists(_job_key(job_id)):  # deleted meanwhile: it must not come back
-                self._storage.delete_all(job_prefix(job_id))
-
-
-def _converted_key(result_key: str, variant: str) -> str:
-    return result_key.removesuffix(".json") + f".{variant}.json"
-
-
-def _job_key(job_id: str) -> str:
-    return f"longhand:job:{job_id}"
-
-
-def _owner_key(owner: str) -> str:
-    return f"longhand:jobs:{owner}"
-
-
-_JSON_FIELDS = ("request", "audio", "error")
-
-
-def _to_hash(record: JobRecord) -> dict[Any, Any]:
-    values = record.model_dump(mode="json")
-    return {
-        k: json.dumps(v) if k in _JSON_FIELDS else str(v)
-        for k, v in values.items()
-        if v is not None
-    }
-
-
-def _from_hash(fields: Mapping[bytes, bytes]) -> JobRecord:
-    values: dict[str, Any] = {k.decode(): v.decode() for k, v in fields.items() if v != b""}
-    for name in _JSON_FIELDS:
-        if name in values:
-            values[name] = json.loads(values[name])
-    return JobRecord.model_validate(values)
+    def cancel_abandoned(self) -> Sequence[str]:
+        """Cancel the jobs whose callers went away some time ago; return their ids."""
+        due = as_texts(self._redis.zrangebyscore(ABANDONED, 0, time.time()))
+        cancelled = [job_id for job_id in due if self.cancel(job_id, is_gone=True)]
+        if due:
+            self._redis.zrem(ABANDONED, *due)
+        return cancelled

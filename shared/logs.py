@@ -1,67 +1,117 @@
-"""One log format for every process; `job_id` stands on every line that is about a job."""
+"""
+One log format for every process; `job_id` and `request_id` stand on every line about them.
+
+Code logs by the standard library, and so do libraries: structlog shapes what they
+say, with what is bound to the thread at that moment.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
 
-_JOB_ID: ContextVar[str] = ContextVar("job_id", default="")
+from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
+from structlog.processors import format_exc_info
+from structlog.stdlib import ExtraAdder, ProcessorFormatter
+from structlog.typing import EventDict, WrappedLogger
+
+from shared.log_file import SharedLogFile
+
+LINE_FIELDS = ("method", "path", "status", "seconds", "bytes", "owner")
+"""What a line may say beside its message, by `extra=`."""
+
+_BOUND = {"job_id": "job", "request_id": "request"}
+"""What may be bound to a thread, and what a text line calls it."""
+
+_QUIET = (
+    "rq", "rq.worker", "faster_whisper", "httpx", "httpcore", "waitress.queue", "uvicorn.access",
+    "uvicorn.error",  # tells of each WebSocket with its query, which may hold a key
+)  # fmt: skip
+"""Libraries that say more than an operator asked for."""
+
+LOG_FILE_BYTES = 10_000_000
 
 
 @contextmanager
-def job_logged(job_id: str) -> Iterator[None]:
-    """Put `job_id` on every line logged by this thread within the block."""
-    token = _JOB_ID.set(job_id)
-    try:
+def job_logged(job_id: str, *, request_id: str | None = None) -> Iterator[None]:
+    """
+    Put `job_id` on every line logged by this thread within the block.
+
+    Args:
+        request_id: The request the job came with, for who is not within that request.
+    """
+    bound = {"job_id": job_id} | ({"request_id": request_id} if request_id else {})
+    with bound_contextvars(**bound):
         yield
-    finally:
-        _JOB_ID.reset(token)
 
 
-class _Text(logging.Formatter):
-    converter = staticmethod(time.gmtime)
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s %(job)s%(message)s")
-
-    def format(self, record: logging.LogRecord) -> str:
-        job_id = _JOB_ID.get()
-        record.job = f"job={job_id} " if job_id else ""
-        return super().format(record)
+@contextmanager
+def request_logged(request_id: str) -> Iterator[None]:
+    """Put `request_id` on every line logged by this thread within the block."""
+    with bound_contextvars(request_id=request_id):
+        yield
 
 
-class _Json(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if job_id := _JOB_ID.get():
-            line["job_id"] = job_id
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+def bound_request_id() -> str | None:
+    """The request that this thread answers; None if it answers none."""
+    found: str | None = get_contextvars().get("request_id")
+    return found
 
 
-def configure_logs(level: str, form: str) -> None:
+def configure_logs(level: str, form: str, file: str = "") -> None:
     """
     Log to stderr.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
         form: `text` or `json`, one object a line.
+        file: Gets the same lines; "" for none.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if form == "json" else _Text())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("rq", "rq.worker", "faster_whisper", "httpx", "httpcore", "waitress.queue"):
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    problem: OSError | None = None
+    if file:
+        try:
+            handlers.append(SharedLogFile(Path(file), max_bytes=LOG_FILE_BYTES))
+        except OSError as error:
+            problem = error  # what is to be done matters more than what is said of it
+    for handler in handlers:
+        handler.setFormatter(
+            ProcessorFormatter(
+                processors=[_as_json if form == "json" else _as_text],
+                foreign_pre_chain=[merge_contextvars, ExtraAdder(LINE_FIELDS), format_exc_info],
+            )
+        )
+    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+    for chatty in _QUIET:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    if problem:
+        logging.getLogger(__name__).error("LONGHAND_LOG_FILE cannot be written: %s", problem)
+
+
+def _as_json(_logger: WrappedLogger, level: str, event: EventDict) -> str:
+    record: logging.LogRecord = event["_record"]
+    line: dict[str, object] = {
+        "time": round(record.created, 3),
+        "level": level,
+        "logger": record.name,
+        "message": event["event"],
+    }
+    line |= {name: event[name] for name in (*_BOUND, *LINE_FIELDS) if name in event}
+    if "exception" in event:
+        line["traceback"] = event["exception"]
+    return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _as_text(_logger: WrappedLogger, level: str, event: EventDict) -> str:
+    record: logging.LogRecord = event["_record"]
+    clock = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    bound = [f"{short}={event[name]}" for name, short in _BOUND.items() if name in event]
+    said = [f"{name}={event[name]}" for name in LINE_FIELDS if name in event]
+    words = (clock.replace("+00:00", "Z"), level.upper(), record.name, *bound, event["event"])
+    line = " ".join([*words, *said])
+    return f"{line}\n{event['exception']}" if "exception" in event else line

@@ -71,3 +71,7 @@ class Reaper(threading.Thread):
             _log.warning("job %s lost its worker and was taken from it", job_id)
         for job_id in self._jobs.redeliver_lost_slips(LOST_SLIP_S):
             _log.warning("job %s had no delivery slip and got a new one", job_id)
+        for job_id in self._jobs.settle_left():
+            _log.warning("those who follow job %s had not been told of its end", job_id)
+        for job_id in self._jobs.cancel_abandoned():
+            _log.info("job %s was cancelled: its caller went away", job_id)

@@ -77,7 +77,7 @@ class TranscriptionRequest(BaseModel):
         1.0, ge=0.0, le=5.0, description="Above 1 favours long texts, below 1 short ones."
     )
     repetition_penalty: float = Field(
-        1.0, gt=0.0, le=10.0, description="Above 1 makes tokens that came already less likely."
+        1.0, ge=0.01, le=10.0, description="Above 1 makes tokens that came already less likely."
     )
     no_repeat_ngram_size: int = Field(
         0, ge=0, le=50, description="No run of so many tokens comes twice in a chunk; 0: it may."

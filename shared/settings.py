@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared.catalogue import Catalogue
 from shared.problems import describe_problem
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+BASE_NAMES: Mapping[str, str] = {
+    "WHISPER__MODEL": "default_model",
+    "FASTERWHISPER_MODEL": "default_model",
+}
 
 
 class SharedSettings(BaseSettings):
     """Read from `LONGHAND_…` variables; built once in `__main__` and handed on."""
 
     model_config = SettingsConfigDict(env_prefix="LONGHAND_", frozen=True, extra="ignore")
+
+    older_names: ClassVar[Mapping[str, str]] = BASE_NAMES
+    """Fields by the names that older systems' variables had; ours go before."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Look where we are told, and at last for variables of the older systems."""
+        return (init_settings, env_settings, _OlderVariables(settings_cls))
 
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
@@ -46,6 +73,10 @@ class SharedSettings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field(
         "text", description="Log lines as `text`, or `json` objects."
+    )
+    log_file: str = Field(
+        "",
+        description="File that gets every log line too, such as `logs/app.log`; empty for none.",
     )
 
     @field_validator("model_aliases")
@@ -75,6 +106,57 @@ class SharedSettings(BaseSettings):
         """The model catalogue with this site's aliases and default."""
         pairs = (pair.split("=") for pair in filter(None, self.model_aliases.split(",")))
         return Catalogue(self.default_model, {a.strip(): b.strip() for a, b in pairs})
+
+
+class _OlderVariables(PydanticBaseSettingsSource):
+    """Values of settings in variables of the older systems."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value of one field; None where no such variable is set."""
+        older = getattr(self.settings_cls, "older_names", BASE_NAMES)
+        for name, value in _set_variables(older).items():
+            if older[name] == field_name and _is_usable(field_name, value):
+                return value, field_name, False
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The value of every field that has one."""
+        fields = self.settings_cls.model_fields.items()
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def describe_older(
+    settings: type[SharedSettings], *, others: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """
+    A sentence for each variable of the older systems that is set, naming ours.
+
+    Args:
+        others: Variables that are no setting of ours, and what is to be done instead.
+    """
+    told = [f"{name} has no use here: {others[name]}" for name in _set_variables(others)]
+    for name, value in _set_variables(settings.older_names).items():
+        field = settings.older_names[name]
+        ours = variable(field)
+        if ours in os.environ:
+            told.append(f"{name} is passed over, since {ours} is set")
+        elif _is_usable(field, value):
+            told.append(f"{name} is read as {ours}, which is its name here")
+        else:
+            told.append(f"{name} is {value[:200]!r}, which {ours} cannot be; see docs/settings.md")
+    return told
+
+
+def _set_variables(names: Mapping[str, str]) -> dict[str, str]:
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def _is_usable(field: str, value: str) -> bool:
+    """Whether a value means to us what it meant before: paths of models and lists do not."""
+    if field == "default_model":
+        return Catalogue(value).resolve(None) is not None
+    return value.isdecimal() or field == "device"
 
 
 def describe_problems(error: ValidationError, settings: type[SharedSettings]) -> list[str]:

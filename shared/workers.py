@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from redis import Redis
 
 from shared.connections import as_texts
@@ -21,6 +21,13 @@ class WorkerRecord(BaseModel):
     Attributes:
         models: Names it can run without downloading anything.
         loaded: Those in memory now.
+        revisions: What names the very weights of each of `models`: those in memory, else those on
+            disk; "" where nobody noted it.
+        engine_options: How its engine was set up: `threads`, `resident_models`, `model_ttl_s`.
+        batch_size: Most chunks in one pass through a model.
+        gpu_memory_used_bytes: By all programs, of the GPU it computes on, after its last pass;
+            None without one.
+        gpu_memory_total_bytes: What that GPU has.
         can_download: Whether it may fetch any other model of the catalogue.
         engine_pid: Process that owns the models; it changes when that process was replaced.
         n_model_loads: Models loaded by the present engine process.
@@ -40,6 +47,11 @@ class WorkerRecord(BaseModel):
     compute_type: str
     models: tuple[str, ...]
     loaded: tuple[str, ...] = ()
+    revisions: dict[str, str] = Field(default_factory=dict)
+    engine_options: dict[str, float] = Field(default_factory=dict)
+    batch_size: int = 1
+    gpu_memory_used_bytes: int | None = None
+    gpu_memory_total_bytes: int | None = None
     can_download: bool = False
     slots: int
     n_running: int = 0

@@ -2,10 +2,11 @@
 All RQ subclassing: one thread that pulls slips, and slots that run them.
 
 Stock RQ pops from several queues with BLPOP, and a worker killed just then
-loses the job for ever; it polls, heartbeats and cleans up in ways that take
-minutes to notice a dead worker. So: a slip is moved, never popped, to a list
-beside the queue; an idle worker blocks on a bell that rings with every slip;
-leases and lost slips are our own reaper's business.
+loses the job for ever; it empties the first before it looks at the next; it
+polls, heartbeats and cleans up in ways that take minutes to notice a dead
+worker. So: a slip is moved, never popped, to a list beside its queue; `_TURNS`
+says where each pull begins; an idle worker blocks on a bell that rings with
+every slip; leases and lost slips are our own reaper's business.
 """
 
 from __future__ import annotations
@@ -21,15 +22,27 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
-from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from shared.delivery import BELL, QUEUE, Slip
+from shared.delivery import BELL, QUEUES, Slip
+from shared.records import PRIORITIES, Priority
 
 _BELL_WAIT_S = 2
 _AGAIN_S = 1.0
+
+_TURNS: tuple[tuple[Priority, ...], ...] = (
+    *(PRIORITIES,) * 3,
+    ("normal", "high", "low"),
+    *(PRIORITIES,) * 3,
+    ("low", "normal", "high"),
+)
+"""
+Where each of eight pulls looks, in turn.
+
+However long the backlog of urgent jobs is, an eighth of what is pulled is normal and an eighth low.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +61,14 @@ class SlotWorker(SimpleWorker):
 
     def procline(self, message: str) -> None:
         """Leave the process's title alone: many slots share it."""
+
+    def prepare_job_execution(
+        self,
+        job: RqJob,
+        remove_from_intermediate_queue: bool = True,
+    ) -> None:
+        """Take the slip off the list it was moved to; RQ does so for a worker of one queue only."""
+        super().prepare_job_execution(job, remove_from_intermediate_queue=True)
 
     def get_heartbeat_ttl(self, job: RqJob) -> int:
         """How long RQ shows the slip as started; the true lease is `shared.jobs`'s."""
@@ -79,9 +100,12 @@ class Puller:
         self._run = run
         self._stopping = threading.Event()
         self._free = threading.Semaphore(n_slots)
-        self._handed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._queue = SlipQueue(QUEUE, connection=redis, serializer=JSONSerializer, job_class=Slip)
-        self._pulled_key = IntermediateQueue.get_intermediate_queue_key(self._queue.key)
+        self._handed: queue.SimpleQueue[tuple[SlipQueue, str] | None] = queue.SimpleQueue()
+        self._queues = {
+            priority: SlipQueue(name, connection=redis, serializer=JSONSerializer, job_class=Slip)
+            for priority, name in QUEUES.items()
+        }
+        self._n_pulled = 0
         self._slots = [
             threading.Thread(target=self._serve, args=(f"{name}-{i}",), name=f"slot-{i}")
             for i in range(n_slots)
@@ -124,14 +148,17 @@ class Puller:
         for _ in self._slots:
             self._handed.put(None)
 
-    def _next_slip(self) -> str | None:
-        """The id of a slip; None if there was none for two seconds."""
+    def _next_slip(self) -> tuple[SlipQueue, str] | None:
+        """A slip's queue and its id; None if there was none for two seconds."""
         try:
-            moved: Any = self._pulling.lmove(self._queue.key, self._pulled_key)
-            if moved is None:
-                self._pulling.blpop([BELL], timeout=_BELL_WAIT_S)
-                return None
-            return str(moved.decode())
+            for priority in _TURNS[self._n_pulled % len(_TURNS)]:
+                waiting = self._queues[priority]
+                moved: Any = self._pulling.lmove(waiting.key, waiting.intermediate_queue_key)
+                if moved is not None:
+                    self._n_pulled += 1
+                    return waiting, str(moved.decode())
+            self._pulling.blpop([BELL], timeout=_BELL_WAIT_S)
+            return None
         except (RedisError, OSError) as error:
             _log.warning("Redis is away, pulling waits: %s", error)
         except Exception:
@@ -141,15 +168,18 @@ class Puller:
 
     def _serve(self, name: str) -> None:
         worker: SlotWorker | None = None
-        while (slip_id := self._handed.get()) is not None:
+        while (handed := self._handed.get()) is not None:
+            pulled_from, slip_id = handed
             try:
                 worker = worker or self._make_worker(name)
-                slip = cast(Slip | None, self._queue.fetch_job(slip_id))
-                if slip is None:  # its hash expired; the reaper writes a new slip if the job waits
-                    self._redis.lrem(self._pulled_key, 1, slip_id)
+                slip = cast(Slip | None, pulled_from.fetch_job(slip_id))
+                # It waits in a more urgent queue by now, or its hash expired: then the reaper
+                # writes a new slip if the job waits.
+                if slip is None:
+                    self._redis.lrem(pulled_from.intermediate_queue_key, 1, slip_id)
                     continue
                 slip.run = self._run
-                worker.execute_job(slip, self._queue)
+                worker.execute_job(slip, pulled_from)
             except Exception:
                 # The job's own record is what counts; its lease runs out if it was not ended.
                 _log.exception("slip %s was not closed", slip_id)
@@ -158,7 +188,7 @@ class Puller:
 
     def _make_worker(self, name: str) -> SlotWorker:
         return SlotWorker(
-            [self._queue],
+            list(self._queues.values()),
             name=name,
             connection=self._redis,
             serializer=JSONSerializer,

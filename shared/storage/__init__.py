@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.storage.base import KeyNotFound, Storage
+from shared.storage.base import FULL, KeyNotFound, Storage, is_full
 from shared.storage.local import LocalStorage
 
-__all__ = ["KeyNotFound", "Storage", "open_storage"]
+__all__ = ["FULL", "KeyNotFound", "Storage", "is_full", "open_storage"]
 
 
-def open_storage(directory: Path) -> Storage:
-    """Open the storage a site is configured for."""
-    return LocalStorage(directory)
+def open_storage(directory: Path, *, read_only: bool = False) -> Storage:
+    """
+    Open the storage a site is configured for.
+
+    Args:
+        read_only: Make and clear away nothing: for who may not write there, or only looks.
+    """
+    return LocalStorage(directory, read_only=read_only)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9._-]*)*")
+
+
+FULL = "storage is full; free space in LONGHAND_STORAGE_DIR or delete old jobs"
+"""What to say when there is no room left."""
 
 
 class KeyNotFound(LookupError):
@@ -26,6 +32,16 @@ def check_key(key: str) -> str:
     if not _KEY.fullmatch(key) or ".." in key:
         raise ValueError(f"{key!r} is not a storage key")
     return key
+
+
+def is_full(error: OSError) -> bool:
+    """
+    Whether an error says that a disk, or what one may use of it, is full.
+
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device"))
+    True
+    """
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Storage(Protocol):
@@ -48,8 +64,36 @@ class Storage(Protocol):
         """Give the object as a local file for the time of the block, or raise `KeyNotFound`."""
         ...
 
+    def link(self, source: str, key: str) -> None:
+        """
+        Store under `key` what is stored under `source`, in place of what was there.
+
+        Where storage can, both share the same bytes until the last of them is deleted.
+
+        Raises:
+            KeyNotFound: Nothing is stored under `source`.
+            StorageFull: There is no room left; nothing is changed.
+        """
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Every key below `prefix/`, in any order; what comes and goes meanwhile may be missed."""
+        ...
+
+    def written_at(self, key: str) -> float:
+        """When an object was stored, in seconds since the epoch, or raise `KeyNotFound`."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete one object; deleting nothing is no error."""
+        ...
+
     def delete_all(self, prefix: str) -> None:
         """Delete every object below `prefix/`; deleting nothing is no error."""
+        ...
+
+    def remove_abandoned(self) -> None:
+        """Remove what writers that were killed a day ago, or longer, have left behind."""
         ...
 
     def check(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shared.errors import StorageFull
-from shared.storage.base import KeyNotFound, check_key
+from shared.storage.base import FULL, KeyNotFound, check_key, is_full
 
 _INCOMING = ".incoming"
 _ABANDONED_S = 24 * 3600
@@ -25,13 +24,17 @@ class LocalStorage:
 
     An object is written under another name, flushed to disk and renamed, so
     that neither a crash nor a full disk leaves half of one behind.
+
+    Args:
+        read_only: The directory may be one that cannot be written, or is not there yet.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
         self._root = root.absolute()
         self._incoming = self._root / _INCOMING
-        self._incoming.mkdir(parents=True, exist_ok=True)
-        self._remove_abandoned()
+        if not read_only:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            self.remove_abandoned()
 
     @contextmanager
     def create(self, key: str) -> Iterator[BinaryIO]:
@@ -47,10 +50,8 @@ class LocalStorage:
             part.replace(path)
             _sync_directory(path.parent)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull(
-                    "storage is full; free space in LONGHAND_STORAGE_DIR or delete old jobs"
-                ) from error
+            if is_full(error):
+                raise StorageFull(FULL) from error
             raise
         finally:
             part.unlink(missing_ok=True)
@@ -70,6 +71,47 @@ class LocalStorage:
             raise KeyNotFound(key)
         yield path
 
+    def link(self, source: str, key: str) -> None:
+        """See `Storage.link`."""
+        path, part = self._path(key), self._incoming / uuid.uuid4().hex
+        try:
+            part.hardlink_to(self._path(source))
+        except FileNotFoundError:
+            raise KeyNotFound(source) from None
+        except OSError:  # a file system without hard links, or too many of one file
+            with self._path(source).open("rb") as original, self.create(key) as out:
+                shutil.copyfileobj(original, out)
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(path)
+            _sync_directory(path.parent)
+        except OSError as error:
+            if is_full(error):
+                raise StorageFull(FULL) from error
+            raise
+        finally:
+            part.unlink(missing_ok=True)  # still there where both were one file already
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See `Storage.keys`."""
+        for folder, _, names in os.walk(self._path(prefix)):
+            below = Path(folder).relative_to(self._root)
+            for name in names:
+                with suppress(ValueError):  # put there by hand
+                    yield check_key((below / name).as_posix())
+
+    def written_at(self, key: str) -> float:
+        """See `Storage.written_at`."""
+        try:
+            return self._path(key).stat().st_mtime
+        except FileNotFoundError:
+            raise KeyNotFound(key) from None
+
+    def delete(self, key: str) -> None:
+        """See `Storage.delete`."""
+        self._path(key).unlink(missing_ok=True)
+
     def delete_all(self, prefix: str) -> None:
         """See `Storage.delete_all`."""
         with suppress(FileNotFoundError):
@@ -81,11 +123,13 @@ class LocalStorage:
         probe.touch()
         probe.unlink()
 
-    def _remove_abandoned(self) -> None:
-        """Remove what writers that were killed have left; others may be writing just now."""
+    def remove_abandoned(self) -> None:
+        """See `Storage.remove_abandoned`; others may be writing just now."""
         for part in self._incoming.iterdir():
             with suppress(FileNotFoundError):
-                if time.time() - part.stat().st_mtime > _ABANDONED_S:
+                stat = part.stat()
+                # Two names: of an old object that is being linked.
+                if stat.st_nlink == 1 and time.time() - stat.st_mtime > _ABANDONED_S:
                     part.unlink()
 
     def _path(self, key: str) -> Path:

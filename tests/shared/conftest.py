@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from shared.jobs import Jobs, StoredAudio, new_job_id
+from shared.jobs import Jobs
+from shared.records import StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from shared.transcript import Segment, Transcript

@@ -9,7 +9,8 @@ import pytest
 from redis import Redis
 
 from shared.chunks import KeptChunk, KeptChunks
-from shared.jobs import Jobs, StoredAudio, new_job_id
+from shared.jobs import Jobs
+from shared.records import StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from shared.transcript import Segment, Transcript
@@ -123,3 +124,14 @@ def test_what_another_version_kept_is_done_again(
 
     assert chunks.read(job_id) is None
     assert chunks.segments(job_id) == []
+
+
+def test_a_reader_is_given_what_follows_up_to_the_first_that_is_not_done(
+    chunks: KeptChunks, job_id: str
+) -> None:
+    chunks.begin(job_id, 1, "the plan")
+    for index in (0, 1, 3):
+        chunks.keep(job_id, 1, index, chunk(f" {index}", index))
+
+    texts = [[c.segments[0].text for c in chunks.following(job_id, n)] for n in range(4)]
+    assert texts == [[" 0", " 1"], [" 1"], [], [" 3"]]

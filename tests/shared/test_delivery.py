@@ -10,7 +10,8 @@ from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.webhook import Webhook
 
-from shared.delivery import BELL, QUEUE, RUN_JOB, Delivery, Slip, slip_attempt, slip_id
+from shared.delivery import BELL, QUEUES, RUN_JOB, Delivery, Slip, slip_attempt, slip_id
+from shared.records import PRIORITIES
 
 
 class NotedSlip(Slip):
@@ -28,7 +29,7 @@ def write_slip(redis):
     """Put a slip into Redis by RQ's own means and fetch it as a worker does."""
 
     def write(function, *args, **options):
-        queue = Queue(QUEUE, connection=redis, serializer=JSONSerializer)
+        queue = Queue(QUEUES["normal"], connection=redis, serializer=JSONSerializer)
         written = queue.enqueue(function, args=args, job_id=slip_id("a" * 32, 2), **options)
         return NotedSlip.fetch(written.id, connection=redis, serializer=JSONSerializer)
 
@@ -79,6 +80,28 @@ def test_enqueuing_rings_the_bell(redis):
 
     assert Delivery(redis).waiting_jobs() == {"a" * 32}
     assert redis.llen(BELL) == 1
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_each_priority_has_a_queue_of_its_own(redis, priority):
+    delivery = Delivery(redis)
+    delivery.enqueue("a" * 32, 1, priority=priority)
+
+    assert redis.lrange(f"rq:queue:{QUEUES[priority]}", 0, -1) == [b"a" * 32 + b"-1"]
+    assert delivery.waiting_jobs() == {"a" * 32}
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_what_a_dead_worker_pulled_is_forgotten_whatever_its_queue(redis, priority):
+    delivery, key = Delivery(redis), f"rq:queue:{QUEUES[priority]}"
+    delivery.enqueue("a" * 32, 1, priority=priority)
+    delivery.enqueue("b" * 32, 1, priority=priority)
+    redis.lmove(key, f"{key}:intermediate")
+    delivery.forget("a" * 32, 1)
+
+    assert delivery.waiting_jobs() == {"b" * 32}
+    assert redis.keys("rq:queue:*intermediate") == []
+    assert redis.keys("rq:job:*") == [b"rq:job:" + b"b" * 32 + b"-1"]
 
 
 def test_the_bell_does_not_grow_without_end(redis):

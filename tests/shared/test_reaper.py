@@ -7,8 +7,9 @@ import time
 import pytest
 from redis import Redis
 
-from shared.jobs import Jobs, Status
+from shared.jobs import Jobs
 from shared.reaper import Reaper
+from shared.records import Status
 
 
 @pytest.fixture

@@ -102,6 +102,22 @@ def test_what_a_killed_writer_left_is_removed_a_day_later(tmp_path):
     assert files_below(directory) == [".incoming/fresh"]
 
 
+def test_who_only_reads_makes_and_clears_away_nothing(tmp_path):
+    directory = tmp_path / "storage"
+    reader = open_storage(directory, read_only=True)
+    with pytest.raises(KeyNotFound):
+        reader.read("jobs/1/audio")
+    assert not directory.exists()
+
+    store(open_storage(directory), "jobs/1/audio", b"speech")
+    stale = directory / ".incoming" / "stale"
+    stale.write_bytes(b"half")
+    os.utime(stale, (0, 0))
+
+    assert open_storage(directory, read_only=True).read("jobs/1/audio") == b"speech"
+    assert stale.exists()
+
+
 def test_bytes_reach_the_disk_before_their_name_does(storage):
     calls = []
 
@@ -169,6 +185,41 @@ def test_deleting_nothing_is_no_error(storage):
     storage.delete_all("jobs/1")
 
 
+def test_deleting_one_object_leaves_those_beside_and_what_is_linked(storage):
+    store(storage, "jobs/1/audio")
+    store(storage, "jobs/1/audio2")
+    storage.link("jobs/1/audio", "jobs/2/audio")
+    storage.delete("jobs/1/audio")
+    storage.delete("jobs/1/audio")
+
+    assert sorted(storage.keys("jobs")) == ["jobs/1/audio2", "jobs/2/audio"]
+    assert storage.read("jobs/2/audio") == b"bytes"
+
+
+def test_keys_are_those_below_a_prefix(storage):
+    for key in ("jobs/1/audio", "jobs/1/2/result.json", "jobs/10/audio", "uploads/1/0-a/part"):
+        store(storage, key)
+
+    assert sorted(storage.keys("jobs/1")) == ["jobs/1/2/result.json", "jobs/1/audio"]
+    assert sorted(storage.keys("jobs")) == ["jobs/1/2/result.json", "jobs/1/audio", "jobs/10/audio"]
+    assert list(storage.keys("nothing")) == []
+
+
+def test_a_key_is_not_there_before_its_object_is(storage):
+    with storage.create("jobs/1/audio") as out:
+        out.write(b"half")
+        assert list(storage.keys("jobs")) == []
+
+
+def test_when_an_object_was_written_is_known(storage):
+    before = time.time()
+    store(storage, "jobs/1/audio")
+
+    assert before - 5 < storage.written_at("jobs/1/audio") < time.time() + 5
+    with pytest.raises(KeyNotFound):
+        storage.written_at("jobs/2/audio")
+
+
 def test_a_check_leaves_nothing_behind(storage, tmp_path):
     storage.check()
 
@@ -222,3 +273,29 @@ def test_a_full_disk_stores_nothing_and_serves_on(tmp_path):
     )
 
     assert (filled.stdout.splitlines(), filled.stderr) == (["[]", "10000"], "")
+
+
+def test_bytes_under_two_keys_stay_until_the_last_is_deleted(storage, tmp_path):
+    store(storage, "jobs/1/audio", b"speech")
+    store(storage, "jobs/2/audio", b"speech")
+    storage.link("jobs/1/audio", "jobs/2/audio")
+    storage.link("jobs/1/audio", "jobs/2/audio")
+    storage.delete_all("jobs/1")
+
+    assert storage.read("jobs/2/audio") == b"speech"
+    assert files_below(tmp_path / "storage") == ["jobs/2/audio"]
+
+
+def test_nothing_is_linked_to_what_is_not_there(storage):
+    with pytest.raises(KeyNotFound):
+        storage.link("jobs/1/audio", "jobs/2/audio")
+    with pytest.raises(KeyNotFound):
+        storage.read("jobs/2/audio")
+
+
+def test_writing_one_of_two_linked_keys_anew_leaves_the_other(storage):
+    store(storage, "jobs/1/audio", b"speech")
+    storage.link("jobs/1/audio", "jobs/2/audio")
+    store(storage, "jobs/1/audio", b"music")
+
+    assert storage.read("jobs/2/audio") == b"speech"

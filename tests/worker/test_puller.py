@@ -13,7 +13,7 @@ from waiting import wait_until
 from cli.redis_server import free_port
 from shared.connections import connect_briefly, connect_patiently
 from shared.delivery import Delivery
-from shared.jobs import new_job_id
+from shared.records import PRIORITIES, Priority, new_job_id
 from worker.rq_worker import Puller
 
 
@@ -71,10 +71,10 @@ def redis(redis_url: str) -> Iterator[Redis]:
         yield redis
 
 
-def enqueue(redis: Redis, n: int = 1) -> list[str]:
+def enqueue(redis: Redis, n: int = 1, priority: Priority = "normal") -> list[str]:
     ids = [new_job_id() for _ in range(n)]
     for job_id in ids:
-        Delivery(redis).enqueue(job_id, 1)
+        Delivery(redis).enqueue(job_id, 1, priority=priority)
     return ids
 
 
@@ -94,6 +94,60 @@ def test_every_slip_is_run_once_in_at_most_so_many_slots(
     assert slots.most_at_once == 3
     wait_until(lambda: redis.keys("rq:job:*") == [], 20, "no slip is left")
     assert redis.lrange("rq:queue:longhand:intermediate", 0, -1) == []
+
+
+def test_urgent_jobs_come_first_and_each_queue_in_order(
+    open_puller: Callable[..., Puller], redis: Redis, redis_url: str, slots: Slots
+) -> None:
+    low, normal = enqueue(redis, 1, "low"), enqueue(redis, 1)
+    high = enqueue(redis, 2, "high")
+    open_puller(redis_url, n_slots=1)
+    wait_until(lambda: len(slots.ran) == 4, 20, "all are run")
+
+    assert slots.ran == [(job_id, 1) for job_id in high + normal + low]
+
+
+def test_a_long_backlog_of_urgent_jobs_starves_no_others(
+    open_puller: Callable[..., Puller], redis: Redis, redis_url: str, slots: Slots
+) -> None:
+    ids = {priority: set(enqueue(redis, 40, priority)) for priority in PRIORITIES}
+    open_puller(redis_url, n_slots=1)
+    wait_until(lambda: len(slots.ran) >= 32, 20, "four times eight are run")
+
+    first = [job_id for job_id, _ in slots.ran[:32]]
+    n_run = {priority: sum(job_id in ids[priority] for job_id in first) for priority in PRIORITIES}
+    assert n_run == {"high": 24, "normal": 4, "low": 4}
+
+
+@pytest.mark.parametrize("priority", PRIORITIES)
+def test_a_slip_of_any_queue_leaves_nothing_behind(
+    open_puller: Callable[..., Puller],
+    redis: Redis,
+    redis_url: str,
+    slots: Slots,
+    priority: Priority,
+) -> None:
+    gone, run = enqueue(redis, 2, priority)
+    redis.delete(f"rq:job:{gone}-1")
+    open_puller(redis_url, n_slots=1)
+    wait_until(lambda: slots.ran, 20, "it is run")
+
+    assert slots.ran == [(run, 1)]
+    wait_until(lambda: redis.keys("rq:job:*") == [], 20, "no slip is left")
+    assert redis.keys("rq:queue:*") == []
+
+
+def test_a_slip_that_became_more_urgent_runs_once_and_leaves_nothing_behind(
+    open_puller: Callable[..., Puller], redis: Redis, redis_url: str, slots: Slots
+) -> None:
+    [job_id] = enqueue(redis, 1, "low")
+    Delivery(redis).enqueue(job_id, 1, priority="high")
+    [last] = enqueue(redis, 1, "low")
+    open_puller(redis_url, n_slots=1)
+    wait_until(lambda: (last, 1) in slots.ran, 20, "the last is run")
+
+    assert slots.ran == [(job_id, 1), (last, 1)]
+    wait_until(lambda: redis.keys("rq:queue:*") == [], 20, "no list holds a slip")
 
 
 def test_an_idle_worker_hears_the_bell(

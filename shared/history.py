@@ -1,0 +1,49 @@
+"""The record of a job that ended, in storage: history outlives Redis."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+from redis import Redis
+
+from shared.records import JobRecord, from_hash, job_key, job_prefix
+from shared.storage import KeyNotFound, Storage
+
+
+class History:
+    """Finds a job's record in Redis or storage, and keeps it in storage."""
+
+    def __init__(self, redis: Redis, storage: Storage) -> None:
+        self._redis = redis
+        self._storage = storage
+
+    def find(self, job_id: str) -> JobRecord | None:
+        """A record as it is written, from storage when Redis no longer knows it."""
+        fields: Any = self._redis.hgetall(job_key(job_id))
+        if fields:
+            return from_hash(fields)
+        try:
+            return JobRecord.model_validate_json(self._storage.read(_record_key(job_id)))
+        except KeyNotFound:
+            return None
+
+    def keep(self, job_id: str) -> None:
+        """Write the record of a job that ended to storage."""
+        with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
+            record = self.find(job_id)
+            if record is None:
+                return
+            self.write(record)
+            if not self._redis.exists(job_key(job_id)):  # deleted meanwhile: it stays away
+                self._storage.delete_all(job_prefix(job_id))
+
+    def write(self, record: JobRecord) -> None:
+        """Write this record to storage."""
+        with self._storage.create(_record_key(record.id)) as out:
+            out.write(record.model_dump_json().encode())
+
+
+def _record_key(job_id: str) -> str:
+    return f"{job_prefix(job_id)}/record.json"

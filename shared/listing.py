@@ -1,0 +1,125 @@
+"""Which of an owner's jobs are wanted, and a page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from shared.errors import InvalidRequest
+from shared.records import JobRecord, Status, is_job_id, owner_key
+
+_AT_ONCE = 200
+_MOST_READ = 5000
+"""Jobs looked at for one page; who searches for what hardly any job has goes on by the cursor."""
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """
+    Which jobs.
+
+    Attributes:
+        statuses: Any of these; all if empty.
+        label: Just this label.
+        search: Within the label, the filename or the id, whatever the case of its letters.
+        since, until: Made at this time or later, and before that one; in seconds since the epoch.
+        limit: Most of them.
+        cursor: Where the page before ended.
+    """
+
+    statuses: tuple[Status, ...] = ()
+    label: str | None = None
+    search: str | None = None
+    since: float | None = None
+    until: float | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+    def wants(self, record: JobRecord) -> bool:
+        """Whether a job is one of them, its time aside."""
+        if self.statuses and record.status not in self.statuses:
+            return False
+        if self.label is not None and record.label != self.label:
+            return False
+        if self.search:
+            told = (record.label or "", record.audio.filename, record.id)
+            return any(self.search.casefold() in text.casefold() for text in told)
+        return True
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Some jobs, newest first; `next_cursor` is None where no more can follow."""
+
+    records: Sequence[JobRecord]
+    next_cursor: str | None
+
+
+def list_jobs(
+    redis: Redis,
+    owner: str,
+    query: JobQuery,
+    read: Callable[[Sequence[str]], Sequence[JobRecord | None]],
+) -> JobPage:
+    """
+    Find an owner's jobs.
+
+    Args:
+        read: Gives the jobs of some ids as their owner sees them; None for one that is not there.
+
+    Raises:
+        InvalidRequest: The cursor is none of ours.
+    """
+    found: list[JobRecord] = []
+    n_read, at = 0, query.cursor
+    for entries in _pages(redis, owner, query):
+        for (job_id, score), record in zip(entries, read([e[0] for e in entries]), strict=True):
+            if record is not None and query.wants(record):
+                if len(found) == query.limit:
+                    return JobPage(found, at)
+                found.append(record)
+            at = f"{score!r}-{job_id}"
+        n_read += len(entries)
+        if n_read >= _MOST_READ:
+            return JobPage(found, at)
+    return JobPage(found, None)
+
+
+def _pages(redis: Redis, owner: str, query: JobQuery) -> Iterator[list[tuple[str, float]]]:
+    """Ids and times of an owner's jobs within the time that is asked for, newest first."""
+    at = _read_cursor(query.cursor)
+    highest: str | float = "+inf" if query.until is None else f"({query.until!r}"
+    if at is not None and (query.until is None or at[0] < query.until):
+        highest = at[0]
+    lowest = "-inf" if query.since is None else query.since
+    skipped = 0
+    while True:
+        reply: Any = redis.zrevrangebyscore(
+            owner_key(owner), highest, lowest, start=skipped, num=_AT_ONCE, withscores=True
+        )
+        entries = [(name.decode(), score) for name, score in reply]
+        skipped += len(entries)
+        if at is not None:  # those of the very same time come in the reverse order of their names
+            entries = [(name, score) for name, score in entries if (score, name) < at]
+        if entries:
+            yield entries
+        if len(reply) < _AT_ONCE:
+            return
+
+
+def _read_cursor(cursor: str | None) -> tuple[float, str] | None:
+    if cursor is None:
+        return None
+    score, _, job_id = cursor.rpartition("-")
+    try:
+        time_s = float(score)
+    except ValueError:
+        time_s = -1.0
+    if not (0 <= time_s < float("inf") and is_job_id(job_id)):
+        raise InvalidRequest(
+            "cursor is none of ours; take the `next_cursor` of the page before", param="cursor"
+        )
+    return time_s, job_id
