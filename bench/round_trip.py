@@ -16,7 +16,8 @@ from redis import Redis
 
 from bench.measures import Report
 from cli.stack import Stack
-from shared.jobs import JobRecord, Jobs, StoredAudio, new_job_id
+from shared.jobs import Jobs
+from shared.records import JobRecord, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from shared.workers import Workers
@@ -50,7 +51,10 @@ def upload(http: Client, path: Path, *, wait: str, **fields: str) -> Any:
     """Submit a file with form fields; the answer, with `wait` once the result has come."""
     with path.open("rb") as file:
         answer = http.post(
-            "/transcribe/file", files={"file": file}, data=fields, params={"wait": wait}
+            "/transcribe/file",
+            files={"file": file},
+            data=fields,
+            params={"wait": wait, "cache": "false"},
         )
     assert answer.status_code == (200 if wait == "true" else 202), answer.text
     return answer.json()

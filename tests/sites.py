@@ -12,7 +12,8 @@ from spoken import Clip, draw_clips, local_models
 from waiting import wait_until
 
 from cli.stack import Stack
-from shared.jobs import JobRecord, Jobs
+from shared.jobs import Jobs
+from shared.records import JobRecord
 from shared.storage import open_storage
 from shared.transcript import Transcript
 from shared.workers import WorkerRecord, Workers
@@ -50,9 +51,10 @@ class Site:
         self.redis.close()
 
     def upload(self, path: Path, **fields: str | list[str]) -> str:
-        """Submit a file; its job id."""
+        """Submit a file, to be transcribed anew unless `cache` says otherwise; its job id."""
+        data = {"cache": "false", **fields}
         with path.open("rb") as file:
-            answer = self.http.post("/transcribe/file", files={"file": file}, data=fields)
+            answer = self.http.post("/transcribe/file", files={"file": file}, data=data)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 

@@ -24,7 +24,7 @@ from shared.generations import Generations
 from shared.jobs import Jobs
 from shared.logs import configure_logs
 from shared.reaper import Reaper
-from shared.settings import describe_problems
+from shared.settings import describe_older, describe_problems
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
 from worker.gpu_lease import one_gpu
@@ -32,7 +32,7 @@ from worker.job import WorkerServices, run_job
 from worker.leases import RENEW_S, Leases
 from worker.models.files import ModelFiles
 from worker.models.pooled import PooledModels, SharedProcesses
-from worker.models.services import engine_service
+from worker.models.services import EngineStatus, engine_service
 from worker.rq_worker import Puller
 from worker.scratch import own_folder
 from worker.settings import WorkerSettings, quieten_libraries
@@ -160,26 +160,37 @@ class Worker:
                 _log.error("the model %s is not to be had: %s", model, error)
 
     def _publish(self) -> None:
-        status = self.processes.batcher.status
-        counts = self.processes.batcher.counts
+        settings, batcher = self._settings, self.processes.batcher
+        status: EngineStatus | None = batcher.status
+        memory = status.gpu_memory if status else None
+        on_disk = self._files.local_revisions()
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
             pid=os.getpid(),
-            engine=self._settings.engine,
-            device=status.device if status else self._settings.device,
-            compute_type=status.compute_type if status else self._settings.compute_type,
-            models=tuple(self._files.local_names()),
+            engine=settings.engine,
+            device=status.device if status else settings.device,
+            compute_type=status.compute_type if status else settings.compute_type,
+            models=tuple(on_disk),
             loaded=status.loaded if status else (),
-            can_download=self._settings.downloads,
-            slots=self._settings.slots,
+            revisions=on_disk | dict(status.revisions if status else {}),
+            engine_options={
+                "threads": settings.engine_threads,
+                "resident_models": settings.resident_models,
+                "model_ttl_s": settings.model_ttl_s,
+            },
+            batch_size=settings.batch_size,
+            gpu_memory_used_bytes=memory.used_bytes if memory else None,
+            gpu_memory_total_bytes=memory.total_bytes if memory else None,
+            can_download=settings.downloads,
+            slots=settings.slots,
             n_running=self._leases.n_held,
-            engine_pid=self.processes.batcher.engine_pid,
+            engine_pid=batcher.engine_pid,
             n_model_loads=status.n_model_loads if status else 0,
-            n_engine_starts=self.processes.batcher.n_starts,
-            n_batches=counts.n_batches,
-            n_mixed_batches=counts.n_mixed,
-            n_chunks=counts.n_chunks,
+            n_engine_starts=batcher.n_starts,
+            n_batches=batcher.counts.n_batches,
+            n_mixed_batches=batcher.counts.n_mixed,
+            n_chunks=batcher.counts.n_chunks,
             annotation_pids=self.processes.annotation.pids(),
             started_at=self._started_at,
         )
@@ -195,7 +206,9 @@ def main() -> int:
             sys.stderr.write(f"worker: {problem}\n")
         return 2
     quieten_libraries()
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, settings.log_file)
+    for told in describe_older(WorkerSettings):
+        _log.warning(told)
     stopping = threading.Event()
 
     def stop(signum: int, _frame: object) -> None:

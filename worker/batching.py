@@ -3,7 +3,8 @@ Chunks of all jobs in batches for the one engine.
 
 Whoever waits longest leads the next batch, and jobs take turns within it, so
 that a ten-second clip is not stuck behind a ten-hour file; a chunk that is
-alone never waits for company. When the engine process dies, or refuses a
+alone never waits for company. The first chunk of a job that somebody reads
+along with has a batch of its own, before everybody's. When the engine process dies, or refuses a
 batch, no job pays for another's chunk: what was in it runs again one by one,
 and only a chunk that was alone at a second death, or when it was refused,
 fails its job. A batch that does not fit into memory runs again in halves.
@@ -165,7 +166,14 @@ class ChunkBatcher:
             return None
 
     def _gather(self) -> list[Piece]:
-        """Take pieces from the streams in turn, all alike to the first of the first stream."""
+        """
+        Take pieces from the streams in turn, all alike to the first of the first stream.
+
+        One that somebody waits to read goes before them all, and alone.
+        """
+        for stream in self._streams:
+            if stream.waiting[0].is_first:
+                return [stream.waiting.popleft()]
         first = self._streams[0].waiting[0].call
         limit = self._limits.get(first.kind, self._batch_size) if first.is_batched else 1
         batch: list[Piece] = []

@@ -13,6 +13,7 @@ from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.checkpoints import Checkpoint
 from worker.engines.base import DecodeOptions, Decoding
 from worker.progress import Progress
+from worker.streams import Turn
 
 FRAMES_PER_S = 100
 _PROMPT_CHARACTERS = 1_000
@@ -25,7 +26,7 @@ _RESET_ABOVE = 0.5
 class ChunkStream(Protocol):
     """Where the chunks of one job are decoded, some at a time."""
 
-    def add(self, index: int, span: Span, options: DecodeOptions) -> None:
+    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
         """Have a chunk decoded."""
         ...
 
@@ -46,12 +47,14 @@ class Chunks:
     Attributes:
         done: What an earlier attempt made of them, by index, with times of the whole audio.
         checkpoint: Where those are kept that are done from now on.
+        are_read: Whether somebody reads them, in the order of time, as they are done.
     """
 
     audio: AudioSource
     spans: tuple[Span, ...]
     done: Mapping[int, Decoding]
     checkpoint: Checkpoint
+    are_read: bool = False
 
 
 def finish_chunks(
@@ -67,7 +70,8 @@ def finish_chunks(
     total_s = sum(span.duration_s for span in spans) or 1.0
     progress.done_s = sum(spans[index].duration_s for index in done)
     report(progress.done_s / total_s)
-    for index, decoding in decode_chunks(spans, request, language, stream, chunks.done):
+    decoded = decode_chunks(spans, request, language, stream, chunks.done, are_read=chunks.are_read)
+    for index, decoding in decoded:
         start_s = spans[index].start / SAMPLE_RATE_HZ
         moved = tuple(_move(s, start_s, chunks.audio.duration_s) for s in decoding.segments)
         done[index] = replace(decoding, segments=moved)
@@ -130,6 +134,8 @@ def decode_chunks(
     language: str | None,
     stream: ChunkStream,
     done: Mapping[int, Decoding],
+    *,
+    are_read: bool = False,
 ) -> Iterator[tuple[int, Decoding]]:
     """
     Decode the chunks of a job that are not done.
@@ -139,6 +145,9 @@ def decode_chunks(
 
     Args:
         done: What an earlier attempt at the job decoded.
+        are_read: Whether somebody reads them, in the order of time, as they are done: then the
+            first is decoded before all others, everybody's, and one that is tried again before
+            the rest.
 
     Yields:
         The index of a chunk and what was made of it, as they come.
@@ -146,9 +155,17 @@ def decode_chunks(
     options = decode_options(request, language)
     left = [index for index in range(len(chunks)) if index not in done]
     if not request.condition_on_previous_text:
+        asked = replace(options, temperature=request.temperature)
+        if are_read and left:
+            # The others wait until it is done: or they would run between two of its tries.
+            stream.add(left[0], chunks[left[0]], asked, "first")
+            yield from _finish(1, chunks, options, request, stream, "first")
+            left = left[1:]
         for index in left:
-            stream.add(index, chunks[index], replace(options, temperature=request.temperature))
-        yield from _finish(len(left), chunks, options, request, stream)
+            stream.add(index, chunks[index], asked)
+        yield from _finish(
+            len(left), chunks, options, request, stream, "next" if are_read else "last"
+        )
         return
     told = [request.prompt] if request.prompt else []
     for index, chunk in enumerate(chunks):
@@ -157,8 +174,9 @@ def decode_chunks(
             continue
         written = "en" if request.task == "translate" else options.language
         asked = replace(options, prompt=_joined(told, written))
-        stream.add(index, chunk, asked)
-        for _, decoding in _finish(1, chunks, asked, request, stream):
+        turn: Turn = "first" if are_read and index == left[0] else "last"
+        stream.add(index, chunk, asked, turn)
+        for _, decoding in _finish(1, chunks, asked, request, stream, turn):
             yield index, decoding
             _tell(told, decoding)
 
@@ -169,15 +187,22 @@ def _finish(
     options: DecodeOptions,
     request: TranscriptionRequest,
     stream: ChunkStream,
+    again: Turn,
 ) -> Iterator[tuple[int, Decoding]]:
-    """Wait for so many chunks; one that is doubtful is tried again at the next temperature."""
+    """
+    Wait for so many chunks; one that is doubtful is tried again at the next temperature.
+
+    Args:
+        again: When one that is tried again has its turn.
+    """
     steps = temperatures(request)
     tried: dict[int, int] = {}
     while n_chunks:
         index, decoding = stream.next()
         n_tries = tried[index] = tried.get(index, 0) + 1
         if decoding.is_doubtful and n_tries < len(steps):
-            stream.add(index, chunks[index], replace(options, temperature=steps[n_tries]))
+            asked = replace(options, temperature=steps[n_tries])
+            stream.add(index, chunks[index], asked, again)
             continue
         n_chunks -= 1
         yield index, decoding

@@ -19,8 +19,9 @@ from shared.errors import (
     ModelNotFound,
 )
 from shared.generations import Generations
-from shared.jobs import JobRecord, Jobs
+from shared.jobs import Jobs
 from shared.logs import job_logged
+from shared.records import JobRecord
 from shared.request import TranscriptionRequest
 from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript, Warned
@@ -28,7 +29,7 @@ from worker import pipeline
 from worker.audio import AudioSource
 from worker.children import ChildDied
 from worker.diarization import KnownSpeaker
-from worker.leases import Lease, Leases
+from worker.leases import FIRST_STAGE, Lease, Leases
 from worker.models.pooled import PooledModels, SharedProcesses
 from worker.resume import JobCheckpoint
 from worker.settings import WorkerSettings
@@ -62,12 +63,14 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
     record = services.jobs.claim(job_id, attempt, services.name)
     if record is None:
         return
-    with job_logged(job_id), services.leases.hold(job_id, attempt) as lease:
+    logged = job_logged(job_id, request_id=record.request_id)
+    with logged, services.leases.hold(job_id, attempt) as lease:
         _log.info("attempt %d: %.1f s of audio", attempt, record.audio.duration_s)
         try:
             transcript = _transcribe(services, record, lease)
             lease.report("convert", 1.0, transcript.duration_after_vad)
             transcript, converted = _convert(transcript, record.request.chinese)
+            services.leases.tell_last(lease)
             is_published = services.jobs.finish(job_id, attempt, transcript, converted)
             _log.info("succeeded" if is_published else "done, but no longer wanted")
         except JobCancelled as reason:
@@ -76,11 +79,15 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
             _log.error("Redis is away for too long, the job is left to another worker: %s", error)
         except LonghandError as error:
             _log.warning("failed: %s: %s", error.code, error)
-            services.jobs.fail(job_id, attempt, error.to_value())
+            _fail(services, lease, error)
         except Exception as error:
             _log.exception("failed")
-            failure = EngineFailed(f"{type(error).__name__}: {error}")
-            services.jobs.fail(job_id, attempt, failure.to_value())
+            _fail(services, lease, EngineFailed(f"{type(error).__name__}: {error}"))
+
+
+def _fail(services: WorkerServices, lease: Lease, error: LonghandError) -> None:
+    services.leases.tell_last(lease)
+    services.jobs.fail(lease.job_id, lease.attempt, error.to_value())
 
 
 def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Transcript:
@@ -90,10 +97,10 @@ def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Tr
     generation = services.generations.current()
     models = PooledModels(services.processes, lease.check, generation=generation)
     with tempfile.TemporaryDirectory(prefix=f"{record.id}-", dir=services.scratch) as folder:
-        lease.report("decode", 0.0)
+        lease.report(FIRST_STAGE, 0.0)
         audio = _decode(
             services, models, record.audio.key, Path(folder) / "audio.pcm",
-            lambda fraction: lease.report("decode", _DECODED * fraction),
+            lambda fraction: lease.report(FIRST_STAGE, _DECODED * fraction),
         )  # fmt: skip
         known = _known_speakers(services, models, record.request, Path(folder))
         checkpoint = JobCheckpoint(services.jobs.chunks, record.id, record.attempt)
@@ -103,7 +110,7 @@ def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Tr
 
         return pipeline.transcribe(
             audio, record.request, models, report,
-            model=model, extras=pipeline.Extras(checkpoint, known),
+            model=model, extras=pipeline.Extras(checkpoint, known, record.is_streamed),
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import threading
@@ -17,6 +18,8 @@ from shared.jobs import Jobs
 
 RENEW_S = 5.0
 _TELL_S = 1.0
+FIRST_STAGE = "decode"
+"""What a job is at from the moment it is claimed."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +30,16 @@ class Lease:
     def __init__(self, job_id: str, attempt: int) -> None:
         self.job_id = job_id
         self.attempt = attempt
+        self.telling = threading.Lock()
+        """Held while Redis is told, so that what is told last was said last."""
+
         self._lost = threading.Event()
         self._fields: dict[str, Any] = {}
         self._is_changed = False
         self.renewed = time.monotonic()
         self._first: tuple[float, float] | None = None
+        self._stages_s: dict[str, float] = {}
+        self._counted = time.monotonic()
 
     def check(self) -> None:
         """Raise `JobCancelled` once the attempt is no longer wanted."""
@@ -48,8 +56,17 @@ class Lease:
             "progress": round(fraction, 4),
             "audio_done_s": round(audio_done_s, 2),
             "eta_s": self._eta_s(fraction),
+            "stages_s": self._count_stage(),
         }
         self._is_changed = True
+
+    def _count_stage(self) -> str:
+        """Add the time since the last count to the stage that was in work; all of them, as JSON."""
+        now = time.monotonic()
+        stage = self._fields.get("stage", FIRST_STAGE)
+        self._stages_s[stage] = self._stages_s.get(stage, 0.0) + now - self._counted
+        self._counted = now
+        return json.dumps({name: round(seconds, 3) for name, seconds in self._stages_s.items()})
 
     def _eta_s(self, fraction: float) -> float | str:
         """Seconds left at the pace of this stage; "" while it has none."""
@@ -69,6 +86,12 @@ class Lease:
         """What is to be told to Redis now; None if nothing is, and the lease is fresh."""
         if not self._is_changed and now - self.renewed < renew_s:
             return None
+        self._is_changed = False
+        return self._fields
+
+    def last_news(self) -> dict[str, Any]:
+        """What is to be told when the work on the job has ended."""
+        self._fields = self._fields | {"stages_s": self._count_stage()}
         self._is_changed = False
         return self._fields
 
@@ -105,6 +128,11 @@ class Leases(threading.Thread):
         finally:
             self._held.remove(lease)
 
+    def tell_last(self, lease: Lease) -> None:
+        """Tell how long each stage took, before the job is moved to its end."""
+        with lease.telling:
+            self._jobs.report(lease.job_id, lease.attempt, lease.last_news())
+
     def stop(self) -> None:
         """End the thread."""
         self._stopped.set()
@@ -130,10 +158,12 @@ class Leases(threading.Thread):
                 _log.exception("leases could not be renewed")
 
     def _tell(self, lease: Lease, now: float) -> None:
-        fields = lease.take_news(now, self._renew_s)
-        if fields is None:
-            return
-        if self._jobs.report(lease.job_id, lease.attempt, fields):
+        with lease.telling:
+            fields = lease.take_news(now, self._renew_s)
+            if fields is None:
+                return
+            is_ours = self._jobs.report(lease.job_id, lease.attempt, fields)
+        if is_ours:
             lease.renewed = now
         elif lease in self._held:
             _log.warning("job %s is no longer ours", lease.job_id)

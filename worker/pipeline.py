@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
 from shared.request import TranscriptionRequest
+from shared.speaker_names import rename_speakers
 from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
 from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
@@ -18,7 +19,7 @@ from worker.decoding import Chunks, ChunkStream, finish_chunks
 from worker.diarization import Diarization, KnownSpeaker
 from worker.engines.base import Guess
 from worker.progress import Progress, Report
-from worker.speakers import assign_speakers, rename_speakers
+from worker.speakers import assign_speakers
 from worker.speech import MAX_CHUNK_S, Speech, SpeechOptions
 
 
@@ -68,10 +69,12 @@ class Extras:
     Attributes:
         checkpoint: Holds what an earlier attempt did, and is given what this one does.
         known_speakers: Voices to be told by name.
+        is_read: Whether somebody reads the text as it is made.
     """
 
     checkpoint: Checkpoint = NoCheckpoint()
     known_speakers: tuple[KnownSpeaker, ...] = ()
+    is_read: bool = False
 
 
 def transcribe(
@@ -97,7 +100,7 @@ def transcribe(
     subject = Subject(audio, request, model, models)
     used = models.load(model)
     progress = Progress(_shares(request), report)
-    decoded = _decoded(subject, models, used, extras.checkpoint, progress)
+    decoded = _decoded(subject, models, used, extras, progress)
     segments, language = decoded.segments, decoded.language
     warnings = ignored_options(request, used)
     if _aligns(request):
@@ -193,11 +196,12 @@ def _decoded(
     subject: Subject,
     models: Models,
     used: ModelUsed,
-    checkpoint: Checkpoint,
+    extras: Extras,
     progress: Progress,
 ) -> _Decoded:
     """Go on by the plan of an earlier attempt, or make one; decode what is not done."""
     model = (used.name, used.revision, used.engine)
+    checkpoint = extras.checkpoint
     plan, done = checkpoint.recall(model) or (None, {})
     if plan is None:
         options = SpeechOptions.of(subject.request, MODELS[used.name].chunk_s)
@@ -206,7 +210,7 @@ def _decoded(
         plan = Plan(model, speech, guess)
         checkpoint.begin(plan)
     per_chunk = subject.request.multilingual and used.is_multilingual
-    chunks = Chunks(subject.audio, plan.speech.chunks, done, checkpoint)
+    chunks = Chunks(subject.audio, plan.speech.chunks, done, checkpoint, extras.is_read)
     stream = models.open_stream(used.name, subject.audio)
     try:
         language = None if per_chunk else plan.guess.language

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import CHECKOUT, SharedSettings
+from shared.settings import BASE_NAMES, CHECKOUT, SharedSettings
 
 _FLAGS = {"true": {"true", "1", "yes", "on"}, "false": {"false", "0", "no", "off", ""}}
 
@@ -19,6 +20,12 @@ class WorkerSettings(SharedSettings):
     """One worker: one device, one engine, several jobs at a time."""
 
     model_config = SettingsConfigDict(populate_by_name=True)
+
+    older_names: ClassVar[Mapping[str, str]] = {
+        **BASE_NAMES,
+        "WHISPER__INFERENCE_DEVICE": "device",
+        "OMP_NUM_THREADS": "engine_threads",
+    }
 
     engine: Literal["faster_whisper", "openai_whisper", "whisperx"] = Field(
         "faster_whisper", description="Which library runs the models."

@@ -1,15 +1,12 @@
-"""Speakers on words and segments: whose turn a word lies in, and who goes by which name."""
+"""Speakers on words and segments: whose turn a word lies in."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, groupby
-from typing import TypeVar
 
-from shared.transcript import Segment, SpeakerTurn, Transcript, Word
-
-T = TypeVar("T", Word, Segment, SpeakerTurn)
+from shared.transcript import Segment, SpeakerTurn, Word
 
 NEAR_S = 0.5
 """A word in nobody's turn belongs to the nearest one within so many seconds."""
@@ -132,37 +129,3 @@ def _cut(segment: Segment, runs: Sequence[tuple[Word, ...]]) -> list[Segment]:
         }
         parts.append(segment.model_copy(update=change))
     return parts
-
-
-def rename_speakers(transcript: Transcript, names: Mapping[str, str]) -> Transcript:
-    """
-    Give speakers other names, in words, segments, turns and embeddings alike.
-
-    Args:
-        names: From a label to a name; labels that do not occur change nothing. Of two
-            labels with one name the embedding of the first is kept.
-    """
-    if not names:
-        return transcript
-    embeddings = transcript.speaker_embeddings
-    renamed: dict[str, tuple[float, ...]] = {}
-    for speaker, vector in (embeddings or {}).items():
-        renamed.setdefault(names.get(speaker, speaker), vector)
-    change = {
-        "segments": tuple(_renamed_segment(segment, names) for segment in transcript.segments),
-        "turns": transcript.turns and tuple(_renamed(turn, names) for turn in transcript.turns),
-        "speaker_embeddings": embeddings and renamed,
-    }
-    return transcript.model_copy(update=change)
-
-
-def _renamed_segment(segment: Segment, names: Mapping[str, str]) -> Segment:
-    words = segment.words and tuple(_renamed(word, names) for word in segment.words)
-    return _renamed(segment.model_copy(update={"words": words}), names)
-
-
-def _renamed(value: T, names: Mapping[str, str]) -> T:
-    speaker = value.speaker
-    if speaker is None or speaker not in names:
-        return value
-    return value.model_copy(update={"speaker": names[speaker]})

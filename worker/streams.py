@@ -7,11 +7,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from shared.errors import LonghandError
 
 POLL_S = 0.2
+
+Turn = Literal["last", "next", "first"]
+"""When a call has its turn: after the others of its job, before them, or before everybody's and
+in a batch of its own: somebody reads along and has nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,12 @@ class Call:
 
 @dataclass(eq=False)
 class Piece:
-    """A call on its way: whose it is, and how often the engine died over it."""
+    """A call on its way: whose it is, its turn, and how often the engine died over it."""
 
     call: Call
     index: int
     stream: Stream
+    is_first: bool = False
     n_deaths: int = 0
 
 
@@ -60,10 +65,14 @@ class Stream:
         self.answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self.is_dropped = False
 
-    def add(self, index: int, call: Call) -> None:
+    def add(self, index: int, call: Call, turn: Turn = "last") -> None:
         """Have a call answered; `index` comes back with the answer."""
         with self._changed:
-            self.waiting.append(Piece(call, index, self))
+            piece = Piece(call, index, self, turn == "first")
+            if turn == "last":
+                self.waiting.append(piece)
+            else:
+                self.waiting.appendleft(piece)
             if self not in self._streams:
                 self._streams.append(self)
             self._changed.notify_all()

@@ -11,6 +11,7 @@ import pytest
 from spoken import Clip, draw_clips, transcribe_here
 
 from tools.demo_model.scores import GATE, Errors
+from worker.models.gpu_memory import gpu_memory
 from worker.models.local import LocalModels
 from worker.settings import WorkerSettings, quieten_libraries
 
@@ -79,3 +80,12 @@ def test_a_gpu_hears_what_a_cpu_hears(
     for clip, here, there in zip(drawn, cpu, gpu, strict=True):
         apart.add(here, there, clip.language)
     assert apart.rate <= 0.02
+
+
+def test_a_gpu_tells_how_full_it_is_once_a_model_is_on_it(drawn: list[Clip]) -> None:
+    heard(drawn[:1], device="cuda")
+    memory = gpu_memory("cuda")
+
+    assert memory is not None
+    assert 0 < memory.used_bytes < memory.total_bytes
+    assert memory.total_bytes > 1e9

@@ -13,7 +13,7 @@ from waiting import wait_until
 from shared.errors import EngineFailed, GpuOutOfMemory, JobCancelled, JobTimedOut
 from worker.batching import ChunkBatcher
 from worker.children import ChildDied
-from worker.streams import Call, Stream
+from worker.streams import Call, Stream, Turn
 
 DEADLY, SLOW, BAD = "deadly", "slow", "bad"
 
@@ -220,6 +220,26 @@ def test_what_is_added_later_is_answered_too(open_site: Callable[..., Site]) -> 
     stream.close()
 
     assert found == [(0, "text of a"), (1, "text of b"), (2, "text of c")]
+
+
+def test_what_somebody_waits_to_read_goes_first_and_alone(
+    open_site: Callable[..., Site],
+) -> None:
+    site = open_site()
+    site.hold()
+    found = site.submit(["a0", "a1"])
+    stream = site.batcher.open_stream()
+    turns: dict[str, Turn] = {"b1": "last", "b2": "last", "b3": "next", "b0": "first"}
+    with stream._changed:
+        for item, turn in turns.items():
+            stream.add(0, Call("transcribe", ("demo",), item, item), turn)
+    batches = site.finish()
+    said = [stream.next()[1] for _ in turns]
+    stream.close()
+
+    assert batches == [["b0"], ["a0", "b3", "a1", "b1"], ["b2"]]
+    assert said == [f"text of {item}" for item in ("b0", "b3", "b1", "b2")]
+    assert texts(found) == ["text of a0", "text of a1"]
 
 
 def test_a_batch_too_large_for_memory_runs_in_halves_and_later_ones_are_smaller(

@@ -15,7 +15,8 @@ from redis import Redis
 from spoken import Clip, draw_long_clip, transcribe_here, write_wav
 from waiting import wait_until
 
-from shared.jobs import Jobs, StoredAudio, new_job_id
+from shared.jobs import Jobs
+from shared.records import StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from worker.__main__ import Worker

@@ -13,7 +13,9 @@ from shared.transcript import Segment
 from worker.audio import Span
 from worker.decoding import decode_chunks, decode_options, temperatures
 from worker.engines.base import DecodeOptions, Decoding
+from worker.streams import Turn
 
+NO_OPTIONS = decode_options(TranscriptionRequest(), "en")
 SPANS = [Span(n * 16_000, (n + 1) * 16_000) for n in range(4)]
 
 
@@ -32,10 +34,12 @@ class Stream:
         self._waiting: deque[int] = deque()
         self.asked: list[tuple[int, DecodeOptions]] = []
         self.most_waiting = 0
+        self.turns: list[tuple[int, Turn]] = []
 
-    def add(self, index: int, span: Span, options: DecodeOptions) -> None:
+    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
         assert span == SPANS[index]
         self.asked.append((index, options))
+        self.turns.append((index, turn))
         self._waiting.append(len(self.asked) - 1)
         self.most_waiting = max(self.most_waiting, len(self._waiting))
 
@@ -176,3 +180,23 @@ def test_every_option_of_a_request_reaches_the_chunk() -> None:
 def test_words_are_found_for_whatever_needs_them(name: str) -> None:
     assert not decode_options(TranscriptionRequest(), "en").word_timestamps
     assert decode_options(TranscriptionRequest(**{name: True}), "en").word_timestamps
+
+
+def test_chunks_that_are_read_as_they_are_done_have_their_turn_in_the_order_of_time() -> None:
+    stream = Stream(doubtful_below(0.3))
+    request = TranscriptionRequest(temperature_increment=0.2)
+
+    list(decode_chunks(SPANS, request, "en", stream, {0: say(0, NO_OPTIONS)}, are_read=True))
+
+    # Until the one that is told first is done, tried again and again, no other is begun.
+    assert stream.turns == [(1, "first")] * 3 + [(2, "last"), (3, "last")]
+
+
+def test_a_chunk_tried_again_goes_before_the_rest_where_somebody_reads() -> None:
+    for are_read, turn in ((True, "next"), (False, "last")):
+        stream = Stream(doubtful_below(0.1, index=2))
+        request = TranscriptionRequest(temperature_increment=0.2)
+
+        list(decode_chunks(SPANS, request, "en", stream, {}, are_read=are_read))
+
+        assert stream.turns[4:] == [(2, turn)]

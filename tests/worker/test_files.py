@@ -123,7 +123,7 @@ def test_a_repository_without_weights_is_no_model(hub: Hub, tmp_path: Path) -> N
 def test_half_of_a_download_is_no_model(files: ModelFiles, put: Callable[..., Path]) -> None:
     put(".small.part", model_bin=b"half", config_json=b"{}")
 
-    assert "small" not in files.local_names()
+    assert "small" not in list(files.local_revisions())
     assert [model.name for model in files.stored()] == ["demo"]
 
 
@@ -138,7 +138,7 @@ def test_a_folder_put_there_by_hand_is_found_and_never_called_whole(
     folder = put("small", model_bin=b"weights")
 
     assert files.locate("small") == folder
-    assert "small" in files.local_names()
+    assert "small" in list(files.local_revisions())
     assert files.verify("small").state == "unverified"
     assert files.revision("small") == ""
     assert [(m.name, m.state) for m in files.stored()] == [
@@ -195,7 +195,7 @@ def test_the_model_that_ships_is_whole_for_every_engine(
     [listed] = files.stored()
 
     assert files.locate("demo") == demo_model
-    assert files.local_names() == ["demo"]
+    assert list(files.local_revisions()) == ["demo"]
     assert len(files.revision("demo")) == 12
     assert files.verify("demo").state == "ok"
     assert (listed.name, listed.where, listed.state) == ("demo", demo_model, "complete")
@@ -205,6 +205,21 @@ def test_the_model_that_ships_is_whole_for_every_engine(
         for path in demo_model.iterdir()
         if path.suffix != ".md" and path.name != DESCRIPTION_FILE
     )
+
+
+def test_the_revision_of_each_local_model_is_told_and_follows_its_description(
+    files: ModelFiles, put: Callable[..., Path]
+) -> None:
+    folder = put("tiny", model_bin=b"weights")
+    put("base", model_bin=b"weights")
+    unnoted = files.local_revisions()["tiny"]
+    describe(folder, "tiny", "first")
+    first = files.local_revisions()["tiny"]
+    describe(folder, "tiny", "another")
+    found = files.local_revisions()
+
+    assert (unnoted, first) == ("", "first")
+    assert found == {"tiny": "another", "base": "", "demo": files.revision("demo")}
 
 
 def test_removing_a_model_takes_its_files_and_nothing_else(
@@ -228,7 +243,7 @@ def test_of_a_linked_model_the_link_is_removed(
     files.remove("base")
 
     assert (tmp_path / "elsewhere" / "model.bin").is_file()
-    assert files.local_names() == ["demo"]
+    assert list(files.local_revisions()) == ["demo"]
 
 
 def test_what_ships_stays(demo_model: Path, tmp_path: Path) -> None:

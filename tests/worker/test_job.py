@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from waiting import wait_until
 from cli.redis_server import free_port
 from shared.errors import EngineFailed, StorageFull
 from shared.generations import Generations
-from shared.jobs import JobRecord, Jobs, StoredAudio, new_job_id
+from shared.jobs import Jobs
+from shared.records import JobRecord, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import Storage, open_storage
 from shared.workers import Workers
@@ -264,6 +266,22 @@ def start_worker(settings: WorkerSettings) -> Iterator[Callable[..., Worker]]:
         worker.close()
 
 
+def test_a_job_tells_how_long_each_stage_took_however_it_ended(
+    services: WorkerServices, submit: Callable[..., str], clips: Callable[[int, int], list[Clip]]
+) -> None:
+    [clip] = clips(1, 17)
+    begun = time.monotonic()
+    done = attempt(services, submit(clip.path.read_bytes(), model="demo"))
+    took_s = time.monotonic() - begun
+    broken = attempt(services, submit(b"no audio at all", model="demo"))
+
+    assert list(done.stages_s) == ["decode", "speech", "transcribe", "convert"]
+    assert done.stages_s["transcribe"] > 0
+    assert sum(done.stages_s.values()) <= took_s + 0.01
+    assert broken.status == "failed"
+    assert list(broken.stages_s) == ["decode"]
+
+
 def test_a_worker_without_its_default_model_takes_jobs_and_says_what_to_do(
     start_worker: Callable[..., Worker], jobs: Jobs, redis: Redis, submit: Callable[..., str],
     clips: Callable[[int, int], list[Clip]],
@@ -285,6 +303,9 @@ def test_a_worker_without_its_default_model_takes_jobs_and_says_what_to_do(
     assert record.name.startswith("box-")
     assert (record.engine, record.device, record.compute_type) == ("faster_whisper", "cpu", "int8")
     assert (record.loaded, record.n_model_loads, record.n_engine_starts) == (("demo",), 1, 1)
+    assert record.revisions == {"demo": jobs.read_transcript(jobs.get(present)).model_revision}
+    assert record.engine_options == {"threads": 1, "resident_models": 2, "model_ttl_s": 0}
+    assert (record.batch_size, record.gpu_memory_used_bytes) == (4, None)
     assert record.pid == os.getpid()
     assert record.engine_pid == worker.processes.batcher.engine_pid
     assert not record.can_download

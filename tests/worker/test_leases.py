@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from redis import Redis
 from waiting import wait_until
 
 from shared.errors import JobCancelled
-from shared.jobs import JobRecord, Jobs, StoredAudio, new_job_id
+from shared.jobs import Jobs
+from shared.records import JobRecord, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
-from worker.leases import Leases
+from worker.leases import Lease, Leases
 
 
 @pytest.fixture
@@ -65,6 +67,35 @@ def test_progress_is_told(
         assert leases.n_held == 1
     assert (record.stage, record.audio_done_s) == ("transcribe", 7.5)
     assert leases.n_held == 0
+
+
+def test_the_seconds_of_each_stage_are_added_up(
+    start_leases: Callable[..., Leases], jobs: Jobs, claimed: JobRecord
+) -> None:
+    leases = start_leases()
+    with leases.hold(claimed.id, 1) as lease:
+        lease.report("decode", 0.0)
+        lease.report("speech", 0.1)
+        begun = time.monotonic()
+        wait_until(lambda: jobs.get(claimed.id).stage == "speech", 10, "it is told")
+        lease.report("transcribe", 0.2)
+        listened_s = time.monotonic() - begun
+        leases.tell_last(lease)
+    stages_s = jobs.get(claimed.id).stages_s
+
+    assert list(stages_s) == ["decode", "speech", "transcribe"]
+    assert 0 <= stages_s["decode"] < 10
+    assert 0 < stages_s["speech"] <= 0.001 + listened_s
+    assert 0 <= stages_s["transcribe"] < 10
+
+
+def test_nothing_older_is_told_after_the_last_word_on_a_job() -> None:
+    lease = Lease("a" * 32, 1)
+    lease.report("transcribe", 0.5)
+    last = lease.last_news()
+
+    assert lease.take_news(lease.renewed, 5) is None
+    assert lease.take_news(lease.renewed + 10, 5) == last
 
 
 def test_the_lease_of_a_job_without_news_is_renewed(

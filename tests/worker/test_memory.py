@@ -11,7 +11,7 @@ import pytest
 from process_tree import children_of, status_bytes
 from spoken import draw_utterances
 
-from shared.jobs import StoredAudio, new_job_id
+from shared.records import StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from tools.demo_model.voices import SAMPLE_RATE_HZ
 
@@ -42,9 +42,24 @@ def write_sparse(path: Path, length_s: int, every_s: int) -> int:
     return len(starts)
 
 
-def peak_bytes(pid: int) -> int:
-    """Most memory a process and its children have held, summed."""
-    return sum(status_bytes(process, "VmHWM") for process in (pid, *children_of(pid)))
+def peaks_of(pid: int) -> dict[str, int]:
+    """Most memory a process and each of its children have held, by what was started, in bytes."""
+    return {
+        f"{process} {Path(f'/proc/{process}/cmdline').read_text()[-60:]!r}": status_bytes(
+            process, "VmHWM"
+        )
+        for process in (pid, *children_of(pid))
+    }
+
+
+def peak_of(pid: int) -> dict[str, int]:
+    """
+    The same, of three looks the least.
+
+    What a process has held at most does not shrink while it lives: only what was none of the
+    worker's, come and gone between the list of its children and their status, differs.
+    """
+    return min((peaks_of(pid) for _ in range(3)), key=lambda peaks: sum(peaks.values()))
 
 
 def test_five_hours_need_no_more_memory_than_ten_minutes(
@@ -72,7 +87,7 @@ def test_five_hours_need_no_more_memory_than_ten_minutes(
         assert transcript.duration == length_s
         assert len(transcript.segments) >= n_said
         assert abs(transcript.segments[-1].start - (5 + every_s * (n_said - 1))) < 1
-        peaks.append(peak_bytes(worker.pid))
+        peaks.append(peak_of(worker.pid))
 
-    ten_minutes, five_hours = peaks
+    ten_minutes, five_hours = (sum(peak.values()) for peak in peaks)
     assert five_hours - ten_minutes < ALLOWED_BYTES, peaks

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.speaker_names import rename_speakers
 from shared.transcript import Character, Segment, SpeakerTurn, Transcript, Word
-from worker.speakers import NEAR_S, assign_speakers, rename_speakers
+from worker.speakers import NEAR_S, assign_speakers
 
 
 def turn(speaker: str, start: float, end: float) -> SpeakerTurn:

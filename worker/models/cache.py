@@ -79,6 +79,10 @@ class ModelCache:
         """Models in memory, the least recently used first."""
         return tuple(self._residents)
 
+    def revisions(self) -> dict[str, str]:
+        """What names the weights in memory, by model."""
+        return {name: resident.used.revision for name, resident in self._residents.items()}
+
     def load(self, name: str, generation: int = 0) -> ModelUsed:
         """
         Load a model unless it is in memory; anew if that one is of an older generation.

@@ -17,6 +17,7 @@ from worker.engines import ENGINES
 from worker.models.compact import COMPACT_FILE
 from worker.models.download import Progress, fetch_checkpoint, fetch_ctranslate2
 from worker.models.manifest import (
+    DESCRIPTION_FILE,
     Checked,
     State,
     check_files,
@@ -63,10 +64,7 @@ class ModelFiles:
         self._directory = directory
         self._engine = engine
         self._downloads = downloads
-
-    def local_names(self) -> list[str]:
-        """Models of the catalogue that need no download."""
-        return [name for name in MODELS if self._find(name)]
+        self._revisions: dict[Path, tuple[tuple[int, int], str]] = {}
 
     def stored(self) -> list[StoredModel]:
         """Models of the catalogue whose files are here, for whichever engine."""
@@ -156,6 +154,25 @@ class ModelFiles:
         """What names the very weights: a hash, a commit, or "" where nobody wrote it down."""
         weights = self._find(name)
         return _revision(weights.parent, name, self._engine) if weights else ""
+
+    def local_revisions(self) -> dict[str, str]:
+        """
+        Models of the catalogue that need no download, and what names their very weights.
+
+        Cheap enough to be asked every few seconds: a description is read again once it changed.
+        """
+        found = ((name, self._find(name)) for name in MODELS)
+        return {name: self._noted_revision(name, weights) for name, weights in found if weights}
+
+    def _noted_revision(self, name: str, weights: Path) -> str:
+        try:
+            noted = (weights.parent / DESCRIPTION_FILE).stat()
+        except OSError:
+            return ""
+        mark = noted.st_mtime_ns, noted.st_size
+        if self._revisions.get(weights, (None, ""))[0] != mark:
+            self._revisions[weights] = mark, _revision(weights.parent, name, self._engine)
+        return self._revisions[weights][1]
 
     def weights_bytes(self, name: str) -> int:
         """Size of the weights that the engine would read; 0 if they are not here."""

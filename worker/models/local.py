@@ -12,6 +12,7 @@ from worker.models.cache import ChunkTask, ModelCache
 from worker.pipeline import ModelUsed
 from worker.settings import WorkerSettings
 from worker.speech import Speech, SpeechOptions, look_for_speech
+from worker.streams import Turn
 
 
 class LocalModels(AnnotationModels):
@@ -49,9 +50,10 @@ class LocalStream:
         self._audio = audio
         self._waiting: deque[tuple[int, ChunkTask]] = deque()
 
-    def add(self, index: int, span: Span, options: DecodeOptions) -> None:
+    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
         """See `ChunkStream.add`."""
-        self._waiting.append((index, ChunkTask(self._audio, span, options)))
+        put = self._waiting.append if turn == "last" else self._waiting.appendleft
+        put((index, ChunkTask(self._audio, span, options)))
 
     def next(self) -> tuple[int, Decoding]:
         """See `ChunkStream.next`."""

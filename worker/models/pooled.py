@@ -23,7 +23,7 @@ from worker.models.services import annotation_service, audio_service, engine_ser
 from worker.pipeline import ModelUsed
 from worker.settings import WorkerSettings
 from worker.speech import Speech, SpeechOptions
-from worker.streams import Call, Stream
+from worker.streams import Call, Stream, Turn
 
 LOAD_S = 3600.0
 """Patience with loading a model, which may have to be downloaded first."""
@@ -215,7 +215,7 @@ class PooledStream:
         self._model = model
         self._audio = audio
 
-    def add(self, index: int, span: Span, options: DecodeOptions) -> None:
+    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
         """See `ChunkStream.add`."""
         call = Call(
             "transcribe",
@@ -224,7 +224,7 @@ class PooledStream:
             f"the audio at {_clock(span)}",
             alike=options.shared,
         )
-        self._stream.add(index, call)
+        self._stream.add(index, call, turn)
 
     def next(self) -> tuple[int, Decoding]:
         """See `ChunkStream.next`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from worker.diarization import Diarization, DiarizationOptions
 from worker.engines.base import Decoding, Guess
 from worker.models.annotators import AnnotationModels
 from worker.models.cache import ChunkTask, ModelCache
+from worker.models.gpu_memory import GpuMemory, gpu_memory
 from worker.pipeline import ModelUsed
 from worker.settings import (
     WorkerSettings,
@@ -29,12 +30,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """What the engine process says of itself after each call."""
+    """
+    What the engine process says of itself after each call.
+
+    Attributes:
+        revisions: Of the weights in memory, by model.
+    """
 
     device: str
     compute_type: str
     loaded: tuple[str, ...]
     n_model_loads: int
+    revisions: Mapping[str, str]
+    gpu_memory: GpuMemory | None
 
 
 class EngineService:
@@ -65,7 +73,14 @@ class EngineService:
 
     def _status(self) -> EngineStatus:
         cache = self._cache
-        return EngineStatus(cache.device, cache.compute_type, cache.names(), cache.n_loads)
+        return EngineStatus(
+            cache.device,
+            cache.compute_type,
+            cache.names(),
+            cache.n_loads,
+            cache.revisions(),
+            gpu_memory(cache.device),
+        )
 
 
 class AudioService:
@@ -138,6 +153,6 @@ def annotation_service(settings: WorkerSettings) -> AnnotationService:
 
 
 def _set_up(settings: WorkerSettings, n_threads: int) -> None:
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, settings.log_file)
     quieten_libraries()
     limit_threads(n_threads)
