@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cli.keys import keys
 from cli.models import models
 from cli.signals import end_on
 
@@ -57,6 +58,7 @@ def check() -> None:
 
 
 longhand.add_command(models)
+longhand.add_command(keys)
 
 
 def main() -> None:

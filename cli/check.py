@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from cli.settings import own_settings
+from gateway.keys import KeyFileError, read_keys
 from gateway.settings import GatewaySettings
 from shared.connections import connect_briefly
 from shared.settings import SharedSettings, describe_problems, variable
@@ -20,7 +21,10 @@ _CLASSES: tuple[type[SharedSettings], ...] = (GatewaySettings, WorkerSettings)
 def find_problems() -> list[str]:
     """One sentence for each thing that is wrong; none if all is well."""
     problems = [*_unknown_variables(), *_wrong_values()]
-    return problems or _unreachable(GatewaySettings())
+    if problems:
+        return problems
+    settings = GatewaySettings()
+    return [*_unreachable(settings), *_shut_out(settings)]
 
 
 def _wrong_values() -> list[str]:
@@ -55,3 +59,19 @@ def _unreachable(settings: SharedSettings) -> list[str]:
     except OSError as error:
         problems.append(f"LONGHAND_STORAGE_DIR: storage cannot be written: {error}")
     return problems
+
+
+def _shut_out(settings: GatewaySettings) -> list[str]:
+    """Why nobody could get in, where callers have to say who they are."""
+    if settings.auth == "off":
+        return []
+    try:
+        keys = read_keys(settings.api_keys_file)
+    except (OSError, KeyFileError) as error:
+        return [f"LONGHAND_API_KEYS_FILE: {error}"]
+    if keys or settings.trusted_networks:
+        return []
+    return [
+        f"LONGHAND_AUTH is keys, there are none in {settings.api_keys_file}, and no proxy is "
+        "trusted: nobody gets in. `longhand keys add NAME` makes a key"
+    ]

@@ -1,4 +1,4 @@
-"""A private stack: a Redis, a gateway and workers that start, and end, together."""
+"""A private stack: Redis, gateway, gateway.live and workers that start, and end, together."""
 
 from __future__ import annotations
 
@@ -32,17 +32,20 @@ class DirectoryInUse(Exception):
 
 class Stack:
     """
-    Redis, gateway and workers of their own, for as long as the `with` block.
+    Redis, gateway, gateway.live and workers of their own, for as long as the `with` block.
 
     Attributes:
         url: The gateway's address.
+        live_url: gateway.live's.
         redis_url: Redis, password included.
         storage_dir: Where uploads and results lie.
         gateway: The gateway's process.
+        live: gateway.live's.
         workers: The workers' processes, in the order they were started, also those that ended.
     """
 
     gateway: Child
+    live: Child
     _redis: Child
 
     def __init__(
@@ -52,6 +55,7 @@ class Stack:
         n_workers: int = 1,
         env: Mapping[str, str] | None = None,
         port: int | None = None,
+        live_port: int | None = None,
         deadline_s: float = 120,
     ) -> None:
         """
@@ -61,6 +65,7 @@ class Stack:
             directory: Where it keeps Redis's files, storage, scratch files and logs.
             env: Settings, `LONGHAND_…` included, on top of the stack's own.
             port: Where the gateway listens; a free one unless given.
+            live_port: The same of gateway.live.
             deadline_s: How long everything may take to be ready.
         """
         self._directory = directory.absolute()
@@ -69,7 +74,9 @@ class Stack:
         self._password = secrets.token_urlsafe(24)
         self.redis_port = free_port()
         self.port = port or free_port()
+        self.live_port = live_port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.live_url = f"http://127.0.0.1:{self.live_port}"
         self.redis_url = f"redis://:{self._password}@127.0.0.1:{self.redis_port}/0"
         self.storage_dir = self._directory / "storage"
         self.workers: list[Child] = []
@@ -86,6 +93,9 @@ class Stack:
             "LONGHAND_DOWNLOADS": "false",
             "LONGHAND_HOST": "127.0.0.1",
             "LONGHAND_PORT": str(self.port),
+            "LONGHAND_LIVE_HOST": "127.0.0.1",
+            "LONGHAND_LIVE_PORT": str(self.live_port),
+            "LONGHAND_LIVE_URL": self.live_url,
             "TMPDIR": str(scratch),
         }
 
@@ -104,6 +114,7 @@ class Stack:
         try:
             self.start_redis()
             self.start_gateway()
+            self.start_live()
             for _ in range(self._n_workers):
                 self.start_worker()
             self._processes.wait_until(
@@ -127,7 +138,7 @@ class Stack:
         """End everything; what does not end within `grace_s` is killed."""
         try:
             # Redis last: the others have something to say to it when they end.
-            for wanted in ("worker", "gateway", "redis"):
+            for wanted in ("worker", "gateway", "live", "redis"):
                 children = [c for c, name in self._processes.running.items() if wanted in name]
                 self._processes.stop(children, grace_s=grace_s)
         finally:
@@ -164,6 +175,18 @@ class Stack:
         )
         return self.gateway
 
+    def start_live(self) -> Child:
+        """Start gateway.live; it is not ready yet."""
+        # The gateway's own page follows jobs here, which to a browser is another origin.
+        listed = [origin for origin in (self._env.get("LONGHAND_CORS_ORIGINS"), self.url) if origin]
+        self.live = self._processes.start(
+            "live",
+            [sys.executable, "-m", "gateway.live"],
+            env=self._env | {"LONGHAND_CORS_ORIGINS": ",".join(listed)},
+            directory=CHECKOUT,
+        )
+        return self.live
+
     def start_worker(self, env: Mapping[str, str] | None = None) -> Child:
         """Start one more worker, with further settings if given; it is not ready yet."""
         worker = self._processes.start(
@@ -184,7 +207,7 @@ class Stack:
         self._processes.check(self._processes.running)
 
     def log_path(self, name: str) -> Path:
-        """Where `redis`, `gateway`, `worker-1` … print to."""
+        """Where `redis`, `gateway`, `live`, `worker-1` … print to."""
         return self._processes.log_path(name)
 
     def log_tail(self, name: str) -> str:
@@ -199,22 +222,32 @@ class Stack:
                 return False
 
     def _is_ready(self) -> bool:
-        """Whether the gateway is ready, and as many workers as were started."""
+        """Whether gateway and gateway.live are ready, and as many workers as were started."""
         query = "?workers=1" if self._n_workers else ""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        if not (
+            _is_ok(self.port, f"/health/ready{query}") and _is_ok(self.live_port, "/health/ready")
+        ):
+            return False
         try:
-            connection.request("GET", f"/health/ready{query}")
-            if connection.getresponse().status != http.HTTPStatus.OK:
-                return False
             with self._connect() as redis:
                 return len(Workers(redis).live()) >= self._n_workers
-        except (OSError, http.client.HTTPException, RedisError):
+        except RedisError:
             return False
-        finally:
-            connection.close()
 
     def _connect(self) -> Redis:
         return Redis.from_url(self.redis_url, socket_timeout=2, retry=Retry(NoBackoff(), 0))
+
+
+def _is_ok(port: int, target: str) -> bool:
+    """Whether an address of this machine answers 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", target)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _lock(directory: Path) -> TextIO:

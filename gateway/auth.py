@@ -1,47 +1,78 @@
-"""Whose request it is: a proxy that is trusted says so, else nobody in particular's."""
+"""What every request has to pass before its route: where it comes from, and who makes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from flask import Flask, Response, current_app, g, request
 
-from flask import request
-
+from gateway.callers import Caller, refuse_lent, takes_token
+from gateway.documented import Access, documentation_of
+from gateway.origins import Origins
 from gateway.services import services
-from shared.errors import InvalidRequest
-from shared.jobs import DEFAULT_OWNER
+from shared.errors import Forbidden
 
-USER_HEADER = "X-Remote-User"
-_LONGEST_NAME = 200
+_ADMINS_ONLY = "this is for admins: a key with the role admin, or a user of LONGHAND_ADMINS"
 
 
 def present_owner() -> str:
-    """The owner of what the present request makes and may see."""
-    if not is_trusted(request.remote_addr, services().settings.trusted_networks):
-        return DEFAULT_OWNER
-    # Headers come as Latin-1 whatever they were written in.
-    name = request.headers.get(USER_HEADER, "").encode("latin-1").decode("utf-8", "replace")
-    if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise InvalidRequest(f"{USER_HEADER} is no name: at most {_LONGEST_NAME} printable letters")
-    return name or DEFAULT_OWNER
-
-
-def is_trusted(address: str | None, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
     """
-    Whether a peer is one whose word counts.
+    The owner of what the present request makes and may see.
 
-    >>> from ipaddress import ip_network
-    >>> [is_trusted(a, [ip_network("10.1.0.0/16")]) for a in ("10.1.2.3", "::ffff:10.1.2.3")]
-    [True, True]
-    >>> [is_trusted(a, [ip_network("10.1.0.0/16")]) for a in ("10.2.0.1", "fe80::1", None)]
-    [False, False, False]
+    Raises:
+        Unauthorized: Whoever makes it has to say who he is.
+        InvalidRequest: A trusted proxy gives him a name that is none.
     """
-    if not address or not networks:
-        return False
-    try:
-        peer = ip_address(address)
-    except ValueError:  # the peer of a Unix socket has no address
-        return False
-    if isinstance(peer, IPv6Address) and peer.ipv4_mapped:
-        peer = peer.ipv4_mapped
-    return any(peer in network for network in networks)
+    return present_caller().owner
+
+
+def present_caller() -> Caller:
+    """Who makes the present request; see `present_owner` for the errors."""
+    if "caller" not in g:
+        g.caller = services().access.identify(
+            headers=request.headers, peer=request.remote_addr, token=_token()
+        )
+    caller = g.caller
+    assert isinstance(caller, Caller)
+    return caller
+
+
+def present_access() -> Access:
+    """Who may call the present route; one that does not say is for users."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    rule = request.url_rule
+    if view is None or rule is None or request.endpoint == "static":
+        return "open"  # nothing is there, or what the page is made of
+    if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+        return "open"  # Flask tells the methods
+    documentation = documentation_of(view)
+    return documentation.access if documentation else "user"
+
+
+def add_access(app: Flask, origins: Origins) -> None:
+    """Let nobody reach a route who may not, and pages of listed origins read what it answers."""
+
+    def admit() -> Response | None:
+        found = origins.preflight_headers(request.method, request.headers)
+        if found is not None:
+            return Response(status=204, headers=dict(found))
+        origins.refuse_foreign(request.method, request.headers)
+        if origins.is_shut_in(request.method, request.headers):
+            refuse_lent(present_caller(), origins, request.method, request.headers)
+        access = present_access()
+        if access != "open" and present_caller().role != "admin" and access == "admin":
+            raise Forbidden(_ADMINS_ONLY)
+        return None
+
+    def tell_browsers(answer: Response) -> Response:
+        answer.headers.extend(origins.answer_headers(request.headers.get("Origin")))
+        if origins.vary:
+            answer.vary.add("Origin")
+        return answer
+
+    app.before_request(admit)
+    app.after_request(tell_browsers)
+
+
+def _token() -> str | None:
+    if request.method not in ("GET", "HEAD") or not takes_token(request.path):
+        return None
+    return request.args.get("token")

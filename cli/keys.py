@@ -1,0 +1,99 @@
+"""`longhand keys`: who may call with a key, where LONGHAND_AUTH=keys."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gateway.keys import ApiKey, Role
+    from gateway.settings import GatewaySettings
+
+
+@click.group()
+def keys() -> None:
+    """Give out, list and revoke the keys in LONGHAND_API_KEYS_FILE; no restart is needed."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
+@click.option("--rate", help="Requests it is good for, as 60/minute; the site's rate unless given.")
+def add(name: str, role: Role, rate: str | None) -> None:
+    """
+    Make a key for NAME and print it, this once.
+
+    What is done with it is NAME's: a user of that name at nginx sees the same jobs.
+    """
+    from gateway.keys import add_key
+
+    settings = _settings()
+    with _told():
+        key = add_key(settings.api_keys_file, name, role=role, rate=rate)
+    click.echo(key)
+    click.echo(f"{name}'s key is kept nowhere else: note it now", err=True)
+    if settings.auth == "off":
+        click.echo("LONGHAND_AUTH is off: keys mean nothing until it is `keys`", err=True)
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
+def show(as_json: bool) -> None:
+    """List who has a key."""
+    from gateway.keys import read_keys
+
+    with _told():
+        found = read_keys(_settings().api_keys_file)
+    if as_json:
+        value = [key.model_dump(mode="json", exclude={"sha256"}) for key in found]
+        click.echo(json.dumps(value, indent=2))
+    else:
+        click.echo(_table(found))
+
+
+@keys.command()
+@click.argument("name")
+def revoke(name: str) -> None:
+    """Make NAME's key worth nothing, within a second or two; NAME's jobs stay."""
+    from gateway.keys import revoke_key
+
+    with _told():
+        revoke_key(_settings().api_keys_file, name)
+    click.echo(f"{name}'s key is worth nothing now")
+
+
+def _settings() -> GatewaySettings:
+    from pydantic import ValidationError
+
+    from gateway.settings import GatewaySettings
+    from shared.settings import describe_problems
+
+    try:
+        return GatewaySettings()
+    except ValidationError as error:
+        problems = describe_problems(error, GatewaySettings)
+        raise click.ClickException("\n".join(problems)) from error
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors within the block end the command with their own sentence."""
+    from gateway.keys import KeyFileError
+
+    try:
+        yield
+    except (KeyFileError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _table(found: Sequence[ApiKey]) -> str:
+    rows = [("name", "role", "rate", "created")]
+    rows += [(key.name, key.role, key.rate or "-", key.created_at or "-") for key in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)

@@ -1,0 +1,216 @@
+"""Who calls: the holder of a key, a user that a trusted proxy names, or nobody in particular."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import parse_qs
+
+from gateway.headers import KEY_HEADER, USER_HEADER, Headers
+from gateway.keys import ApiKeys, Role
+from gateway.origins import Origins
+from gateway.settings import GatewaySettings
+from shared.errors import Forbidden, InvalidRequest, Unauthorized
+from shared.records import DEFAULT_OWNER
+
+_LONGEST_NAME = 200
+_KEY_SCHEMES = ("bearer", "token")
+_BASIC = "basic"
+# Where a browser sends no header of our choosing: EventSource, WebSocket and `<audio src>`.
+_TOKEN_PATHS = re.compile(r"/events|/jobs/[^/]+/(?:events|audio)|/ws/.+")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """
+    Who calls.
+
+    Attributes:
+        owner: Whose jobs he makes and may see.
+        role: `admin` may also do what concerns the whole site.
+        rate: What his key is good for; None for the site's own rate.
+        is_known: Whether a key or a proxy names him: others share one owner.
+        has_key: Whether it was a key.
+    """
+
+    owner: str
+    role: Role
+    rate: str | None = None
+    is_known: bool = True
+    has_key: bool = False
+
+
+class Access:
+    """Tells callers apart, as the settings say. It asks no other process, so nothing opens it."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._needs_key = settings.auth == "keys"
+        self._keys = ApiKeys(settings.api_keys_file)
+        self._proxies = settings.trusted_networks
+        self._admins = settings.admin_names
+
+    def identify(self, *, headers: Headers, peer: str | None, token: str | None = None) -> Caller:
+        """
+        Who makes a request.
+
+        Args:
+            peer: The address it comes from, not what a header says of it.
+            token: A key from the query; only where `takes_token`.
+
+        Raises:
+            Unauthorized: He shows a key that is none, or shows nothing and has to.
+            InvalidRequest: A trusted proxy gives him a name that is none.
+        """
+        if caller := self.by_key(headers=headers, token=token):
+            return caller
+        user = user_name(headers, peer, self._proxies)
+        if not self._needs_key:
+            return Caller(user or DEFAULT_OWNER, "admin", is_known=user is not None)
+        if user is None:
+            raise Unauthorized(
+                "this site needs a key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`"
+            )
+        return Caller(user, "admin" if user in self._admins else "user")
+
+    def by_key(self, *, headers: Headers, token: str | None = None) -> Caller | None:
+        """
+        The holder of the key that a request shows; None if it shows none, or keys mean nothing.
+
+        Raises:
+            Unauthorized: A key is not valid, even if something else would let the caller in.
+        """
+        shown = shown_keys(headers, token) if self._needs_key else []
+        found = [self._keys.find(key) for key in shown]
+        if None in found or len({key.name for key in found if key}) > 1:
+            raise Unauthorized("the key is not valid; it may have been revoked")
+        for key in found:
+            if key is not None:
+                return Caller(key.name, key.role, key.rate, has_key=True)
+        return None
+
+
+def shown_keys(headers: Headers, token: str | None = None) -> list[str]:
+    """
+    Every key a request shows. HTTP basic, and what else a proxy checks, is none.
+
+    >>> shown_keys({"Authorization": "Token k1", "X-API-Key": "k2"}, "k3")
+    ['k1', 'k2', 'k3']
+    >>> [shown_keys({"Authorization": a}) for a in ("bearer k", "k", "Basic YTpi", "Bearer ")]
+    [['k'], ['k'], [], ['Bearer']]
+    """
+    scheme, _, rest = (headers.get("Authorization") or "").strip().partition(" ")
+    bare = "" if rest or scheme.lower() == _BASIC else scheme
+    in_scheme = rest.strip() if scheme.lower() in _KEY_SCHEMES else ""
+    return [key for key in (bare or in_scheme, headers.get(KEY_HEADER), token) if key]
+
+
+def user_name(
+    headers: Headers, peer: str | None, proxies: Sequence[IPv4Network | IPv6Network]
+) -> str | None:
+    """
+    The user a trusted proxy names; None where there is no such proxy or it names nobody.
+
+    Raises:
+        InvalidRequest: The name is none.
+    """
+    if not is_trusted(peer, proxies):
+        return None
+    # Headers come as Latin-1 whatever they were written in.
+    name = (headers.get(USER_HEADER) or "").encode("latin-1").decode("utf-8", "replace")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise InvalidRequest(f"{USER_HEADER} is no name: at most {_LONGEST_NAME} printable letters")
+    return name or None
+
+
+def is_trusted(address: str | None, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """
+    Whether a peer is one whose word counts.
+
+    >>> from ipaddress import ip_network
+    >>> [is_trusted(a, [ip_network("10.1.0.0/16")]) for a in ("10.1.2.3", "::ffff:10.1.2.3")]
+    [True, True]
+    >>> [is_trusted(a, [ip_network("10.1.0.0/16")]) for a in ("10.2.0.1", "fe80::1", None)]
+    [False, False, False]
+    """
+    if not address or not networks:
+        return False
+    try:
+        peer = ip_address(address)
+    except ValueError:  # the peer of a Unix socket has no address
+        return False
+    if isinstance(peer, IPv6Address) and peer.ipv4_mapped:
+        peer = peer.ipv4_mapped
+    return any(peer in network for network in networks)
+
+
+def takes_token(path: str) -> bool:
+    """
+    Whether a path takes its key from the query too: where a browser can send nothing else.
+
+    >>> [takes_token(path) for path in ("/jobs/1/audio", "/ws/jobs/1", "/jobs/1", "/jobs")]
+    [True, True, False, False]
+    """
+    return _TOKEN_PATHS.fullmatch(path) is not None
+
+
+def token_in(uri: str, method: str) -> str | None:
+    """
+    The key in the query of a request that may have it there.
+
+    >>> token_in("/events?token=k", "GET"), token_in("/jobs?token=k", "GET")
+    ('k', None)
+
+    Two of them are none: who reads the first and who the last must not differ about it.
+
+    >>> token_in("/events?token=k&token=", "GET")
+    """
+    path, _, query = uri.partition("?")  # as servers split it, whatever the path looks like
+    if method not in ("GET", "HEAD") or not takes_token(path):
+        return None
+    found = parse_qs(query, keep_blank_values=True).get("token", [])
+    return found[0] if len(found) == 1 else None
+
+
+def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:
+    """
+    Refuse what a page without an origin would change in the name of a user.
+
+    Args:
+        method: Of the request; a WebSocket counts as `POST`.
+
+    Raises:
+        Forbidden: It is such a page, and no key says who calls.
+    """
+    if caller.is_known and not caller.has_key and origins.is_shut_in(method, headers):
+        raise Forbidden(
+            "a page without an origin may change nothing in the name of a user: every site can "
+            "make such a page, and browsers lend it the password; send a key"
+        )
+
+
+def warn_if_open(settings: GatewaySettings, host: str) -> None:
+    """Say at the start that whoever reaches a listener may use it."""
+    if settings.auth == "off" and not is_loopback(host):
+        _log.warning(
+            "LONGHAND_AUTH is off and this listens on %s: whoever reaches it may use it. Let only "
+            "a proxy that asks who they are reach it, or set LONGHAND_AUTH=keys",
+            host,
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """
+    Whether only this machine reaches a listener.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "gateway")]
+    [True, True, True, False, False]
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,34 @@
+"""The headers of a request, whatever framework it came through."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Protocol
+
+USER_HEADER = "X-Remote-User"
+"""Whom a proxy let in; believed of trusted proxies alone."""
+
+KEY_HEADER = "X-API-Key"
+REQUEST_ID = "X-Request-Id"
+
+_LONGEST_ID = 128
+
+
+class Headers(Protocol):
+    """Headers by name, in any case."""
+
+    def get(self, key: str, /) -> str | None:
+        """The value of a header; None if it was not sent."""
+
+
+def choose_request_id(told: str | None) -> str:
+    """
+    The id a caller gave a request, if it can stand in a header and in a line; else a new one.
+
+    >>> choose_request_id("order-66/b")
+    'order-66/b'
+    >>> [len(choose_request_id(told)) for told in (None, "", "a b", "é", "x" * 129)]
+    [32, 32, 32, 32, 32]
+    """
+    is_fit = told and len(told) <= _LONGEST_ID and all("!" <= letter <= "~" for letter in told)
+    return told if told and is_fit else uuid.uuid4().hex

@@ -1,0 +1,145 @@
+"""
+Which pages of other sites may call, and which may not.
+
+A browser sends what a page of any site asks it to, with the passwords it knows.
+So a request that changes something and comes from a page elsewhere is refused,
+unless its origin is listed; programs, which send neither header, are not asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from gateway.headers import USER_HEADER, Headers
+from shared.errors import Forbidden
+
+_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_REQUEST_HEADERS = (
+    "Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer", "Range",
+    "Tus-Resumable", "Upload-Checksum", "Upload-Concat", "Upload-Defer-Length", "Upload-Length",
+    "Upload-Metadata", "Upload-Offset", "X-API-Key", "X-HTTP-Method-Override", "X-Request-Id",
+)  # fmt: skip
+_ANSWER_HEADERS = ", ".join((
+    "Accept-Ranges", "Content-Disposition", "Content-Range", "Location", "Preference-Applied",
+    "Retry-After", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version",
+    "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset", "X-Longhand-Ignored",
+    "X-Request-Id",
+))  # fmt: skip
+_PREFLIGHT_LASTS_S = 600
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,80}")  # RFC 9110 §5.6.2
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+NO_ORIGIN = "null"
+"""What a browser calls the origin of a page in a file, or in a frame that is shut in."""
+
+
+class Origins:
+    """The origins whose pages may call."""
+
+    def __init__(self, listed: Sequence[str]) -> None:
+        self._listed = frozenset(listed)
+
+    def is_listed(self, origin: str | None) -> bool:
+        """Whether the operator lists an origin."""
+        return origin is not None and origin in self._listed
+
+    def refuse_foreign(self, method: str, headers: Headers) -> None:
+        """
+        Refuse what a page of another site would change.
+
+        Args:
+            method: Of the request; a WebSocket counts as `POST`.
+
+        Raises:
+            Forbidden: It comes from such a page, and its origin is not listed.
+        """
+        if method in _SAFE_METHODS:
+            return
+        origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
+        # No page can write Sec-Fetch-Site: what the browser says of its own page is so, whatever
+        # a proxy made of `Host`.
+        if site == "same-origin" or self.is_listed(origin):
+            return
+        if site == "cross-site" or (origin is not None and not _is_own(origin, headers)):
+            raise Forbidden(
+                f"pages of {(origin or 'other sites')[:100]} may not call this site; "
+                "its operator may list them in LONGHAND_CORS_ORIGINS"
+            )
+
+    def is_shut_in(self, method: str, headers: Headers) -> bool:
+        """Whether a page without an origin would change something: any site may have made it."""
+        return method not in _SAFE_METHODS and headers.get("Origin") == NO_ORIGIN
+
+    def answer_headers(self, origin: str | None) -> Mapping[str, str]:
+        """What lets a page of a listed origin read an answer."""
+        if origin is None or not self.is_listed(origin):
+            return {}
+        found = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": _ANSWER_HEADERS,
+        }
+        # Every site can make a frame without an origin: none of them is lent a password.
+        if origin != NO_ORIGIN:
+            found["Access-Control-Allow-Credentials"] = "true"
+        return found
+
+    def preflight_headers(self, method: str, headers: Headers) -> Mapping[str, str] | None:
+        """
+        The answer to a browser that asks beforehand (Fetch standard, CORS-preflight).
+
+        Returns:
+            None if it does not ask that, or asks for a page of an origin that is not listed.
+        """
+        asked = headers.get("Access-Control-Request-Method")
+        if method != "OPTIONS" or not asked or not self.is_listed(headers.get("Origin")):
+            return None
+        return {
+            "Access-Control-Allow-Methods": _METHODS,
+            "Access-Control-Allow-Headers": ", ".join(_allowed(headers)),
+            "Access-Control-Max-Age": str(_PREFLIGHT_LASTS_S),
+        }
+
+    @property
+    def vary(self) -> bool:
+        """Whether answers differ by origin."""
+        return bool(self._listed)
+
+
+def _allowed(headers: Headers) -> list[str]:
+    """Those we read, and those of SDKs that we pass over; not the one that proxies write."""
+    known = {name.lower() for name in (*_REQUEST_HEADERS, USER_HEADER)}
+    asked = (headers.get("Access-Control-Request-Headers") or "").split(",")
+    others = {name.strip().lower() for name in asked if _TOKEN.fullmatch(name.strip())}
+    return [*_REQUEST_HEADERS, *sorted(others - known)]
+
+
+def _is_own(origin: str, headers: Headers) -> bool:
+    """Whether an origin is the site itself, by the name it is called by here."""
+    parts = urlsplit(origin)
+    host = (headers.get("Host") or "").lower()
+    default = f":{_DEFAULT_PORTS.get(parts.scheme)}"
+    return bool(host) and parts.netloc.removesuffix(default) == host.removesuffix(default)
+
+
+def read_origins(text: str) -> tuple[str, ...]:
+    """
+    Read a list of origins.
+
+    Raises:
+        ValueError: One is neither `null` nor a scheme, a host and perhaps a port.
+
+    >>> read_origins("https://portal.example.org, null, http://localhost:5000")
+    ('https://portal.example.org', 'null', 'http://localhost:5000')
+    """
+    found = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    for origin in found:
+        parts = urlsplit(origin)
+        if origin != NO_ORIGIN and (
+            parts.scheme not in _DEFAULT_PORTS or f"{parts.scheme}://{parts.netloc}" != origin
+            or not parts.hostname or "@" in origin or "*" in origin
+        ):  # fmt: skip
+            raise ValueError(f"{origin!r} is not an origin such as https://portal.example.org")
+    return found

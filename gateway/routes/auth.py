@@ -1,0 +1,53 @@
+"""`/_auth`: nginx asks whether a request's key lets it in (`auth_request`)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from gateway.callers import token_in
+from gateway.documented import Answer, documented
+from gateway.services import services
+from shared.errors import Unauthorized
+
+blueprint = Blueprint("auth", __name__)
+
+_NO = 401
+
+
+@blueprint.get("/_auth")
+@documented(
+    tag="Site",
+    answers={
+        204: Answer(
+            media_types=(),
+            description="The key is valid.",
+            headers={"X-Longhand-Key": "`valid`, for a proxy to read."},
+        ),
+        401: Answer(media_types=(), description="There is no key, a wrong one, or keys are off."),
+    },
+    access="open",
+    headers={
+        "X-Original-URI": "What is asked for, query included: it may hold the key.",
+        "X-Original-Method": "How it is asked for; `GET` unless given.",
+    },
+)
+def check_key() -> Response:
+    """
+    Say whether a request shows a valid key: 204, else 401.
+
+    With keys off it is always 401, so that a nonsense key does not get past a password.
+    """
+    token = token_in(
+        request.headers.get("X-Original-URI", ""), request.headers.get("X-Original-Method", "GET")
+    )
+    try:
+        caller = services().access.by_key(headers=request.headers, token=token)
+    except Unauthorized:
+        caller = None
+    # No WWW-Authenticate: nginx would hand it on, and browsers not ask for the password.
+    answer = Response(status=204 if caller else _NO)
+    answer.headers.pop("Content-Type", None)
+    if caller:
+        # So that nginx passes on no user, whose password nobody has looked at then.
+        answer.headers["X-Longhand-Key"] = "valid"
+    return answer

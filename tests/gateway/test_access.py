@@ -1,0 +1,349 @@
+"""Who may in, by what, and to what: `LONGHAND_AUTH` decides, never how many keys there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import clips
+import pytest
+from flask.testing import FlaskClient
+from gateway_errors import assert_error
+from gateway_process import GatewayProcess
+from test_process import call
+from waiting import wait_until
+from work import succeed, upload
+
+from gateway.callers import takes_token
+from gateway.documented import documentation_of
+from gateway.keys import Role, add_key, revoke_key
+from gateway.services import Services
+
+MakeClient = Callable[..., FlaskClient]
+MakeKey = Callable[..., str]
+
+PROXY = "198.18.84.7"
+NOBODYS = "0" * 32
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    """Where the keys of the site are."""
+    return tmp_path / "keys" / "keys.json"
+
+
+@pytest.fixture
+def make_key(keys_file: Path) -> MakeKey:
+    """A function that gives somebody a key."""
+
+    def make(name: str, role: Role = "user", rate: str | None = None) -> str:
+        return add_key(keys_file, name, role=role, rate=rate)
+
+    return make
+
+
+@pytest.fixture
+def site(make_client: MakeClient, keys_file: Path) -> FlaskClient:
+    """A site for holders of keys and users of one proxy."""
+    return make_client(
+        auth="keys", api_keys_file=keys_file, trusted_proxies="198.18.84.0/24", admins="ann, eve"
+    )
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def listed(client: FlaskClient, headers: dict[str, str]) -> list[str]:
+    return [job["job_id"] for job in client.get("/jobs", headers=headers).get_json()["jobs"]]
+
+
+FORMS: list[Callable[[str], dict[str, str]]] = [
+    bearer,
+    lambda key: {"Authorization": f"Token {key}"},
+    lambda key: {"Authorization": f"bearer   {key}"},
+    lambda key: {"Authorization": key},
+    lambda key: {"X-API-Key": key},
+    lambda key: {"X-API-Key": key, "Authorization": "Basic YW5uOnB3"},
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_is_taken_in_every_form_clients_send_it(
+    site: FlaskClient, make_key: MakeKey, form: Callable[[str], dict[str, str]]
+) -> None:
+    assert site.get("/jobs", headers=form(make_key("bob"))).status_code == 200
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_that_is_none_is_refused_in_every_form(
+    site: FlaskClient, form: Callable[[str], dict[str, str]]
+) -> None:
+    answer = site.get("/jobs", headers=form("lh_nonsense"))
+
+    assert_error(answer, 401, "unauthorized", "the key is not valid")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_with_auth_off_any_key_is_taken_and_means_nothing(
+    client: FlaskClient, speech: bytes, form: Callable[[str], dict[str, str]]
+) -> None:
+    job_id = upload(client, speech, headers=form("dummy")).get_json()["job_id"]
+
+    assert listed(client, form("another")) == listed(client, {}) == [job_id]
+
+
+def test_keys_that_exist_do_not_switch_them_on(
+    make_client: MakeClient, keys_file: Path, make_key: MakeKey
+) -> None:
+    make_key("bob")
+
+    assert make_client(api_keys_file=keys_file).get("/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YW5uOnB3"}])
+def test_without_any_key_nobody_is_let_in(site: FlaskClient, headers: dict[str, str]) -> None:
+    answer = site.get("/jobs", headers=headers)
+
+    assert_error(answer, 401, "unauthorized", "this site needs a key")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/", "/web/page.js"])
+def test_what_says_nothing_of_jobs_is_open(site: FlaskClient, path: str) -> None:
+    with site.get(path) as answer:
+        assert answer.status_code == 200
+
+
+def test_what_is_not_there_is_not_there_for_anybody(site: FlaskClient) -> None:
+    assert site.get("/nothing").status_code == 404
+    assert site.options("/jobs").status_code == 200
+
+
+def test_a_user_of_the_proxy_needs_no_key(site: FlaskClient, speech: bytes) -> None:
+    site.environ_base["REMOTE_ADDR"] = PROXY
+    as_ann = {"X-Remote-User": "ann"}
+    job_id = upload(site, speech, headers=as_ann).get_json()["job_id"]
+
+    assert listed(site, as_ann) == [job_id]
+    assert listed(site, {"X-Remote-User": "bob"}) == []
+    assert site.get("/jobs").status_code == 401
+
+
+def test_a_forged_user_is_ignored(site: FlaskClient, make_key: MakeKey, speech: bytes) -> None:
+    key = bearer(make_key("bob"))
+    forged = {"X-Remote-User": "ann"}
+    job_id = upload(site, speech, headers=key | forged).get_json()["job_id"]
+
+    assert site.get("/jobs", headers=forged).status_code == 401
+    assert listed(site, key) == [job_id]
+
+
+def test_a_valid_key_wins_over_the_proxys_user(
+    site: FlaskClient, make_key: MakeKey, speech: bytes
+) -> None:
+    """nginx lets in by a key a caller whose user name it never checked."""
+    site.environ_base["REMOTE_ADDR"] = PROXY
+    key = bearer(make_key("bob"))
+    job_id = upload(site, speech, headers=key | {"X-Remote-User": "ann"}).get_json()["job_id"]
+
+    assert listed(site, key) == [job_id]
+    assert listed(site, {"X-Remote-User": "ann"}) == []
+    assert listed(site, {"X-Remote-User": "bob"}) == [job_id]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_wrong_key_never_falls_back_to_the_proxys_user(
+    site: FlaskClient, form: Callable[[str], dict[str, str]]
+) -> None:
+    site.environ_base["REMOTE_ADDR"] = PROXY
+
+    answer = site.get("/jobs", headers=form("lh_wrong") | {"X-Remote-User": "ann"})
+
+    assert_error(answer, 401, "unauthorized", "the key is not valid")
+
+
+def test_two_keys_of_two_names_are_nobodys(site: FlaskClient, make_key: MakeKey) -> None:
+    headers = bearer(make_key("bob")) | {"X-API-Key": make_key("ann")}
+
+    assert_error(site.get("/jobs", headers=headers), 401, "unauthorized", "not valid")
+
+
+def test_a_key_in_the_query_counts_only_where_a_browser_can_send_nothing_else(
+    site: FlaskClient, make_key: MakeKey, services: Services
+) -> None:
+    key = make_key("bob")
+
+    assert site.get(f"/jobs?token={key}").status_code == 401
+    assert site.post(f"/reload?token={key}").status_code == 401
+    for rule in site.application.url_map.iter_rules():
+        told = documentation_of(site.application.view_functions[rule.endpoint])
+        names = {name for model in (told.query if told else ()) for name in model.model_fields}
+        assert "token" not in names or takes_token(re.sub("<.*?>", "1", rule.rule)), rule
+
+
+def job_routes(client: FlaskClient) -> list[tuple[str, str]]:
+    """Every method and path that is about one job."""
+    return sorted(
+        (method, rule.rule)
+        for rule in client.application.url_map.iter_rules()
+        if "job_id" in rule.arguments
+        for method in (rule.methods or set()) - {"OPTIONS"}
+    )
+
+
+BODIES: dict[str, dict[str, object]] = {"PATCH": {"json": {"label": "mine"}}}
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_every_route_of_a_job_hides_it_from_another_key(
+    site: FlaskClient, make_key: MakeKey, services: Services, speech: bytes, has_ended: bool
+) -> None:
+    mine, others = bearer(make_key("ann")), bearer(make_key("bob", "admin"))
+    job_id = upload(site, speech, headers=mine).get_json()["job_id"]
+    if has_ended:
+        succeed(services, job_id)
+    routes = job_routes(site)
+    assert {("GET", "/jobs/<job_id>"), ("DELETE", "/jobs/<job_id>")} <= set(routes)
+
+    for method, rule in routes:
+        path = re.sub("<(?:[^>]*:)?job_id>", "{}", rule)
+        body = BODIES.get(method, {})
+        theirs = site.open(path.format(job_id), method=method, headers=others, **body)
+        nobodys = site.open(path.format(NOBODYS), method=method, headers=others, **body)
+
+        assert theirs.status_code == 404, (method, rule, theirs.get_data(as_text=True))
+        said = theirs.get_data(as_text=True).replace(job_id, NOBODYS)
+        assert said == nobodys.get_data(as_text=True), (method, rule)
+    assert listed(site, mine) == [job_id]
+    assert listed(site, others) == []
+
+
+def test_what_concerns_the_whole_site_is_for_admins(site: FlaskClient, make_key: MakeKey) -> None:
+    user, admin = bearer(make_key("bob")), bearer(make_key("root", "admin"))
+    site.environ_base["REMOTE_ADDR"] = PROXY
+
+    assert_error(site.post("/reload", headers=user), 403, "forbidden", "for admins")
+    assert_error(
+        site.post("/reload", headers={"X-Remote-User": "dan"}), 403, "forbidden", "for admins"
+    )
+    assert site.post("/reload").status_code == 401
+    assert site.post("/reload", headers=admin).status_code == 200
+    assert site.post("/reload", headers={"X-Remote-User": "ann"}).status_code == 200
+
+
+def test_routes_that_concern_the_whole_site_say_so(client: FlaskClient) -> None:
+    app = client.application
+    access = {
+        rule.rule: told.access
+        for rule in app.url_map.iter_rules()
+        if (told := documentation_of(app.view_functions[rule.endpoint]))
+    }
+
+    for path in ("/reload", "/metrics", "/queue/stats"):
+        assert access.get(path, "admin") == "admin", path
+
+
+def test_nginx_is_told_who_may_in_by_key(site: FlaskClient, make_key: MakeKey) -> None:
+    key = make_key("bob")
+    site.environ_base["REMOTE_ADDR"] = PROXY
+    audio = {"X-Original-URI": f"/jobs/{NOBODYS}/audio?token={key}"}
+
+    def status(headers: dict[str, str]) -> int:
+        answer = site.get("/_auth", headers=headers)
+        assert answer.data == b""
+        assert "WWW-Authenticate" not in answer.headers
+        return answer.status_code
+
+    assert [status(form(key)) for form in FORMS] == [204] * len(FORMS)
+    assert [status(form("lh_no")) for form in FORMS] == [401] * len(FORMS)
+    assert status({}) == status({"X-Remote-User": "ann"}) == 401
+    assert status(audio) == 204
+    assert status(audio | {"X-Original-Method": "POST"}) == 401
+    assert status({"X-Original-URI": f"/jobs?token={key}"}) == 401
+    # Whoever reads another one of two keys must not take the request for one without any.
+    assert status({"X-Original-URI": f"/events?token={key}&token="}) == 401
+    assert status({"X-Original-URI": f"//[x/events?token={key}"}) == 401
+
+
+def test_nginx_is_told_that_it_was_a_key(site: FlaskClient, make_key: MakeKey) -> None:
+    good = site.get("/_auth", headers={"X-API-Key": make_key("bob")})
+    bad = site.get("/_auth", headers={"X-API-Key": "lh_no"})
+
+    assert good.headers["X-Longhand-Key"] == "valid"
+    assert "X-Longhand-Key" not in bad.headers
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_with_auth_off_no_key_lets_anybody_past_nginx(
+    make_client: MakeClient,
+    keys_file: Path,
+    make_key: MakeKey,
+    form: Callable[[str], dict[str, str]],
+) -> None:
+    client = make_client(api_keys_file=keys_file)
+
+    assert client.get("/_auth", headers=form(make_key("bob"))).status_code == 401
+
+
+def test_a_flushed_redis_opens_nothing(
+    site: FlaskClient, make_key: MakeKey, services: Services, speech: bytes
+) -> None:
+    mine, others = bearer(make_key("ann")), bearer(make_key("bob"))
+    job_id = upload(site, speech, headers=mine).get_json()["job_id"]
+    services.redis.flushall()
+
+    assert site.get("/jobs").status_code == 401
+    assert site.get("/jobs", headers=bearer("lh_any")).status_code == 401
+    assert site.get(f"/jobs/{job_id}", headers=others).status_code == 404
+    assert site.post("/reload", headers=others).status_code == 403
+
+
+def test_a_revoked_key_is_refused_without_a_restart_and_nothing_secret_is_logged(
+    start_gateway: Callable[..., GatewayProcess], keys_file: Path, make_key: MakeKey
+) -> None:
+    key, other = make_key("bob"), make_key("ann")
+    gateway = start_gateway(auth="keys", api_keys_file=keys_file, log_level="debug")
+    audio = clips.wav(0.2)
+    job_id = call(gateway, "POST", "/transcribe/binary", audio, bearer(key))[1]["job_id"]
+
+    for method, path, headers in [
+        ("GET", f"/jobs/{job_id}", bearer(key)),
+        ("GET", f"/jobs/{job_id}?api_key={key}&token={key}", bearer(key)),
+        ("GET", f"/nothing?token={key}", {"X-API-Key": key}),
+        ("DELETE", f"/jobs/{job_id}?token={key}", bearer(other)),
+        ("GET", "/jobs", {"X-API-Key": f"{key}-wrong"}),
+    ]:
+        call(gateway, method, path, headers=headers)
+    revoke_key(keys_file, "bob")
+
+    def status(shown: str) -> int:
+        return call(gateway, "GET", "/jobs", headers=bearer(shown))[0]
+
+    wait_until(lambda: status(key) == 401, 20, "the revoked key refused")
+    assert status(other) == 200
+    log = gateway.log.read_text()
+    assert "2 keys are valid" in log
+    for secret in (key, other, key.removeprefix("lh_"), "token="):
+        assert secret not in log
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_warned"),
+    [
+        ({"host": "0.0.0.0"}, True),  # noqa: S104
+        ({"host": "127.0.0.1"}, False),
+        ({"host": "0.0.0.0", "auth": "keys"}, False),  # noqa: S104
+    ],
+)
+def test_a_site_open_to_the_network_says_so_once(
+    start_gateway: Callable[..., GatewayProcess],
+    tmp_path: Path,
+    settings: dict[str, str],
+    is_warned: bool,
+) -> None:
+    gateway = start_gateway(api_keys_file=tmp_path / "keys.json", **settings)
+
+    assert gateway.log.read_text().count("LONGHAND_AUTH is off") == int(is_warned)
