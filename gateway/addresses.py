@@ -1,0 +1,209 @@
+"""
+A URL that a caller named, taken apart, and the addresses that everybody may reach.
+
+Such a URL is fetched by the gateway, which sees hosts that the caller does not: the
+machine itself, its neighbours, a cloud's metadata. So only what everybody can reach is
+fetched, and what the operator allows; and what is checked is what is connected to.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+IPAddress = IPv4Address | IPv6Address
+
+PORTS = {"http": 80, "https": 443}
+_LONGEST_URL = 4000
+_LONGEST_HOST = 253
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
+_LOOKS_LIKE_A_NUMBER = re.compile(r"([0-9]+|0x[0-9a-f]*)")
+_KEPT_IN_A_PATH = "%/:?#[]@!$&'()*+,;=~"
+
+_NOT_PUBLIC = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # behind a carrier's NAT, and one cloud's metadata
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # a cloud's own services, for machines within it
+        "169.254.0.0/16",  # link-local, and most clouds' metadata
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "2001::/23",  # tunnels (Teredo) and what is set aside for protocols
+        "2001:db8::/32",
+        "2002::/16",  # 6to4 carries any IPv4 address
+        "3fff::/20",
+    )
+)
+"""Of IANA's registries of special addresses, those that not everybody reaches."""
+
+_UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that is given out to the world."""
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class AddressRefused(ValueError):
+    """A URL, or what its host's name leads to, that is not fetched; the reason is for the log."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """
+    A URL taken apart.
+
+    Attributes:
+        host: In small letters, without a dot at its end; an IP address in its usual spelling.
+        target: Path and query, as a request names them.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+
+    @property
+    def netloc(self) -> str:
+        """The `Host` header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def place(self) -> str:
+        """What may stand in a log: path and query often hold a secret."""
+        return f"{self.scheme}://{self.netloc}"
+
+    @property
+    def ip(self) -> IPAddress | None:
+        """The host, if it is an IP address."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
+
+    def join(self, location: str) -> Address:
+        """
+        Where a redirect leads.
+
+        Raises:
+            AddressRefused: Nowhere that may be fetched.
+        """
+        try:
+            return parse_address(urljoin(f"{self.place}{self.target}", location))
+        except ValueError as error:
+            raise AddressRefused(str(error)) from error
+
+
+def parse_address(url: str) -> Address:
+    """
+    Take a URL apart, strictly: what programs read in different ways is refused.
+
+    Raises:
+        AddressRefused: It is no http or https URL with a plain host.
+
+    >>> parse_address("https://Media.example:8443/a talk.mp3?sig=1")
+    Address(scheme='https', host='media.example', port=8443, target='/a%20talk.mp3?sig=1')
+    >>> parse_address("http://0177.0.0.1/")
+    Traceback (most recent call last):
+    gateway.addresses.AddressRefused: the host is an IP address in an unusual spelling
+    """
+    url = url.strip(" ")
+    if len(url) > _LONGEST_URL:
+        raise AddressRefused(f"it is longer than {_LONGEST_URL} characters")
+    if re.search(r"[\x00-\x1f\x7f\\]", url):
+        raise AddressRefused("it holds a control character or a backslash")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise AddressRefused("it is no URL") from error
+    if parts.scheme not in PORTS or not parts.netloc:
+        raise AddressRefused("it does not begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise AddressRefused("it holds a user name or a password")
+    if port == 0:
+        raise AddressRefused("port 0 is none")
+    return Address(parts.scheme, _read_host(parts), port or PORTS[parts.scheme], _target(parts))
+
+
+def _target(parts: SplitResult) -> str:
+    path = quote(parts.path or "/", safe=_KEPT_IN_A_PATH)
+    return f"{path}?{quote(parts.query, safe=_KEPT_IN_A_PATH)}" if parts.query else path
+
+
+def _read_host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if "[" in parts.netloc:
+        try:
+            return str(IPv6Address(host if "%" not in host else ""))
+        except ValueError as error:
+            raise AddressRefused("the host is no IPv6 address") from error
+    if len(host) > _LONGEST_HOST:
+        raise AddressRefused("the host is too long")
+    try:
+        # Other alphabets, and letters and digits of other widths, become what they stand for.
+        name = host.encode("idna").decode().lower().removesuffix(".")
+    except UnicodeError as error:
+        raise AddressRefused("the host is no name") from error
+    if not _NAME.fullmatch(name):
+        raise AddressRefused("the host is no name")
+    if _LOOKS_LIKE_A_NUMBER.fullmatch(name.rpartition(".")[2]):
+        # A resolver would take 127.1, 0x7f.0.0.1, 0177.0.0.1 and 2130706433 for an address.
+        try:
+            return str(IPv4Address(name))
+        except ValueError as error:
+            raise AddressRefused("the host is an IP address in an unusual spelling") from error
+    return name
+
+
+def is_public(ip: IPAddress) -> bool:
+    """
+    Whether an address is one that everybody reaches.
+
+    >>> [is_public(ip_address(a)) for a in ("93.184.215.14", "2606:2800::1", "64:ff9b::808:808")]
+    [True, True, True]
+    >>> [is_public(ip_address(a)) for a in ("10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1")]
+    [False, False, False]
+    """
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped:
+            ip = ip.ipv4_mapped
+        elif ip in _NAT64:
+            ip = IPv4Address(int(ip) & 0xFFFFFFFF)
+        elif ip not in _UNICAST:
+            return False
+    return not any(ip in network for network in _NOT_PUBLIC)
+
+
+def is_own(ip: IPAddress) -> bool:
+    """
+    Whether an address is this machine's: what listens there may be closed to all others.
+
+    Nothing is sent: a datagram socket that is connected only learns its route.
+    """
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(ip), 9))
+            return bool(probe.getsockname()[0] == str(ip))
+        except OSError:  # no way leads there
+            return False

@@ -1,0 +1,219 @@
+"""
+One exchange over HTTP with a host that a caller named, within a time that nothing can stretch.
+
+The connection goes to an address that was checked, never to a name that may by now mean
+another; the certificate and the `Host` header are still those of the name. No proxy of the
+environment comes between, and no redirect is followed.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+
+from gateway.addresses import Address, AddressRefused, IPAddress
+from gateway.reachable import AllowedHosts, Resolve, find_addresses, resolve_by_system
+
+_RESOLVE_S = 10.0
+_CONNECT_S = 10.0
+_SILENCE_S = 60.0
+"""A host may say nothing for so long."""
+
+_MOST_ADDRESSES = 4
+
+
+class DialFailed(Exception):
+    """No answer, or a broken one; the message may be told to the caller."""
+
+
+class Deadline:
+    """A point in time that every wait is cut off at."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    def left_s(self, most: float = _SILENCE_S) -> float:
+        """
+        Seconds left, at most `most`.
+
+        Raises:
+            DialFailed: None are.
+        """
+        left = self._at - time.monotonic()
+        if left <= 0:
+            raise DialFailed(f"it took longer than {self._seconds:g} s")
+        return min(left, most)
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """What is sent: a GET unless it has a body."""
+
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+class Dialer:
+    """
+    Connects to public hosts, and to those an operator allows.
+
+    Args:
+        resolve: Finds the addresses of a name.
+        ca_file: Certificates to trust beside the system's own.
+    """
+
+    def __init__(
+        self,
+        allowed: AllowedHosts,
+        *,
+        resolve: Resolve = resolve_by_system,
+        ca_file: Path | None = None,
+    ) -> None:
+        self._allowed = allowed
+        self._resolve = resolve
+        self._tls = ssl.create_default_context()
+        if ca_file is not None:
+            self._tls.load_verify_locations(ca_file)
+
+    @contextmanager
+    def exchange(
+        self, address: Address, outgoing: Outgoing, deadline: Deadline
+    ) -> Iterator[HTTPResponse]:
+        """
+        Send a request and give the head of its answer; the body is read within the block.
+
+        Raises:
+            AddressRefused: The host may not be connected to; nothing was.
+            DialFailed: It cannot be reached, is too slow, or does not speak HTTP.
+        """
+        found = self._find(address, deadline)
+        connected = self._connect(address, found, deadline)
+        try:
+            connection = HTTPConnection(address.host, address.port)
+            # It has its socket, and shall make no other: that would go to the name.
+            connection.auto_open = 0
+            connection.sock = _Socket(connected, deadline)
+            with _told_apart():
+                connection.request(
+                    "GET" if outgoing.body is None else "POST",
+                    address.target,
+                    outgoing.body,
+                    {"Host": address.netloc, "User-Agent": "Longhand", **outgoing.headers},
+                )
+                answer = connection.getresponse()
+            yield answer
+        finally:
+            connected.close()
+
+    def _find(self, address: Address, deadline: Deadline) -> list[IPAddress]:
+        """
+        Where to connect to, or `AddressRefused` when that is not known in time.
+
+        The system's resolver cannot be cut off: it is left behind on its thread, and ends by
+        its own limits.
+        """
+        if address.ip:
+            return find_addresses(address, self._allowed, self._resolve)
+        found: Future[list[IPAddress]] = Future()
+
+        def find() -> None:
+            try:
+                found.set_result(find_addresses(address, self._allowed, self._resolve))
+            except BaseException as error:
+                found.set_exception(error)
+
+        left_s = deadline.left_s(_RESOLVE_S)
+        threading.Thread(target=find, name="resolver", daemon=True).start()
+        try:
+            return found.result(left_s)
+        except TimeoutError as error:
+            raise AddressRefused("its host is not found in time") from error
+
+    def _connect(
+        self, address: Address, found: list[IPAddress], deadline: Deadline
+    ) -> socket.socket:
+        plain = None
+        with _told_apart():
+            for ip in found[:_MOST_ADDRESSES]:
+                with suppress(OSError):
+                    place = (str(ip), address.port)
+                    plain = socket.create_connection(place, deadline.left_s(_CONNECT_S))
+                    break
+            if plain is None:
+                raise DialFailed("it cannot be connected to")
+            if address.scheme == "http":
+                return plain
+            try:
+                plain.settimeout(deadline.left_s(_CONNECT_S))
+                return self._tls.wrap_socket(plain, server_hostname=address.host)
+            except BaseException:
+                plain.close()
+                raise
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Say in a few words what went wrong on the wire."""
+    try:
+        yield
+    except ssl.SSLCertVerificationError as error:
+        raise DialFailed(f"its certificate is not trusted ({error.verify_message})") from error
+    except TimeoutError as error:
+        raise DialFailed("it was silent for too long") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise DialFailed("it broke the connection off, or does not speak HTTP") from error
+
+
+def read_some(answer: HTTPResponse, n_bytes: int) -> bytes:
+    """
+    Read a part of an answer's body; nothing at its end.
+
+    Raises:
+        DialFailed: It comes too slowly, or was cut off.
+    """
+    with _told_apart():
+        return answer.read(n_bytes)
+
+
+class _Socket:
+    """What `http.client` needs of a socket, each wait of which ends at the deadline."""
+
+    def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
+        self._connected = connected
+        self._deadline = deadline
+
+    def sendall(self, sent: bytes) -> None:
+        self._connected.settimeout(self._deadline.left_s())
+        self._connected.sendall(sent)
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        assert mode == "rb"
+        return io.BufferedReader(_Received(self._connected, self._deadline))
+
+    def close(self) -> None:
+        """Whoever connected closes."""
+
+
+class _Received(io.RawIOBase):
+    """The bytes of a socket: also a host that sends one now and then is cut off in time."""
+
+    def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
+        self._connected = connected
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._connected.settimeout(self._deadline.left_s())
+        return self._connected.recv_into(buffer)

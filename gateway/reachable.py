@@ -1,0 +1,109 @@
+"""Where a URL that a caller named may lead to: public addresses, and what an operator allows."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Self
+from urllib.parse import urlsplit
+
+from gateway.addresses import Address, AddressRefused, IPAddress, is_own, is_public, parse_address
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""The addresses of a host name, as text; OSError if it has none."""
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """One entry of the list: a name or a network, on one port or on all."""
+
+    name: str = ""
+    network: IPv4Network | IPv6Network | None = None
+    port: int | None = None
+
+
+class AllowedHosts:
+    """What an operator lets callers name though it is not public: `LONGHAND_ALLOWED_HOSTS`."""
+
+    def __init__(self, entries: Sequence[_Allowed] = ()) -> None:
+        self._entries = entries
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """
+        Read `media.internal, 10.2.0.0/16, files:8080, [fd00::7]:80`.
+
+        Raises:
+            ValueError: An entry is none of these.
+        """
+        return cls([_parse_entry(part.strip()) for part in text.split(",") if part.strip()])
+
+    def has_name(self, address: Address) -> bool:
+        """Whether a host is allowed by its name, wherever that leads."""
+        return any(
+            entry.name == address.host and entry.port in (None, address.port)
+            for entry in self._entries
+            if entry.name
+        )
+
+    def has_ip(self, ip: IPAddress, port: int) -> bool:
+        """Whether an IP address is allowed."""
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+            ip = ip.ipv4_mapped
+        return any(
+            ip in entry.network and entry.port in (None, port)
+            for entry in self._entries
+            if entry.network
+        )
+
+
+def _parse_entry(text: str) -> _Allowed:
+    try:
+        return _Allowed(network=ip_network(text))
+    except ValueError:
+        pass
+    try:
+        if "/" in text:
+            raise AddressRefused("a network is written 10.2.0.0/16")
+        address = parse_address(f"http://{text}")
+        port = urlsplit(f"http://{text}").port
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no host, host:port or network ({error})") from error
+    if address.ip:
+        return _Allowed(network=ip_network(address.ip), port=port)
+    return _Allowed(name=address.host, port=port)
+
+
+def resolve_by_system(host: str, port: int) -> Sequence[str]:
+    """The addresses of a name as the operating system knows them."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+def find_addresses(
+    address: Address, allowed: AllowedHosts, resolve: Resolve = resolve_by_system
+) -> list[IPAddress]:
+    """
+    Where to connect to, all of it checked.
+
+    Raises:
+        AddressRefused: The host is not known, or any of its addresses may not be reached: an
+            answer that mixes them is made to slip past a check.
+    """
+    if address.ip:
+        found: list[IPAddress] = [address.ip]
+    else:
+        try:
+            found = [ip_address(text) for text in resolve(address.host, address.port)]
+        except (OSError, ValueError) as error:
+            raise AddressRefused("its host is not found") from error
+    if not found:
+        raise AddressRefused("its host has no address")
+    if not allowed.has_name(address):
+        for ip in found:
+            may_be_called = is_public(ip) and not is_own(ip)
+            if not (may_be_called or allowed.has_ip(ip, address.port)):
+                raise AddressRefused(f"it leads to {ip}")
+    return list(dict.fromkeys(found))

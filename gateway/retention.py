@@ -1,0 +1,274 @@
+"""
+Removes what has outlived its time: audio, results, failed jobs, and what dead uploads left.
+
+Jobs are found by `longhand:ended` in Redis, where every job that ended stands with the time
+it did; those that Redis lost are found by a walk through storage, once a day. A job that
+has not ended, or whose run others still wait for, is never touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from gateway.batches import Batches
+from gateway.settings import GatewaySettings
+from shared.errors import JobNotFound, StorageFull
+from shared.history import History
+from shared.jobs import Jobs
+from shared.records import JobRecord, Status, followers_key, is_job_id, job_key, job_prefix
+from shared.scripts import ENDED
+from shared.storage import KeyNotFound, Storage
+
+_HOLDER = "longhand:sweeper"
+_WALKED = "longhand:sweeper:walked"
+_WALK_EVERY_S = 24 * 3600
+_LEFT_S = 24 * 3600
+_ORPHAN_S = 7 * 24 * 3600
+"""What no job is known of is kept so long: Redis may be brought back from a backup."""
+
+_AT_ONCE = 500
+
+_MARK = """
+-- KEYS  job, those who follow it
+-- ARGV  when, by the clock of whoever asks
+local v = redis.call('HMGET', KEYS[1], 'status', 'audio_removed_at')
+if not v[1] or v[1] == 'queued' or v[1] == 'running' then return 0 end
+if redis.call('SCARD', KEYS[2]) > 0 then return 0 end
+if not v[2] or v[2] == '' then redis.call('HSET', KEYS[1], 'audio_removed_at', ARGV[1]) end
+return 1
+"""
+
+_log = logging.getLogger(__name__)
+
+What = Literal["audio", "job"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """
+    How long something of ended jobs is kept.
+
+    Attributes:
+        statuses: The jobs it is about.
+        what: Their audio, or all of them.
+        keep_s: How long after their end; 0 keeps it.
+    """
+
+    name: str
+    statuses: frozenset[str]
+    what: What
+    keep_s: float
+
+    def applies(self, status: str, *, has_audio: bool) -> bool:
+        """Whether of a job whose time is over something is to be removed."""
+        return status in self.statuses and (self.what == "job" or has_audio)
+
+    def is_done(self, status: bytes | None, audio_removed_at: bytes | None) -> bool:
+        """Whether a job's fields in Redis say that nothing is left to do."""
+        if status is None or not Status(status.decode()).is_final:
+            return False
+        return not self.applies(status.decode(), has_audio=not audio_removed_at)
+
+
+def rules_of(settings: GatewaySettings) -> list[Rule]:
+    """What a site removes, and when; whole jobs first."""
+    succeeded = frozenset({Status.SUCCEEDED.value})
+    failed = frozenset({Status.FAILED.value, Status.CANCELLED.value})
+    every = [
+        Rule("results", succeeded, "job", settings.keep_results_s),
+        Rule("failed", failed, "job", settings.keep_failed_s),
+        Rule("audio", succeeded | failed, "audio", settings.keep_audio_s),
+    ]
+    return [rule for rule in every if rule.keep_s]
+
+
+class Retention:
+    """
+    One removal after the other; any gateway may make any of them.
+
+    Args:
+        spool: Where bodies lie while they arrive.
+    """
+
+    def __init__(
+        self, redis: Redis, jobs: Jobs, storage: Storage, settings: GatewaySettings, *, spool: Path
+    ) -> None:
+        self._redis = redis
+        self._jobs = jobs
+        self._storage = storage
+        self._history = History(redis, storage)
+        self._batches = Batches(redis, storage, jobs)
+        self._rules = rules_of(settings)
+        self._spool = spool
+        self._mark = redis.register_script(_MARK)
+        self._done_until: dict[str, float] = {}
+
+    def sweep(self) -> None:
+        """Remove all that is to be removed now."""
+        self._storage.remove_abandoned()
+        self._clear_spool()
+        now = self._now()
+        for rule in self._rules:
+            self._sweep_ended(rule, now)
+        if self._redis.set(_WALKED, 1, nx=True, ex=_WALK_EVERY_S):
+            try:
+                self.walk(now)
+            except BaseException:
+                self._redis.delete(_WALKED)
+                raise
+
+    def _now(self) -> float:
+        seconds, micros = self._redis.time()
+        return float(seconds) + float(micros) / 1e6
+
+    def _sweep_ended(self, rule: Rule, now: float) -> None:
+        """Go through the jobs whose time has come since the last sweep of this gateway."""
+        until = now - rule.keep_s
+        since = self._done_until.get(rule.name, 0.0)
+        found: Any = self._redis.zrangebyscore(ENDED, since, until, withscores=True)
+        left = []
+        for part in _parts(iter(found)):
+            pipe: Any = self._redis.pipeline(transaction=False)
+            for job_id, _ in part:
+                pipe.hmget(job_key(job_id.decode()), "status", "audio_removed_at")
+            for (job_id, ended_at), values in zip(part, pipe.execute(), strict=True):
+                if rule.is_done(*values):
+                    continue
+                if not self._apply(rule, job_id.decode(), now):
+                    left.append(ended_at)
+        self._done_until[rule.name] = min(left, default=until)
+
+    def _apply(self, rule: Rule, job_id: str, now: float) -> bool:
+        """Do to one job what a rule says; False if that has to wait."""
+        try:
+            record = self._history.find(job_id)
+            if record is None:
+                return True
+            if record.ended_at is None or now - record.ended_at < rule.keep_s:
+                return False  # one whose owner left earlier than those who share its run
+            if not record.status.is_final:
+                return False
+            if not rule.applies(record.status, has_audio=record.audio_removed_at is None):
+                return True
+            if self._redis.scard(followers_key(job_id)):
+                return False
+            if rule.what == "audio":
+                return self._remove_audio(record, now)
+            self._jobs.delete(job_id)
+            _log.info("job %s was removed after its time", job_id)
+        except (JobNotFound, ValidationError):
+            return True
+        except (StorageFull, OSError) as error:
+            _log.warning("job %s cannot be cleared away yet: %s", job_id, error)
+            return False
+        return True
+
+    def _remove_audio(self, record: JobRecord, now: float) -> bool:
+        # First the mark, and only on a job that has ended: from then on nobody tries it again.
+        keys = [job_key(record.id), followers_key(record.id)]
+        in_redis = self._redis.exists(keys[0])
+        if in_redis and not self._mark(keys=keys, args=[round(now, 3)]):
+            return False
+        self._delete_audio(record)
+        if in_redis:
+            self._history.keep(record.id)
+        else:
+            self._history.write(record.model_copy(update={"audio_removed_at": now}))
+        _log.info("the audio of job %s was removed after its time", record.id)
+        return True
+
+    def _delete_audio(self, record: JobRecord) -> None:
+        if record.audio.key.startswith(f"{job_prefix(record.id)}/"):
+            self._storage.delete(record.audio.key)
+        self._storage.delete_all(f"{job_prefix(record.id)}/voices")
+
+    def walk(self, now: float) -> None:
+        """Look at all that is stored: at jobs that Redis lost, and at what belongs to none."""
+        audio = (key for key in self._storage.keys("jobs") if key.count("/") == 2)
+        for part in _parts(audio):
+            for job_id, name in (key.split("/")[1:] for key in part):
+                if not is_job_id(job_id):
+                    continue
+                if name == "record.json" and self._redis.zscore(ENDED, job_id) is None:
+                    for rule in self._rules:
+                        self._apply(rule, job_id, now)
+                elif name == "audio":
+                    self._look_at_audio(job_id, now)
+                elif name == "batch.json":
+                    self._look_at_batch(job_id, now)
+        for upload_id in {key.split("/")[1] for key in self._storage.keys("uploads")}:
+            if not self._redis.exists(f"longhand:upload:{upload_id}"):
+                self._storage.delete_all(f"uploads/{upload_id}")
+                _log.info("the parts of upload %s were removed: it has expired", upload_id)
+
+    def _look_at_audio(self, job_id: str, now: float) -> None:
+        """Remove audio that should be gone, or that nobody ever made a job of."""
+        with suppress(KeyNotFound, ValidationError):
+            record = self._history.find(job_id)
+            if record is not None:
+                if record.audio_removed_at is not None and record.status.is_final:
+                    self._delete_audio(record)
+            elif now - self._storage.written_at(f"{job_prefix(job_id)}/audio") > _ORPHAN_S:
+                self._storage.delete_all(job_prefix(job_id))
+                _log.info("the audio of %s was removed: there is no such job", job_id)
+
+    def _look_at_batch(self, batch_id: str, now: float) -> None:
+        """Remove a batch whose jobs are all gone, unless a backup may bring them back."""
+        with suppress(KeyNotFound, ValidationError):
+            age_s = now - self._storage.written_at(f"{job_prefix(batch_id)}/batch.json")
+            if age_s > _ORPHAN_S and self._batches.remove_if_empty(batch_id):
+                _log.info("batch %s was removed: none of its jobs is left", batch_id)
+
+    def _clear_spool(self) -> None:
+        for left in self._spool.iterdir() if self._spool.is_dir() else ():
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _LEFT_S:
+                    left.unlink()
+
+
+def _parts(found: Iterator[Any]) -> Iterator[list[Any]]:
+    while part := list(islice(found, _AT_ONCE)):
+        yield part
+
+
+class Sweeper(threading.Thread):
+    """
+    Sweeps now and then; one holder at a time.
+
+    Args:
+        redis: A client that soon gives up; an outage only makes this thread wait.
+    """
+
+    def __init__(self, redis: Redis, retention: Retention, *, every_s: float) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self._redis = redis
+        self._retention = retention
+        self._every_s = every_s
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End the thread at its next turn."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Sweep until stopped."""
+        while not self._stopped.wait(self._every_s):
+            try:
+                if self._redis.set(_HOLDER, 1, nx=True, px=int(self._every_s * 900)):
+                    self._retention.sweep()
+            except (RedisError, OSError) as error:
+                _log.warning("nothing is cleared away for now: %s", error)
+            except Exception:
+                _log.exception("clearing away failed")

@@ -1,0 +1,39 @@
+"""`/jobs/{job_id}/deliveries`: what became of the message to a job's `callback_url`."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+
+from gateway.answers import as_rfc3339
+from gateway.auth import present_owner
+from gateway.deliveries import Deliveries
+from gateway.documented import Answer, documented
+from gateway.fields import read_query
+from gateway.routes.jobs import Nothing
+from gateway.services import services
+from gateway.shapes.deliveries import DeliveriesAnswer
+from shared.errors import InvalidRequest, JobNotFound
+
+blueprint = Blueprint("deliveries", __name__)
+
+
+@blueprint.get("/jobs/<job_id>/deliveries")
+@documented(
+    tag="jobs",
+    answers={200: Answer(DeliveriesAnswer)},
+    errors=(InvalidRequest, JobNotFound),
+)
+def list_deliveries(job_id: str) -> Response:
+    """List every try to tell the job's `callback_url` that it has ended."""
+    read_query(Nothing)
+    here = services()
+    here.jobs.get(job_id, owner=present_owner())
+    deliveries = Deliveries(here.redis)
+    return jsonify(
+        success=True,
+        job_id=job_id,
+        next_at=as_rfc3339(deliveries.due_at(job_id)),
+        deliveries=[
+            made.model_dump() | {"at": as_rfc3339(made.at)} for made in deliveries.log(job_id)
+        ],
+    )
