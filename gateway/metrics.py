@@ -1,0 +1,271 @@
+"""What Prometheus is told: requests of this process, and the site as Redis knows it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import disable_created_metrics as omit_times_of_creation
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError
+
+from gateway.waiting import Waiting
+from shared.jobs import Jobs
+from shared.moves import queued_key
+from shared.records import PRIORITIES, Status
+from shared.scripts import TOTALS
+from shared.settings import CHECKOUT
+from shared.workers import WorkerRecord, Workers
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_ENDED = [status.value for status in Status if status.is_final]
+
+_log = logging.getLogger(__name__)
+
+
+class Metrics:
+    """The metrics of one gateway process, in a registry of its own."""
+
+    def __init__(self, redis: Redis, jobs: Jobs, workers: Workers, waiting: Waiting) -> None:
+        omit_times_of_creation()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "longhand_requests_total",
+            "Requests answered by the gateway.",
+            ("route", "method", "status"),
+            registry=self._registry,
+        )
+        self._durations = Histogram(
+            "longhand_request_duration_seconds",
+            "From a request's last byte to the first of its answer.",
+            ("route",),
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_Here(waiting))
+        self._registry.register(_Site(redis, jobs, workers))
+
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """
+        Count one request.
+
+        Args:
+            route: Its rule, never its path: a path is a caller's own choice.
+        """
+        known = method if method in _METHODS else "other"
+        self._requests.labels(route, known, str(status)).inc()
+        self._durations.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus's text format, version 0.0.4."""
+        return generate_latest(self._registry)
+
+
+class _Here(Collector):
+    """What this process knows of itself."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+        self._version = str(project["project"]["version"])
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that being registered collects nothing."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        version = {(self._version,): 1.0}
+        yield _gauge("longhand_gateway_info", "1, for its labels.", version, "version")
+        yield _gauge(
+            "longhand_waiting_slots", "Requests that may wait for a job.", self._waiting.n_slots
+        )
+        yield _gauge(
+            "longhand_waiting_slots_used", "Requests that wait for a job.", self._waiting.n_held
+        )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The site at one moment; `shared.scripts` keeps the totals."""
+
+    standing: Mapping[str, int]
+    depths: Mapping[str, int]
+    head_age_s: float
+    totals: Mapping[str, float]
+    workers: Sequence[WorkerRecord]
+
+    def total(self, name: str) -> float:
+        """One total."""
+        return self.totals.get(name, 0.0)
+
+    def totals_by(self, prefix: str, *, always: Iterable[str] = ()) -> dict[tuple[str, ...], float]:
+        """The totals `prefix:name` by name; those of `always` even where they are 0."""
+        found: dict[tuple[str, ...], float] = {(name,): 0.0 for name in always}
+        for key, value in self.totals.items():
+            kind, _, name = key.partition(":")
+            if kind == prefix:
+                found[(name,)] = value
+        return found
+
+
+class _Site(Collector):
+    """What Redis knows of jobs and workers; one gateway tells it for all."""
+
+    def __init__(self, redis: Redis, jobs: Jobs, workers: Workers) -> None:
+        self._redis = redis
+        self._jobs = jobs
+        self._workers = workers
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that being registered asks Redis nothing."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now; without Redis only that it is away."""
+        text = "Whether Redis answered; without it nothing is told of jobs and workers."
+        try:
+            seen = self._look()
+        except (RedisError, OSError) as error:
+            _log.warning("Redis is away: %s", error)
+            yield _gauge("longhand_redis_up", text, 0)
+            return
+        yield _gauge("longhand_redis_up", text, 1)
+        yield from _tell_jobs(seen)
+        yield from _tell_work(seen)
+        yield from _tell_workers(seen.workers)
+
+    def _look(self) -> _Seen:
+        pipe = self._redis.pipeline(transaction=False)
+        for priority in PRIORITIES:
+            pipe.zcard(queued_key(priority))
+            pipe.zrange(queued_key(priority), 0, 0, withscores=True)
+        pipe.hgetall(TOTALS)
+        *queues, totals = pipe.execute()
+        heads = [since for head in queues[1::2] for _, since in head]
+        return _Seen(
+            standing=self._jobs.counts(),
+            depths=dict(zip(PRIORITIES, queues[::2], strict=True)),
+            head_age_s=max(0.0, time.time() - min(heads)) if heads else 0.0,
+            totals={name.decode(): float(value) for name, value in totals.items()},
+            workers=self._workers.live(),
+        )
+
+
+def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
+    standing = {(status,): n for status, n in seen.standing.items()}
+    yield _gauge("longhand_jobs", "Jobs that have not ended.", standing, "status")
+    depths = {(priority,): n for priority, n in seen.depths.items()}
+    yield _gauge("longhand_queue_depth", "Jobs that wait for a worker.", depths, "priority")
+    yield _gauge(
+        "longhand_queue_head_age_seconds",
+        "How long the job that waits longest has waited; 0 if none does.",
+        seen.head_age_s,
+    )
+    ended = seen.totals_by("jobs", always=_ENDED)
+    yield _counter("longhand_jobs_total", "Jobs that have ended.", ended, "status")
+    yield _counter(
+        "longhand_webhooks_total",
+        "Messages sent to the callers of jobs.",
+        seen.totals_by("webhooks"),
+        "result",
+    )
+    yield _counter(
+        "longhand_cache_hits_total",
+        "Jobs that took the result of another.",
+        seen.total("cache_hits"),
+    )
+
+
+def _tell_work(seen: _Seen) -> Iterator[Metric]:
+    yield _counter(
+        "longhand_stage_seconds_total",
+        "Time that jobs spent in each stage.",
+        seen.totals_by("stage_s"),
+        "stage",
+    )
+    yield _counter(
+        "longhand_stage_jobs_total",
+        "Jobs that went through each stage.",
+        seen.totals_by("stage_n"),
+        "stage",
+    )
+    yield _counter("longhand_audio_seconds_total", "Audio transcribed.", seen.total("audio_s"))
+    yield _counter(
+        "longhand_work_seconds_total",
+        "Time from start to end of jobs that succeeded; audio by work is RTFx.",
+        seen.total("work_s"),
+    )
+
+
+def _tell_workers(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
+    yield _gauge("longhand_workers", "Workers that live.", len(workers))
+    labels = ("worker", "host", "engine", "device", "compute_type")
+    told = {tuple(str(getattr(w, label, w.name)) for label in labels): 1.0 for w in workers}
+    yield _gauge("longhand_worker_info", "1, for its labels.", told, *labels)
+    slots = {(w.name,): w.slots for w in workers}
+    yield _gauge("longhand_worker_slots", "Jobs it works on at a time.", slots, "worker")
+    running = {(w.name,): w.n_running for w in workers}
+    yield _gauge("longhand_worker_jobs", "Jobs it works on now.", running, "worker")
+    starts = {(w.name,): w.n_engine_starts for w in workers}
+    yield _counter(
+        "longhand_worker_engine_starts_total",
+        "Starts of the process that holds its models; each after the first replaced a dead one.",
+        starts,
+        "worker",
+    )
+    fill = {(w.name,): w.n_chunks / (w.n_batches * w.batch_size) for w in workers if w.n_batches}
+    yield _gauge(
+        "longhand_batch_fill_ratio",
+        "Chunks in its batches, of those there was room for, since it started.",
+        fill,
+        "worker",
+    )
+    memory = {
+        (w.name, w.device, kind): n_bytes
+        for w in workers
+        for kind, n_bytes in (
+            ("used", w.gpu_memory_used_bytes),
+            ("total", w.gpu_memory_total_bytes),
+        )
+        if n_bytes is not None
+    }
+    yield _gauge(
+        "longhand_gpu_memory_bytes",
+        "Memory of its GPU, used by all programs or in total.",
+        memory,
+        "worker",
+        "device",
+        "kind",
+    )
+
+
+Values = float | Mapping[Any, float]
+
+
+def _gauge(name: str, text: str, values: Values, *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
+
+
+def _counter(name: str, text: str, values: Values, *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(name, text, labels=labels), values)
+
+
+def _filled(family: Any, values: Values) -> Metric:
+    """A family with a sample for each set of labels, or the one it has without any."""
+    for labels, value in (values if isinstance(values, Mapping) else {(): values}).items():
+        family.add_metric(labels, value)
+    filled: Metric = family
+    return filled

@@ -1,0 +1,22 @@
+"""`/metrics`, for Prometheus."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from gateway.documented import Answer, documented
+from gateway.metrics import CONTENT_TYPE
+from gateway.services import services
+
+blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/metrics")
+@documented(
+    tag="Site",
+    answers={200: Answer(media_types=("text/plain",), description="Prometheus's text format.")},
+    access="admin",
+)
+def show_metrics() -> Response:
+    """Every metric of docs/metrics.md; 200 even while Redis is away, which is one of them."""
+    return Response(services().metrics.text(), content_type=CONTENT_TYPE)
