@@ -1,0 +1,28 @@
+"""Which models a request may name now."""
+
+from __future__ import annotations
+
+from gateway.services import Services
+from gateway.submission import can_run
+from shared.catalogue import DEFAULT_NAMES, MODELS
+
+
+def offered_names(here: Services) -> list[str]:
+    """
+    Names of models and the operator's own names for them; with no live worker, all we know.
+
+    Names of repositories, and those that mean the default, are taken but not advertised.
+    """
+    catalogue, live = here.settings.catalogue, here.workers.live()
+    usable = {name for name in MODELS if can_run(name, live)}
+    return [
+        name
+        for name in catalogue.names()
+        if "/" not in name and name not in DEFAULT_NAMES and catalogue.resolve(name) in usable
+    ]
+
+
+def is_offered(here: Services, name: str) -> bool:
+    """Whether a request may name this model now, by whatever name."""
+    meant = here.settings.catalogue.resolve(name)
+    return meant is not None and can_run(meant, here.workers.live())

@@ -1,0 +1,194 @@
+"""A transcript as server-sent events, while it is made: real text in every one of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from gateway.answers import error_of, read_transcript
+from gateway.errors import REDIS_AWAY, openai_error_value
+from gateway.openai_answers import logprobs, spoken_segments, words_of
+from gateway.openai_fields import OpenAISubmission
+from gateway.services import Services
+from shared.chinese import CHINESE
+from shared.chinese_text import convert_text
+from shared.chunks import KeptChunks
+from shared.errors import Busy, JobCancelled, JobNotFound, LonghandError
+from shared.formats import tidy
+from shared.records import JobRecord
+from shared.transcript import Segment, Transcript, Word, join_text
+
+_POLL_S = 0.2
+_SILENCE_S = 10.0
+"""After so long without an event a comment goes out, lest a proxy or client give up."""
+
+_HELD_BACK = 20
+"""Characters of converted Chinese that may still change: a phrase may run on into what follows."""
+
+_log = logging.getLogger(__name__)
+
+
+class Told:
+    """
+    How much of a job's text its reader has been told.
+
+    Chunks are done in any order; the text is told in the order of time.
+    """
+
+    def __init__(self, submission: OpenAISubmission) -> None:
+        self._submission = submission
+        self._segments: list[Segment] = []
+        self._language = ""
+        self._n_chunks = 0
+        self._n_words = 0
+        self.text = ""
+
+    def catch_up(self, chunks: KeptChunks, job_id: str) -> str:
+        """Read the chunks done since; the text that they add."""
+        more = chunks.following(job_id, self._n_chunks)
+        if not more:
+            return ""
+        self._n_chunks += len(more)
+        self._language = self._language or more[0].language
+        self._segments += [segment for chunk in more for segment in chunk.segments]
+        text = self._written()
+        return self._tell(text) if text.startswith(self.text) else ""
+
+    def finish(self, text: str) -> str:
+        """
+        The text that is left to tell.
+
+        Args:
+            text: The whole; what was told of it stays told.
+        """
+        return self._tell(text)
+
+    def new_words(self, words: list[Word] | None = None) -> list[Word]:
+        """The words that came since this was asked last; of all of them, where they are given."""
+        found = words_of(self._segments) if words is None else words
+        new, self._n_words = found[self._n_words :], max(self._n_words, len(found))
+        return new
+
+    def _tell(self, text: str) -> str:
+        delta = text[len(self.text) :]
+        self.text += delta
+        return delta
+
+    def _written(self) -> str:
+        """What is done, in the script asked for, without what may still change."""
+        request = self._submission.request
+        text = join_text(self._segments, self._language, task=request.task)
+        spoken = {segment.language or self._language for segment in self._segments}
+        if request.chinese in (None, "none") or request.task == "translate":
+            return text
+        if not spoken & CHINESE:
+            return text
+        if spoken - CHINESE:  # converted in part: once all of it is there
+            return ""
+        assert request.chinese is not None
+        return convert_text(text, request.chinese).text[:-_HELD_BACK]
+
+
+def stream_events(
+    here: Services,
+    record: JobRecord,
+    submission: OpenAISubmission,
+    is_gone: Callable[[], bool],
+) -> Iterator[str]:
+    """
+    The events of a job until it ends. Whoever hangs up before stops it, for himself.
+
+    Args:
+        is_gone: Whether the caller has hung up.
+    """
+    is_over = False
+    try:
+        yield ": the text follows as it is made\n\n"  # the header goes out with it
+        told = Told(submission)
+        for delta in _deltas(here, record, told, is_gone):
+            yield _delta_event(told, submission, delta, told.new_words) if delta else ": \n\n"
+        if not is_gone():
+            is_over = True
+            yield from _end(here, record, told, submission)
+    except Exception as error:
+        is_over = True
+        yield _error_event(error, record)
+    finally:
+        # One that an Idempotency-Key found belongs to whoever was told its id before.
+        if not is_over and record.is_streamed and not submission.is_repeated:
+            _log.info("the reader of job %s has hung up", record.id)
+            with suppress(*REDIS_AWAY):
+                here.jobs.cancel(record.id)
+
+
+def _deltas(
+    here: Services, record: JobRecord, told: Told, is_gone: Callable[[], bool]
+) -> Iterator[str]:
+    """The text as it is made, until the job ends or nobody listens; "" where none came for long."""
+    last = time.monotonic()
+    while not is_gone():
+        try:
+            record = here.jobs.get(record.id)
+        except JobNotFound as error:
+            raise JobCancelled("the job was deleted before it ended", job_id=record.id) from error
+        if record.status.is_final:
+            return
+        delta = told.catch_up(here.jobs.chunks, record.run_id)
+        if delta or time.monotonic() - last > _SILENCE_S:
+            last = time.monotonic()
+            yield delta
+        if here.waiting.pause(_POLL_S):
+            raise Busy("the gateway stops; the job goes on", job_id=record.id)
+
+
+def _end(
+    here: Services, record: JobRecord, told: Told, submission: OpenAISubmission
+) -> Iterator[str]:
+    """What is left when a job has ended."""
+    record = here.jobs.get(record.id)
+    if error := error_of(record):
+        raise error
+    transcript = tidy(read_transcript(here.jobs, record))
+    words = words_of(transcript.segments)
+    if delta := told.finish(transcript.text.strip()):
+        yield _delta_event(told, submission, delta, lambda: told.new_words(words))
+    if submission.fields.response_format == "diarized_json":
+        for segment in spoken_segments(transcript):
+            yield _event(segment)
+    yield _event(_done_value(told, transcript, submission))
+    yield "data: [DONE]\n\n"
+
+
+def _delta_event(
+    told: Told, submission: OpenAISubmission, delta: str, new_words: Callable[[], list[Word]]
+) -> str:
+    value: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
+    if submission.has_logprobs:
+        value["logprobs"] = logprobs(new_words())
+    return _event(value)
+
+
+def _done_value(told: Told, transcript: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
+    value: dict[str, Any] = {"type": "transcript.text.done", "text": told.text}
+    if submission.has_logprobs:
+        value["logprobs"] = logprobs(words_of(transcript.segments))
+    return value
+
+
+def _event(value: dict[str, Any]) -> str:
+    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _error_event(error: Exception, record: JobRecord) -> str:
+    if isinstance(error, REDIS_AWAY):
+        _log.warning("Redis is away: %s", error)
+        error = Busy("the queue cannot be reached at the moment; the job goes on")
+    elif not isinstance(error, LonghandError):
+        _log.error("streaming job %s failed", record.id, exc_info=error)
+        error = LonghandError("something went wrong in the gateway; its log says what")
+    error.job_id = record.id
+    return "event: error\n" + _event(openai_error_value(error))
