@@ -1,0 +1,84 @@
+"""Transcripts as the older systems wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from flask import Response, jsonify
+
+from gateway.answers import transcript_value
+from gateway.ignored import name_ignored
+from gateway.older_fields import ASR_FORMATS, AsrFields, OlderSubmission, RecogniseFields
+from gateway.synchronous import Transcribed
+from shared.formats import find_format, render, tidy
+from shared.languages import NAMES
+from shared.records import JobRecord
+from shared.transcript import Transcript
+
+_ENGINE = "longhand"
+
+
+def whole_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
+    """A result with segments, each with `speaker` where it was asked who speaks: it is indexed."""
+    value = transcript_value(record, transcript, has_segments=True)
+    if record.request.diarize:
+        value["segments"] = [{"speaker": None, **segment} for segment in value["segments"]]
+    return value
+
+
+def answer_whole(done: Transcribed) -> Response:
+    """What `/transcribe` answers."""
+    return finished(jsonify(whole_value(done.record, done.transcript)), done)
+
+
+def answer_recognised(done: Transcribed) -> Response:
+    """What `/recognise` answers: the object of Whisper's own Python, and once more by its name."""
+    fields = done.submission.fields if isinstance(done.submission, OlderSubmission) else None
+    assert isinstance(fields, RecogniseFields)
+    whisper = json.loads(render(done.transcript, "whisper"))
+    if fields.detail == "text":
+        whisper = {"text": whisper["text"]}
+    value = {"success": True, "job_id": done.record.id, **whisper}
+    if fields.envelope:
+        value["transcription"] = whisper
+    return finished(jsonify(value), done)
+
+
+def answer_asr(done: Transcribed) -> Response:
+    """What `/asr` answers: a file of the kind that was asked for."""
+    fields = done.submission.fields if isinstance(done.submission, OlderSubmission) else None
+    assert isinstance(fields, AsrFields)
+    if fields.output == "json":
+        answer = jsonify(whole_value(done.record, done.transcript))
+    else:
+        wanted = find_format(ASR_FORMATS[fields.output])
+        answer = Response(render(done.transcript, wanted.name), content_type=wanted.media_type)
+    stem = PurePosixPath(done.record.audio.filename).stem or "transcript"
+    name = quote(f"{stem}.{fields.output}", safe="")
+    answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"  # RFC 8187
+    answer.headers["Asr-Engine"] = _ENGINE
+    return finished(answer, done)
+
+
+def answer_language(done: Transcribed) -> Response:
+    """What `/detect-language` answers."""
+    spoken = tidy(done.transcript).language
+    value = {
+        "success": True,
+        "job_id": done.record.id,
+        "detected_language": NAMES.get(spoken, spoken),
+        "language_code": spoken,
+        "confidence": round(done.transcript.language_probability, 4),
+    }
+    return finished(jsonify(value), done)
+
+
+def finished(answer: Response, done: Transcribed) -> Response:
+    """The answer, naming its job and what was passed over."""
+    answer.headers["Location"] = f"/jobs/{done.record.id}"
+    if isinstance(done.submission, OlderSubmission):
+        name_ignored(answer, done.submission.ignored)
+    return answer

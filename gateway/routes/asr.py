@@ -1,0 +1,97 @@
+"""`/asr` and `/detect-language`, as whisper-asr-webservice and its clients have them."""
+
+from __future__ import annotations
+
+import struct
+
+from flask import Blueprint, Response, request
+
+from gateway.documented import Answer, documented
+from gateway.older_answers import answer_asr, answer_language
+from gateway.older_fields import (
+    AsrFields,
+    DetectFields,
+    OlderFields,
+    OlderSubmission,
+    known_names,
+    read_older,
+)
+from gateway.parse import parse_flag
+from gateway.receiving import Fields, receive_form
+from gateway.routes.legacy import FAILED, MADE, REFUSED, TAG, older_body
+from gateway.services import services
+from gateway.shapes import older as shapes
+from gateway.synchronous import Transcribed, transcribe_now
+from gateway.uploads import AudioWriter
+from shared.errors import InvalidRequest
+
+blueprint = Blueprint("asr", __name__)
+
+_FILE = "audio_file"
+_HZ, _BYTES = 16_000, 2
+_DETECTED = {"clip_timestamps": "0,30", "language": "", "beam_size": "1", "diarize": "false"}
+"""Whisper detects the language by the first 30 s."""
+
+
+@blueprint.post("/asr")
+@documented(
+    tag=TAG,
+    body=older_body(AsrFields, file_field=_FILE),
+    answers={
+        200: Answer(
+            shapes.OlderTranscript,
+            media_types=(
+                "text/plain", "application/json", "application/x-subrip", "text/vtt",
+                "text/tab-separated-values",
+            ),
+            description="The transcript as `output` asks.",
+            headers=MADE | {"Asr-Engine": "Always `longhand`."},
+        )
+    },
+    errors=(*REFUSED, *FAILED),
+)  # fmt: skip
+def run_asr() -> Response:
+    """Transcribe a form's `audio_file`; the options stand in the query or in the form."""
+    return answer_asr(_transcribe(AsrFields, {}))
+
+
+@blueprint.post("/detect-language")
+@documented(
+    tag=TAG,
+    body=older_body(DetectFields, file_field=_FILE),
+    answers={200: Answer(shapes.DetectedLanguage, headers=MADE)},
+    errors=(*REFUSED, *FAILED),
+)
+def detect_language() -> Response:
+    """Tell which language is spoken in the first 30 s of a form's `audio_file`."""
+    return answer_language(_transcribe(DetectFields, _DETECTED))
+
+
+def _transcribe(kind: type[OlderFields], implied: dict[str, str]) -> Transcribed:
+    here = services()
+
+    def read(fields: Fields, filename: str) -> OlderSubmission:
+        encode = str(fields.get("encode") or "true")
+        if "encode" not in request.args and not parse_flag("encode", encode):
+            # It is known too late: the file may have come before, as if it had a header.
+            raise InvalidRequest(
+                "encode=false cannot be obeyed in the form; send encode in the query",
+                param="encode",
+            )
+        return read_older(here, fields, filename, kind=kind, implied=implied)
+
+    def receive(writer: AudioWriter) -> OlderSubmission:
+        if not parse_flag("encode", request.args.get("encode", "true")):
+            writer.write(_wave_header())
+        is_known = known_names(kind).__contains__
+        return receive_form(writer, read, file_field=_FILE, is_known=is_known)
+
+    return transcribe_now(here, receive)
+
+
+def _wave_header() -> bytes:
+    """The header of a WAV of any length, for bare samples that come after it."""
+    endless = 0xFFFFFFFF
+    form = struct.pack("<HHIIHH", 1, 1, _HZ, _HZ * _BYTES, _BYTES, 8 * _BYTES)
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data"
+    return b"RIFF" + struct.pack("<I", endless) + chunks + struct.pack("<I", endless)

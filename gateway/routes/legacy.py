@@ -1,0 +1,168 @@
+"""Routes of the systems that Longhand takes the place of, whose callers wait for the text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+from pydantic import BaseModel
+
+from gateway.answers import answer_accepted, job_value, read_transcript
+from gateway.auth import present_owner
+from gateway.documented import Answer, Body, documented
+from gateway.fields import JobOptions
+from gateway.hangups import hand_out
+from gateway.ignored import name_ignored
+from gateway.older_answers import answer_recognised, answer_whole, whole_value
+from gateway.older_fields import (
+    OlderFields,
+    OlderSubmission,
+    RecogniseFields,
+    known_names,
+    read_older,
+)
+from gateway.receiving import Fields, receive_form
+from gateway.services import Services, services
+from gateway.shapes import older as shapes
+from gateway.submission import submit
+from gateway.synchronous import transcribe_now
+from gateway.uploads import AudioWriter, no_choice, no_file
+from shared import errors
+from shared.delivery import QUEUES
+from shared.records import Status
+from shared.request import TranscriptionRequest
+from shared.scripts import TOTALS
+
+blueprint = Blueprint("legacy", __name__)
+
+TAG = "Older systems"
+MADE = {
+    "Location": "The job that was made.",
+    "X-Longhand-Ignored": "Fields that mean nothing here, percent-encoded, with commas.",
+}
+REFUSED = (
+    errors.InvalidRequest, errors.UnsupportedMedia, errors.EngineNotAvailable,
+    errors.IdempotencyMismatch, errors.ModelNotFound, errors.AudioTooLarge, errors.AudioUnreadable,
+    errors.StorageFull, errors.Busy,
+)  # fmt: skip
+FAILED = (
+    errors.EngineFailed, errors.GpuOutOfMemory, errors.JobTimedOut, errors.WorkerLost,
+    errors.JobCancelled, errors.JobNotFound, errors.WaitTimedOut,
+)  # fmt: skip
+_POLL_S = 2
+_ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+def older_body(*kinds: type[OlderFields], file_field: str = "file") -> Body:
+    """The form of an older route."""
+    models: tuple[type[BaseModel], ...] = (TranscriptionRequest, JobOptions, *kinds)
+    return Body(models=models, files=(file_field,), allows_others=True)
+
+
+@blueprint.post("/transcribe")
+@documented(
+    tag=TAG,
+    body=older_body(OlderFields),
+    answers={200: Answer(shapes.OlderTranscript, headers=MADE)},
+    errors=(*REFUSED, *FAILED),
+)
+def transcribe_form() -> Response:
+    """Transcribe a form's `file` and answer with all there is to know of it when it is done."""
+    return answer_whole(transcribe_now(services(), _receive))
+
+
+@blueprint.post("/recognise")
+@documented(
+    tag=TAG,
+    body=older_body(RecogniseFields),
+    answers={200: Answer(shapes.Recognised, headers=MADE)},
+    errors=(*REFUSED, *FAILED),
+)
+def recognise() -> Response:
+    """Transcribe a form's `file` and answer with the object that Whisper's own Python returns."""
+    here = services()
+
+    def read(fields: Fields, filename: str) -> OlderSubmission:
+        return read_older(here, fields, filename, kind=RecogniseFields)
+
+    def receive(writer: AudioWriter) -> OlderSubmission:
+        try:
+            return receive_form(writer, read, is_known=known_names(RecogniseFields).__contains__)
+        except errors.UnsupportedMedia as error:
+            raise errors.InvalidRequest("No file provided", param="file") from error
+        except errors.InvalidRequest as error:
+            # The words that callers compare with.
+            older = {no_file(): "No file provided", no_choice(): "No file selected"}
+            if error.message not in older:
+                raise
+            raise errors.InvalidRequest(older[error.message], param="file") from error
+
+    return answer_recognised(transcribe_now(here, receive))
+
+
+@blueprint.post("/transcribe/async")
+@documented(
+    tag=TAG,
+    body=older_body(OlderFields),
+    answers={202: Answer(shapes.OlderAccepted, headers=MADE)},
+    errors=REFUSED,
+)
+def transcribe_async() -> Response:
+    """Make a job of a form's `file` and answer with its name at once."""
+    here = services()
+    record, submission = submit(here, _receive)
+    hand_out(here, record)
+    answer = answer_accepted(record)
+    assert isinstance(submission, OlderSubmission)
+    name_ignored(answer, submission.ignored)
+    return answer
+
+
+@blueprint.get("/transcribe/status/<job_id>")
+@documented(
+    tag=TAG,
+    answers={200: Answer(shapes.OlderStatus, headers={"Retry-After": "Seconds to ask again in."})},
+    errors=(errors.JobNotFound,),
+)
+def show_status(job_id: str) -> Response:
+    """Tell how a job is, with its result once it succeeded."""
+    jobs = services().jobs
+    record = jobs.get(job_id, owner=present_owner())
+    has_result = record.status is Status.SUCCEEDED
+    result = whole_value(record, read_transcript(jobs, record)) if has_result else None
+    answer = jsonify(success=True, **job_value(record), result=result)
+    if not record.status.is_final:
+        answer.headers["Retry-After"] = str(_POLL_S)
+    return answer
+
+
+@blueprint.get("/queue/stats")
+@documented(tag=TAG, access="admin", answers={200: Answer(shapes.QueueStats)}, errors=())
+def show_queue() -> Response:
+    """Tell how many jobs wait, run and ended, and who works on them."""
+    here = services()
+    live = here.workers.live()
+    return jsonify(
+        success=True,
+        queue_name=QUEUES["normal"],
+        **here.jobs.counts(),
+        **_ended(here),
+        workers=len(live),
+        slots=sum(worker.slots for worker in live),
+    )
+
+
+def _receive(writer: AudioWriter) -> OlderSubmission:
+    here = services()
+    return receive_form(
+        writer,
+        lambda fields, name: read_older(here, fields, name),
+        is_known=known_names().__contains__,
+    )
+
+
+def _ended(here: Services) -> dict[str, int]:
+    """How many jobs ended in each way."""
+    names = [f"jobs:{status.value}" for status in _ENDED]
+    values: Any = here.redis.hmget(TOTALS, names)
+    return {status.value: int(n or 0) for status, n in zip(_ENDED, values, strict=True)}
