@@ -15,7 +15,7 @@ COPY shared shared
 COPY gateway gateway
 # A checkout made under a strict umask is still to be read by the image's user, and a root
 # that cannot be written cannot be given bytecode later.
-RUN rm pyproject.toml constraints.txt && chmod -R a+rX,go-w . && python -m compileall -q .
+RUN rm constraints.txt && chmod -R a+rX,go-w . && python -m compileall -q .
 
 FROM ${PYTHON_IMAGE}
 # The volume takes its owner from here; gateway and worker share it.

@@ -65,7 +65,7 @@ BREAKAGES = (
         "compose.yaml",
         "networks: [back, downloads]",
         "networks: [front, back, downloads]",
-        "test_hardening.py::test_only_nginx_and_the_gateway_answer_on_the_front_network",
+        "test_hardening.py::test_only_nginx_and_the_gateways_answer_on_the_front_network",
         "Extra items in the left set",
     ),
     Breakage(
@@ -73,7 +73,7 @@ BREAKAGES = (
         "compose.yaml",
         "    networks: [back]\n    mem_limit: 1g",
         "    networks: [front, back]\n    mem_limit: 1g",
-        "test_hardening.py::test_only_nginx_and_the_gateway_answer_on_the_front_network",
+        "test_hardening.py::test_only_nginx_and_the_gateways_answer_on_the_front_network",
         "redis:6379",
     ),
     Breakage(
@@ -151,8 +151,8 @@ BREAKAGES = (
     ),
     Breakage(
         "callers-name-themselves",
-        "deploy/nginx/server.conf",
-        "    proxy_set_header X-Remote-User $owner;\n",
+        "deploy/nginx/proxy.conf",
+        "proxy_set_header X-Remote-User $owner;\n",
         "",
         "test_site.py::test_users_have_jobs_of_their_own_whatever_name_they_send",
         "assert 200 == 404",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_every_combination_of_the_files_is_understood(
 ) -> None:
     services = deployment.config(*overlays)["services"]
 
-    assert set(services) == {"redis", "gateway", "worker", "nginx"}
+    assert set(services) == {"redis", "gateway", "live", "worker", "nginx"}
     has_gpus = "devices" in str(services["worker"]["deploy"])
     assert has_gpus == ("compose.gpu.yaml" in overlays)
 
@@ -68,12 +69,34 @@ def test_services_stand_where_they_need_to_and_nowhere_else(deployment: Deployme
     assert stand == {
         "nginx": {"front"},
         "gateway": {"front", "back"},
+        "live": {"front", "back"},
         "redis": {"back"},
         "worker": {"back", "downloads"},
     }
     assert [name for name, network in config["networks"].items() if network.get("internal")] == [
         "back"
     ]
+
+
+def test_gateway_and_gateway_live_are_one_image_and_agree_on_who_may_in(
+    deployment: Deployment,
+) -> None:
+    services = deployment.config()["services"]
+    gateway, live = services["gateway"], services["live"]
+
+    assert live["image"] == gateway["image"]
+    own = {"LONGHAND_LIVE_HOST", "LONGHAND_LIVE_PORT"}
+    shared = {n: v for n, v in live["environment"].items() if n not in own}
+    assert shared == gateway["environment"]
+    keys = [v for v in live["volumes"] if v["target"] == "/etc/longhand/keys"]
+    assert [v["read_only"] for v in keys] == [True]
+
+
+def test_the_older_ports_have_the_habits_of_the_older_systems(deployment: Deployment) -> None:
+    told = deployment.config("compose.ports.yaml")["services"]["gateway"]["environment"]
+
+    assert told["LONGHAND_DEFAULT_CHINESE"] == "s2tw"
+    assert told["LONGHAND_DEFAULT_WAIT_S"] == "600"
 
 
 def test_a_worker_is_shown_every_gpu(deployment: Deployment) -> None:
@@ -98,12 +121,14 @@ def test_compose_without_an_env_file_says_what_to_do(unprepared: Path) -> None:
 def test_setup_makes_up_passwords_once_and_keeps_them_to_the_owner(unprepared: Path) -> None:
     setup = str(unprepared / "deploy" / "setup")
     first = run(setup, cwd=unprepared).stdout
-    kept = {name: (unprepared / name).read_text() for name in (".env", "deploy/secrets/htpasswd")}
+    written = (".env", "deploy/secrets/htpasswd", "deploy/secrets/keys/keys.json")
+    kept = {name: (unprepared / name).read_text() for name in written}
 
     assert run(setup, cwd=unprepared).stdout == ""
     assert {name: (unprepared / name).read_text() for name in kept} == kept
     assert re.search(r"^REDIS_PASSWORD=[0-9a-f]{48}$", kept[".env"], re.MULTILINE)
     assert re.fullmatch(r"longhand:\$6\$\S+\n", kept["deploy/secrets/htpasswd"])
+    assert json.loads(kept["deploy/secrets/keys/keys.json"]) == {"keys": []}
     assert "is let in with the password" in first
     assert (unprepared / ".env").stat().st_mode & 0o077 == 0
     assert (unprepared / "deploy" / "secrets").stat().st_mode & 0o077 == 0

@@ -48,10 +48,17 @@ def addresses(site: Deployment, service: str, port: int) -> list[str]:
     ]
 
 
-def test_only_nginx_and_the_gateway_answer_on_the_front_network(
+def test_only_nginx_and_the_gateways_answer_on_the_front_network(
     site: Deployment, images: dict[str, str]
 ) -> None:
-    by_name = ["nginx:8080", "gateway:8499", "redis:6379", "worker:6379", "worker:8499"]
+    by_name = [
+        "nginx:8080",
+        "gateway:8499",
+        "live:8500",
+        "redis:6379",
+        "worker:6379",
+        "worker:8499",
+    ]
     by_address = addresses(site, "redis", 6379) + addresses(site, "worker", 8499)
     front = f"{PROJECT}_front"
 
@@ -60,8 +67,8 @@ def test_only_nginx_and_the_gateway_answer_on_the_front_network(
         "python", "-c", CONNECT, *by_name, *by_address,
     )  # fmt: skip
 
-    assert answered.split() == ["nginx:8080", "gateway:8499"]
-    assert names_on(front) == {"nginx", "gateway"}
+    assert answered.split() == ["nginx:8080", "gateway:8499", "live:8500"]
+    assert names_on(front) == {"nginx", "gateway", "live"}
 
 
 def names_on(network: str) -> set[str]:
@@ -98,8 +105,9 @@ def test_from_another_machine_only_nginx_answers_and_only_if_it_is_meant_to(
     site: Deployment, from_outside: Callable[..., list[str]]
 ) -> None:
     def answers() -> list[str]:
-        hidden = [f"{HERE}:{port}" for port in (6379, 8080, 8499)]
+        hidden = [f"{HERE}:{port}" for port in (6379, 8080, 8499, 8500)]
         hidden += addresses(site, "gateway", 8499) + addresses(site, "redis", 6379)
+        hidden += addresses(site, "live", 8500)
         hidden += addresses(site, "worker", 8499)
         return from_outside(f"{HERE}:{site.port}", *hidden)
 
@@ -134,7 +142,7 @@ def test_redis_has_no_way_out(
 def test_no_container_runs_as_root_or_may_change_its_root(site: Deployment) -> None:
     containers = {c["Name"]: c for c in site.inspect()}
 
-    assert len(containers) == 6
+    assert len(containers) == 7
     for name, container in containers.items():
         host = container["HostConfig"]
         assert host["ReadonlyRootfs"] is True, name
@@ -159,11 +167,11 @@ def test_no_container_runs_as_root_or_may_change_its_root(site: Deployment) -> N
 def test_the_public_side_is_not_given_what_only_workers_need(site: Deployment) -> None:
     told = {
         service: dict(line.split("=", 1) for line in container["Config"]["Env"])["HF_TOKEN"]
-        for service in ("gateway", "worker")
+        for service in ("gateway", "live", "worker")
         for container in site.inspect(service)
     }
 
-    assert told == {"gateway": "", "worker": SETTINGS["HF_TOKEN"]}
+    assert told == {"gateway": "", "live": "", "worker": SETTINGS["HF_TOKEN"]}
 
 
 def test_the_logs_of_a_site_hold_no_password(site: Deployment) -> None:

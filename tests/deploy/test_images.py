@@ -103,7 +103,7 @@ def test_neither_history_nor_files_of_an_image_hold_a_secret(
     assert [secret for secret in secrets if secret in told] == []
     assert "PASSWORD" not in told
     assert {path.split("/")[2] for path in listed} == {
-        "gateway": {"gateway", "shared"},
+        "gateway": {"gateway", "pyproject.toml", "shared"},  # it names the version
         "worker": {"cli", "models", "shared", "worker"},
     }[service]
 

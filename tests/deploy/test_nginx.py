@@ -218,26 +218,96 @@ def test_an_address_that_asks_too_often_is_told_to_slow_down(
     assert answers[2].headers["Retry-After"] == "1"
 
 
-def test_a_page_of_a_listed_origin_may_ask_before_it_has_a_password(
+def test_a_browser_that_asks_beforehand_needs_no_password(
     start_nginx: Callable[..., Nginx],
 ) -> None:
-    listed = "# Origins of other"
-    changes = {listed: f"https://portal.example $http_origin;\n{listed}"}
-    nginx = start_nginx("plain", changes=changes)
-    asked = {"Access-Control-Request-Method": "POST"}
-    portal, evil = {"Origin": "https://portal.example"}, {"Origin": "https://evil.example"}
-    mine = nginx.ask("/jobs", auth=None, method="OPTIONS", headers=asked | portal)
-    other = nginx.ask("/jobs", auth=None, method="OPTIONS", headers=asked | evil)
-    refused = nginx.ask("/jobs", auth=None, headers=portal)
+    nginx = start_nginx("plain")
+    asked = {"Access-Control-Request-Method": "POST", "Origin": "https://portal.example"}
+    beforehand = nginx.ask("/jobs", auth=None, method="OPTIONS", headers=asked)
+    otherwise = nginx.ask("/jobs", auth=None, method="OPTIONS")
 
-    assert mine.status_code == 204
-    assert mine.headers["Access-Control-Allow-Origin"] == "https://portal.example"
-    assert "POST" in mine.headers["Access-Control-Allow-Methods"]
-    assert "Authorization" in mine.headers["Access-Control-Allow-Headers"]
-    assert other.status_code == 401
-    assert "Access-Control-Allow-Origin" not in other.headers
-    # So that a page can tell a wrong password from a site that is away.
-    assert refused.headers["Access-Control-Allow-Origin"] == "https://portal.example"
+    assert beforehand.status_code == 502  # let through; there is nobody behind
+    assert otherwise.status_code == 401
+
+
+def test_nobody_sends_a_body_past_the_password(start_nginx: Callable[..., Nginx]) -> None:
+    nginx = start_nginx("plain")
+    asked = {"Access-Control-Request-Method": "POST", "Origin": "https://portal.example"}
+    sent = b"x" * 2000
+    answer = nginx.ask("/jobs", auth=None, method="OPTIONS", headers=asked, content=sent)
+
+    assert refusal(answer) == (413, "audio_too_large")
+
+
+def test_a_key_that_nobody_can_be_asked_about_is_not_called_wrong(
+    start_nginx: Callable[..., Nginx],
+) -> None:
+    answer = start_nginx("plain").ask("/jobs", auth=None, headers={"X-API-Key": "lh_key"})
+
+    assert refusal(answer) == (502, "busy")
+
+
+def test_what_nginx_asks_of_the_gateway_nobody_else_may(
+    start_nginx: Callable[..., Nginx],
+) -> None:
+    nginx = start_nginx("plain")
+
+    assert [nginx.ask(path).status_code for path in ("/_auth", "/_preflight")] == [404, 404]
+
+
+def test_no_query_is_logged_where_a_key_may_stand_in_it(
+    start_nginx: Callable[..., Nginx],
+) -> None:
+    nginx = start_nginx("plain")
+    asked = ["/events", "/jobs/1/events", "/jobs/1/audio", "/ws/jobs/1"]
+    answers = [
+        nginx.ask(f"{path}?token=lh_key", auth=auth) for path in asked for auth in (AUTH, None)
+    ]
+    told = run(DOCKER, "logs", nginx.container)
+
+    assert {answer.status_code for answer in answers} == {502}
+    assert "GET /jobs/1/events 502" in told.stdout
+    assert "lh_key" not in told.stdout + told.stderr
+
+
+GATE = """
+server {
+    listen 127.0.0.1:8499;
+    location = /_auth {
+        add_header X-Longhand-Key $http_x_api_key;
+        if ($http_x_api_key = lh_key) {
+            return 204;
+        }
+        return 401;
+    }
+    location / {
+        return 200 "user=$http_x_remote_user";
+    }
+}
+"""
+"""What answers where the gateway would: who may in by key, and whom it is told of."""
+
+
+def test_a_user_is_passed_on_only_if_the_password_was_looked_at(
+    start_nginx: Callable[..., Nginx],
+) -> None:
+    behind = {"gateway:8499": "127.0.0.1:8499", "live:8500": "127.0.0.1:8499"}
+    plain = "# HTTP with a password, for this machine"
+    nginx = start_nginx("plain", changes=behind | {plain: f"{GATE}{plain}"})
+    by_key, claimed = {"X-API-Key": "lh_key"}, {"X-Remote-User": "ann"}
+    told = [
+        nginx.ask(path, auth=auth, headers=headers).text
+        for path in ("/jobs", "/jobs/1/audio", "/events")
+        for auth, headers in [
+            (AUTH, claimed),
+            (AUTH, {"X-API-Key": "lh_other"}),  # for the gateway to refuse
+            (("ann", "wrong"), by_key),
+            (None, by_key | claimed),
+            (AUTH, by_key),  # the password comes first, and is right
+        ]
+    ]
+
+    assert told == ["user=ann", "user=ann", "user=", "user=", "user=ann"] * 3
 
 
 def test_https_speaks_http2_and_http_leads_there(start_nginx: Callable[..., Nginx]) -> None:

@@ -1,0 +1,109 @@
+"""`python -m gateway.live`: settings → logs → application → uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+from pydantic import ValidationError
+
+from gateway.callers import warn_if_open
+from gateway.live.app import create_live
+from gateway.live.tail import Tail
+from gateway.settings import GatewaySettings
+from shared.logs import configure_logs
+from shared.settings import describe_problems
+
+_BACKLOG = 1024
+_GRACE_S = 3
+
+_log = logging.getLogger("gateway.live")
+
+
+def main() -> int:
+    """Serve until told to stop; the exit status."""
+    try:
+        settings = GatewaySettings()
+    except ValidationError as error:
+        for problem in describe_problems(error, GatewaySettings):
+            sys.stderr.write(f"gateway.live: {problem}\n")
+        return 2
+    configure_logs(settings.log_level, settings.log_format, settings.log_file)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    try:
+        serve(settings)
+    except OSError as error:
+        _log.error("gateway.live cannot start: %s", error)
+        return 1
+    return 0
+
+
+def serve(settings: GatewaySettings) -> None:
+    """Answer requests until SIGTERM or Ctrl-C."""
+    warn_if_open(settings, settings.live_host)
+    listener = _listen(settings.live_host, settings.live_port)
+    host, port = listener.getsockname()[:2]
+    _log.info("gateway.live listens on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    app = create_live(settings)
+    config = uvicorn.Config(
+        app,
+        # The peer is whom we are connected to: what a header says of it is for `Access`.
+        proxy_headers=False,
+        server_header=False,
+        # One line for each request is nginx's, without the query that may hold a key.
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=_GRACE_S,
+        lifespan="on",
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn's own come first; when it has stopped, it has these called.
+        signal.signal(number, _stop)
+    try:
+        Server(config, app.state.tail).run(sockets=[listener])
+    finally:
+        _log.info("gateway.live has stopped")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether uvicorn tells of more than a WebSocket that was refused, as it should be."""
+    # Kludex/uvicorn#3138: with `websockets` it takes an answer of ours for none at all.
+    return "returned without completing handshake" not in record.getMessage()
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+class Server(uvicorn.Server):
+    """Sends its listeners away when it is told to stop, and does not wait for them to go."""
+
+    def __init__(self, config: uvicorn.Config, tail: Tail) -> None:
+        super().__init__(config)
+        self._tail = tail
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close every connection, listeners' first."""
+        self._tail.stop()
+        await super().shutdown(sockets)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

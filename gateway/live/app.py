@@ -1,0 +1,102 @@
+"""The whole application on one screen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.callers import Access
+from gateway.headers import REQUEST_ID, choose_request_id
+from gateway.live.errors import ERROR_ANSWERS
+from gateway.live.listening import Listening
+from gateway.live.routes import Routes
+from gateway.live.standing import Standing
+from gateway.live.tail import Tail, connect_tail
+from gateway.origins import Origins
+from gateway.settings import GatewaySettings
+from shared.connections import connect_briefly
+from shared.jobs import Jobs
+from shared.logs import request_logged
+from shared.storage import open_storage
+
+_HARDENED = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_STARTS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
+
+
+def create_live(settings: GatewaySettings) -> Starlette:
+    """Build gateway.live; `state.tail` of it is what reads events, while it runs."""
+    url = settings.redis_url.get_secret_value()
+    redis, tailed = connect_briefly(url), connect_tail(url)
+    storage = open_storage(settings.storage_dir, read_only=True)
+    jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
+    tail = Tail(tailed, max_listeners=settings.live_max_listeners)
+    origins = Origins(settings.listed_origins)
+    listening = Listening(
+        tail,
+        Standing(redis, jobs),
+        Access(settings),
+        origins,
+        keepalive_s=settings.sse_keepalive_s,
+        max_per_owner=settings.live_max_per_owner,
+    )
+
+    @asynccontextmanager
+    async def run(_app: Starlette) -> AsyncIterator[None]:
+        reading = asyncio.create_task(tail.run())
+        yield
+        tail.stop()
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+        await tailed.aclose()
+        redis.close()
+
+    app = Starlette(
+        routes=Routes(listening).all(),
+        exception_handlers=ERROR_ANSWERS,
+        lifespan=run,
+    )
+    app.state.tail = tail
+    # Around all of it: what starlette says when a route fails is an answer too.
+    app.middleware_stack = Answering(app.build_middleware_stack(), origins)
+    return app
+
+
+class Answering:
+    """
+    Gives every answer an id, which log lines of the request have too, and what browsers need.
+
+    That is: pages of listed origins may read it, and it is taken for what it is.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope)
+        request_id = choose_request_id(asked.get(REQUEST_ID))
+        added = _HARDENED | dict(self._origins.answer_headers(asked.get("Origin")))
+        added[REQUEST_ID] = request_id
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] in _STARTS:
+                headers = MutableHeaders(scope=message)
+                headers.update(added)
+                if self._origins.vary:
+                    headers.add_vary_header("Origin")
+            await send(message)
+
+        preflight = self._origins.preflight_headers(scope.get("method", ""), asked)
+        app = self._app if preflight is None else Response(status_code=204, headers=preflight)
+        with request_logged(request_id):
+            await app(scope, receive, send_with_headers)

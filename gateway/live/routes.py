@@ -1,0 +1,141 @@
+"""`/jobs/{id}/events`, `/events` and `/ws/jobs/{id}`: events as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gateway.live.errors import error_answer
+from gateway.live.events import Event, as_frame, as_sse
+from gateway.live.listening import Hearing, Listening
+from gateway.live.standing import Nothing
+from gateway.live.tail import Signal
+
+_RETRY_MS = 2000
+_HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    # A proxy shall pass each event on as it comes; nginx reads this one.
+    "X-Accel-Buffering": "no",
+}
+# RFC 6455, 7.4.1, and IANA's registry for 1013.
+_DONE, _GOING_AWAY, _TRY_AGAIN = 1000, 1001, 1013
+_CLOSE_CODES = {Signal.STOPPED: _GOING_AWAY, Signal.SLOW: _TRY_AGAIN, Signal.LOST: _TRY_AGAIN}
+
+
+class Routes:
+    """All there is at this program."""
+
+    def __init__(self, listening: Listening) -> None:
+        self._listening = listening
+
+    def all(self) -> list[BaseRoute]:
+        """Paths, and what answers there."""
+        return [
+            Route("/jobs/{job_id}/events", self.stream),
+            Route("/events", self.stream),
+            WebSocketRoute("/ws/jobs/{job_id}", self.talk),
+            Route("/ws/jobs/{job_id}", _ask_for_upgrade),
+            Route("/health/live", _show_live),
+            Route("/health/ready", self.show_ready),
+        ]
+
+    async def stream(self, request: Request) -> Response:
+        """Stream events of one job, or of all the caller's jobs (WHATWG HTML, 9.2)."""
+        try:
+            hearing = await self._listening.begin(request, request.path_params.get("job_id"))
+        except Nothing:
+            return Response(status_code=204)  # which tells a browser not to come back
+        if request.method == "HEAD":
+            hearing.close()
+            return Response(headers=_HEADERS)
+        return EventStream(hearing)
+
+    async def talk(self, socket: WebSocket) -> None:
+        """Send the events of one job as frames of JSON text (S0-33)."""
+        try:
+            hearing = await self._listening.begin(socket, socket.path_params["job_id"])
+        except Nothing:
+            await socket.accept()
+            await socket.close(_DONE)
+        except Exception as error:
+            await socket.send_denial_response(error_answer(error))
+        else:
+            await hearing.serve(_send_all(socket, hearing))
+
+    async def show_ready(self, _request: Request) -> Response:
+        """200 if events are read; else 503."""
+        if self._listening.tail.is_up:
+            return JSONResponse({"success": True, "status": "ready", "message": "OK"})
+        problem = "Redis cannot be reached; see LONGHAND_REDIS_URL"
+        return JSONResponse({"success": False, "error": problem, "code": "not_ready"}, 503)
+
+
+class EventStream(StreamingResponse):
+    """A `text/event-stream` of what a caller hears."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        super().__init__(_written(hearing), headers=_HEADERS)
+        self._hearing = hearing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._hearing.serve(super().__call__(scope, receive, send))
+
+
+async def _written(hearing: Hearing) -> AsyncIterator[str]:
+    # At once, so that the caller knows that he listens.
+    yield f"retry: {_RETRY_MS}\n\n"
+    async for item in hearing.events():
+        if isinstance(item, Event):
+            yield as_sse(item)
+        elif item is None:
+            yield ": still here\n\n"
+
+
+async def _send_all(socket: WebSocket, hearing: Hearing) -> None:
+    await socket.accept()
+    leaving = asyncio.create_task(_until_gone(socket))
+    sending = asyncio.create_task(_send(socket, hearing))
+    try:
+        await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (leaving, sending):
+            task.cancel()
+        await asyncio.gather(leaving, sending, return_exceptions=True)
+
+
+async def _send(socket: WebSocket, hearing: Hearing) -> None:
+    code = _DONE
+    with suppress(WebSocketDisconnect):
+        async for item in hearing.events():
+            if isinstance(item, Event):
+                await socket.send_text(as_frame(item))
+            elif isinstance(item, Signal):
+                code = _CLOSE_CODES[item]
+        await socket.close(code)
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    """Read, and pass over, what a caller says: whoever hangs up is noticed by it."""
+    with suppress(WebSocketDisconnect):
+        while True:
+            await socket.receive()
+            if socket.client_state.name == "DISCONNECTED":
+                return
+
+
+async def _ask_for_upgrade(_request: Request) -> Response:
+    value = {"success": False, "error": "this is a WebSocket", "code": "upgrade_required"}
+    return JSONResponse(value, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+
+
+async def _show_live(_request: Request) -> Response:
+    """200: the process answers. It asks nobody."""
+    return JSONResponse({"success": True, "status": "live", "message": "OK"})

@@ -1,0 +1,86 @@
+"""How jobs stand: what a listener is told first, and what again after events were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from redis import Redis
+
+from gateway.live.events import Event, EventId, after_end_of, snapshot
+from gateway.live.tail import Listener
+from shared.jobs import Jobs
+from shared.listing import JobQuery
+from shared.records import JobRecord, Status
+from shared.scripts import ENDED
+from shared.views import read_views
+
+_MOST = 1000
+"""Of those that have not ended, and of those that the site ended meanwhile."""
+
+
+class Nothing(Exception):
+    """The job has ended and the caller knows it: there will be nothing more to tell."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Tells how jobs stand; every method asks Redis and waits for it."""
+
+    redis: Redis
+    jobs: Jobs
+
+    def first(self, listener: Listener, after: EventId | None) -> list[Event]:
+        """
+        What a caller is told at once: what he missed, or, if that is not known, how things stand.
+
+        Raises:
+            JobNotFound: There is no such job of his.
+            Nothing: There is nothing more to hear.
+        """
+        missed = listener.missed
+        if listener.job is None:
+            return self.now(listener, after) if missed is None else missed
+        record = self.jobs.get(listener.job, owner=listener.owner)
+        if not record.status.is_final:
+            return [snapshot(record, listener.position)] if missed is None else missed
+        missed = missed or []
+        if any(event.is_final for event in missed):
+            return missed
+        is_told = listener.has_heard_end or (after is not None and after >= after_end_of(record))
+        if is_told and not missed:
+            raise Nothing
+        return [*missed, snapshot(record, listener.position)]
+
+    def now(self, listener: Listener, since: EventId | None) -> list[Event]:
+        """
+        How his job stands; or all of his that have not ended, and those that ended meanwhile.
+
+        Args:
+            since: The last event he heard; None if he heard none, and is told of no end.
+
+        Raises:
+            JobNotFound: His job is there no more.
+        """
+        at = listener.position
+        if listener.job is not None:
+            return [snapshot(self.jobs.get(listener.job, owner=listener.owner), at)]
+        records = [*self._unfinished(listener.owner)]
+        if since is not None:
+            records += self._ended(listener.owner, since)
+        # What comes after `at` is still to be heard of the others, whatever one's own end was.
+        return [replace(snapshot(record, at), id=at) for record in records]
+
+    def _unfinished(self, owner: str) -> Iterable[JobRecord]:
+        """Oldest first."""
+        query = JobQuery(statuses=(Status.QUEUED, Status.RUNNING), limit=_MOST)
+        return reversed(self.jobs.list(owner, query).records)
+
+    def _ended(self, owner: str, since: EventId) -> Iterable[JobRecord]:
+        """In the order of their ends."""
+        # Ids of events and ends of jobs are of one clock, that of Redis.
+        ids: Any = self.redis.zrevrangebyscore(ENDED, "+inf", since.ms / 1000, start=0, num=_MOST)
+        for record in read_views(self.redis, [job_id.decode() for job_id in reversed(ids)]):
+            if record is not None and record.owner == owner and record.status.is_final:
+                yield record

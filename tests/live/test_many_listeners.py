@@ -1,0 +1,115 @@
+"""Many who listen and many who wait, at once, and the site still answers everybody."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import httpx2
+from waiting import wait_until
+
+from shared.records import Status
+
+N_LISTENERS = 200
+N_WAITING = 20
+N_SLOTS = 24
+PROMISED_S = 1.0
+
+
+def silence():
+    """A short WAV."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(16_000))
+    return out.getvalue()
+
+
+def post_and_wait(url):
+    """Send audio, for a run of its own, and wait for its text."""
+    files = {"file": ("a.wav", silence())}
+    return httpx2.post(f"{url}/transcribe/file?wait=120&cache=false", files=files, timeout=180)
+
+
+def has_heard_end(listener):
+    return "cancelled" in [event.data["status"] for event in listener.heard]
+
+
+class Pulse(threading.Thread):
+    """Asks one address over and over; `worst_s` is how long the slowest answer took."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self.is_over = threading.Event()
+        self.n_answers, self.worst_s = 0, 0.0
+        self.statuses: set[int] = set()
+
+    def run(self) -> None:
+        with httpx2.Client(timeout=30) as client:
+            while not self.is_over.is_set():
+                began = time.monotonic()
+                self.statuses.add(client.get(self._url).status_code)
+                self.worst_s = max(self.worst_s, time.monotonic() - began)
+                self.n_answers += 1
+
+
+@contextmanager
+def pulses(*urls: str) -> Iterator[list[Pulse]]:
+    """Ask all of them within the block."""
+    asking = [Pulse(url) for url in urls]
+    for pulse in asking:
+        pulse.start()
+    yield asking
+    for pulse in asking:
+        pulse.is_over.set()
+        pulse.join()
+
+
+def test_health_answers_while_two_hundred_listen_and_twenty_wait(
+    start_program, start_live, journal, listen
+):
+    gateway = start_program("gateway", waiting_slots=N_SLOTS)
+    live = start_live()
+    heard_by_all = journal.submit()
+    listeners = [listen(live.url, "/events") for _ in range(N_LISTENERS)]
+    health = (f"{gateway.url}/health", f"{live.url}/health/live")
+
+    def n_queued():
+        return journal.jobs.counts()["queued"] - 1
+
+    with ThreadPoolExecutor(N_SLOTS) as callers, pulses(*health) as (of_gateway, of_live):
+        waiting = [callers.submit(post_and_wait, gateway.url) for _ in range(N_WAITING)]
+        wait_until(lambda: n_queued() == N_WAITING, 60, "twenty wait")
+        waiting += [callers.submit(post_and_wait, gateway.url) for _ in range(N_SLOTS - N_WAITING)]
+        wait_until(lambda: n_queued() == N_SLOTS, 60, "every slot is taken")
+        asked = of_gateway.n_answers
+        wait_until(lambda: of_gateway.n_answers > asked + 5, 60, "health")
+        began = time.monotonic()
+        one_too_many = post_and_wait(gateway.url)
+        answered_s = time.monotonic() - began
+        still_waiting = not any(call.done() for call in waiting)
+        journal.cancel(heard_by_all)
+        for record in journal.jobs.newest(limit=100):
+            journal.jobs.cancel(record.id)
+        answers = [call.result() for call in waiting]
+        for listener in listeners:
+            wait_until(partial(has_heard_end, listener), 30, "the end is heard")
+
+    assert [listener.status for listener in listeners] == [200] * N_LISTENERS
+    assert still_waiting
+    assert one_too_many.status_code == 202
+    assert one_too_many.json()["status"] == Status.QUEUED
+    assert answered_s < PROMISED_S * 3  # it is probed, and stored; it is not waited for
+    assert {answer.status_code for answer in answers} == {409}
+    assert of_gateway.statuses == of_live.statuses == {200}
+    assert of_gateway.worst_s < PROMISED_S
+    assert of_live.worst_s < PROMISED_S
