@@ -6,19 +6,26 @@ import logging
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 import waitress
 from pydantic import ValidationError
 
+from gateway.admission import Admission, use_admission
 from gateway.app import create_app
+from gateway.callers import warn_if_open
 from gateway.channel import body_limit, listens_on, use_channel
-from gateway.services import open_services
-from gateway.settings import GatewaySettings
+from gateway.fullness import Fullness
+from gateway.origins import Origins
+from gateway.retention import Retention, Sweeper
+from gateway.services import Services, open_services
+from gateway.settings import OTHER_VARIABLES, GatewaySettings
+from gateway.webhooks import Webhooks
 from shared.logs import configure_logs
 from shared.reaper import Reaper
-from shared.settings import describe_problems
+from shared.settings import describe_older, describe_problems
 
 _SPOOL = ".spool"
 _log = logging.getLogger("gateway")
@@ -32,7 +39,9 @@ def main() -> int:
         for problem in describe_problems(error, GatewaySettings):
             sys.stderr.write(f"gateway: {problem}\n")
         return 2
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, settings.log_file)
+    for told in describe_older(GatewaySettings, others=OTHER_VARIABLES):
+        _log.warning(told)
     try:
         serve(settings)
     except OSError as error:
@@ -58,7 +67,10 @@ def serve(settings: GatewaySettings) -> None:
         channel_request_lookahead=1,
         ident="longhand",
     )
-    use_channel(server)
+    fullness = Fullness(services.jobs, most=settings.max_queued)
+    fullness.start()
+    use_channel(server, fullness.refusal)
+    use_admission(server, Admission(services.access, Origins(settings.listed_origins)))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         services.waiting.stop()
@@ -66,14 +78,32 @@ def serve(settings: GatewaySettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    reaper = Reaper(services.redis, services.jobs)
-    reaper.start()
+    background = start_background(services)
+    warn_if_open(settings, settings.host)
     for host, port in listens_on(server):
         _log.info("the gateway listens on http://%s:%s", f"[{host}]" if ":" in host else host, port)
     server.run()
-    reaper.stop()
+    for thread in background:
+        thread.stop()
+    fullness.stop()
     server.close()
     _log.info("the gateway has stopped")
+
+
+def start_background(services: Services) -> Sequence[Reaper | Sweeper | Webhooks]:
+    """Start what goes on beside answering requests."""
+    redis, jobs, settings = services.redis, services.jobs, services.settings
+    spool = settings.storage_dir.absolute() / _SPOOL
+    retention = Retention(redis, jobs, services.storage, settings, spool=spool)
+    threads: list[Reaper | Sweeper | Webhooks] = [
+        Reaper(redis, jobs),
+        Sweeper(redis, retention, every_s=settings.sweep_every_s),
+    ]
+    if settings.webhook_secret is not None:
+        threads.append(Webhooks(redis, jobs, settings))
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 def use_spool(storage_dir: Path) -> None:

@@ -10,7 +10,9 @@ from flask import Response, jsonify
 from shared.chinese import Variant, convert
 from shared.errors import JobCancelled, JobNotFound, LonghandError, error_from_value
 from shared.formats import segment_values, speaker_values, tidy
-from shared.jobs import JobRecord, Jobs, Status
+from shared.jobs import Jobs
+from shared.records import JobRecord, Status
+from shared.speaker_names import rename_speakers
 from shared.storage import KeyNotFound
 from shared.transcript import Transcript
 
@@ -42,6 +44,13 @@ def job_value(record: JobRecord) -> dict[str, Any]:
         "started_at": as_rfc3339(record.started_at),
         "ended_at": as_rfc3339(record.ended_at),
         "attempt": record.attempt,
+        "label": record.label,
+        "priority": record.priority,
+        "callback_url": record.callback_url,
+        "batch": record.batch,
+        "stages_s": {stage: round(seconds, 3) for stage, seconds in record.stages_s.items()},
+        "speaker_names": record.speaker_names,
+        "audio_removed_at": as_rfc3339(record.audio_removed_at),
         "filename": record.audio.filename,
         "n_bytes": record.audio.n_bytes,
         "duration": record.audio.duration_s,
@@ -49,6 +58,7 @@ def job_value(record: JobRecord) -> dict[str, Any]:
         "request": record.request.model_dump(mode="json", exclude={"known_speaker_references"}),
         "error": record.error,
         **job_links(record.id),
+        "audio_url": f"/jobs/{record.id}/audio",
     }
 
 
@@ -85,7 +95,7 @@ def transcript_value(
 
 def read_transcript(jobs: Jobs, record: JobRecord, *, chinese: Variant | None = None) -> Transcript:
     """
-    Read the result of a job that succeeded.
+    Read the result of a job that succeeded, with the names its speakers were given since.
 
     Args:
         chinese: The script wanted now; None for the one its request asked for.
@@ -93,6 +103,10 @@ def read_transcript(jobs: Jobs, record: JobRecord, *, chinese: Variant | None = 
     Raises:
         JobNotFound: It was deleted, a moment ago or from storage by hand.
     """
+    return rename_speakers(_read_in_script(jobs, record, chinese), record.speaker_names)
+
+
+def _read_in_script(jobs: Jobs, record: JobRecord, chinese: Variant | None) -> Transcript:
     variant = chinese or record.request.chinese or "none"
     try:
         if variant == record.request.chinese and (stored := jobs.read_converted(record, variant)):

@@ -5,10 +5,52 @@ from __future__ import annotations
 from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 
+from gateway.access_log import note_requests
+from gateway.auth import add_access
 from gateway.errors import add_error_answers
-from gateway.routes import health, jobs, models, transcribe, ui
+from gateway.origins import Origins
+from gateway.rates import limit_rates
+from gateway.routes import (
+    asr,
+    audio,
+    auth,
+    batches,
+    deliveries,
+    docs,
+    events,
+    health,
+    jobs,
+    legacy,
+    metrics,
+    models,
+    openai,
+    results,
+    transcribe,
+    ui,
+    uploads,
+)
 from gateway.services import Services, open_services
 from gateway.settings import GatewaySettings
+
+_ROUTES = (
+    transcribe,
+    batches,
+    uploads,
+    openai,
+    legacy,
+    asr,
+    jobs,
+    results,
+    audio,
+    deliveries,
+    events,
+    models,
+    health,
+    metrics,
+    auth,
+    docs,
+    ui,
+)
 
 
 class _Json(DefaultJSONProvider):
@@ -29,8 +71,13 @@ def create_app(settings: GatewaySettings, *, services: Services | None = None) -
     app.json = _Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    (services or open_services(settings)).attach(app)
-    for routes in (transcribe, jobs, models, health, ui):
+    here = services or open_services(settings)
+    here.attach(app)
+    # First, so that what is refused is noted too.
+    note_requests(app)
+    add_access(app, Origins(settings.listed_origins))
+    limit_rates(app, here)
+    for routes in _ROUTES:
         app.register_blueprint(routes.blueprint)
     add_error_answers(app)
     app.after_request(_harden)

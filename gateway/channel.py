@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -18,13 +21,19 @@ from waitress.server import MultiSocketServer
 from waitress.task import ErrorTask
 from waitress.utilities import Error, RequestEntityTooLarge
 
-from gateway.errors import STATUSES, error_value
+from gateway.access_log import log_refusal
+from gateway.errors import STATUSES, error_headers, error_value, shaped
+from gateway.headers import REQUEST_ID, choose_request_id
+from gateway.resumable import MOST_PART_BYTES, part_too_large
 from gateway.uploads import too_large
-from shared.errors import AudioTooLarge
+from shared.errors import AudioTooLarge, Busy, LonghandError, StorageFull
+from shared.storage import FULL, is_full
 
 FORM_ALLOWANCE_BYTES = 100_000
 """What a form may hold beside its audio: boundaries, names, options, a prompt of 10 000 letters."""
 
+_JOB_PATHS = ("/transcribe", "/v1/audio", "/v1/listen", "/recognise", "/asr", "/detect-language")
+_TOO_LARGE = "Content Too Large"
 _LINGER_S = 10.0
 _DISCARD_BYTES = 1 << 18
 _CODES = {400: "invalid_request", 413: AudioTooLarge.code, 431: "header_too_large"}
@@ -38,20 +47,28 @@ def body_limit(max_audio_bytes: int) -> int:
 class Refusal(Error):  # type: ignore[misc]  # waitress has no types
     """An answer given in place of the application's."""
 
-    def __init__(self, status: int, reason: str, value: dict[str, object]) -> None:
-        super().__init__(str(value["error"]))
-        self.code = status
-        self.reason = reason
-        self.value = value
+    def __init__(self, error: LonghandError, reason: str | None = None) -> None:
+        super().__init__(error.message)
+        self.code = STATUSES[type(error)]
+        self.reason = reason or HTTPStatus(self.code).phrase
+        self.value = error_value(error)
+        self.headers = error_headers(error)
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """Reads a request; ends it at the header when it is to be refused."""
 
+    busy: Callable[[], Busy | None] = staticmethod(lambda: None)
+    """Why no new job is taken now; asked on the I/O thread, so it may wait for nothing."""
+
     def refusal(self) -> Refusal | None:
         """The answer to a request that should go no further, decided from its header."""
         if self.content_length >= self.adj.max_request_body_size:
             return _too_large(self.content_length, self.adj.max_request_body_size)
+        if self.content_length > MOST_PART_BYTES and is_part(self.command, self.path):
+            return Refusal(part_too_large(self.content_length), _TOO_LARGE)
+        if makes_job(self.command, self.path) and (busy := self.busy()):
+            return Refusal(busy)
         return None
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -69,16 +86,50 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         """Take what arrived; see `HTTPRequestParser.received`."""
-        n_taken = int(super().received(data))
+        try:
+            n_taken = int(super().received(data))
+        except OSError as error:  # the body is written to disk as it comes
+            if not is_full(error):
+                raise
+            self._refuse_unstored()
+            return len(data)
         if isinstance(self.error, RequestEntityTooLarge):  # a chunked body has grown too large
             self.error = _too_large(None, self.adj.max_request_body_size)
         # What follows a request that is refused is its body, not another request.
         return len(data) if self.error is not None else n_taken
 
+    def _refuse_unstored(self) -> None:
+        """Let go of a body for which there is no room."""
+        body: Any = self.body_rcv
+        self.body_rcv = None
+        with suppress(OSError):  # it would still write the last of it
+            body.getbuf().close()
+        self.error = Refusal(StorageFull(FULL))
+        self.completed = True
+
 
 def _too_large(n_bytes: int | None, limit: int) -> Refusal:
-    error = too_large(n_bytes, limit - FORM_ALLOWANCE_BYTES - 1)
-    return Refusal(STATUSES[AudioTooLarge], "Content Too Large", error_value(error))
+    return Refusal(too_large(n_bytes, limit - FORM_ALLOWANCE_BYTES - 1), _TOO_LARGE)
+
+
+def makes_job(method: str, path: str) -> bool:
+    """
+    Whether a request would put a job into the queue.
+
+    >>> [makes_job("POST", path) for path in ("/transcribe/file", "/jobs/1/retry", "/reload")]
+    [True, True, False]
+    """
+    if method != "POST":
+        return False
+    path = path.rstrip("/")
+    if path.startswith("/jobs/"):
+        return path.endswith("/retry")
+    return any(path == known or path.startswith(f"{known}/") for known in _JOB_PATHS)
+
+
+def is_part(method: str, path: str) -> bool:
+    """Whether a request is a part of a resumable upload."""
+    return method in ("PATCH", "POST") and path.startswith("/uploads/")
 
 
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]
@@ -92,12 +143,23 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         else:
             code = _CODES.get(error.code, "internal_error" if error.code == 500 else "bad_request")
             value = {"success": False, "error": str(error.body), "code": code}
+        # A header that could not be read has no path.
+        value = shaped(value, error.code, getattr(self.request, "path", None) or "")
         body = json.dumps(value, separators=(",", ":")).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers.extend(getattr(error, "headers", {}).items())
+        self._note(error.code)
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
+
+    def _note(self, status: int) -> None:
+        """Give the request an id and its line: no application will."""
+        request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID"))
+        self.response_headers.append((REQUEST_ID, request_id))
+        method, path = getattr(self.request, "command", ""), getattr(self.request, "path", "")
+        log_refusal(request_id=request_id, method=method, path=path, status=status)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -162,12 +224,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().handle_close()
 
 
-def use_channel(server: Any) -> None:
-    """Make a waitress server speak through `Channel`."""
-    listeners = server.map.values() if isinstance(server, MultiSocketServer) else [server]
-    for listener in listeners:
-        if hasattr(listener, "channel_class"):
-            listener.channel_class = Channel
+def use_channel(server: Any, busy: Callable[[], Busy | None] = lambda: None) -> None:
+    """
+    Make a waitress server speak through `Channel`.
+
+    Args:
+        busy: Why no new job is taken now; None if there is no reason.
+    """
+    parser = type("SiteParser", (Parser,), {"busy": staticmethod(busy)})
+    channel = type("SiteChannel", (Channel,), {"parser_class": parser})
+    for listener in listeners_of(server):
+        listener.channel_class = channel
+
+
+def listeners_of(server: Any) -> list[Any]:
+    """What takes connections for a waitress server, one for each address."""
+    found = server.map.values() if isinstance(server, MultiSocketServer) else [server]
+    return [listener for listener in found if hasattr(listener, "channel_class")]
 
 
 def listens_on(server: Any) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Which HTTP status an error has, and the shape native routes answer it in."""
+"""Which HTTP status an error has, and the shape each family of routes answers it in."""
 
 from __future__ import annotations
 
@@ -18,15 +18,22 @@ STATUSES: Mapping[type[LonghandError], int] = {
     errors.LonghandError: 500,
     errors.InvalidRequest: 400,
     errors.UnsupportedMedia: 415,
+    errors.EngineNotAvailable: 400,
+    errors.IdempotencyMismatch: 422,
     errors.ModelNotFound: 404,
     errors.JobNotFound: 404,
     errors.JobNotFinished: 409,
     errors.JobFailed: 409,
     errors.JobCancelled: 409,
+    errors.JobNotRetryable: 409,
+    errors.UploadNotFound: 404,
+    errors.UploadConflict: 409,
+    errors.ChecksumMismatch: 460,  # of tus, and nobody else's
     errors.AudioError: 422,
     errors.AudioTooLarge: 413,
     errors.AudioUnreadable: 422,
     errors.AudioUnreachable: 422,
+    errors.AudioGone: 410,
     errors.EngineFailed: 500,
     errors.GpuOutOfMemory: 500,
     errors.JobTimedOut: 500,
@@ -48,6 +55,13 @@ REDIS_AWAY = (
     redis_errors.OutOfMemoryError,
 )
 _RETRY_REDIS_S = 5
+OPENAI_PREFIX = "/v1/"
+_OPENAI_INVALID = "invalid_request_error"
+_OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +81,38 @@ def error_value(error: LonghandError, **more: object) -> dict[str, object]:
     return value | more
 
 
+def openai_error_value(error: LonghandError) -> dict[str, object]:
+    """
+    An error as OpenAI writes it; `job_id` is ours.
+
+    >>> openai_error_value(errors.WaitTimedOut("it goes on", job_id="1"))["job_id"]
+    '1'
+    """
+    return shaped(error_value(error), STATUSES[type(error)], OPENAI_PREFIX)
+
+
+def shaped(value: Mapping[str, object], status: int, path: str) -> dict[str, object]:
+    """
+    An error in the shape of the family its path belongs to.
+
+    Args:
+        value: As native routes write it.
+
+    >>> shaped({"success": False, "error": "no", "code": "busy"}, 503, "/v1/models")
+    {'error': {'message': 'no', 'type': 'server_error', 'param': None, 'code': 'busy'}}
+    """
+    if not path.startswith(OPENAI_PREFIX):
+        return dict(value)
+    nested = {
+        "message": value["error"],
+        "type": _OPENAI_TYPES.get(status, "server_error" if status >= 500 else _OPENAI_INVALID),
+        "param": value.get("param"),
+        "code": value["code"],
+    }
+    own = ("success", "error", "param", "code")
+    return {"error": nested} | {name: v for name, v in value.items() if name not in own}
+
+
 def answer_error(error: LonghandError, **more: object) -> Response:
     """
     The answer an error makes.
@@ -74,11 +120,29 @@ def answer_error(error: LonghandError, **more: object) -> Response:
     Args:
         more: Fields to add to its body.
     """
-    answer = jsonify(error_value(error, **more))
-    answer.status_code = STATUSES[type(error)]
-    if error.retry_after_s is not None:
-        answer.headers["Retry-After"] = str(error.retry_after_s)
+    status = STATUSES[type(error)]
+    answer = jsonify(shaped(error_value(error, **more), status, request.path))
+    answer.status_code = status
+    if request.path.startswith(OPENAI_PREFIX) and error.job_id and status in (409, 500):
+        # A job that failed or was cancelled: OpenAI's clients would post it twice more.
+        answer.headers["x-should-retry"] = "false"
+    answer.headers.update(error_headers(error))
     return answer
+
+
+def error_headers(error: LonghandError) -> dict[str, str]:
+    """
+    The headers of the answer an error makes.
+
+    >>> error_headers(errors.Busy("later", retry_after_s=5))
+    {'Retry-After': '5'}
+    """
+    found = {}
+    if error.retry_after_s is not None:
+        found["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.Unauthorized):
+        found["WWW-Authenticate"] = "Bearer"  # RFC 9110 §15.5.2 wants one
+    return found
 
 
 def add_error_answers(app: Flask) -> None:
@@ -106,7 +170,8 @@ def _answer_http(error: HTTPException) -> Response | HTTPException:
         message = f"{request.method} is not possible here; {_allowed(error)}"
     elif isinstance(error, RequestEntityTooLarge):
         code, message = "invalid_request", "the form has too many or too large fields"
-    answer = jsonify(success=False, error=message, code=code)
+    refused = {"success": False, "error": message, "code": code}
+    answer = jsonify(shaped(refused, error.code, request.path))
     answer.status_code = error.code
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
@@ -90,12 +90,17 @@ def once_each(*sources: MultiDict[str, str] | Mapping[str, str]) -> dict[str, st
 
 
 def fields_and_lists(
-    *sources: MultiDict[str, str] | Mapping[str, str], lists: Collection[str]
+    *sources: MultiDict[str, str] | Mapping[str, str],
+    lists: Collection[str],
+    is_known: Callable[[str], bool] | None = None,
 ) -> dict[str, str | list[str]]:
     """
     Join fields of the query and the form; those of `lists` may be given again and again.
 
     A list may be written with `[]` after its name, as clients of OpenAI do.
+
+    Args:
+        is_known: Whether a name means anything; what does not may come again. None where all does.
 
     Raises:
         InvalidRequest: Another field was given twice.
@@ -110,7 +115,9 @@ def fields_and_lists(
                 assert isinstance(items, list)
                 items.append(value)
                 continue
-            if name in joined:
+            # What ends so and is no list is not known, and of no account where that is borne.
+            is_borne = name.endswith("[]") or (is_known is not None and not is_known(name))
+            if name in joined and not is_borne:
                 cut = name[:_SHOWN_CHARACTERS]
                 raise InvalidRequest(f"field {cut!r} was given twice", param=cut)
             joined[name] = value

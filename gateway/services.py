@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 from redis import Redis
 
+from gateway.batches import Batches
+from gateway.callers import Access
+from gateway.downloads import Downloader
+from gateway.metrics import Metrics
 from gateway.probe import Probe
+from gateway.resumable import Uploads
 from gateway.settings import GatewaySettings
 from gateway.waiting import Waiting
 from shared.connections import connect_briefly
@@ -23,12 +28,17 @@ class Services:
     """Everything outside the process, and the few things its threads share."""
 
     settings: GatewaySettings
+    access: Access
     redis: Redis
     storage: Storage
     jobs: Jobs
     workers: Workers
     waiting: Waiting
     probe: Probe
+    downloads: Downloader
+    batches: Batches
+    uploads: Uploads
+    metrics: Metrics
 
     def attach(self, app: Flask) -> None:
         """Make these the services of an application."""
@@ -40,18 +50,31 @@ def open_services(settings: GatewaySettings) -> Services:
     redis = connect_briefly(settings.redis_url.get_secret_value())
     storage = open_storage(settings.storage_dir)
     jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
+    workers = Workers(redis)
+    waiting = Waiting(jobs, n_slots=settings.waiting_slots)
     return Services(
         settings=settings,
+        access=Access(settings),
         redis=redis,
         storage=storage,
         jobs=jobs,
-        workers=Workers(redis),
-        waiting=Waiting(jobs, n_slots=settings.waiting_slots),
+        workers=workers,
+        waiting=waiting,
         probe=Probe(
             timeout_s=settings.probe_timeout_s,
             memory_bytes=settings.probe_memory_bytes,
             n_at_once=settings.probes_at_once,
         ),
+        downloads=Downloader(settings),
+        batches=Batches(redis, storage, jobs),
+        uploads=Uploads(
+            redis,
+            storage,
+            ttl_s=settings.upload_ttl_s,
+            most=settings.max_uploads,
+            limit=settings.max_audio_bytes,
+        ),
+        metrics=Metrics(redis, jobs, workers, waiting),
     )
 
 

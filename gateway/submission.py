@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from gateway.auth import present_owner
+from gateway.engines import refuse_other_engine
+from gateway.errors import REDIS_AWAY
+from gateway.fields import JobOptions
 from gateway.parse import did_you_mean
 from gateway.services import Services
+from gateway.sharing import cache_key, fingerprint, present_key
 from gateway.uploads import AudioWriter, clean_filename
 from gateway.voices import store_voices
 from shared.catalogue import MODELS, Catalogue
 from shared.errors import AudioTooLarge, InvalidRequest, ModelNotFound
-from shared.jobs import JobRecord, StoredAudio, job_prefix, new_job_id
-from shared.logs import job_logged
+from shared.logs import bound_request_id, job_logged
+from shared.records import JobEntry, JobRecord, StoredAudio, job_key, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
 from shared.workers import WorkerRecord
 
@@ -28,30 +33,45 @@ class Submission:
 
     Attributes:
         wait_s: How long the caller waits for the job; None to leave it to the site.
+        is_repeated: Whether the same Idempotency-Key made the job before.
+        is_streamed: Whether the caller reads the text while it is made.
     """
 
     request: TranscriptionRequest
     filename: str
-    wait_s: float | None
+    wait_s: float | None = None
+    job: JobOptions = JobOptions()
+    is_repeated: bool = False
+    is_streamed: bool = False
+
+    def named(self, filename: str) -> Submission:
+        """The same of audio with another name."""
+        return replace(self, filename=filename)
 
 
 def submit(
-    services: Services, receive: Callable[[AudioWriter], Submission]
+    services: Services,
+    receive: Callable[[AudioWriter], Submission],
+    *,
+    is_streamed: bool = False,
+    batch: str | None = None,
 ) -> tuple[JobRecord, Submission]:
     """
-    Make a job.
+    Make a job; or find the one that the same Idempotency-Key made before.
 
     Args:
         receive: Writes the audio and returns the rest. What it raises leaves nothing behind.
+        is_streamed: Whether the caller reads the text while it is made.
+        batch: The batch it belongs to.
 
     Raises:
         LonghandError: The model, the options or the audio cannot be taken.
     """
-    owner = present_owner()
+    present_key(present_owner())  # before a long body is read in vain
     live = services.workers.live()
     job_id = new_job_id()
-    key = f"{job_prefix(job_id)}/audio"
-    try:
+    with _kept_or_removed(services, job_id):
+        key = f"{job_prefix(job_id)}/audio"
         # The object appears when the block ends well; until then it is nowhere.
         with services.storage.create(key) as out:
             writer = AudioWriter(out, services.settings.max_audio_bytes)
@@ -62,19 +82,72 @@ def submit(
             filename=clean_filename(submission.filename),
             n_bytes=writer.n_bytes,
             sha256=writer.sha256,
-            duration_s=_look_into(services, key),
+            duration_s=look_into(services, key),
         )
+        entry = make_entry(services, submission, audio, live)
+        streams = is_streamed or submission.is_streamed
+        entry = entry.model_copy(update={"is_streamed": streams, "batch": batch})
         options = store_voices(services, job_id, submission.request)
-        record = services.jobs.submit(job_id, options, audio, owner=owner)
-    except BaseException:
+    with _kept_if_known(services, job_id):
+        record = services.jobs.submit(job_id, options, audio, entry=entry)
+    if record.id != job_id:
         services.storage.delete_all(job_prefix(job_id))
-        raise
+        return record, replace(submission, is_repeated=True)
     with job_logged(job_id):
         _log.info("accepted: %.1f s of audio, %d bytes", audio.duration_s, audio.n_bytes)
     return record, submission
 
 
-def _look_into(services: Services, key: str) -> float:
+@contextmanager
+def _kept_if_known(services: Services, job_id: str) -> Iterator[None]:
+    """
+    Remove what is stored of a job if the block fails and Redis does not know it.
+
+    It may, though its answer was lost. Where nobody can be asked the audio stays: retention
+    removes what is nobody's in time.
+    """
+    try:
+        yield
+    except Exception:
+        with suppress(*REDIS_AWAY):
+            if not services.redis.exists(job_key(job_id)):
+                services.storage.delete_all(job_prefix(job_id))
+        raise
+
+
+@contextmanager
+def _kept_or_removed(services: Services, job_id: str) -> Iterator[None]:
+    """Whatever stops the block leaves nothing of the job in storage."""
+    try:
+        yield
+    except BaseException:
+        services.storage.delete_all(job_prefix(job_id))
+        raise
+
+
+def make_entry(
+    services: Services, submission: Submission, audio: StoredAudio, live: list[WorkerRecord]
+) -> JobEntry:
+    """
+    How a job enters: what its caller said, and what tells it from others and makes it equal.
+
+    Args:
+        submission: As it was sent, recordings of voices among its options.
+    """
+    owner = present_owner()
+    job, options = submission.job, submission.request
+    shares = cache_key(services, owner, audio.sha256, options, live) if job.cache else None
+    return JobEntry(
+        owner=owner,
+        request_id=bound_request_id(),
+        **job.model_dump(exclude={"cache"}),
+        cache_key=shares,
+        idempotency_key=present_key(owner),
+        fingerprint=fingerprint(audio.sha256, options, job),
+    )
+
+
+def look_into(services: Services, key: str) -> float:
     """The true duration of stored audio, in seconds."""
     with services.storage.open_local(key) as path:
         facts = services.probe(path)
@@ -98,6 +171,7 @@ def check_model(
     """
     name = catalogue.resolve(request.model)
     if name is None:
+        refuse_other_engine(request.model, live)
         hint = did_you_mean(request.model or "", catalogue.names())
         hint = hint or "GET /models lists those that are"
         raise ModelNotFound(f"model {request.model!r} is not known; {hint}", param="model")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
 
@@ -40,7 +40,6 @@ _MAX_FILENAME_CHARACTERS = 255
 _BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
-NO_FILE = "no audio was sent; send it as the multipart field 'file' (curl: -F file=@talk.mp3)"
 
 
 class AudioWriter:
@@ -84,10 +83,12 @@ class Form:
 
     Attributes:
         filename: None while no file was seen.
+        passed_over: Names of files that mean nothing here.
         n_bytes: Of all fields.
     """
 
     filename: str | None = None
+    passed_over: list[str] = field(default_factory=list)
     fields: MultiDict[str, str] = field(default_factory=MultiDict)
     n_bytes: int = 0
 
@@ -108,9 +109,22 @@ def copy_body(body: IO[bytes], writer: AudioWriter) -> None:
         )
 
 
-def copy_form(body: IO[bytes], boundary: str, writer: AudioWriter) -> Form:
+def copy_form(
+    body: IO[bytes],
+    boundary: str,
+    writer: AudioWriter,
+    *,
+    file_field: str = "file",
+    lists: Collection[str] = LISTS,
+    is_known: Callable[[str], bool] | None = None,
+) -> Form:
     """
     Write the file of a multipart body and return its fields.
+
+    Args:
+        file_field: The field that is the file.
+        lists: Fields that may be given again and again.
+        is_known: Whether a name means anything or is passed over; None where all of them have to.
 
     Raises:
         AudioTooLarge: The file is over the limit.
@@ -120,22 +134,24 @@ def copy_form(body: IO[bytes], boundary: str, writer: AudioWriter) -> Form:
     form = Form()
     part: Field | File | None = None
     value = bytearray()
-    for event in _read_events(body, boundary):
+    for event in read_events(body, boundary):
         if isinstance(event, Field | File):
             part, value = event, bytearray()
-            _check_part(part, form)
+            if is_known is None or part.name == file_field or is_known(part.name):
+                _check_part(part, form, file_field, lists)
+            elif isinstance(part, File):
+                form.passed_over.append(part.name)
         elif isinstance(event, Data) and isinstance(part, File):
-            writer.write(event.data)
+            if part.name == file_field:
+                writer.write(event.data)
         elif isinstance(event, Data) and part is not None:
             value += event.data
             form.n_bytes += len(event.data)
-            _check_size(part.name, len(value), form)
+            check_size(part.name, len(value), form)
             if not event.more_data:
-                form.fields.add(part.name, _read_value(part.name, value))
-    if form.filename is None or (form.filename == "" and not writer.n_bytes):
-        raise InvalidRequest(NO_FILE, param="file")
-    if not writer.n_bytes:
-        raise AudioUnreadable("the file is empty", param="file")
+                form.fields.add(part.name, read_value(part.name, value))
+    if form.filename is None or not writer.n_bytes:
+        raise _nothing(form, file_field)
     return form
 
 
@@ -146,45 +162,91 @@ class _Decoder(MultipartDecoder):
         return super()._parse_headers(data.decode("utf-8", "replace").encode())
 
 
-def _read_events(body: IO[bytes], boundary: str) -> Iterator[Event]:
+def read_events(body: IO[bytes], boundary: str, *, most_parts: int = _MAX_PARTS) -> Iterator[Event]:
+    """
+    The parts of a multipart body, as they arrive.
+
+    Args:
+        most_parts: How many there may be, files among them.
+
+    Raises:
+        InvalidRequest: It is broken, or has too many parts.
+    """
     try:
         decoder = _Decoder(
-            boundary.encode("latin-1"), max_form_memory_size=_MAX_HEADER_BYTES, max_parts=_MAX_PARTS
+            boundary.encode("latin-1"), max_form_memory_size=_MAX_HEADER_BYTES, max_parts=most_parts
         )
         while True:
             # At the end of the body this is None, after which no event means a broken form.
             decoder.receive_data(body.read(_READ_BYTES) or None)
             while not isinstance(event := decoder.next_event(), NeedData):
+                if getattr(event, "name", "") is None:
+                    raise ValueError("a part has no name")  # RFC 7578, 4.2
                 yield event
                 if isinstance(event, Epilogue):
                     return
     except ValueError as error:
         raise InvalidRequest("the multipart body is broken or cut short") from error
     except RequestEntityTooLarge as error:
-        raise InvalidRequest(f"the form is broken, or has more than {_MAX_PARTS} fields") from error
+        raise InvalidRequest(f"the form is broken, or has more than {most_parts} fields") from error
 
 
-def _check_part(part: Field | File, form: Form) -> None:
+def no_file(field: str = "file") -> str:
+    """
+    What to say to a caller who sent no audio.
+
+    >>> no_file()
+    "no audio was sent; send it as the multipart field 'file' (curl: -F file=@talk.mp3)"
+    """
+    return (
+        f"no audio was sent; send it as the multipart field {field!r} (curl: -F {field}=@talk.mp3)"
+    )
+
+
+def no_choice(field: str = "file") -> str:
+    """What to say to somebody who sent the form of a page and chose no file in it."""
+    return f"no audio was sent; no file was chosen for the field {field!r}"
+
+
+def _nothing(form: Form, file_field: str) -> InvalidRequest | AudioUnreadable:
+    """What is wrong where no audio came."""
+    if form.filename:
+        return AudioUnreadable("the file is empty", param=file_field)
+    if form.filename is None and form.passed_over:
+        return _other_file(form.passed_over[0], file_field)
+    says = no_file if form.filename is None else no_choice
+    return InvalidRequest(says(file_field), param=file_field)
+
+
+def _other_file(name: str, file_field: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"field {name[:64]!r} is not known as a file; send the audio as {file_field!r}",
+        param=name[:64],
+    )
+
+
+def _check_part(part: Field | File, form: Form, file_field: str, lists: Collection[str]) -> None:
     name = (part.name or "")[:64]
     if isinstance(part, Field):
-        if name == "file":
+        if name == file_field:
             raise InvalidRequest(
-                "field 'file' has to be a file, not text (curl: -F file=@talk.mp3, with the @)",
-                param="file",
+                f"field {name!r} has to be a file, not text "
+                f"(curl: -F {name}=@talk.mp3, with the @)",
+                param=name,
             )
-        if part.name in form.fields and part.name.removesuffix("[]") not in LISTS:
+        is_list = part.name.endswith("[]") or part.name in lists
+        if part.name in form.fields and not is_list:
             raise InvalidRequest(f"field {name!r} was given twice", param=name)
         return
-    if name != "file":
-        raise InvalidRequest(
-            f"field {name!r} is not known as a file; send the audio as 'file'", param=name
-        )
+    if name != file_field:
+        raise _other_file(name, file_field)
     if form.filename is not None:
-        raise InvalidRequest("field 'file' was given twice; send one file a request", param="file")
+        raise InvalidRequest(f"field {name!r} was given twice; send one file a request", param=name)
     form.filename = part.filename
 
 
-def _check_size(name: str, n_bytes: int, form: Form) -> None:
+def check_size(name: str, n_bytes: int, form: Form) -> None:
+    """Refuse a field that is too large, or one too many of them."""
     most = _MAX_VOICE_BYTES if name.removesuffix("[]") in LISTS else _MAX_FIELD_BYTES
     if n_bytes > most:
         raise InvalidRequest(f"field {name[:64]!r} is over {most} bytes long", param=name[:64])
@@ -192,7 +254,8 @@ def _check_size(name: str, n_bytes: int, form: Form) -> None:
         raise InvalidRequest(f"the fields of the form are over {_MAX_FIELDS_BYTES} bytes together")
 
 
-def _read_value(name: str, value: bytearray) -> str:
+def read_value(name: str, value: bytearray) -> str:
+    """A field's text; refuse what is none."""
     try:
         return value.decode()
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ import base64
 
 from gateway.services import Services
 from shared.errors import AudioUnreadable, InvalidRequest
-from shared.jobs import job_prefix
+from shared.records import job_prefix
 from shared.request import TranscriptionRequest
 
 _FIELD = "known_speaker_references"

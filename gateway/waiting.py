@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from werkzeug.http import parse_list_header
 
 from gateway.errors import REDIS_AWAY
 from shared.errors import JobCancelled, JobNotFound
-from shared.jobs import JobRecord, Jobs
+from shared.jobs import Jobs
+from shared.records import JobRecord
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
@@ -30,42 +32,92 @@ class Waiting:
 
     def __init__(self, jobs: Jobs, *, n_slots: int) -> None:
         self._jobs = jobs
+        self.n_slots = n_slots
         self._slots = threading.BoundedSemaphore(n_slots)
+        self._holders: set[object] = set()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Answer every request that waits, and let none wait from now on."""
         self._stopped.set()
 
+    def pause(self, seconds: float) -> bool:
+        """Let some time pass; whether nobody is to wait any more."""
+        return self._stopped.wait(seconds)
+
+    @contextmanager
+    def hold(self) -> Iterator[bool]:
+        """Hold a slot within the block; whether there was one."""
+        has_slot = self._slots.acquire(blocking=False)
+        holder = object()
+        if has_slot:
+            self._holders.add(holder)
+        try:
+            yield has_slot
+        finally:
+            if has_slot:
+                self._holders.discard(holder)
+                self._slots.release()
+
+    @property
+    def n_held(self) -> int:
+        """How many slots are taken."""
+        return len(self._holders)
+
     def wait(
-        self, record: JobRecord, seconds: float, *, is_gone: Callable[[], bool] | None = None
+        self,
+        record: JobRecord,
+        seconds: float,
+        *,
+        is_gone: Callable[[], bool] | None = None,
+        stay: Callable[[], object] | None = None,
     ) -> tuple[JobRecord, bool]:
         """
-        Wait for a job to end.
+        Wait for a job to end, in a slot of its own.
 
         Args:
             seconds: How long at most.
             is_gone: Whether the caller has hung up.
+            stay: Called at every look at the job while the caller is there.
 
         Returns:
             The job as it was last seen, and whether there was a slot to wait in.
         """
-        if seconds <= 0 or not self._slots.acquire(blocking=False):
+        if seconds <= 0:
             return record, False
-        try:
-            return self._watch(record, seconds, is_gone or (lambda: False)), True
-        finally:
-            self._slots.release()
+        with self.hold() as has_slot:
+            if has_slot:
+                record = self.watch(record, seconds, is_gone, stay=stay)
+            return record, has_slot
 
-    def _watch(self, record: JobRecord, seconds: float, is_gone: Callable[[], bool]) -> JobRecord:
+    def watch(
+        self,
+        record: JobRecord,
+        seconds: float,
+        is_gone: Callable[[], bool] | None = None,
+        *,
+        is_enough: Callable[[JobRecord], bool] | None = None,
+        stay: Callable[[], object] | None = None,
+    ) -> JobRecord:
+        """
+        Wait for a job to end, in the slot that is held; the job as it was last seen.
+
+        Args:
+            is_enough: Whether the caller wants to know already, though it has not ended.
+            stay: Called at every look at the job while the caller is there.
+        """
         deadline = time.monotonic() + seconds
         pause_s = _FIRST_PAUSE_S
-        while not record.status.is_final and not is_gone():
+        while not record.status.is_final:
+            if (is_gone and is_gone()) or (is_enough and is_enough(record)):
+                break
             left_s = deadline - time.monotonic()
             if left_s <= 0 or self._stopped.wait(min(pause_s, left_s)):
                 break
             pause_s = min(pause_s * _GROWTH, _LONGEST_PAUSE_S)
             try:
+                if stay:
+                    stay()
                 record = self._jobs.get(record.id)
             except REDIS_AWAY as error:
                 # The job is accepted: its caller gets the id, not an error.

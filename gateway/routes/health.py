@@ -5,33 +5,45 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 from redis.exceptions import RedisError
 
-from gateway.parse import parse_flag
+from gateway.documented import Answer, documented
+from gateway.fields import read_query
 from gateway.services import Services, services
+from gateway.shapes.health import Health, Live, NotReady, ReadyOption
+from shared.errors import InvalidRequest
 
 blueprint = Blueprint("health", __name__)
 _log = logging.getLogger(__name__)
 
 
 @blueprint.get("/health")
+@documented(tag="Site", answers={200: Answer(Health)}, access="open")
 def show_health() -> Response:
     """Say how the site is; 200 for as long as the gateway lives."""
     return jsonify(_look(services()))
 
 
 @blueprint.get("/health/live")
+@documented(tag="Site", answers={200: Answer(Live)}, access="open")
 def show_live() -> Response:
     """200: the process answers. It asks nobody."""
     return jsonify(success=True, status="live", message="OK")
 
 
 @blueprint.get("/health/ready")
+@documented(
+    tag="Site",
+    query=(ReadyOption,),
+    answers={200: Answer(Health), 503: Answer(NotReady)},
+    errors=(InvalidRequest,),
+    access="open",
+)
 def show_ready() -> Response:
     """200 if a job would be accepted; with `?workers=1` also only if a worker lives."""
+    needs_worker = read_query(ReadyOption).workers
     seen = _look(services())
-    needs_worker = parse_flag("workers", request.args.get("workers", "0"))
     ready = seen["ready"] and (seen["workers"] > 0 or not needs_worker)
     if ready:
         return jsonify(seen)
@@ -63,6 +75,7 @@ def _look(here: Services) -> dict[str, Any]:
         "service": "longhand",
         "ready": ready,
         "backend": ", ".join(engines) or None,
+        "faster_whisper": "up" if n_workers else "down",  # the word some monitors look for
         "redis": redis,
         "storage": storage,
         "workers": n_workers,

@@ -2,157 +2,238 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from urllib.parse import quote
+from typing import Annotated
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.answers import (
-    error_of,
-    job_value,
-    read_transcript,
-    transcript_value,
-    wants_segments,
-    warnings_value,
-)
+from gateway.accepting import wait_of
+from gateway.answers import answer_accepted, job_value, read_transcript, warnings_value
 from gateway.auth import present_owner
-from gateway.errors import answer_error
-from gateway.parse import once_each, parse_count, parse_flag, refuse_unknown
-from gateway.services import services
-from shared.chinese import find_variant
-from shared.errors import JobFailed, JobNotFinished, JobNotFound
-from shared.formats import (
-    Format,
-    FormatOptions,
-    find_format,
-    read_options,
-    refuse_unused,
-    render,
-)
-from shared.formats.structured import segment_value
-from shared.jobs import JobRecord, Jobs, Status, is_job_id
+from gateway.batches import Batch, batch_value
+from gateway.bodies import read_object
+from gateway.documented import Answer, Body, documented
+from gateway.fields import MAX_LABEL_CHARACTERS, WaitOption, read_model, read_query
+from gateway.hangups import is_gone
+from gateway.listing import ListQuery
+from gateway.parse import parse_wait, refuse_unknown
+from gateway.services import Services, services
+from gateway.shapes.jobs import Accepted, Cancelled, Deleted, JobAnswer, JobList, JobOrBatch
+from shared import errors
+from shared.errors import JobCancelled, JobNotFound
+from shared.records import JobRecord, Status
+from shared.request import MOST_SPEAKERS
 from shared.transcript import Transcript
+from shared.wire import Name
 
 blueprint = Blueprint("jobs", __name__)
 
-_MOST_LISTED = 1000
-_POLL_S = 2
+POLL_S = 2
+
+
+class Nothing(BaseModel):
+    """No parameters."""
+
+
+class JobChanges(BaseModel):
+    """What of a job may be changed; what is not named stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)] = (
+        Field(
+            None, max_length=MAX_LABEL_CHARACTERS, description="Its new label; null takes it away."
+        )
+    )
+    speaker_names: dict[Name, Name] = Field(
+        default_factory=dict,
+        max_length=MOST_SPEAKERS,
+        description="Names for its speakers, by what the transcript calls them; `{}` takes them "
+        "away. Every format is read with them.",
+    )
 
 
 @blueprint.get("/jobs")
+@documented(
+    tag="jobs",
+    query=(ListQuery,),
+    answers={200: Answer(JobList)},
+    errors=(errors.InvalidRequest,),
+)
 def list_jobs() -> Response:
     """List the newest jobs, newest first."""
-    fields = once_each(request.args)
-    refuse_unknown(fields, known=["limit"])
-    limit = parse_count("limit", fields.get("limit", "100"), least=1, most=_MOST_LISTED)
-    records = services().jobs.newest(owner=present_owner(), limit=limit)
-    return jsonify(success=True, jobs=[job_value(record) for record in records])
+    query = read_query(ListQuery)
+    page = services().jobs.list(present_owner(), query.asked())
+    shown = [job_value(record) for record in page.records]
+    return jsonify(success=True, jobs=shown, next_cursor=page.next_cursor)
 
 
 @blueprint.get("/jobs/<job_id>")
+@documented(
+    tag="jobs",
+    query=(WaitOption,),
+    answers={200: Answer(JobOrBatch, headers={"Retry-After": "When to ask again."})},
+    errors=(errors.InvalidRequest, errors.JobNotFound),
+    headers={"Prefer": "`wait=<seconds>`: as the parameter `wait`."},
+)
 def show_job(job_id: str) -> Response:
-    """Tell all there is to know of a job."""
-    jobs = services().jobs
-    record = jobs.get(job_id, owner=present_owner())
-    transcript = _transcript_or_none(jobs, record)
-    answer = jsonify(
-        success=True,
-        **job_value(record),
-        queue_position=jobs.queue_position(job_id) if record.status is Status.QUEUED else None,
-        model=transcript.model if transcript else None,
-        warnings=warnings_value(transcript) if transcript else [],
-    )
+    """
+    Tell all there is to know of a job, or of a batch and its jobs.
+
+    With `wait` the answer comes when the job changes its status or ends, or time runs out.
+    """
+    asked = read_query(WaitOption).wait
+    here = services()
+    asked_s = parse_wait(asked, longest_s=here.settings.max_wait_s) if asked is not None else None
+    seconds, is_preferred = wait_of(here, asked_s, default_s=0.0)
+    try:
+        record = here.jobs.get(job_id, owner=present_owner())
+    except JobNotFound:
+        return _show_batch(here, here.batches.get(job_id, owner=present_owner()))
+    record, waited = _await_change(here, record, seconds)
+    answer = jsonify(success=True, **_told(here, record))
+    if is_preferred and waited:
+        answer.headers["Preference-Applied"] = f"wait={seconds:g}"
     if not record.status.is_final:
-        answer.headers["Retry-After"] = str(_POLL_S)
+        answer.headers["Retry-After"] = str(POLL_S)
     return answer
 
 
-@blueprint.get("/jobs/<job_id>/result")
-def read_result(job_id: str) -> Response:
-    """Give the transcript, whole or in one of the formats."""
-    fields = once_each(request.args)
-    options_known = FormatOptions.model_fields
-    refuse_unknown(fields, known=["format", "timestamps", "chinese", *options_known])
-    asked = parse_flag("timestamps", fields["timestamps"]) if "timestamps" in fields else None
-    wanted = find_format(fields["format"]) if "format" in fields else None
-    options = read_options({name: fields[name] for name in fields if name in options_known})
-    refuse_unused(options, wanted)
-    chinese = find_variant(fields["chinese"]) if "chinese" in fields else None
-    jobs = services().jobs
-    record = jobs.get(job_id, owner=present_owner())
-    if record.status is Status.FAILED:
-        return _answer_failed(record)
-    if error := error_of(record):
-        raise error
-    if not record.status.is_final:
-        raise JobNotFinished(
-            f"the job is {record.status.value}; ask again when GET /jobs/{job_id} says succeeded",
-            job_id=job_id,
-            retry_after_s=_POLL_S,
-        )
-    transcript = read_transcript(jobs, record, chinese=chinese)
-    if wanted is not None:
-        return _answer_format(record, transcript, wanted, options)
-    return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
+@blueprint.post("/jobs/<job_id>/cancel")
+@documented(
+    tag="jobs",
+    answers={200: Answer(Cancelled)},
+    errors=(errors.InvalidRequest, errors.JobNotFound),
+)
+def cancel_job(job_id: str) -> Response:
+    """Cancel a job that has not ended, or all those of a batch; what was sent is kept."""
+    read_query(Nothing)
+    here = services()
+    batch = _batch_or_none(here, job_id)
+    moved = here.batches.cancel(batch) if batch else here.jobs.cancel(find_job(job_id).id)
+    if batch:
+        status = batch_value(batch, here.batches.records(batch))["status"]
+    else:
+        status = find_job(job_id).status.value
+    return jsonify(success=True, job_id=job_id, status=status, cancelled=moved)
 
 
-@blueprint.get("/jobs/<job_id>/segments")
-def read_segments(job_id: str) -> Response:
-    """
-    Give the segments that are done, while the job runs; all of them once it succeeded.
+@blueprint.post("/jobs/<job_id>/retry")
+@documented(
+    tag="jobs",
+    answers={202: Answer(Accepted, headers={"Location": "Where the job is found."})},
+    errors=(
+        errors.InvalidRequest,
+        errors.JobNotFound,
+        errors.JobNotRetryable,
+        errors.AudioGone,
+    ),
+)
+def retry_job(job_id: str) -> Response:
+    """Have a job that failed or was cancelled tried again, with its options."""
+    read_query(Nothing)
+    return answer_accepted(services().jobs.retry(find_job(job_id).id))
 
-    While it runs, what takes the whole audio is not there yet: aligned words and speakers.
-    """
-    refuse_unknown(once_each(request.args), known=[])
-    jobs = services().jobs
-    # Before the record: the end of a job removes them.
-    segments = jobs.chunks.segments(job_id) if is_job_id(job_id) else []
-    record = jobs.get(job_id, owner=present_owner())
-    if error := error_of(record):
-        raise error
-    if record.status is Status.SUCCEEDED:
-        segments = list(read_transcript(jobs, record).segments)
-    return jsonify(
-        success=True,
-        job_id=record.id,
-        status=record.status.value,
-        progress=round(record.progress, 4),
-        segments=[segment_value(segment) for segment in segments],
-    )
+
+@blueprint.patch("/jobs/<job_id>")
+@documented(
+    tag="jobs",
+    body=Body(models=(JobChanges,), media_types=("application/json",), is_required=False),
+    answers={200: Answer(JobAnswer)},
+    errors=(errors.InvalidRequest, errors.UnsupportedMedia, errors.JobNotFound),
+)
+def change_job(job_id: str) -> Response:
+    """Give a job another label, or its speakers other names."""
+    read_query(Nothing)
+    here = services()
+    record = find_job(job_id)
+    sent = read_object()
+    refuse_unknown(sent, known=JobChanges.model_fields)
+    changes = read_model(JobChanges, sent)
+    named = {name: getattr(changes, name) for name in changes.model_fields_set}
+    kept = {"label": record.label, "speaker_names": record.speaker_names}
+    record = here.jobs.edit(job_id, **kept | named)
+    return jsonify(success=True, **_told(here, record))
 
 
 @blueprint.delete("/jobs/<job_id>")
+@documented(tag="jobs", answers={200: Answer(Deleted)}, errors=(errors.JobNotFound,))
 def delete_job(job_id: str) -> Response:
-    """Cancel a job if it has not ended, and remove its audio and result."""
-    jobs = services().jobs
-    jobs.get(job_id, owner=present_owner())
-    record = jobs.delete(job_id)
-    return jsonify(success=True, job_id=record.id, status=record.status.value, deleted=True)
+    """Cancel a job, or a batch, if it has not ended, and remove its audio and result."""
+    here = services()
+    batch = _batch_or_none(here, job_id)
+    if batch:
+        status = batch_value(batch, here.batches.records(batch))["status"]
+        here.batches.delete(batch)
+    else:
+        status = here.jobs.delete(find_job(job_id).id).status.value
+    return jsonify(success=True, job_id=job_id, status=status, deleted=True)
 
 
-def _answer_failed(record: JobRecord) -> Response:
-    why = record.error or {}
-    error = JobFailed(
-        f"the job failed: {why.get('message', 'its error was not kept')}", job_id=record.id
-    )
-    return answer_error(error, job_error=record.error)
+def find_job(job_id: str) -> JobRecord:
+    """
+    The caller's job of that id.
+
+    Raises:
+        JobNotFound: There is none, it is another's, or it is a batch.
+    """
+    here, owner = services(), present_owner()
+    try:
+        return here.jobs.get(job_id, owner=owner)
+    except JobNotFound:
+        here.batches.get(job_id, owner=owner)
+        raise JobNotFound(
+            f"{job_id} is a batch; GET /jobs/{job_id} lists its jobs, which have what is asked for"
+        ) from None
 
 
-def _answer_format(
-    record: JobRecord, transcript: Transcript, wanted: Format, options: FormatOptions
-) -> Response:
-    written = render(transcript, wanted.name, options)
-    answer = Response(written, content_type=wanted.media_type)
-    stem = PurePosixPath(record.audio.filename).stem or "transcript"
-    name = quote(f"{stem}.{wanted.extension}", safe="")
-    answer.headers["Content-Disposition"] = f"inline; filename*=UTF-8''{name}"  # RFC 8187
+def _batch_or_none(here: Services, job_id: str) -> Batch | None:
+    try:
+        return here.batches.get(job_id, owner=present_owner())
+    except JobNotFound:
+        return None
+
+
+def _show_batch(here: Services, batch: Batch) -> Response:
+    answer = jsonify(success=True, **batch_value(batch, here.batches.records(batch)))
+    if answer.get_json()["status"] in ("queued", "running"):
+        answer.headers["Retry-After"] = str(POLL_S)
     return answer
 
 
-def _transcript_or_none(jobs: Jobs, record: JobRecord) -> Transcript | None:
+def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[JobRecord, bool]:
+    """Wait, if there is a slot, until a job's status is another; and whether there was one."""
+    if seconds <= 0:
+        return record, False
+    with here.waiting.hold() as has_slot:
+        if not has_slot:
+            return record, False
+        try:
+            now = here.waiting.watch(
+                record, seconds, is_gone(), is_enough=lambda seen: seen.status is not record.status
+            )
+        except JobCancelled as error:  # deleted
+            raise JobNotFound(f"there is no job {record.id!r}") from error
+        return now, True
+
+
+def _told(here: Services, record: JobRecord) -> dict[str, object]:
+    """All there is to know of a job."""
+    transcript = _transcript_or_none(here, record)
+    is_queued = record.status is Status.QUEUED
+    return {
+        **job_value(record),
+        "queue_position": here.jobs.queue_position(record.run_id) if is_queued else None,
+        "model": transcript.model if transcript else None,
+        "options": transcript.options if transcript else None,
+        "warnings": warnings_value(transcript) if transcript else [],
+    }
+
+
+def _transcript_or_none(here: Services, record: JobRecord) -> Transcript | None:
     if record.status is not Status.SUCCEEDED:
         return None
     try:
-        return read_transcript(jobs, record, chinese="none")
+        return read_transcript(here.jobs, record, chinese="none")
     except JobNotFound:
         return None

@@ -1,19 +1,43 @@
-"""`/models`: which may be asked for now. `/reload`: read their files anew."""
+"""`/models`: which may be asked for now. `/reload`: take another, or read their files anew."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+import json
 
+from flask import Blueprint, Response, jsonify, request
+from pydantic import BaseModel, Field
+
+from gateway.default_model import choose_default, default_model
+from gateway.documented import Answer, Body, documented
+from gateway.fields import read_model
+from gateway.offers import offered_names
+from gateway.parse import refuse_unknown
 from gateway.services import services
-from gateway.submission import can_run
-from shared.catalogue import DEFAULT_NAMES, MODELS
-from shared.errors import InvalidRequest
+from gateway.shapes.models import Reloaded, UsableModels
+from gateway.submission import can_run, check_model
+from shared.catalogue import MODELS
+from shared.errors import Busy, EngineNotAvailable, InvalidRequest, ModelNotFound
 from shared.generations import Generations
+from shared.request import TranscriptionRequest
 
 blueprint = Blueprint("models", __name__)
 
+_MAX_RELOAD_BYTES = 10_000
+
+
+class Reload(BaseModel):
+    """What a reload takes."""
+
+    model_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Model of requests that name none, from now on; left out, files are read anew.",
+    )
+
 
 @blueprint.get("/models")
+@documented(tag="Models", answers={200: Answer(UsableModels)}, errors=(Busy,))
 def list_models() -> Response:
     """
     List the models a request may name now.
@@ -24,8 +48,7 @@ def list_models() -> Response:
     catalogue = here.settings.catalogue
     live = here.workers.live()
     usable = [name for name in MODELS if can_run(name, live)]
-    # Names of repositories and names that mean the default are taken but not advertised.
-    names = [name for name in catalogue.names() if "/" not in name and name not in DEFAULT_NAMES]
+    names = offered_names(here)
     meant = {name: catalogue.resolve(name) for name in names}
     data = [
         {
@@ -40,18 +63,50 @@ def list_models() -> Response:
     ]
     return jsonify(
         success=True,
-        models=[name for name in names if meant[name] in usable],
-        default=catalogue.resolve(None),
+        models=names,
+        default=default_model(here),
         data=data,
     )
 
 
 @blueprint.post("/reload")
+@documented(
+    tag="Models",
+    access="admin",
+    body=Body(models=(Reload,), media_types=("application/json",), is_required=False),
+    answers={200: Answer(Reloaded)},
+    errors=(InvalidRequest, EngineNotAvailable, ModelNotFound, Busy),
+)
 def reload_models() -> Response:
-    """Have every worker read a model's files anew before its next job with it."""
-    if request.args or request.stream.read(3).strip() not in (b"", b"{}"):
+    """
+    Choose the model of requests that name none; or have every worker read its files anew.
+
+    With `model_name` that model is taken from the next request on, by every gateway. Without, the
+    files of every model are read anew before a worker's next job with it.
+    """
+    here = services()
+    wanted = _read_reload()
+    if wanted.model_name is None:
+        return jsonify(success=True, generation=Generations(here.redis).advance())
+    asked = TranscriptionRequest(model=wanted.model_name)
+    check_model(asked, here.settings.catalogue, here.workers.live())
+    model = here.settings.catalogue.resolve(wanted.model_name)
+    assert model is not None
+    choose_default(here.redis, model)
+    return jsonify(success=True, message=f"Model {wanted.model_name} loaded", model=model)
+
+
+def _read_reload() -> Reload:
+    if request.args:
+        raise InvalidRequest('a reload takes no query; send JSON such as {"model_name": "large"}')
+    body = request.stream.read(_MAX_RELOAD_BYTES)
+    try:
+        fields = json.loads(body.strip() or b"{}")
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
         raise InvalidRequest(
-            "a reload takes no fields: every model's files are read anew; which model is to be "
-            "used, each request says itself"
+            'a reload takes a JSON object such as {"model_name": "large"}, or none'
         )
-    return jsonify(success=True, generation=Generations(services().redis).advance())
+    refuse_unknown(fields, known=Reload.model_fields)
+    return read_model(Reload, fields)

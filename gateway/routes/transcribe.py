@@ -2,111 +2,170 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, request
+from dataclasses import replace
+from typing import Any
 
-from gateway.answers import (
-    answer_accepted,
-    error_of,
-    read_transcript,
-    transcript_value,
-    wants_segments,
-)
-from gateway.parse import fields_and_lists, parse_request, parse_wait
-from gateway.services import Services, services
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, Field
+
+from gateway.accepting import answer_submitted
+from gateway.auth import present_owner
+from gateway.bodies import FORMS, read_fields
+from gateway.documented import Answer, Body, Header, documented
+from gateway.fields import JobOptions, WaitOption
+from gateway.receiving import read_submission, receive_body, receive_form
+from gateway.services import services
+from gateway.shapes.jobs import Accepted, TranscriptAnswer
+from gateway.sharing import KEY_HEADER
 from gateway.submission import Submission, submit
-from gateway.uploads import NO_FILE, AudioWriter, copy_body, copy_form, too_large
-from gateway.waiting import preferred_wait_s
-from shared.errors import InvalidRequest, UnsupportedMedia
-from shared.jobs import JobRecord, Status
-from shared.wire import LISTS
+from gateway.uploads import AudioWriter
+from shared import errors
+from shared.errors import InvalidRequest
+from shared.request import TranscriptionRequest
 
 blueprint = Blueprint("transcribe", __name__)
 
+OPTIONS = (TranscriptionRequest, JobOptions, WaitOption)
+KEY = Header(
+    "A name of the caller's own for this request: sent again, it is the same job.",
+    {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+)
+REQUEST_HEADERS = {
+    "Prefer": "`wait=<seconds>`: wait for the result, as the field `wait`.",
+    KEY_HEADER: KEY,
+}
+ACCEPTED = Answer(
+    Accepted, description="The job goes on.", headers={"Location": "Where the job is found."}
+)
+ANSWERS = {
+    202: ACCEPTED,
+    200: Answer(TranscriptAnswer, description="The caller waited, and this is the result."),
+}
+ERRORS = (
+    errors.InvalidRequest,
+    errors.UnsupportedMedia,
+    errors.IdempotencyMismatch,
+    errors.ModelNotFound,
+    errors.JobCancelled,
+    errors.AudioTooLarge,
+    errors.AudioUnreadable,
+    errors.EngineFailed,
+    errors.GpuOutOfMemory,
+    errors.JobTimedOut,
+    errors.WorkerLost,
+    errors.StorageFull,
+)
+
+
+class RawName(BaseModel):
+    """What a body that is nothing but audio cannot say of itself."""
+
+    filename: str | None = Field(None, description="What the audio is called.")
+    ext: str | None = Field(None, description="Its extension, where it has no name.")
+
+
+class AudioUrl(BaseModel):
+    """Where the audio is."""
+
+    url: str = Field(description="An http or https URL of the audio.")
+
+
+class AudioUpload(BaseModel):
+    """What was uploaded in parts."""
+
+    upload: str = Field(description="The id of a finished upload: the end of its URL.")
+
 
 @blueprint.post("/transcribe/file")
+@documented(
+    tag="transcribe",
+    query=OPTIONS,
+    body=Body(models=OPTIONS, files=("file",)),
+    answers=ANSWERS,
+    errors=ERRORS,
+    headers=REQUEST_HEADERS,
+)
 def transcribe_file() -> Response:
     """Take a multipart form with the audio in its field `file`."""
     here = services()
-    record, submission = submit(here, lambda writer: _receive_form(here, writer))
-    return _answer(here, record, submission)
+
+    def read(fields: dict[str, str | list[str]], filename: str) -> Submission:
+        return read_submission(here, fields, filename)
+
+    return answer_submitted(here, *submit(here, lambda writer: receive_form(writer, read)))
 
 
 @blueprint.post("/transcribe/binary")
+@documented(
+    tag="transcribe",
+    query=(*OPTIONS, RawName),
+    body=Body(media_types=("application/octet-stream",), is_raw=True),
+    answers=ANSWERS,
+    errors=ERRORS,
+    headers=REQUEST_HEADERS,
+)
 def transcribe_binary() -> Response:
     """Take the audio itself as the body and the options in the query."""
     here = services()
-    record, submission = submit(here, lambda writer: _receive_body(here, writer))
-    return _answer(here, record, submission)
+    return answer_submitted(here, *submit(here, lambda writer: receive_body(here, writer)))
 
 
-def _receive_form(here: Services, writer: AudioWriter) -> Submission:
-    if request.mimetype != "multipart/form-data":
-        if not request.content_length and "chunked" not in request.headers.get(
-            "Transfer-Encoding", ""
-        ):
-            raise InvalidRequest(NO_FILE, param="file")
-        raise UnsupportedMedia(
-            f"the body is {request.mimetype or 'of no type'}; send multipart/form-data with the "
-            "audio as 'file', or the audio alone to /transcribe/binary"
-        )
-    boundary = request.mimetype_params.get("boundary", "")
-    if not boundary:
-        raise InvalidRequest("the Content-Type names no multipart boundary")
-    form = copy_form(request.stream, boundary, writer)
-    fields = fields_and_lists(request.args, form.fields, lists=LISTS)
-    return _read_fields(here, fields, filename=form.filename or "", also=["wait"])
+@blueprint.post("/transcribe/url")
+@documented(
+    tag="transcribe",
+    query=(AudioUrl, *OPTIONS),
+    body=Body(models=(AudioUrl, *OPTIONS), media_types=("application/json", *FORMS)),
+    answers=ANSWERS,
+    errors=(*ERRORS, errors.AudioUnreachable),
+    headers=REQUEST_HEADERS,
+)
+def transcribe_url() -> Response:
+    """Fetch the audio from where `url` says it is, and take that."""
+    here = services()
+    fields = read_fields()
+    url = _take(fields, "url", 'send {"url": "https://…/talk.mp3"}, or the same as a form')
+    submission = read_submission(here, fields, "audio")
+    if submission.request.timestamps is None:
+        # The answer is that of the synchronous route that this one takes the place of.
+        with_segments = submission.request.model_copy(update={"timestamps": True})
+        submission = replace(submission, request=with_segments)
+
+    def receive(writer: AudioWriter) -> Submission:
+        return submission.named(here.downloads.fetch(url, writer))
+
+    return answer_submitted(here, *submit(here, receive))
 
 
-def _receive_body(here: Services, writer: AudioWriter) -> Submission:
-    # `request.form` stays untouched: curl's default type says the body is one.
-    if request.mimetype == "multipart/form-data":
-        raise UnsupportedMedia(
-            "the body is a multipart form; send that to /transcribe/file, or the audio alone here"
-        )
-    fields = fields_and_lists(request.args, lists=LISTS)
-    extension = str(fields.get("ext", "")).strip(". ")[:10]
-    filename = str(fields.get("filename") or (f"audio.{extension}" if extension else "audio"))
-    submission = _read_fields(here, fields, filename=filename, also=["wait", "ext", "filename"])
-    limit = here.settings.max_audio_bytes
-    if request.content_length and request.content_length > limit:
-        raise too_large(request.content_length, limit)
-    copy_body(request.stream, writer)
-    return submission
+@blueprint.post("/transcribe/upload")
+@documented(
+    tag="transcribe",
+    query=(AudioUpload, *OPTIONS),
+    body=Body(models=(AudioUpload, *OPTIONS), media_types=("application/json", *FORMS)),
+    answers=ANSWERS,
+    errors=(*ERRORS, errors.UploadNotFound, errors.UploadConflict),
+    headers=REQUEST_HEADERS,
+)
+def transcribe_upload() -> Response:
+    """Take the audio that was uploaded in parts; see `/uploads`."""
+    here = services()
+    fields = read_fields()
+    upload_id = _take(fields, "upload", "send the id of a finished upload: the end of its URL")
+    upload = here.uploads.finished(upload_id, owner=present_owner())
+    submission = read_submission(here, fields, upload.filename)
+
+    def receive(writer: AudioWriter) -> Submission:
+        here.uploads.copy(upload, writer)
+        return submission
+
+    record, submission = submit(here, receive)
+    if KEY_HEADER not in request.headers:  # or the same request could not come again
+        here.uploads.remove(upload)
+    return answer_submitted(here, record, submission)
 
 
-def _read_fields(
-    here: Services, fields: dict[str, str | list[str]], *, filename: str, also: list[str]
-) -> Submission:
-    options = parse_request(fields, also=also)
-    if options.chinese is None:
-        options = options.model_copy(update={"chinese": here.settings.default_chinese})
-    wait_s = None
-    if "wait" in fields:
-        wait_s = parse_wait(str(fields["wait"]), longest_s=here.settings.max_wait_s)
-    return Submission(options, filename, wait_s)
-
-
-def _answer(here: Services, record: JobRecord, submission: Submission) -> Response:
-    """The result if the caller waits and the job ends in time, or 202."""
-    seconds, preferred = submission.wait_s, None
-    if seconds is None:
-        preferred = preferred_wait_s(request.headers.get("Prefer"))
-        seconds = here.settings.default_wait_s if preferred is None else preferred
-    seconds = min(seconds, here.settings.max_wait_s)
-    is_gone = request.environ.get("waitress.client_disconnected")
-    record, had_slot = here.waiting.wait(record, seconds, is_gone=is_gone)
-    answer = _answer_now(here, record)
-    if preferred is not None and had_slot:
-        answer.headers["Preference-Applied"] = f"wait={seconds:g}"
-    return answer
-
-
-def _answer_now(here: Services, record: JobRecord) -> Response:
-    if error := error_of(record):
-        raise error
-    if record.status is not Status.SUCCEEDED:
-        return answer_accepted(record)
-    transcript = read_transcript(here.jobs, record)
-    answer = jsonify(transcript_value(record, transcript, has_segments=wants_segments(record)))
-    answer.headers["Location"] = f"/jobs/{record.id}"
-    return answer
+def _take(fields: dict[str, Any], name: str, hint: str) -> str:
+    """Take a field that has to be there out of the others."""
+    value = fields.pop(name, None)
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidRequest(f"field {name!r} is missing; {hint}", param=name)
+    return value.strip()

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+
 from flask import Blueprint, Response, current_app, jsonify, request
+
+from gateway.documented import Answer, documented
+from gateway.shapes.ui import ServiceInfo
 
 blueprint = Blueprint("ui", __name__)
 
@@ -13,6 +21,12 @@ _POLICY = (
 
 
 @blueprint.get("/")
+@documented(
+    tag="Site",
+    answers={200: Answer(ServiceInfo, media_types=("text/html", "application/json"))},
+    access="open",
+    headers={"Accept": "`application/json` for what this is, else the page."},
+)
 def show_page() -> Response:
     """Give the page, or JSON to whoever asks for that."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json"])
@@ -24,6 +38,32 @@ def show_page() -> Response:
         answer.headers["X-Frame-Options"] = "DENY"
     answer.vary.add("Accept")
     return answer
+
+
+@blueprint.get("/test_form.html")
+@documented(tag="Older systems", access="open", answers={200: Answer(media_types=("text/html",))})
+def show_test_form() -> Response:
+    """Give a page that tries the routes by hand; its file works from a disk as well."""
+    answer = current_app.send_static_file("test_form.html")
+    answer.headers["Content-Security-Policy"] = _test_form_policy()
+    answer.headers["X-Frame-Options"] = "DENY"
+    return answer
+
+
+@cache
+def _test_form_policy() -> str:
+    """Allow the one script and the one style that stand in the page, and no others."""
+    assert current_app.static_folder
+    page = (Path(current_app.static_folder) / "test_form.html").read_text(encoding="utf-8")
+    found = {}
+    for kind in ("script", "style"):
+        text = page.partition(f"<{kind}>")[2].partition(f"</{kind}>")[0]
+        found[kind] = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{found['script']}'; "
+        f"style-src 'sha256-{found['style']}'; connect-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _routes() -> list[str]:

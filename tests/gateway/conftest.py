@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -19,6 +16,8 @@ from flask.testing import FlaskClient
 sys.path.insert(0, str(Path(__file__).parent))
 
 import clips  # noqa: E402
+from gateway_process import GatewayProcess  # noqa: E402
+from promises import Promises  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
 from gateway.app import create_app  # noqa: E402
@@ -36,15 +35,23 @@ def settings(redis_url: str, storage_dir: Path) -> GatewaySettings:
 
 @pytest.fixture
 def make_client(settings: GatewaySettings) -> Iterator[Callable[..., FlaskClient]]:
-    """A function that builds a gateway with other settings and returns a client for it."""
+    """
+    A function that builds a gateway with other settings and returns a client for it.
+
+    The test fails if an answer is not as the gateway documents it.
+    """
+    promises: list[Promises] = []
     with ExitStack() as opened:
 
         def make(**changed: object) -> FlaskClient:
             services = open_services(GatewaySettings(**settings.model_dump() | changed))
             opened.callback(services.redis.close)
-            return create_app(services.settings, services=services).test_client()
+            app = create_app(services.settings, services=services)
+            promises.append(Promises(app))
+            return app.test_client()
 
         yield make
+    assert [line for each in promises for line in each.broken] == []
 
 
 @pytest.fixture
@@ -56,53 +63,22 @@ def services(settings: GatewaySettings) -> Iterator[Services]:
 
 
 @pytest.fixture
-def client(services: Services) -> FlaskClient:
-    """A client of a gateway in this process."""
-    return create_app(services.settings, services=services).test_client()
+def client(services: Services) -> Iterator[FlaskClient]:
+    """
+    A client of a gateway in this process.
+
+    The test fails if an answer is not as the gateway documents it.
+    """
+    app = create_app(services.settings, services=services)
+    promises = Promises(app)
+    yield app.test_client()
+    assert promises.broken == []
 
 
 @pytest.fixture(scope="session")
 def speech() -> bytes:
     """A short WAV."""
     return clips.wav(0.5)
-
-
-@dataclass
-class GatewayProcess:
-    """`python -m gateway`, as it runs."""
-
-    child: subprocess.Popen[bytes]
-    url: str
-    storage_dir: Path
-    log: Path
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        parts = urlsplit(self.url)
-        assert parts.hostname and parts.port
-        return parts.hostname, parts.port
-
-    def spooled_bytes(self) -> list[int]:
-        """The sizes of all bodies it has on disk and not yet in storage, named or not."""
-        sizes = []
-        for descriptor in Path(f"/proc/{self.child.pid}/fd").iterdir():
-            try:
-                if str(self.storage_dir / ".spool") in os.readlink(descriptor):
-                    sizes.append(descriptor.stat().st_size)
-            except FileNotFoundError:
-                continue  # closed meanwhile
-        return sizes
-
-    def peak_rss_bytes(self) -> int:
-        """The most memory it ever held."""
-        status = Path(f"/proc/{self.child.pid}/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-    def stop(self, deadline_s: float = 20) -> int:
-        """Send SIGTERM and return its exit status."""
-        self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(deadline_s)
 
 
 @pytest.fixture
@@ -128,7 +104,7 @@ def start_gateway(
         said = "listens on "
         wait_until(lambda: said in log.read_text() or child.poll() is not None, 30, "listening")
         assert child.poll() is None, log.read_text()
-        url = log.read_text().partition(said)[2].split()[0]
+        url = log.read_text().partition(said)[2].split()[0].rstrip('"}')  # in JSON
         return GatewayProcess(child, url, storage_dir, log)
 
     yield start

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import clips
 import pytest
-from conftest import GatewayProcess
+from gateway_process import GatewayProcess
 from waiting import wait_until
 
 StartGateway = Callable[..., GatewayProcess]

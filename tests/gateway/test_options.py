@@ -172,7 +172,7 @@ def test_fields_are_limited_in_size(client: FlaskClient, speech: bytes) -> None:
 def test_jobs_that_wait_know_their_place(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
-    ids = [upload(client, speech).get_json()["job_id"] for _ in range(3)]
+    ids = [upload(client, speech, cache="false").get_json()["job_id"] for _ in range(3)]
 
     def place(job_id: str) -> int | None:
         value = client.get(f"/jobs/{job_id}").get_json()["queue_position"]

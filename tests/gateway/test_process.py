@@ -14,7 +14,7 @@ from typing import IO
 
 import clips
 import pytest
-from conftest import GatewayProcess
+from gateway_process import GatewayProcess
 from waiting import wait_until
 from work import succeed
 
@@ -47,7 +47,8 @@ def waiting_upload(gateway: GatewayProcess, answers: list[int]) -> threading.Thr
     """A caller that waits for its job; its status goes to `answers`."""
 
     def run() -> None:
-        answers.append(call(gateway, "POST", "/transcribe/binary?wait=100", clips.wav())[0])
+        path = "/transcribe/binary?wait=100&cache=false"
+        answers.append(call(gateway, "POST", path, clips.wav())[0])
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -86,7 +87,7 @@ def test_a_caller_that_hangs_up_gives_its_slot_back(
     gateway = start_gateway(waiting_slots=1)
     audio = clips.wav(0.2)
     connection = http.client.HTTPConnection(*gateway.address, timeout=20)
-    connection.request("POST", "/transcribe/binary?wait=500", body=audio)
+    connection.request("POST", "/transcribe/binary?wait=500&cache=false", body=audio)
     wait_until(lambda: services.jobs.counts()["queued"] == 1, 30, "the job")
     wait_until(lambda: not takes_slot(gateway), 30, "no slot left")
 

@@ -31,6 +31,7 @@ def test_a_whole_site_is_healthy(client: FlaskClient, live_worker: LiveWorker) -
         "service": "longhand",
         "ready": True,
         "backend": "faster_whisper",
+        "faster_whisper": "up",
         "redis": "connected",
         "storage": "writable",
         "workers": 1,
@@ -178,13 +179,22 @@ def test_a_reload_is_a_new_generation_for_every_worker(
     assert Generations(services.redis).current() == second["generation"]
 
 
-@pytest.mark.parametrize("sent", [{"json": {"model_name": "large"}}, {"query_string": "model=x"}])
-def test_a_reload_does_not_pretend_to_change_the_model(
-    client: FlaskClient, services: Services, sent: dict[str, object]
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        ({"json": {"model": "large"}}, "'model' is not known"),
+        ({"json": ["large"]}, "JSON object"),
+        ({"data": b"large"}, "JSON object"),
+        ({"query_string": "model=x"}, "no query"),
+        ({"json": {"model_name": ""}}, "model_name"),
+    ],
+)
+def test_a_reload_that_is_not_understood_changes_nothing(
+    client: FlaskClient, services: Services, sent: dict[str, object], says: str
 ) -> None:
     answer = client.post("/reload", **sent)  # type: ignore[arg-type]
 
-    assert_error(answer, 400, "invalid_request", "a reload takes no fields")
+    assert_error(answer, 400, "invalid_request", says)
     assert Generations(services.redis).current() == 0
 
 

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from gateway.services import Services
 from shared.errors import ErrorValue
-from shared.jobs import JobRecord
+from shared.records import JobRecord
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned, Word
 
 SEGMENT = Segment(

@@ -1,0 +1,63 @@
+"""How the native routes answer whoever made a job: with its name, or with its result."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify, request
+
+from gateway.answers import (
+    answer_accepted,
+    error_of,
+    read_transcript,
+    transcript_value,
+    wants_segments,
+)
+from gateway.hangups import hand_out, is_gone, let_go, stay
+from gateway.services import Services
+from gateway.submission import Submission
+from gateway.waiting import preferred_wait_s
+from shared.records import JobRecord, Status
+
+
+def answer_submitted(here: Services, record: JobRecord, submission: Submission) -> Response:
+    """The result if the caller waits and the job ends in time, or 202."""
+    seconds, preferred = wait_of(here, submission.wait_s)
+    record, had_slot = here.waiting.wait(
+        record, seconds, is_gone=is_gone(), stay=stay(here, record)
+    )
+    if seconds <= 0 or not let_go(here, record):
+        hand_out(here, record)
+    # A job may have its result at once. Who does not wait is still answered as always.
+    answer = _answer_ended(here, record) if seconds > 0 else answer_accepted(record)
+    if preferred and had_slot:
+        answer.headers["Preference-Applied"] = f"wait={seconds:g}"
+    return answer
+
+
+def wait_of(
+    here: Services, asked_s: float | None, *, default_s: float | None = None
+) -> tuple[float, bool]:
+    """
+    How long a caller waits, and whether it was his `Prefer` header that said so.
+
+    Args:
+        asked_s: What the request's `wait` said.
+        default_s: If neither says anything; None for the site's setting.
+    """
+    is_preferred = False
+    if asked_s is None:
+        asked_s = preferred_wait_s(request.headers.get("Prefer"))
+        is_preferred = asked_s is not None
+    if asked_s is None:
+        asked_s = here.settings.default_wait_s if default_s is None else default_s
+    return min(asked_s, here.settings.max_wait_s), is_preferred
+
+
+def _answer_ended(here: Services, record: JobRecord) -> Response:
+    if error := error_of(record):
+        raise error
+    if record.status is not Status.SUCCEEDED:
+        return answer_accepted(record)
+    transcript = read_transcript(here.jobs, record)
+    answer = jsonify(transcript_value(record, transcript, has_segments=wants_segments(record)))
+    answer.headers["Location"] = f"/jobs/{record.id}"
+    return answer

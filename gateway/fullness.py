@@ -1,0 +1,62 @@
+"""Is the queue full? Asked once a second, so that nobody has to ask Redis for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from redis import RedisError
+
+from shared.errors import Busy
+from shared.jobs import Jobs
+
+LOOK_AGAIN_S = 1.0
+RETRY_S = 10
+
+_log = logging.getLogger(__name__)
+
+
+class Fullness(threading.Thread):
+    """
+    Keeps a flag: whether as many jobs wait as may.
+
+    Args:
+        most: How many may wait.
+    """
+
+    def __init__(self, jobs: Jobs, *, most: int) -> None:
+        super().__init__(name="fullness", daemon=True)
+        self._jobs = jobs
+        self._most = most
+        self._stopped = threading.Event()
+        self.is_full = False
+
+    def run(self) -> None:
+        """Look again and again, until stopped."""
+        while True:
+            self.look()
+            if self._stopped.wait(LOOK_AGAIN_S):
+                return
+
+    def stop(self) -> None:
+        """End within a moment."""
+        self._stopped.set()
+
+    def look(self) -> None:
+        """Look now. While Redis is away nothing is known, and requests find that out."""
+        try:
+            is_full = self._jobs.counts()["queued"] >= self._most
+        except RedisError:
+            is_full = False
+        if is_full and not self.is_full:
+            _log.warning("the queue is full: new jobs are refused (LONGHAND_MAX_QUEUED)")
+        self.is_full = is_full
+
+    def refusal(self) -> Busy | None:
+        """What whoever wants a new job is told now; None if he is let in."""
+        if not self.is_full:
+            return None
+        return Busy(
+            f"{self._most} jobs wait already (LONGHAND_MAX_QUEUED); try again later",
+            retry_after_s=RETRY_S,
+        )

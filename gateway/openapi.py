@@ -1,0 +1,274 @@
+"""
+The OpenAPI 3.1 document of the gateway, made from what it runs.
+
+Its routes are those of the application; what they take and answer is what `documented`
+says beside each view; models are pydantic's; statuses are those of `gateway.errors`.
+
+flask-openapi3 and apispec were weighed. The first wants to parse bodies and to declare
+routes itself: ours stream theirs into storage, and share one declaration of access with
+the gate in front of them. The second joins dicts; schemas are the work, and pydantic does it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from gateway.callers import takes_token
+from gateway.documented import Answer, Body, Header
+from gateway.errors import STATUSES
+from gateway.operations import Operation, errors_of, operations_of
+from gateway.schemas import Schema, Schemas, parameter
+from gateway.shapes.errors import ErrorAnswer, OpenAIErrorAnswer
+from shared.errors import LonghandError
+from shared.settings import CHECKOUT
+
+_ABOUT = """\
+Speech in, transcripts out. A job is made by an upload or a URL, and its result is read in any \
+format, as often as wanted; OpenAI's routes lie under `/v1`. Where the site has no keys \
+(`LONGHAND_AUTH=off`) none need be sent."""
+_SCHEMES: Schema = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key of this site."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
+    "token": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "The same key, where a browser can send nothing else.",
+    },
+    "password": {"type": "http", "scheme": "basic", "description": "User and password of a proxy."},
+}
+_PATH: dict[str, Schema] = {
+    "job_id": {
+        "type": "string",
+        "pattern": "^[0-9a-f]{32}$",
+        "description": "The job, as the answer that made it named it.",
+    },
+    "model": {"type": "string", "description": "A model by any of its names, slashes included."},
+    "upload_id": {
+        "type": "string",
+        "description": "The upload, as the answer that made it named it.",
+    },
+}
+"""Parameters of paths by name; a test holds that each is here."""
+
+_HEADERS: dict[int, dict[str, str]] = {
+    401: {"WWW-Authenticate": "How to say who you are."},
+    429: {"Retry-After": "Seconds after which to try again."},
+    503: {"Retry-After": "Seconds after which to try again."},
+}
+_IN_BOTH = "Every field but a file may stand in the query instead."
+_EVERY_ANSWER: Schema = {
+    "X-Request-Id": {
+        "description": "What the logs call the request: what it called itself, or a new name.",
+        "schema": {"type": "string"},
+    },
+}
+_NO_CONTENT = (101, 204, 205, 304, 307)
+
+
+def build_document(app: Flask) -> Schema:
+    """The document of an application; the same one every time."""
+    operations = sorted(operations_of(app), key=lambda o: (o.path, o.method))
+    schemas = Schemas(
+        [ErrorAnswer, OpenAIErrorAnswer, *_models_of_answers(operations)],
+        [
+            model
+            for operation in operations
+            for models in (operation.told.query, *(b.models for b in operation.told.bodies))
+            for model in models
+        ],
+    )
+    paths: Schema = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(
+            operation, schemas
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Longhand", "version": version(), "description": _ABOUT},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(o.told.tag for o in operations)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.named,
+            "securitySchemes": _SCHEMES,
+            "headers": _EVERY_ANSWER,
+        },
+    }
+
+
+def version() -> str:
+    """The version of this checkout or image."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(project["project"]["version"])
+
+
+def _models_of_answers(operations: list[Operation]) -> Iterator[Any]:
+    for operation in operations:
+        for answer in operation.told.answers.values():
+            if answer.model:
+                yield answer.model
+
+
+def _describe(operation: Operation, schemas: Schemas) -> Schema:
+    told = operation.told
+    summary, _, more = operation.text.partition("\n")
+    description = more.partition("\nArgs:")[0].partition("\nRaises:")[0].strip()
+    if told.access == "admin":
+        description = f"{description}\n\nFor admins.".strip()
+    in_body = {model for body in told.bodies for model in body.models}
+    in_query = [model for model in told.query if model not in in_body]
+    if len(in_query) < len(told.query):
+        description = f"{description}\n\n{_IN_BOTH}".strip()
+    described: Schema = {
+        "operationId": operation.name,
+        "tags": [told.tag],
+        "summary": summary.rstrip("."),
+        "security": _security(operation),
+        "responses": _responses(operation, schemas),
+    }
+    if description:
+        described["description"] = description
+    parameters = [
+        *_path_parameters(operation.rule),
+        *schemas.query(in_query),
+        *(_header_parameter(name, header) for name, header in told.headers.items()),
+    ]
+    if parameters:
+        described["parameters"] = parameters
+    if told.bodies:
+        content: Schema = {}
+        for body in told.bodies:
+            content |= _content_of(body, schemas)
+        is_required = all(body.is_required for body in told.bodies)
+        described["requestBody"] = {"required": is_required, "content": content}
+    return described
+
+
+def _security(operation: Operation) -> list[Schema]:
+    if operation.told.access == "open":
+        return []
+    may_ask = takes_token(re.sub("{.*?}", "1", operation.path))
+    return [{name: []} for name in _SCHEMES if name != "token" or may_ask]
+
+
+def _path_parameters(rule: Rule) -> list[Schema]:
+    return [
+        parameter(name, "path", _PATH.get(name, {"type": "string"}), is_required=True)
+        for name in sorted(rule.arguments)
+    ]
+
+
+def _header_parameter(name: str, told: str | Header) -> Schema:
+    header = Header(told) if isinstance(told, str) else told
+    schema = {**header.schema, "description": header.description}
+    return parameter(name, "header", schema, header.is_required)
+
+
+def _content_of(body: Body, schemas: Schemas) -> Schema:
+    content: Schema = {}
+    for media_type in body.media_types:
+        schema: Schema
+        if body.is_raw:
+            schema = {"type": "string", "format": "binary"}
+        elif media_type == "application/json":
+            schema = schemas.joined(body.models, allows_others=body.allows_others)
+        else:
+            schema = schemas.form(body.models, body.files, allows_others=body.allows_others)
+        content[media_type] = {"schema": schema}
+    return content
+
+
+def _responses(operation: Operation, schemas: Schemas) -> Schema:
+    responses = {
+        status: _answer(answer, status, schemas)
+        for status, answer in operation.told.answers.items()
+    }
+    by_status: dict[int, list[type[LonghandError]]] = {}
+    for error in errors_of(operation):
+        by_status.setdefault(STATUSES[error], []).append(error)
+    for status, classes in by_status.items():
+        wrong = _error_answer(status, classes, operation, schemas)
+        responses[status] = _either(responses[status], wrong) if status in responses else wrong
+    everywhere = {name: {"$ref": f"#/components/headers/{name}"} for name in _EVERY_ANSWER}
+    return {
+        str(status): {**answer, "headers": {**answer.get("headers", {}), **everywhere}}
+        for status, answer in sorted(responses.items())
+    }
+
+
+def _answer(answer: Answer, status: int, schemas: Schemas) -> Schema:
+    described: Schema = {"description": answer.description or "Done."}
+    if answer.headers:
+        described["headers"] = _headers(answer.headers)
+    is_json = answer.media_types == ("application/json",)
+    if status not in _NO_CONTENT and not (answer.model is None and is_json):
+        described["content"] = {
+            media_type.partition(";")[0]: _media(media_type, answer, schemas)
+            for media_type in answer.media_types
+        }
+    return described
+
+
+def _media(media_type: str, answer: Answer, schemas: Schemas) -> Schema:
+    if media_type == "application/json":
+        return {"schema": schemas.answer(answer.model) if answer.model else {}}
+    if media_type == "text/event-stream":
+        return {"schema": {}}  # of its events, each of which is JSON
+    if media_type.startswith("text/") or media_type.startswith("application/x-subrip"):
+        return {"schema": {"type": "string"}}
+    return {"schema": {"type": "string", "format": "binary"}}
+
+
+def _error_answer(
+    status: int, classes: list[type[LonghandError]], operation: Operation, schemas: Schemas
+) -> Schema:
+    codes = [error.code for error in classes]
+    example: Schema = {"error": _sentence(classes[0]), "code": codes[0]}
+    schema: Schema
+    if operation.is_openais:
+        narrowed: Schema = {"error": {"properties": {"code": {"enum": codes}}}}
+        schema = {"allOf": [schemas.answer(OpenAIErrorAnswer), {"properties": narrowed}]}
+    else:
+        narrowed = {"code": {"enum": codes}}
+        schema = {"allOf": [schemas.answer(ErrorAnswer), {"properties": narrowed}]}
+        schema["examples"] = [{"success": False, **example}]
+    described: Schema = {
+        "description": " ".join(f"`{error.code}`: {_sentence(error)}" for error in classes),
+        "content": {"application/json": {"schema": schema}},
+    }
+    if status in _HEADERS:
+        described["headers"] = _headers(_HEADERS[status])
+    return described
+
+
+def _either(answer: Schema, wrong: Schema) -> Schema:
+    """An answer of a status that errors have too."""
+    schema = answer.get("content", {}).get("application/json", {}).get("schema")
+    both = wrong["content"]["application/json"]["schema"]
+    if schema is not None:
+        both = {"anyOf": [schema, both]}
+    return {
+        **wrong,
+        **answer,
+        "description": f"{answer['description']} {wrong['description']}",
+        "content": {**answer.get("content", {}), "application/json": {"schema": both}},
+        "headers": {**wrong.get("headers", {}), **answer.get("headers", {})},
+    }
+
+
+def _headers(told: Any) -> Schema:
+    return {
+        name: {"description": what, "schema": {"type": "string"}} for name, what in told.items()
+    }
+
+
+def _sentence(error: type[LonghandError]) -> str:
+    return (inspect.getdoc(error) or "").partition("\n")[0]

@@ -1,0 +1,92 @@
+"""`/jobs/{job_id}/audio`: what was sent, for a player that jumps about in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, Field
+from werkzeug.utils import send_file
+
+from gateway.auth import present_owner
+from gateway.documented import Answer, Header, documented
+from gateway.fields import read_query
+from gateway.media_types import N_BYTES_LOOKED_AT, media_type_of
+from gateway.services import services
+from gateway.shapes.errors import ErrorAnswer
+from shared import errors
+from shared.errors import AudioGone
+from shared.records import JobRecord
+from shared.storage import KeyNotFound
+
+blueprint = Blueprint("audio", __name__)
+
+_MEDIA_TYPES = ("audio/*", "video/*", "application/octet-stream")
+
+
+class AudioQuery(BaseModel):
+    """What a player may have to say in the URL, since it can send no header."""
+
+    token: str | None = Field(None, description="An API key, for `<audio src>` alone.")
+
+
+@blueprint.get("/jobs/<job_id>/audio")
+@documented(
+    tag="jobs",
+    query=(AudioQuery,),
+    answers={
+        200: Answer(media_types=_MEDIA_TYPES, description="All of it."),
+        206: Answer(media_types=_MEDIA_TYPES, description="The part that was asked for."),
+        304: Answer(media_types=(), description="The caller has it already."),
+        416: Answer(ErrorAnswer, description="There is no such part."),
+    },
+    errors=(errors.InvalidRequest, errors.JobNotFound, errors.AudioGone),
+    headers={
+        "Range": Header(
+            "The part that is wanted, as `bytes=0-99`, `bytes=100-` or `bytes=-100`.",
+            {"type": "string", "pattern": "^bytes=([0-9]+-[0-9]*|-[0-9]+)$"},
+        ),
+        "If-Range": "The ETag the part has to be of.",
+    },
+)
+def read_audio(job_id: str) -> Response:
+    """Give the audio of a job as it was sent, or a part of it."""
+    read_query(AudioQuery)
+    here = services()
+    record = here.jobs.get(job_id, owner=present_owner())
+    if record.audio_removed_at is None:
+        try:
+            with here.storage.open_local(record.audio.key) as path:
+                return _answer_file(path, record)
+        except (KeyNotFound, FileNotFoundError):
+            pass
+    raise AudioGone(
+        "the audio of this job was removed after its time (LONGHAND_KEEP_AUDIO_S)",
+        job_id=record.id,
+    )
+
+
+def _answer_file(path: Path, record: JobRecord) -> Response:
+    """The file, which is open from here on and may be deleted while it is read."""
+    with path.open("rb") as file:
+        media_type = media_type_of(file.read(N_BYTES_LOOKED_AT))
+    environ = dict(request.environ)
+    wanted = environ.get("HTTP_RANGE", "")
+    if wanted.startswith("bytes=") and "," in wanted:
+        del environ["HTTP_RANGE"]  # several parts at once may be passed over (RFC 9110, 14.2)
+    answer = send_file(
+        path,
+        environ,
+        mimetype=media_type,
+        download_name=record.audio.filename,
+        conditional=True,
+        etag=record.audio.sha256,
+        last_modified=record.created_at,
+        response_class=Response,
+    )
+    assert isinstance(answer, Response)
+    answer.headers["Accept-Ranges"] = "bytes"
+    answer.headers["Cache-Control"] = "private, no-cache"
+    if request.method == "HEAD" or answer.status_code == 304:
+        answer.close()  # nobody reads the file, so nobody else would close it
+    return answer

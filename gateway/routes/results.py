@@ -1,0 +1,145 @@
+"""`/jobs/{job_id}/result` and `/segments`: the text, when it is done and while it is made."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic import BaseModel, Field
+
+from gateway.answers import error_of, read_transcript, transcript_value, wants_segments
+from gateway.documented import Answer, documented
+from gateway.errors import answer_error
+from gateway.parse import once_each, parse_flag, refuse_unknown
+from gateway.routes.jobs import POLL_S, find_job
+from gateway.services import services
+from gateway.shapes.jobs import ResultAnswer, SegmentsAnswer
+from shared import errors
+from shared.chinese import Variant, find_variant
+from shared.errors import JobFailed, JobNotFinished
+from shared.formats import (
+    FORMATS,
+    Format,
+    FormatOptions,
+    find_format,
+    read_options,
+    refuse_unused,
+    render,
+)
+from shared.formats.structured import segment_value
+from shared.records import JobRecord, Status
+from shared.transcript import Transcript
+
+blueprint = Blueprint("results", __name__)
+
+_MEDIA_TYPES = ("application/json", *sorted({known.media_type for known in FORMATS.values()}))
+
+
+class ResultQuery(BaseModel):
+    """How a result is read."""
+
+    format: str | None = Field(
+        None,
+        description="How it is written; omitted, as the answer to an upload is.",
+        json_schema_extra={"enum": [*FORMATS]},
+    )
+    timestamps: bool | None = Field(None, description="Whether the answer holds `segments`.")
+    chinese: Variant | None = Field(None, description="Script that Chinese is read in.")
+
+
+@blueprint.get("/jobs/<job_id>/result")
+@documented(
+    tag="jobs",
+    query=(ResultQuery, FormatOptions),
+    answers={
+        200: Answer(
+            ResultAnswer,
+            media_types=tuple(dict.fromkeys(_MEDIA_TYPES)),
+            headers={"Content-Disposition": "A filename, where a format was asked for."},
+        )
+    },
+    errors=(
+        errors.InvalidRequest,
+        errors.JobNotFound,
+        errors.JobNotFinished,
+        errors.JobFailed,
+        errors.JobCancelled,
+    ),
+)
+def read_result(job_id: str) -> Response:
+    """Give the transcript, whole or in one of the formats."""
+    fields = once_each(request.args)
+    options_known = FormatOptions.model_fields
+    refuse_unknown(fields, known=[*ResultQuery.model_fields, *options_known])
+    asked = parse_flag("timestamps", fields["timestamps"]) if "timestamps" in fields else None
+    wanted = find_format(fields["format"]) if "format" in fields else None
+    options = read_options({name: fields[name] for name in fields if name in options_known})
+    refuse_unused(options, wanted)
+    chinese = find_variant(fields["chinese"]) if "chinese" in fields else None
+    jobs = services().jobs
+    record = find_job(job_id)
+    if record.status is Status.FAILED:
+        return _answer_failed(record)
+    if error := error_of(record):
+        raise error
+    if not record.status.is_final:
+        raise JobNotFinished(
+            f"the job is {record.status.value}; ask again when GET /jobs/{job_id} says succeeded",
+            job_id=job_id,
+            retry_after_s=POLL_S,
+        )
+    transcript = read_transcript(jobs, record, chinese=chinese)
+    if wanted is not None:
+        return _answer_format(record, transcript, wanted, options)
+    return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
+
+
+@blueprint.get("/jobs/<job_id>/segments")
+@documented(
+    tag="jobs",
+    answers={200: Answer(SegmentsAnswer)},
+    errors=(errors.InvalidRequest, errors.JobNotFound, errors.JobCancelled),
+)
+def read_segments(job_id: str) -> Response:
+    """
+    Give the segments that are done, while the job runs; all of them once it succeeded.
+
+    While it runs, what takes the whole audio is not there yet: aligned words and speakers.
+    """
+    refuse_unknown(once_each(request.args), known=[])
+    jobs = services().jobs
+    run_id = find_job(job_id).run_id
+    # Before the record is read again: the end of a run removes them.
+    segments = jobs.chunks.segments(run_id)
+    record = find_job(job_id)
+    if error := error_of(record):
+        raise error
+    if record.status is Status.SUCCEEDED:
+        segments = list(read_transcript(jobs, record).segments)
+    return jsonify(
+        success=True,
+        job_id=record.id,
+        status=record.status.value,
+        progress=round(record.progress, 4),
+        segments=[segment_value(segment) for segment in segments],
+    )
+
+
+def _answer_failed(record: JobRecord) -> Response:
+    why = record.error or {}
+    error = JobFailed(
+        f"the job failed: {why.get('message', 'its error was not kept')}", job_id=record.id
+    )
+    return answer_error(error, job_error=record.error)
+
+
+def _answer_format(
+    record: JobRecord, transcript: Transcript, wanted: Format, options: FormatOptions
+) -> Response:
+    written = render(transcript, wanted.name, options)
+    answer = Response(written, content_type=wanted.media_type)
+    stem = PurePosixPath(record.audio.filename).stem or "transcript"
+    name = quote(f"{stem}.{wanted.extension}", safe="")
+    answer.headers["Content-Disposition"] = f"inline; filename*=UTF-8''{name}"  # RFC 8187
+    return answer

@@ -1,0 +1,1 @@
+"""The JSON of answers, a module for each family of routes."""

@@ -1,0 +1,18 @@
+"""The JSON of `/openapi.json`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class OpenAPIDocument(BaseModel):
+    """An OpenAPI document, as far as a reader has to know it to read on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: Literal["3.1.0"]
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]

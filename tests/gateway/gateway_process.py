@@ -1,0 +1,48 @@
+"""A gateway as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+@dataclass
+class GatewayProcess:
+    """`python -m gateway`, as it runs."""
+
+    child: subprocess.Popen[bytes]
+    url: str
+    storage_dir: Path
+    log: Path
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        parts = urlsplit(self.url)
+        assert parts.hostname and parts.port
+        return parts.hostname, parts.port
+
+    def spooled_bytes(self) -> list[int]:
+        """The sizes of all bodies it has on disk and not yet in storage, named or not."""
+        sizes = []
+        for descriptor in Path(f"/proc/{self.child.pid}/fd").iterdir():
+            try:
+                if str(self.storage_dir / ".spool") in os.readlink(descriptor):
+                    sizes.append(descriptor.stat().st_size)
+            except FileNotFoundError:
+                continue  # closed meanwhile
+        return sizes
+
+    def peak_rss_bytes(self) -> int:
+        """The most memory it ever held."""
+        status = Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+    def stop(self, deadline_s: float = 20) -> int:
+        """Send SIGTERM and return its exit status."""
+        self.child.send_signal(signal.SIGTERM)
+        return self.child.wait(deadline_s)

@@ -1,0 +1,117 @@
+"""A full queue and taken waiting slots: whoever comes is told at once, and what reads goes on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from gateway_process import GatewayProcess
+from httpx2 import Client
+from waiting import wait_until
+
+from gateway.app import create_app
+from gateway.channel import makes_job
+from gateway.documented import documentation_of
+from gateway.services import Services
+
+StartGateway = Callable[..., GatewayProcess]
+N_SLOTS = 24
+
+
+@pytest.fixture
+def full(start_gateway: StartGateway, speech: bytes) -> Iterator[tuple[GatewayProcess, Client]]:
+    """A gateway whose queue holds one job, which is there."""
+    gateway = start_gateway(max_queued=1)
+    with Client(base_url=gateway.url, timeout=30) as http:
+        assert http.post("/transcribe/binary", content=speech).status_code == 202
+        wait_until(lambda: http.post("/jobs/x/retry").status_code == 503, 20, "a full queue")
+        yield gateway, http
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/transcribe/file", "/transcribe/binary", "/transcribe/url", "/transcribe/batch",
+     "/transcribe/upload", "/v1/audio/transcriptions", "/recognise", "/jobs/1/retry"],
+)  # fmt: skip
+def test_a_full_queue_refuses_new_jobs_from_the_header(
+    full: tuple[GatewayProcess, Client], path: str, speech: bytes
+) -> None:
+    gateway, http = full
+    response = http.post(path, content=speech)
+    with socket.create_connection(gateway.address, timeout=20) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 400000000\r\n\r\n"
+        connection.sendall(head.encode())
+        first_line = connection.recv(100)
+
+    told = response.json()["error"]
+    message = told["message"] if isinstance(told, dict) else told
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert "LONGHAND_MAX_QUEUED" in message
+    assert first_line.startswith(b"HTTP/1.1 503 ")
+    assert gateway.spooled_bytes() == []
+
+
+def test_what_reads_goes_on_while_the_queue_is_full_and_room_is_seen(
+    full: tuple[GatewayProcess, Client], speech: bytes
+) -> None:
+    _, http = full
+    jobs = http.get("/jobs").json()["jobs"]
+
+    assert http.get("/health").status_code == 200
+    assert http.get(f"/jobs/{jobs[0]['job_id']}").status_code == 200
+    assert http.delete(f"/jobs/{jobs[0]['job_id']}").status_code == 200
+    wait_until(
+        lambda: http.post("/transcribe/binary", content=speech).status_code == 202, 20, "room"
+    )
+
+
+def test_every_route_that_takes_audio_is_held_by_the_queue(services: Services) -> None:
+    app = create_app(services.settings, services=services)
+    open_to_all = []
+    for rule in app.url_map.iter_rules():
+        told = documentation_of(app.view_functions[rule.endpoint])
+        takes_audio = told and any(body.files or body.is_raw for body in told.bodies)
+        path = rule.rule.replace("<", "").replace(">", "")
+        is_upload = path.startswith("/uploads")
+        if takes_audio and "POST" in (rule.methods or ()) and not is_upload:
+            open_to_all += [path] if not makes_job("POST", path) else []
+
+    assert open_to_all == []
+
+
+def test_with_every_waiting_slot_taken_the_next_is_answered_at_once(
+    start_gateway: StartGateway, services: Services, speech: bytes
+) -> None:
+    gateway = start_gateway(waiting_slots=N_SLOTS)
+
+    def ask(path: str, **sent: object) -> tuple[int, Mapping[str, str]]:
+        with Client(base_url=gateway.url, timeout=60) as http:
+            response = http.post(path, **sent)
+            return response.status_code, response.headers
+
+    def wait_long(_: int) -> int:
+        return ask("/transcribe/binary?wait=300", content=speech)[0]
+
+    with ThreadPoolExecutor(N_SLOTS) as callers:
+        held = [callers.submit(wait_long, n) for n in range(N_SLOTS)]
+
+        def refused() -> bool:
+            return ask("/v1/audio/transcriptions", files={"file": ("a.wav", speech)})[0] == 503
+
+        try:
+            wait_until(lambda: len(services.jobs.newest()) >= N_SLOTS, 30, "all are in")
+            wait_until(refused, 30, "no slot left")
+            native, _ = ask("/transcribe/binary?wait=300", content=speech)
+            synchronous, headers = ask(
+                "/v1/audio/transcriptions", files={"file": ("a.wav", speech)}
+            )
+            assert not any(holder.done() for holder in held)
+            assert native == 202
+            assert (synchronous, int(headers["retry-after"]) > 0) == (503, True)
+        finally:
+            for record in services.jobs.newest():
+                services.jobs.cancel(record.id)
+    assert {holder.result() for holder in held} == {409}
