@@ -1,10 +1,12 @@
-"""Writes what can be written from code: settings, and the tables of `docs/http.md`."""
+"""Writes what can be written from code: settings, tables of `docs/http.md`, `docs/openapi.json`."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
+import tempfile
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +18,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from gateway.app import create_app
 from gateway.errors import STATUSES
+from gateway.openapi import build_document
 from gateway.settings import GatewaySettings
 from shared.chinese import VARIANTS
 from shared.formats import FORMATS, FormatOptions, formats_with
@@ -51,7 +55,7 @@ _KINDS: Mapping[object, str] = {
     bool: "`true` or `false`",
     float: "number",
     int: "whole number",
-    Path: "directory",
+    Path: "path",
     SecretStr: "text, kept out of logs",
     str: "text",
 }
@@ -69,6 +73,7 @@ def documents() -> dict[Path, str]:
     return {
         CHECKOUT / "docs" / "settings.md": settings_page(),
         CHECKOUT / ".env.example": example_environment(),
+        CHECKOUT / "docs" / "openapi.json": openapi_document(),
         http: with_tables(http.read_text(encoding="utf-8")),
     }
 
@@ -114,6 +119,13 @@ def with_tables(page: str) -> str:
         page,
         flags=re.DOTALL,
     )
+
+
+def openapi_document() -> str:
+    """What `/openapi.json` answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        document = build_document(create_app(GatewaySettings(storage_dir=Path(folder))))
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
 def options_table() -> str:

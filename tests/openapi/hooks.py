@@ -1,0 +1,154 @@
+"""
+What schemathesis sends where a schema cannot say it all: audio, and options that agree.
+
+Hypothesis draws everything else, and everything that is sent to be refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation import GenerationMode
+from schemathesis.generation.meta import ComponentInfo
+from schemathesis.transport.serialization import Binary
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "gateway"))
+
+import clips  # noqa: E402
+
+from shared.formats import FORMATS, FormatOptions  # noqa: E402
+from shared.wire import ALIASES  # noqa: E402
+
+SITE: dict[str, Any] = json.loads(os.environ["LONGHAND_TEST_SITE"])
+"""`jobs`: ids of jobs that are there; `url`: where a clip lies; see test_contract.py."""
+
+AUDIO = [
+    clips.wav(0.3),
+    clips.wav(1.0),
+    clips.encoded("mp3", "libmp3lame", 0.5),
+    clips.encoded("ogg", "libopus", 0.5, rate_hz=48_000),
+    clips.encoded("webm", "libopus", 0.5, rate_hz=48_000),
+]
+RUBBISH = [clips.random_bytes(2000), clips.PNG, clips.TEXT[:500], clips.wav_without_channels()]
+VOICE = "data:audio/wav;base64," + base64.b64encode(clips.wav(2.0)).decode()
+
+DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text("utf-8"))
+KNOWN = {
+    name
+    for operations in DOCUMENT["paths"].values()
+    for operation in operations.values()
+    for content in operation.get("requestBody", {}).get("content", {}).values()
+    for name in content["schema"].get("properties", {})
+}
+"""Every field of every body."""
+
+_TEXTS = {
+    "model": ["demo", "whisper-1"],
+    "backend": ["faster_whisper"],
+    "engine": ["faster_whisper"],
+    "align_model": [""],
+    "diarize_model": [""],
+    "task": ["transcribe"],  # all that the demo model can
+    "language": ["", "auto", "en", "English"],
+    "wait": ["", "0", "false", "0.5", "true"],
+    "format": [name for name in FORMATS if name != "rttm"],  # of jobs that know who speaks
+    "callback_url": ["", "https://example.com/told"],
+    "url": [SITE["url"]],
+    "urls": [[SITE["url"]]],
+    "speaker_names": ["{}", '{"SPEAKER_00": "Ann"}'],
+    "status": ["", "queued", "succeeded,failed"],
+    "upload": [SITE["upload"]],
+    "ext": ["wav"],
+}
+"""Texts of which a schema says no more than that they are texts."""
+
+schemathesis.openapi.format("binary", st.sampled_from([*AUDIO, *RUBBISH]).map(Binary))
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    """Make what is to be accepted possible in the one way a schema cannot ask for."""
+    meta = case.meta
+    if meta is None or not (meta.generation.mode.is_positive or is_meant_right(meta)):
+        return
+    # Copies: what schemathesis drew once it sends again, also among what is to be refused.
+    if isinstance(case.query, dict):
+        case.query = make_possible(dict(case.query))
+    if isinstance(case.body, dict):
+        case.body = make_possible(dict(case.body))
+        if case.path == "/transcribe/batch" and not case.body.get("files[]"):
+            case.body = {**case.body, "urls": [SITE["url"]]}  # one of the two has to be there
+    is_on_its_own = "STATEFUL" not in str(case.meta.phase.name).upper()
+    if is_on_its_own and case.method != "DELETE" and "job_id" in (case.path_parameters or {}):
+        drawn = case.path_parameters
+        case.path_parameters = {**drawn, "job_id": pick(SITE["jobs"], drawn["job_id"])}
+    # schemathesis looks anew at what was changed, and holds whatever body has a file for a wrong
+    # one: that is not to be believed, neither of changes of ours nor of its own.
+    for location in ParameterLocation:
+        meta.clear_dirty(location)
+    meta.generation.mode = GenerationMode.POSITIVE
+    for location in meta.components:
+        meta.components[location] = ComponentInfo(mode=GenerationMode.POSITIVE)
+
+
+def is_meant_right(meta: Any) -> bool:
+    """Whether a request was drawn to be accepted, whatever schemathesis thought of it later."""
+    return str(meta.phase.data.description).lower() == "positive test case"
+
+
+def make_possible(fields: dict[str, Any]) -> dict[str, Any]:
+    """Let options agree with each other and with what the site has."""
+    said: set[str] = set()
+    for name in list(fields):
+        meant = ALIASES.get(name, name)
+        if meant in said or (name not in KNOWN and isinstance(fields[name], list)):
+            del fields[name]  # nothing may be given twice, by whatever name
+        said.add(meant)
+    if isinstance(fields.get("speaker_names"), dict):
+        fields["speaker_names"] = {"SPEAKER_00": "Ann"}
+    for name, texts in _TEXTS.items():
+        if name in fields and not isinstance(fields[name], dict):
+            fields[name] = pick(texts, fields[name])
+    fields.pop("cursor", None)  # it is of a page that was given before
+    _agree(fields)
+    _use(fields)
+    return fields
+
+
+def _agree(fields: dict[str, Any]) -> None:
+    low, high = fields.get("min_speakers"), fields.get("max_speakers")
+    if low is not None and high is not None and int(low) > int(high):
+        fields["min_speakers"], fields["max_speakers"] = high, low
+    if "clip_timestamps" in fields:
+        fields["clip_timestamps"] = "0,0.2,0.3"
+    if "suppress_tokens" in fields:
+        fields["suppress_tokens"] = "-1,50"
+    for name in ("temperature_increment", "temperature_inc", "temperature_increment_on_fallback"):
+        if 0 < float(fields.get(name) or 0) < 0.05:
+            fields[name] = 0.05
+    names = fields.pop("known_speaker_names", None)
+    fields.pop("known_speaker_references", None)
+    if names:
+        fields |= {"known_speaker_names": ["Ann"], "known_speaker_references": [VOICE]}
+
+
+def _use(fields: dict[str, Any]) -> None:
+    """Options of a format that has no use for them are refused."""
+    wanted = FORMATS.get(str(fields.get("format", "")))
+    for option in FormatOptions.model_fields:
+        if option in fields and option not in (wanted.options if wanted else ()):
+            del fields[option]
+
+
+def pick(choices: list[Any], drawn: object) -> Any:
+    """One of the choices, always the same one for the same draw."""
+    return choices[sum(str(drawn).encode()) % len(choices)]
