@@ -1,0 +1,134 @@
+"""A whole site that other people's clients call over a socket, and those clients."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from random_whisper import for_engines, write_random
+from sites import Site, models
+from spoken import Clip, draw_long_clip, transcribe_here
+
+from cli.stack import Stack
+from gateway.keys import add_key
+from shared.request import TranscriptionRequest
+from shared.settings import CHECKOUT
+from worker.models.local import LocalModels
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from environments import Environments  # noqa: E402
+
+__all__ = ["models"]
+
+ALIASES = (
+    "tiny.en", "base", "base.en", "small", "medium", "large", "large-v2", "large-v3", "turbo",
+    "Systran/faster-whisper-small",
+)  # fmt: skip
+"""Names that the older systems' examples ask for; all of them are the demo model here."""
+
+SETTINGS = {
+    "LONGHAND_MODEL_ALIASES": ",".join(f"{name}=demo" for name in ALIASES),
+    "LONGHAND_DEFAULT_WAIT_S": "300",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is a test of the compat suite."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.compat)
+
+
+@pytest.fixture(scope="session")
+def environments() -> Iterator[Environments]:
+    """Every client's environment; all are being installed from now on."""
+    made = Environments()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def environment(environments: Environments) -> Callable[[str], Path]:
+    """A function: the Python that has the clients called so in `clients.toml`."""
+    return environments.python
+
+
+@pytest.fixture(scope="session")
+def node_project(environments: Environments) -> Callable[[str], Path]:
+    """A function: the folder with `node_modules` of the clients called so in `clients.toml`."""
+    return environments.node
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
+    """The demo model with its companions, and a `tiny` of random weights, which translates."""
+    folder = tmp_path_factory.mktemp("models")
+    for path in (CHECKOUT / "models").iterdir():
+        if path.is_dir():
+            (folder / path.name).symlink_to(path, target_is_directory=True)
+    made = tmp_path_factory.mktemp("tiny")
+    write_random(made / "tiny.pt")
+    shutil.copytree(for_engines(made / "tiny.pt", made / "c")["faster_whisper"], folder / "tiny")
+    return folder
+
+
+@contextmanager
+def running_site(models_dir: Path, **env: str) -> Iterator[Site]:
+    """A site for as long as the block; its settings on top of the suite's own."""
+    directory = Path(tempfile.mkdtemp(prefix="longhand-"))
+    settings = SETTINGS | {"LONGHAND_MODELS_DIR": str(models_dir)} | env
+    try:
+        with Stack(directory, env=settings) as stack:
+            site = Site(stack)
+            yield site
+            site.close()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def compat_site(models_dir: Path, environments: Environments) -> Iterator[Site]:
+    """
+    The site all clients of the suite call.
+
+    Every model name of `ALIASES` is the demo model; whoever leaves the waiting to the site waits.
+    """
+    with running_site(models_dir) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def small_site(models_dir: Path) -> Iterator[Site]:
+    """A site that takes a megabyte of audio and no more."""
+    with running_site(models_dir, LONGHAND_MAX_AUDIO_BYTES="1000000") as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def keyed_site(
+    models_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Site, str]]:
+    """A site that lets nobody in without a key, and a key."""
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    key = add_key(keys, "ann")
+    env = {"LONGHAND_AUTH": "keys", "LONGHAND_API_KEYS_FILE": str(keys)}
+    with running_site(models_dir, **env) as site:
+        yield site, key
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """Some seconds of English speech, as a WAV."""
+    return draw_long_clip(tmp_path_factory.mktemp("clip"), seed=501, length_s=12)
+
+
+@pytest.fixture(scope="session")
+def words(models: LocalModels, clip: Clip) -> str:
+    """What the pipeline, in this process, hears in `clip`."""
+    return transcribe_here(models, clip.path, TranscriptionRequest(chinese="none")).text.strip()
