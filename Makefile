@@ -48,6 +48,19 @@ check: lint types test ## lint, types and test: what has to pass before a commit
 test-faults: .venv/dev.stamp ## long jobs, killed workers and two hundred jobs in a row, for real
 	@$(PYTHON) -m pytest -m faults tests/faults $(ARGS)
 
+.PHONY: test-openapi
+test-openapi: .venv/dev.stamp ## every route by made-up requests: are the answers as documented?
+	@tools/timed test-openapi 5 $(PYTHON) -m pytest -s -m openapi tests/openapi $(ARGS)
+
+.PHONY: test-compat
+test-compat: .venv/dev.stamp ## other people's clients, each in its own environment, on a whole site
+	@tools/system_packages compat
+	@$(PYTHON) -m pytest -m compat tests/compat $(ARGS)
+
+.PHONY: compatibility
+compatibility: .venv/dev.stamp ## write docs/compatibility.md, after `make test` and `make test-compat`
+	@$(PYTHON) -m tools.compatibility $(ARGS)
+
 .PHONY: gpu-test
 gpu-test: .venv/dev.stamp ## the tests that need a CUDA device
 	@$(PYTHON) -m pytest -m gpu
@@ -85,7 +98,7 @@ test-deploy-breakages: .venv/dev.stamp ## that test-deploy notices what is broke
 	@tools/test_deploy --breakages $(NAME)
 
 .PHONY: up
-up: ## build and start a site in containers: Redis, gateway, workers, nginx; writes a missing .env
+up: ## build and start a site in containers: Redis, gateways, workers, nginx; writes a missing .env
 	@deploy/setup
 	docker compose up --detach --wait --build --remove-orphans
 
@@ -96,6 +109,10 @@ scale: ## run N=3 workers in the site that is up
 .PHONY: user
 user: ## let NAME=ann into the site, or change her password
 	@deploy/user "$(NAME)"
+
+.PHONY: key
+key: ## give NAME=ann a key, and print it; for LONGHAND_AUTH=keys
+	@deploy/key "$(NAME)"
 
 .PHONY: ps
 ps: ## the site's containers

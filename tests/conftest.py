@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from leftovers import processes_of
 from needs import missing
+from promise_record import PromiseRecord
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -27,6 +28,11 @@ _COUNTED = {
     "real Redis": {"redis_server", "start_stack", "served"},
     "the real demo model": {"demo_model"},
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the outcomes of tests that prove a promise."""
+    config.pluginmanager.register(PromiseRecord())
 
 
 @pytest.fixture(scope="session", autouse=True)

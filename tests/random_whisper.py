@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,22 @@ from tools.demo_model.export import convert, write_transformers
 from worker.engines import ENGINES
 
 N_VOCABULARY, N_POSITIONS, END = 51_865, 448, 50_257
-WIDTH, N_HEADS, N_LAYERS = 64, 2, 2
 
 
-def write_random(path: Path, seed: int = 0) -> None:
+@dataclass(frozen=True)
+class Size:
+    """How large a model is: its width, heads and layers, of encoder and decoder alike."""
+
+    width: int
+    n_heads: int
+    n_layers: int
+
+
+SMALL, TINY = Size(64, 2, 2), Size(384, 6, 4)
+"""The smallest that works, and that of Whisper's `tiny`."""
+
+
+def write_random(path: Path, seed: int = 0, *, size: Size = SMALL) -> None:
     """
     Write an openai-whisper checkpoint of random weights.
 
@@ -28,8 +41,17 @@ def write_random(path: Path, seed: int = 0) -> None:
     draw = torch.Generator().manual_seed(seed)
     model = Whisper(
         ModelDimensions(
-            80, 1500, WIDTH, N_HEADS, N_LAYERS, N_VOCABULARY, N_POSITIONS, WIDTH, N_HEADS, N_LAYERS
-        )
+            80,
+            1500,
+            size.width,
+            size.n_heads,
+            size.n_layers,
+            N_VOCABULARY,
+            N_POSITIONS,
+            size.width,
+            size.n_heads,
+            size.n_layers,
+        )  # fmt: skip
     )
     with torch.no_grad():
         for weights in model.parameters():

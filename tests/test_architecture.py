@@ -41,7 +41,7 @@ ONE_USER: dict[str, str] = {}
 """Modules of `shared/` that one package uses, and why they are shared all the same."""
 
 LONG_FILES = {
-    "shared/jobs.py": "the record, its one script and every move of it are read together",
+    "shared/jobs.py": "all that can be done with a job is read together",
 }
 """Files past 300 lines, and why they are one."""
 

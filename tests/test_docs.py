@@ -54,17 +54,19 @@ def test_what_is_written_from_code_is_up_to_date():
 
 
 def test_every_route_has_a_section(page, routes):
-    headings = re.findall(r"^#+ .*$", page("docs/http.md"), flags=re.MULTILINE)
+    text = "\n".join(page(f"docs/{path.name}") for path in (ROOT / "docs").glob("*.md"))
+    headings = re.findall(r"^#+ .*$", text, flags=re.MULTILINE)
     documented = {route for line in headings for route in re.findall(r"`([A-Z]+ /[^`]*)`", line)}
 
-    assert documented == routes
+    assert (documented - routes, routes - documented) == (set(), set())
 
 
-def test_the_readme_lists_the_routes_that_exist(page, routes):
+def test_the_readme_names_every_route(page, routes):
+    """Those of monitors and proxies alone it leaves to docs/http.md."""
     listed = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)[^`]*`", page("README.md")))
 
     assert listed <= routes
-    assert {"POST /transcribe/file", "GET /jobs/{job_id}", "GET /health"} <= listed
+    assert routes - listed <= {"GET /_auth"}
 
 
 def test_every_setting_is_documented_once(page):
