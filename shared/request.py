@@ -144,8 +144,10 @@ class TranscriptionRequest(BaseModel):
         description="Time words by an alignment model, more exactly than Whisper does: `true`, "
         "`false`, or omitted: where words are wanted and the language has one.",
     )
-    align_model: Name | None = Field(
-        None, description="Alignment model by name; omitted, the one for the language."
+    align_model: str | None = Field(
+        None,
+        max_length=200,
+        description="Alignment model by name; omitted, the one for the language.",
     )
     interpolate_method: Literal["nearest", "linear", "ignore"] = Field(
         "nearest",
@@ -165,8 +167,8 @@ class TranscriptionRequest(BaseModel):
     max_speakers: int | None = Field(
         None, ge=1, le=MOST_SPEAKERS, description="At most so many people speak."
     )
-    diarize_model: Name | None = Field(
-        None, description="Diarization model by name; omitted, the site's own."
+    diarize_model: str | None = Field(
+        None, max_length=200, description="Diarization model by name; omitted, the site's own."
     )
     clustering_threshold: float | None = Field(
         None,
