@@ -64,6 +64,7 @@ _TEXTS = {
     "url": [SITE["url"]],
     "urls": [[SITE["url"]]],
     "speaker_names": ["{}", '{"SPEAKER_00": "Ann"}'],
+    "chunking_strategy": ["auto", '{"type": "server_vad"}', '{"threshold": 0.4}'],
     "status": ["", "queued", "succeeded,failed"],
     "upload": [SITE["upload"]],
     "ext": ["wav"],
