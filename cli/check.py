@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from cli.settings import own_settings
-from gateway.keys import KeyFileError, read_keys
+from gateway.access.keys import KeyFileError, read_keys
 from gateway.settings import GatewaySettings
 from shared.connections import connect_briefly
 from shared.settings import SharedSettings, describe_problems, variable

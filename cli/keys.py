@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gateway.keys import ApiKey, Role
+    from gateway.access.keys import ApiKey, Role
     from gateway.settings import GatewaySettings
 
 
@@ -30,7 +30,7 @@ def add(name: str, role: Role, rate: str | None) -> None:
 
     What is done with it is NAME's: a user of that name at nginx sees the same jobs.
     """
-    from gateway.keys import add_key
+    from gateway.access.keys import add_key
 
     settings = _settings()
     with _told():
@@ -45,7 +45,7 @@ def add(name: str, role: Role, rate: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
 def show(as_json: bool) -> None:
     """List who has a key."""
-    from gateway.keys import read_keys
+    from gateway.access.keys import read_keys
 
     with _told():
         found = read_keys(_settings().api_keys_file)
@@ -60,7 +60,7 @@ def show(as_json: bool) -> None:
 @click.argument("name")
 def revoke(name: str) -> None:
     """Make NAME's key worth nothing, within a second or two; NAME's jobs stay."""
-    from gateway.keys import revoke_key
+    from gateway.access.keys import revoke_key
 
     with _told():
         revoke_key(_settings().api_keys_file, name)
@@ -83,7 +83,7 @@ def _settings() -> GatewaySettings:
 @contextmanager
 def _told() -> Iterator[None]:
     """Errors within the block end the command with their own sentence."""
-    from gateway.keys import KeyFileError
+    from gateway.access.keys import KeyFileError
 
     try:
         yield

@@ -13,16 +13,16 @@ from types import FrameType
 import waitress
 from pydantic import ValidationError
 
-from gateway.admission import Admission, use_admission
+from gateway.access.admission import Admission, use_admission
+from gateway.access.callers import warn_if_open
+from gateway.access.origins import Origins
 from gateway.app import create_app
-from gateway.callers import warn_if_open
 from gateway.channel import body_limit, listens_on, use_channel
 from gateway.fullness import Fullness
-from gateway.origins import Origins
+from gateway.outward.webhooks import Webhooks
 from gateway.retention import Retention, Sweeper
 from gateway.services import Services, open_services
 from gateway.settings import OTHER_VARIABLES, GatewaySettings
-from gateway.webhooks import Webhooks
 from shared.logs import configure_logs
 from shared.reaper import Reaper
 from shared.settings import describe_older, describe_problems

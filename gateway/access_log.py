@@ -9,7 +9,7 @@ from urllib.parse import quote
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
-from gateway.auth import present_owner
+from gateway.access.auth import present_owner
 from gateway.headers import REQUEST_ID, choose_request_id
 from gateway.services import services
 from shared.errors import LonghandError

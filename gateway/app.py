@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 
+from gateway.access.auth import add_access
+from gateway.access.origins import Origins
+from gateway.access.rates import limit_rates
 from gateway.access_log import note_requests
-from gateway.auth import add_access
 from gateway.errors import add_error_answers
-from gateway.origins import Origins
-from gateway.rates import limit_rates
 from gateway.routes import (
     asr,
     audio,

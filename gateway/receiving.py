@@ -9,11 +9,11 @@ from flask import request
 
 from gateway.default_model import meant_model
 from gateway.fields import JobOptions, read_model
+from gateway.outward.webhooks import check_callback_url
 from gateway.parse import fields_and_lists, parse_request, parse_wait
 from gateway.services import Services
 from gateway.submission import Submission
 from gateway.uploads import AudioWriter, Form, copy_body, copy_form, no_file, too_large
-from gateway.webhooks import check_callback_url
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.wire import LISTS
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 from redis import Redis
 
+from gateway.access.callers import Access
 from gateway.batches import Batches
-from gateway.callers import Access
-from gateway.downloads import Downloader
 from gateway.metrics import Metrics
+from gateway.outward.downloads import Downloader
 from gateway.probe import Probe
 from gateway.resumable import Uploads
 from gateway.settings import GatewaySettings

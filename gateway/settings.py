@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.keys import check_rate
-from gateway.origins import read_origins
-from gateway.outward_settings import OutwardSettings
+from gateway.access.keys import check_rate
+from gateway.access.origins import read_origins
+from gateway.outward.settings import OutwardSettings
 from shared.chinese import Variant
 from shared.settings import BASE_NAMES
 

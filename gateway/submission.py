@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from gateway.auth import present_owner
+from gateway.access.auth import present_owner
 from gateway.engines import refuse_other_engine
 from gateway.errors import REDIS_AWAY
 from gateway.fields import JobOptions

@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.app import create_app
 from gateway.errors import STATUSES
-from gateway.openapi import build_document
+from gateway.openapi.document import build_document
 from gateway.settings import GatewaySettings
 from shared.chinese import VARIANTS
 from shared.formats import FORMATS, FormatOptions, formats_with

@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
-from gateway.callers import warn_if_open
+from gateway.access.callers import warn_if_open
 from gateway.live.app import create_live
 from gateway.live.tail import Tail
 from gateway.settings import GatewaySettings

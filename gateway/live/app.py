@@ -11,14 +11,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.callers import Access
+from gateway.access.callers import Access
+from gateway.access.origins import Origins
 from gateway.headers import REQUEST_ID, choose_request_id
 from gateway.live.errors import ERROR_ANSWERS
 from gateway.live.listening import Listening
 from gateway.live.routes import Routes
 from gateway.live.standing import Standing
 from gateway.live.tail import Tail, connect_tail
-from gateway.origins import Origins
 from gateway.settings import GatewaySettings
 from shared.connections import connect_briefly
 from shared.jobs import Jobs

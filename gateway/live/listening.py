@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from gateway.callers import Access, refuse_lent
+from gateway.access.callers import Access, refuse_lent
+from gateway.access.origins import Origins
 from gateway.live.events import Event, EventId
 from gateway.live.standing import Standing
 from gateway.live.tail import Listener, Signal, Tail
-from gateway.origins import Origins
 from gateway.shapes.events import EventsQuery
 from shared.errors import InvalidRequest, JobNotFound, TooManyRequests
 

@@ -6,9 +6,8 @@ import struct
 
 from flask import Blueprint, Response, request
 
-from gateway.documented import Answer, documented
-from gateway.older_answers import answer_asr, answer_language
-from gateway.older_fields import (
+from gateway.older.answers import answer_asr, answer_language
+from gateway.older.fields import (
     AsrFields,
     DetectFields,
     OlderFields,
@@ -16,6 +15,7 @@ from gateway.older_fields import (
     known_names,
     read_older,
 )
+from gateway.openapi.documented import Answer, documented
 from gateway.parse import parse_flag
 from gateway.receiving import Fields, receive_form
 from gateway.routes.legacy import FAILED, MADE, REFUSED, TAG, older_body

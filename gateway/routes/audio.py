@@ -8,10 +8,10 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 from werkzeug.utils import send_file
 
-from gateway.auth import present_owner
-from gateway.documented import Answer, Header, documented
+from gateway.access.auth import present_owner
 from gateway.fields import read_query
 from gateway.media_types import N_BYTES_LOOKED_AT, media_type_of
+from gateway.openapi.documented import Answer, Header, documented
 from gateway.services import services
 from gateway.shapes.errors import ErrorAnswer
 from shared import errors

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from gateway.callers import token_in
-from gateway.documented import Answer, documented
+from gateway.access.callers import token_in
+from gateway.openapi.documented import Answer, documented
 from gateway.services import services
 from shared.errors import Unauthorized
 

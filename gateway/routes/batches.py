@@ -10,12 +10,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
-from gateway.auth import present_owner
+from gateway.access.auth import present_owner
 from gateway.batches import Batch, batch_value
 from gateway.bodies import read_fields
-from gateway.documented import Answer, Body, documented
 from gateway.fields import JobOptions
 from gateway.intake import Intake, Item, copy_files
+from gateway.openapi.documented import Answer, Body, documented
 from gateway.parse import fields_and_lists
 from gateway.receiving import read_submission
 from gateway.routes.transcribe import ERRORS, KEY

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
+from gateway.access.auth import present_owner
 from gateway.answers import as_rfc3339
-from gateway.auth import present_owner
-from gateway.deliveries import Deliveries
-from gateway.documented import Answer, documented
 from gateway.fields import read_query
+from gateway.openapi.documented import Answer, documented
+from gateway.outward.deliveries import Deliveries
 from gateway.routes.jobs import Nothing
 from gateway.services import services
 from gateway.shapes.deliveries import DeliveriesAnswer

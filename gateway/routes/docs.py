@@ -6,8 +6,8 @@ import json
 
 from flask import Blueprint, Response, current_app, request
 
-from gateway.documented import Answer, documented
-from gateway.openapi import build_document
+from gateway.openapi.document import build_document
+from gateway.openapi.documented import Answer, documented
 from gateway.shapes.docs import OpenAPIDocument
 
 blueprint = Blueprint("docs", __name__)

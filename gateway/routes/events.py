@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.documented import Answer, documented
 from gateway.fields import read_query
+from gateway.openapi.documented import Answer, documented
 from gateway.services import services
 from gateway.shapes.errors import ErrorAnswer
 from gateway.shapes.events import EventsQuery

@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 from redis.exceptions import RedisError
 
-from gateway.documented import Answer, documented
 from gateway.fields import read_query
+from gateway.openapi.documented import Answer, documented
 from gateway.services import Services, services
 from gateway.shapes.health import Health, Live, NotReady, ReadyOption
 from shared.errors import InvalidRequest

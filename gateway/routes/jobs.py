@@ -8,14 +8,14 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.accepting import wait_of
+from gateway.access.auth import present_owner
 from gateway.answers import answer_accepted, job_value, read_transcript, warnings_value
-from gateway.auth import present_owner
 from gateway.batches import Batch, batch_value
 from gateway.bodies import read_object
-from gateway.documented import Answer, Body, documented
 from gateway.fields import MAX_LABEL_CHARACTERS, WaitOption, read_model, read_query
 from gateway.hangups import is_gone
 from gateway.listing import ListQuery
+from gateway.openapi.documented import Answer, Body, documented
 from gateway.parse import parse_wait, refuse_unknown
 from gateway.services import Services, services
 from gateway.shapes.jobs import Accepted, Cancelled, Deleted, JobAnswer, JobList, JobOrBatch

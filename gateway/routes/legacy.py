@@ -7,20 +7,20 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
 
+from gateway.access.auth import present_owner
 from gateway.answers import answer_accepted, job_value, read_transcript
-from gateway.auth import present_owner
-from gateway.documented import Answer, Body, documented
 from gateway.fields import JobOptions
 from gateway.hangups import hand_out
 from gateway.ignored import name_ignored
-from gateway.older_answers import answer_recognised, answer_whole, whole_value
-from gateway.older_fields import (
+from gateway.older.answers import answer_recognised, answer_whole, whole_value
+from gateway.older.fields import (
     OlderFields,
     OlderSubmission,
     RecogniseFields,
     known_names,
     read_older,
 )
+from gateway.openapi.documented import Answer, Body, documented
 from gateway.receiving import Fields, receive_form
 from gateway.services import Services, services
 from gateway.shapes import older as shapes

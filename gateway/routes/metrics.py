@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from gateway.documented import Answer, documented
 from gateway.metrics import CONTENT_TYPE
+from gateway.openapi.documented import Answer, documented
 from gateway.services import services
 
 blueprint = Blueprint("metrics", __name__)

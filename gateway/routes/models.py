@@ -8,9 +8,9 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
 from gateway.default_model import choose_default, default_model
-from gateway.documented import Answer, Body, documented
 from gateway.fields import read_model
 from gateway.offers import offered_names
+from gateway.openapi.documented import Answer, Body, documented
 from gateway.parse import refuse_unknown
 from gateway.services import services
 from gateway.shapes.models import Reloaded, UsableModels

@@ -6,11 +6,10 @@ from functools import partial
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.documented import Answer, Body, documented
 from gateway.fields import JobOptions
 from gateway.offers import is_offered, offered_names
-from gateway.openai_answers import answer_transcript, say_how
-from gateway.openai_fields import (
+from gateway.openai.answers import answer_transcript, say_how
+from gateway.openai.fields import (
     OPENAI_LISTS,
     OpenAISubmission,
     TranscriptionFields,
@@ -18,7 +17,8 @@ from gateway.openai_fields import (
     is_known_to_openai,
     read_openai,
 )
-from gateway.openai_stream import stream_events
+from gateway.openai.stream import stream_events
+from gateway.openapi.documented import Answer, Body, documented
 from gateway.receiving import Fields, receive_form
 from gateway.services import Services, services
 from gateway.shapes import openai as shapes

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
 from gateway.answers import error_of, read_transcript, transcript_value, wants_segments
-from gateway.documented import Answer, documented
 from gateway.errors import answer_error
+from gateway.openapi.documented import Answer, documented
 from gateway.parse import once_each, parse_flag, refuse_unknown
 from gateway.routes.jobs import POLL_S, find_job
 from gateway.services import services

@@ -9,10 +9,10 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 
 from gateway.accepting import answer_submitted
-from gateway.auth import present_owner
+from gateway.access.auth import present_owner
 from gateway.bodies import FORMS, read_fields
-from gateway.documented import Answer, Body, Header, documented
 from gateway.fields import JobOptions, WaitOption
+from gateway.openapi.documented import Answer, Body, Header, documented
 from gateway.receiving import read_submission, receive_body, receive_form
 from gateway.services import services
 from gateway.shapes.jobs import Accepted, TranscriptAnswer

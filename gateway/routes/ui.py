@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
-from gateway.documented import Answer, documented
+from gateway.openapi.documented import Answer, documented
 from gateway.shapes.ui import ServiceInfo
 
 blueprint = Blueprint("ui", __name__)

@@ -10,9 +10,9 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed, PreconditionFailed
 from werkzeug.http import http_date
 
+from gateway.access.auth import present_owner
 from gateway.answers import as_rfc3339
-from gateway.auth import present_owner
-from gateway.documented import Answer, Body, Header, documented
+from gateway.openapi.documented import Answer, Body, Header, documented
 from gateway.resumable import CHECKSUMS, MOST_PART_BYTES, Upload, part_too_large
 from gateway.services import services
 from gateway.shapes.errors import ErrorAnswer

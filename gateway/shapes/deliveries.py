@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.deliveries import Outcome
+from gateway.outward.deliveries import Outcome
 
 
 class DeliveryTry(BaseModel):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.keys import ApiKeys
+from gateway.access.keys import ApiKeys
 from shared.settings import CHECKOUT
 
 

@@ -15,7 +15,7 @@ from sites import Site, models
 from spoken import Clip, draw_long_clip, transcribe_here
 
 from cli.stack import Stack
-from gateway.keys import add_key
+from gateway.access.keys import add_key
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT
 from worker.models.local import LocalModels

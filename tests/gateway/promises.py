@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema_rs
 from flask import Flask, Response, request
 
-from gateway.openapi import build_document
-from gateway.operations import methods_of, path_of
+from gateway.openapi.document import build_document
+from gateway.openapi.operations import methods_of, path_of
 
 _EVERYWHERE = (304, 405)  # what HTTP itself answers, whatever a route does
 

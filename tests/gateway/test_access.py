@@ -15,9 +15,9 @@ from test_process import call
 from waiting import wait_until
 from work import succeed, upload
 
-from gateway.callers import takes_token
-from gateway.documented import documentation_of
-from gateway.keys import Role, add_key, revoke_key
+from gateway.access.callers import takes_token
+from gateway.access.keys import Role, add_key, revoke_key
+from gateway.openapi.documented import documentation_of
 from gateway.services import Services
 
 MakeClient = Callable[..., FlaskClient]

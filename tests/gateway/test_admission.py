@@ -13,7 +13,7 @@ import pytest
 from gateway_process import GatewayProcess
 from test_process import call
 
-from gateway.keys import add_key
+from gateway.access.keys import add_key
 
 StoredFiles = Callable[[], list[str]]
 

@@ -13,7 +13,7 @@ from waiting import wait_until
 
 from gateway.app import create_app
 from gateway.channel import makes_job
-from gateway.documented import documentation_of
+from gateway.openapi.documented import documentation_of
 from gateway.services import Services
 
 StartGateway = Callable[..., GatewayProcess]

@@ -12,7 +12,7 @@ from small_disk import small_disk
 from waiting import wait_until
 from web_hosts import running
 
-from gateway.downloads import Downloader
+from gateway.outward.downloads import Downloader
 from gateway.settings import GatewaySettings
 from gateway.uploads import AudioWriter
 from shared.errors import StorageFull

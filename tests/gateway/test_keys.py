@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from gateway.keys import ApiKeys, KeyFileError, add_key, hash_key, read_keys, revoke_key
+from gateway.access.keys import ApiKeys, KeyFileError, add_key, hash_key, read_keys, revoke_key
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from work import fail, succeed, upload
 
 from cli.redis_server import free_port
-from gateway.keys import add_key
+from gateway.access.keys import add_key
 from gateway.services import Services
 from shared.settings import CHECKOUT
 from shared.workers import WorkerRecord

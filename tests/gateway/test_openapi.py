@@ -13,13 +13,13 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from source_code import ROOT, modules
 
 from gateway.app import create_app
-from gateway.documented import documentation_of
-from gateway.openapi import build_document, version
-from gateway.operations import methods_of
+from gateway.openapi.document import build_document, version
+from gateway.openapi.documented import documentation_of
+from gateway.openapi.operations import methods_of
 from shared.errors import error_classes
 
 READS_QUERIES = {
-    "gateway/auth.py": "`token`, which is a security scheme",
+    "gateway/access/auth.py": "`token`, which is a security scheme",
     "gateway/bodies.py": "options beside a body, which are fields of models",
     "gateway/fields.py": "`read_query` reads what a model names",
     "gateway/receiving.py": "options beside an upload, which are fields of models",

@@ -11,7 +11,7 @@ from gateway_errors import assert_error
 from pydantic import ValidationError
 from work import upload
 
-from gateway.keys import add_key
+from gateway.access.keys import add_key
 from gateway.settings import GatewaySettings
 
 PORTAL = "https://portal.example.org"

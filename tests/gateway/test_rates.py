@@ -20,7 +20,7 @@ from test_process import call
 from waiting import wait_until
 
 from cli.redis_server import find_redis_server, free_port, write_redis_config
-from gateway.keys import add_key
+from gateway.access.keys import add_key
 from gateway.settings import GatewaySettings
 
 MakeClient = Callable[..., FlaskClient]

@@ -11,9 +11,9 @@ from ipaddress import ip_address
 import pytest
 from web_hosts import Names, certificates, running
 
-from gateway.addresses import is_own, is_public
-from gateway.downloads import Downloader
-from gateway.reachable import AllowedHosts
+from gateway.outward.addresses import is_own, is_public
+from gateway.outward.downloads import Downloader
+from gateway.outward.reachable import AllowedHosts
 from gateway.settings import GatewaySettings
 from gateway.uploads import AudioWriter
 from shared.errors import AudioTooLarge, AudioUnreachable, AudioUnreadable, Busy

@@ -12,9 +12,9 @@ from waiting import wait_until
 from web_hosts import running
 from work import fail, succeed, upload
 
-from gateway.deliveries import Deliveries
+from gateway.outward.deliveries import Deliveries
+from gateway.outward.webhooks import Webhooks
 from gateway.settings import GatewaySettings
-from gateway.webhooks import Webhooks
 from shared.records import job_key, new_job_id
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

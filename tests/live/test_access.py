@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from waiting import wait_until
 
-from gateway.keys import add_key, revoke_key
+from gateway.access.keys import add_key, revoke_key
 
 PORTAL = "https://portal.example"
 

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from waiting import wait_until
 
-from gateway.keys import add_key
+from gateway.access.keys import add_key
 from gateway.live.app import create_live
 from gateway.settings import GatewaySettings
 from shared.records import new_job_id

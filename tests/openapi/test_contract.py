@@ -17,7 +17,7 @@ from httpx2 import Client
 from waiting import wait_until
 
 from cli.stack import Stack
-from gateway.keys import add_key
+from gateway.access.keys import add_key
 from shared.settings import CHECKOUT
 
 SETTINGS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
-from gateway.reachable import AllowedHosts
+from gateway.outward.reachable import AllowedHosts
 from shared.settings import SharedSettings
 
 

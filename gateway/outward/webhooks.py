@@ -20,12 +20,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 from standardwebhooks import Webhook
 
-from gateway.addresses import Address, AddressRefused, is_public, parse_address
 from gateway.answers import as_rfc3339, job_value
-from gateway.deliveries import Deliveries, Outcome, Taken, Try
-from gateway.dialing import Deadline, Dialer, DialFailed, Outgoing
-from gateway.outward_settings import OutwardSettings
-from gateway.reachable import Resolve, resolve_by_system
+from gateway.outward.addresses import Address, AddressRefused, is_public, parse_address
+from gateway.outward.deliveries import Deliveries, Outcome, Taken, Try
+from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing
+from gateway.outward.reachable import Resolve, resolve_by_system
+from gateway.outward.settings import OutwardSettings
 from shared.errors import InvalidRequest, JobNotFound
 from shared.jobs import Jobs
 from shared.logs import job_logged

@@ -9,7 +9,14 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Self
 from urllib.parse import urlsplit
 
-from gateway.addresses import Address, AddressRefused, IPAddress, is_own, is_public, parse_address
+from gateway.outward.addresses import (
+    Address,
+    AddressRefused,
+    IPAddress,
+    is_own,
+    is_public,
+    parse_address,
+)
 
 Resolve = Callable[[str, int], Sequence[str]]
 """The addresses of a host name, as text; OSError if it has none."""

@@ -10,7 +10,7 @@ from flask import Response, jsonify
 
 from gateway.answers import warnings_value
 from gateway.ignored import name_ignored
-from gateway.openai_fields import OpenAISubmission, TranscriptionFields
+from gateway.openai.fields import OpenAISubmission, TranscriptionFields
 from shared.formats import find_format, render, segment_values, tidy
 from shared.languages import NAMES
 from shared.records import JobRecord

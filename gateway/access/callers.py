@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import parse_qs
 
+from gateway.access.keys import ApiKeys, Role
+from gateway.access.origins import Origins
 from gateway.headers import KEY_HEADER, USER_HEADER, Headers
-from gateway.keys import ApiKeys, Role
-from gateway.origins import Origins
 from gateway.settings import GatewaySettings
 from shared.errors import Forbidden, InvalidRequest, Unauthorized
 from shared.records import DEFAULT_OWNER

@@ -124,7 +124,7 @@ def parse_address(url: str) -> Address:
     Address(scheme='https', host='media.example', port=8443, target='/a%20talk.mp3?sig=1')
     >>> parse_address("http://0177.0.0.1/")
     Traceback (most recent call last):
-    gateway.addresses.AddressRefused: the host is an IP address in an unusual spelling
+    gateway.outward.addresses.AddressRefused: the host is an IP address in an unusual spelling
     """
     url = url.strip(" ")
     if len(url) > _LONGEST_URL:

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 from werkzeug.http import parse_options_header
 
-from gateway.addresses import Address, AddressRefused, parse_address
-from gateway.dialing import Deadline, Dialer, DialFailed, Outgoing, read_some
-from gateway.reachable import Resolve, resolve_by_system
+from gateway.outward.addresses import Address, AddressRefused, parse_address
+from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing, read_some
+from gateway.outward.reachable import Resolve, resolve_by_system
 from gateway.settings import GatewaySettings
 from gateway.uploads import AudioWriter, too_large
 from shared.errors import AudioTooLarge, AudioUnreachable, AudioUnreadable, Busy

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.callers import Access, refuse_lent
+from gateway.access.callers import Access, refuse_lent
+from gateway.access.origins import Origins
 from gateway.channel import Channel, JsonErrorTask, Parser, Refusal, listeners_of
-from gateway.origins import Origins
 from shared.errors import InvalidRequest, LonghandError
 
 

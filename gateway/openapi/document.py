@@ -20,11 +20,11 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
-from gateway.callers import takes_token
-from gateway.documented import Answer, Body, Header
+from gateway.access.callers import takes_token
 from gateway.errors import STATUSES
-from gateway.operations import Operation, errors_of, operations_of
-from gateway.schemas import Schema, Schemas, parameter
+from gateway.openapi.documented import Answer, Body, Header
+from gateway.openapi.operations import Operation, errors_of, operations_of
+from gateway.openapi.schemas import Schema, Schemas, parameter
 from gateway.shapes.errors import ErrorAnswer, OpenAIErrorAnswer
 from shared.errors import LonghandError
 from shared.settings import CHECKOUT

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flask import Flask
 from werkzeug.routing import Rule
 
-from gateway.documented import Documentation, documentation_of
+from gateway.openapi.documented import Documentation, documentation_of
 from shared import errors
 from shared.errors import LonghandError
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from gateway.answers import error_of, read_transcript
 from gateway.errors import REDIS_AWAY, openai_error_value
-from gateway.openai_answers import logprobs, spoken_segments, words_of
-from gateway.openai_fields import OpenAISubmission
+from gateway.openai.answers import logprobs, spoken_segments, words_of
+from gateway.openai.fields import OpenAISubmission
 from gateway.services import Services
 from shared.chinese import CHINESE
 from shared.chinese_text import convert_text

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 
-from gateway.addresses import Address, AddressRefused, IPAddress
-from gateway.reachable import AllowedHosts, Resolve, find_addresses, resolve_by_system
+from gateway.outward.addresses import Address, AddressRefused, IPAddress
+from gateway.outward.reachable import AllowedHosts, Resolve, find_addresses, resolve_by_system
 
 _RESOLVE_S = 10.0
 _CONNECT_S = 10.0

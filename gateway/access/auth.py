@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Flask, Response, current_app, g, request
 
-from gateway.callers import Caller, refuse_lent, takes_token
-from gateway.documented import Access, documentation_of
-from gateway.origins import Origins
+from gateway.access.callers import Caller, refuse_lent, takes_token
+from gateway.access.origins import Origins
+from gateway.openapi.documented import Access, documentation_of
 from gateway.services import services
 from shared.errors import Forbidden
 

@@ -11,7 +11,7 @@ from flask import Response, jsonify
 
 from gateway.answers import transcript_value
 from gateway.ignored import name_ignored
-from gateway.older_fields import ASR_FORMATS, AsrFields, OlderSubmission, RecogniseFields
+from gateway.older.fields import ASR_FORMATS, AsrFields, OlderSubmission, RecogniseFields
 from gateway.synchronous import Transcribed
 from shared.formats import find_format, render, tidy
 from shared.languages import NAMES

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.errors import RateLimitExceeded
 
-from gateway.auth import present_access, present_caller
+from gateway.access.auth import present_access, present_caller
 from gateway.services import Services, services
 from shared.errors import TooManyRequests
 

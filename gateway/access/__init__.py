@@ -1,0 +1,1 @@
+"""Who may do what: from the header on, by key, by origin, by rate."""

@@ -1,0 +1,1 @@
+"""The older systems' routes: their fields and answers."""

@@ -1,0 +1,1 @@
+"""OpenAI's audio routes: their fields, answers and streams."""

@@ -1,0 +1,1 @@
+"""What is documented beside each route, and the OpenAPI document made of it."""
