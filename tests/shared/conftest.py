@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from job_traces import AUDIO
 from redis import Redis
 
+from shared.chinese import VARIANTS
 from shared.jobs import Jobs
-from shared.records import StoredAudio, new_job_id
+from shared.records import JobEntry, StoredAudio, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
-from shared.transcript import Segment, Transcript
+from shared.transcript import Segment, Transcript, Word
 
 
 @pytest.fixture
@@ -81,3 +83,68 @@ def submit(jobs):
         return jobs.submit(job_id, TranscriptionRequest(**fields), audio)
 
     return submit
+
+
+@pytest.fixture
+def share(jobs, storage):
+    """Submit a job that may share its run; its record."""
+
+    def share(owner="ann", cache_key="same", jobs=jobs, meet=lambda: None, **fields):
+        job_id = new_job_id()
+        key = f"jobs/{job_id}/audio"
+        with storage.create(key) as out:
+            out.write(AUDIO)
+        audio = StoredAudio(
+            key=key, filename="talk.wav", n_bytes=3, sha256="0" * 64, duration_s=2.0
+        )
+        entry = JobEntry(owner=owner, cache_key=cache_key, **fields)
+        meet()
+        return jobs.submit(job_id, TranscriptionRequest(), audio, entry=entry)
+
+    return share
+
+
+@pytest.fixture
+def forgetful(redis, storage):
+    """Jobs whose leases run out at once."""
+    return Jobs(redis, storage, lease_s=0, max_attempts=3)
+
+
+@pytest.fixture
+def files_of(tmp_path):
+    """Names of what is stored for a job."""
+
+    def files_of(job_id):
+        directory = tmp_path / "storage" / job_prefix(job_id)
+        return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
+
+    return files_of
+
+
+@pytest.fixture(scope="module", params=[v for v in VARIANTS if v != "none"])
+def variant(request):
+    """Each variant that converts."""
+    return request.param
+
+
+@pytest.fixture
+def spoken(make_transcript):
+    """Build a transcript from the words of each segment: every word a tenth of a second."""
+
+    def make(*segments, language="zh", **fields):
+        spans, words, n = [], [], 0
+        for texts in segments:
+            own = []
+            for text in texts:
+                own.append(Word(word=text, start=n / 10, end=(n + 1) / 10, probability=n % 7 / 10))
+                n += 1
+            spans.append((own[0].start, own[-1].end, "".join(texts)))
+            words.append(tuple(own))
+        transcript = make_transcript(*spans, language=language, **fields)
+        timed = (
+            segment.model_copy(update={"words": own})
+            for segment, own in zip(transcript.segments, words, strict=True)
+        )
+        return transcript.model_copy(update={"segments": tuple(timed)})
+
+    return make

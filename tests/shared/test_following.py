@@ -1,61 +1,20 @@
-"""Jobs that share one run: who leads, who follows, and what each owner may do to his own."""
+"""Jobs that share one run: who leads, who follows, and what becomes of it when they leave."""
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from job_traces import AUDIO, slips
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from redis_line import RedisLine
 
 from shared.errors import (
-    AudioGone,
-    IdempotencyMismatch,
     JobNotFound,
-    JobNotRetryable,
     StorageFull,
 )
 from shared.jobs import Jobs
-from shared.listing import JobQuery
-from shared.records import JobEntry, Status, StoredAudio, new_job_id
-from shared.request import TranscriptionRequest
-
-AUDIO = b"RIFF of one recording"
-
-
-@pytest.fixture
-def share(jobs, storage):
-    """Submit a job that may share its run; its record."""
-
-    def share(owner="ann", cache_key="same", jobs=jobs, meet=lambda: None, **fields):
-        job_id = new_job_id()
-        key = f"jobs/{job_id}/audio"
-        with storage.create(key) as out:
-            out.write(AUDIO)
-        audio = StoredAudio(
-            key=key, filename="talk.wav", n_bytes=3, sha256="0" * 64, duration_s=2.0
-        )
-        entry = JobEntry(owner=owner, cache_key=cache_key, **fields)
-        meet()
-        return jobs.submit(job_id, TranscriptionRequest(), audio, entry=entry)
-
-    return share
-
-
-def slips(redis):
-    return [
-        slip for q in ("-high", "", "-low") for slip in redis.lrange(f"rq:queue:longhand{q}", 0, -1)
-    ]
-
-
-def events(redis, job_id):
-    entries = [fields for _, fields in redis.xrange("longhand:events")]
-    mine = [e for e in entries if e[b"job"] == job_id.encode()]
-    return [(e[b"type"].decode(), json.loads(e[b"data"]), e[b"owner"].decode()) for e in mine]
+from shared.records import Status
 
 
 def test_a_second_job_follows_the_run_of_the_first(jobs, redis, share, make_transcript):
@@ -249,220 +208,11 @@ def test_history_of_followers_outlives_redis(jobs, redis, share, make_transcript
     assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
 
 
-def test_one_idempotency_key_makes_one_job(jobs, redis, share):
-    named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
-    first, second = share(**named), share(**named)
-
-    assert second.id == first.id
-    assert len(slips(redis)) == 1
-    with pytest.raises(IdempotencyMismatch):
-        share(**named | {"fingerprint": "another"})
-    jobs.delete(first.id)
-    assert share(**named).id != first.id
-
-
-def test_of_many_with_one_idempotency_key_one_is_a_job(redis_url, redis, storage, share):
-    named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
-    with ThreadPoolExecutor(16) as pool:
-        ids = {record.id for record in pool.map(lambda _: share(**named), range(16))}
-
-    assert len(ids) == 1
-    assert len(slips(redis)) == 1
-
-
-def test_an_abandoned_job_is_cancelled_unless_it_is_asked_for_again(jobs, share):
-    named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
-    gone, back = share(cache_key=None), share(**named)
-    jobs.abandon(gone.id, 0)
-    jobs.abandon(back.id, 0)
-    share(**named)
-
-    assert jobs.cancel_abandoned() == [gone.id]
-    assert jobs.get(back.id).status is Status.QUEUED
-
-
-def test_an_abandoned_run_goes_on_for_whoever_came_back(jobs, share, make_transcript):
-    gone, back = share(), share()
-    jobs.abandon(gone.id, 0)
-    jobs.cancel_abandoned()
-    jobs.claim(gone.id, 1, "w1")
-
-    assert jobs.finish(gone.id, 1, make_transcript())
-    assert jobs.get(back.id).status is Status.SUCCEEDED
-
-
-def test_a_job_that_failed_is_tried_again_with_its_options(jobs, redis, share, make_transcript):
-    job_id = share(label="mine").id
-    jobs.claim(job_id, 1, "w1")
-    jobs.fail(job_id, 1, {"code": "engine_failed", "message": "no"})
-    again = jobs.retry(job_id)
-
-    assert (again.status, again.attempt, again.first_attempt) == (Status.QUEUED, 2, 2)
-    assert (again.error, again.ended_at, again.label) == (None, None, "mine")
-    assert slips(redis)[-1].decode() == f"{job_id}-2"
-    jobs.claim(job_id, 2, "w1")
-    assert jobs.finish(job_id, 2, make_transcript())
-
-
-def test_a_job_tried_again_has_all_its_attempts_again(redis, storage, share):
-    hasty = Jobs(redis, storage, lease_s=0, max_attempts=2)
-    job_id = share().id
-    hasty.claim(job_id, 1, "w1")
-    hasty.cancel(job_id)
-    hasty.retry(job_id)
-    hasty.claim(job_id, 2, "w1")
-
-    assert hasty.reap() == [job_id]
-    assert hasty.get(job_id).status is Status.QUEUED
-
-
-def test_a_cancelled_job_whose_run_goes_on_joins_it_again(jobs, share, make_transcript):
-    leader, _ = share(), share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.cancel(leader.id)
-    again = jobs.retry(leader.id)
-    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
-
-    assert again.status is Status.RUNNING
-    assert jobs.read_transcript(jobs.get(leader.id)).text == "hi"
-
-
-def test_only_what_ended_without_a_result_is_tried_again(jobs, redis, share, make_transcript):
-    job_id = share().id
-    with pytest.raises(JobNotRetryable, match="the job is queued"):
-        jobs.retry(job_id)
-    jobs.claim(job_id, 1, "w1")
-    jobs.finish(job_id, 1, make_transcript())
-    with pytest.raises(JobNotRetryable, match="the job is succeeded"):
-        jobs.retry(job_id)
-    gone = share(cache_key=None).id
-    jobs.cancel(gone)
-    redis.hset(f"longhand:job:{gone}", "audio_removed_at", 1)
-    with pytest.raises(AudioGone, match="LONGHAND_KEEP_AUDIO_S"):
-        jobs.retry(gone)
-
-
-def test_a_job_is_edited_and_stays_so_without_redis(jobs, redis, share, make_transcript):
-    job_id = share().id
-    jobs.claim(job_id, 1, "w1")
-    jobs.finish(job_id, 1, make_transcript())
-    jobs.edit(job_id, label="board", speaker_names={"SPEAKER_00": "Ann"})
-    redis.flushall()
-    record = jobs.get(job_id)
-
-    assert (record.label, record.speaker_names) == ("board", {"SPEAKER_00": "Ann"})
-
-
-def test_every_change_is_told_to_the_owner_of_every_job_it_is_about(
-    jobs, redis, share, make_transcript
-):
-    leader, follower = share(owner="ann"), share(owner="bob")
-    jobs.claim(leader.id, 1, "w1")
-    jobs.report(leader.id, 1, {"stage": "transcribe", "progress": 0.5})
-    jobs.report(leader.id, 1, {})  # the lease alone is no news
-    jobs.finish(leader.id, 1, make_transcript())
-
-    told = [(data["status"], data["progress"]) for _, data, _ in events(redis, leader.id)]
-    assert told == [("queued", 0), ("running", 0), ("running", 0.5), ("succeeded", 1)]
-    theirs = events(redis, follower.id)
-    assert [(data["status"], data["job_id"]) for _, data, _ in theirs] == [
-        (status, follower.id) for status in ("queued", "running", "running", "succeeded")
-    ]
-    assert {owner for _, _, owner in theirs} == {"bob"}
-
-
-def test_an_owner_who_left_is_told_of_the_end_and_no_more(jobs, redis, share, make_transcript):
-    leader, _ = share(), share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.cancel(leader.id)
-    jobs.report(leader.id, 1, {"progress": 0.5})
-    jobs.finish(leader.id, 1, make_transcript())
-
-    assert [data["status"] for _, data, _ in events(redis, leader.id)] == [
-        "queued", "running", "cancelled",
-    ]  # fmt: skip
-
-
-def test_the_end_of_a_job_with_a_callback_is_put_down_to_be_told(
-    jobs, redis, share, make_transcript
-):
-    url = "https://example.org/hook"
-    leader, follower, silent = share(callback_url=url), share(callback_url=url), share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.cancel(leader.id)
-    told_early = redis.zrange("longhand:webhooks", 0, -1)
-    jobs.finish(leader.id, 1, make_transcript())
-
-    assert told_early == [leader.id.encode()]
-    told = set(redis.zrange("longhand:webhooks", 0, -1))
-    assert told == {leader.id.encode(), follower.id.encode()}
-    ended = set(redis.zrange("longhand:ended", 0, -1))
-    assert ended == {job.id.encode() for job in (leader, follower, silent)}
-
-
-def test_what_all_jobs_took_is_added_up(jobs, redis, share, make_transcript):
-    job_id = share().id
-    jobs.claim(job_id, 1, "w1")
-    jobs.report(job_id, 1, {"stages_s": json.dumps({"decode": 0.5, "transcribe": 1.5})})
-    jobs.finish(job_id, 1, make_transcript())
-    totals = {k.decode(): float(v) for k, v in redis.hgetall("longhand:totals").items()}
-
-    assert totals["jobs:succeeded"] == 1
-    assert totals["audio_s"] == 2.0
-    assert totals["stage_s:transcribe"] == 1.5
-    assert totals["stage_n:decode"] == 1
-    assert totals["work_s"] > 0
-
-
-def test_a_page_of_jobs_holds_what_was_asked_for_and_goes_on(jobs, share, make_transcript):
-    made = [share(label="odd" if n % 2 else "even", cache_key=None) for n in range(10)]
-    share(owner="bob")
-    jobs.cancel(made[3].id)
-    first = jobs.list("ann", JobQuery(label="odd", limit=2))
-    second = jobs.list("ann", JobQuery(label="odd", limit=2, cursor=first.next_cursor))
-    last = jobs.list("ann", JobQuery(label="odd", limit=2, cursor=second.next_cursor))
-
-    newest = [record.id for record in reversed(made[1::2])]
-    assert [r.id for page in (first, second, last) for r in page.records] == newest
-    assert last.next_cursor is None
-    cancelled = jobs.list("ann", JobQuery(statuses=(Status.CANCELLED,))).records
-    assert [r.id for r in cancelled] == [made[3].id]
-    assert len(jobs.list("ann", JobQuery(search="TALK")).records) == 10
-    since = made[4].created_at
-    recent = jobs.list("ann", JobQuery(since=since)).records
-    assert [r.id for r in recent] == [r.id for r in reversed(made[4:])]
-    earlier = jobs.list("ann", JobQuery(until=since)).records
-    assert [r.id for r in earlier] == [r.id for r in reversed(made[:4])]
-
-
 def test_a_sooner_turn_of_a_follower_is_its_runs_too(jobs, redis, share):
     leader = share(priority="low")
     share(priority="high")
 
     assert redis.lrange("rq:queue:longhand-high", 0, -1) == [f"{leader.id}-1".encode()]
-
-
-def test_an_abandonment_ends_with_its_job(jobs, redis, share):
-    job_id = share().id
-    jobs.abandon(job_id, 0)
-    jobs.claim(job_id, 1, "w1")
-    jobs.fail(job_id, 1, {"code": "engine_failed", "message": "no"})
-    jobs.retry(job_id)
-
-    assert jobs.cancel_abandoned() == []
-    assert jobs.get(job_id).status is Status.QUEUED
-
-
-def test_a_key_whose_job_was_given_up_for_a_caller_who_had_gone_makes_another(jobs, share):
-    named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
-    first = share(**named)
-    jobs.abandon(first.id, 0)
-    jobs.cancel_abandoned()
-    second = share(**named)
-    jobs.cancel(second.id)
-
-    assert second.id != first.id
-    assert share(**named).id == second.id, "who cancels a job has cancelled it"
 
 
 def test_a_job_deleted_while_its_run_is_settled_leaves_nothing(
@@ -488,15 +238,6 @@ def test_a_job_deleted_while_its_run_is_settled_leaves_nothing(
     assert not (tmp_path / "storage" / "jobs" / follower.id).exists()
 
 
-def test_a_job_deleted_while_it_is_edited_does_not_come_back(jobs, redis, share):
-    job_id = share().id
-    jobs.delete(job_id)
-
-    with pytest.raises(JobNotFound):
-        jobs.edit(job_id, label="x", speaker_names={})
-    assert redis.exists(f"longhand:job:{job_id}") == 0
-
-
 def test_a_job_that_is_released_is_cancelled_once(jobs, share):
     leader, _ = share(), share()
 
@@ -519,18 +260,3 @@ def test_a_job_goes_on_when_a_full_disk_keeps_shared_bytes_from_it(redis, storag
 
     assert follower.follows == leader.id
     assert storage.read(follower.audio.key) == AUDIO
-
-
-def test_a_job_whose_slip_finds_redis_away_is_accepted_all_the_same(
-    redis_url, storage, share, redis
-):
-    with RedisLine(redis_url) as line:
-        distant = Redis.from_url(line.url, retry=Retry(NoBackoff(), 0))
-        jobs = Jobs(distant, storage, lease_s=30, max_attempts=3)
-        line.lose_answer_to(b"rq:queue:longhand")
-        record = share(jobs=jobs)
-        distant.close()
-
-    assert line.n_lost == 1
-    assert record.status is Status.QUEUED
-    assert storage.read(record.audio.key) == AUDIO

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -235,44 +233,6 @@ def test_a_write_that_finds_no_room_is_storage_full(storage, tmp_path):
             os.close(descriptor)
 
     assert files_below(tmp_path) == []
-
-
-FILL = """
-import sys
-import time
-from pathlib import Path
-from shared.errors import StorageFull
-from shared.storage import open_storage
-
-root = Path(sys.argv[1])
-storage = open_storage(root)
-try:
-    with storage.create("jobs/1/audio") as out:
-        out.write(b"x" * 100_000)
-except StorageFull:
-    print([p.name for p in root.rglob("*") if p.is_file()])
-with storage.create("jobs/2/audio") as out:
-    out.write(b"x" * 10_000)
-print(len(storage.read("jobs/2/audio")))
-"""
-
-
-def test_a_full_disk_stores_nothing_and_serves_on(tmp_path):
-    """On a real file system of 64 kB, in a mount namespace of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    own_mounts = ["unshare", "--user", "--map-root-user", "--mount"]
-    if not shutil.which("unshare") or subprocess.run([*own_mounts, "true"]).returncode:
-        pytest.skip("this machine lets nobody make a mount namespace")
-    script = f'mount -t tmpfs -o size=64k tmpfs "$1" && exec "{sys.executable}" -c "$2" "$1"'
-    filled = subprocess.run(
-        [*own_mounts, "sh", "-c", script, "sh", str(disk), FILL],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-
-    assert (filled.stdout.splitlines(), filled.stderr) == (["[]", "10000"], "")
 
 
 def test_bytes_under_two_keys_stay_until_the_last_is_deleted(storage, tmp_path):
