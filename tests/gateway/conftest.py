@@ -19,7 +19,9 @@ import clips  # noqa: E402
 from gateway_process import GatewayProcess  # noqa: E402
 from promises import Promises  # noqa: E402
 from waiting import wait_until  # noqa: E402
+from web_hosts import Host, Reply, running  # noqa: E402
 
+from gateway.access.keys import Role, add_key  # noqa: E402
 from gateway.app import create_app  # noqa: E402
 from gateway.services import Services, open_services  # noqa: E402
 from gateway.settings import GatewaySettings  # noqa: E402
@@ -143,3 +145,57 @@ def live_worker(services: Services) -> Callable[..., None]:
         )
 
     return publish
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """A host on loopback that always has the same answer."""
+    with running(lambda request, reply: reply.give(b"audio")) as running_host:
+        yield running_host
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Host]]:
+    """A function that starts a host with an answer of its own."""
+    with ExitStack() as hosts:
+        yield lambda answer, tls=None: hosts.enter_context(running(answer, tls))
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    """Where the keys of the site are."""
+    return tmp_path / "keys" / "keys.json"
+
+
+@pytest.fixture
+def make_key(keys_file: Path) -> Callable[..., str]:
+    """A function that gives somebody a key."""
+
+    def make(name: str, role: Role = "user", rate: str | None = None) -> str:
+        return add_key(keys_file, name, role=role, rate=rate)
+
+    return make
+
+
+@pytest.fixture
+def site(make_client: Callable[..., FlaskClient], keys_file: Path) -> FlaskClient:
+    """A site for holders of keys and users of one proxy."""
+    return make_client(
+        auth="keys", api_keys_file=keys_file, trusted_proxies="198.18.84.0/24", admins="ann, eve"
+    )
+
+
+@pytest.fixture
+def receive() -> Iterator[Callable[..., Host]]:
+    """A function that starts a receiver which answers with these statuses, the last for ever."""
+    with ExitStack() as hosts:
+
+        def start(*statuses: int, **headers: str) -> Host:
+            left = list(statuses or [204])
+
+            def answer(request: object, reply: Reply) -> None:
+                reply.give(status=left.pop(0) if len(left) > 1 else left[0], **headers)
+
+            return hosts.enter_context(running(answer))
+
+        yield start

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 
@@ -46,3 +50,20 @@ class GatewayProcess:
         """Send SIGTERM and return its exit status."""
         self.child.send_signal(signal.SIGTERM)
         return self.child.wait(deadline_s)
+
+
+def call(
+    gateway: GatewayProcess,
+    method: str,
+    path: str,
+    body: bytes | IO[bytes] | Iterator[bytes] | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, dict[str, object], http.client.HTTPMessage]:
+    """Make one request on a connection of its own."""
+    connection = http.client.HTTPConnection(*gateway.address, timeout=120, blocksize=1 << 20)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read()), response.headers
+    finally:
+        connection.close()

@@ -8,55 +8,22 @@ from pathlib import Path
 
 import clips
 import pytest
+from callers import NOBODYS, PROXY, bearer, listed
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
-from gateway_process import GatewayProcess
-from test_process import call
+from gateway_process import GatewayProcess, call
 from waiting import wait_until
-from work import succeed, upload
+from work import upload
 
 from gateway.access.callers import takes_token
-from gateway.access.keys import Role, add_key, revoke_key
+from gateway.access.keys import revoke_key
 from gateway.openapi.documented import documentation_of
 from gateway.services import Services
 
 MakeClient = Callable[..., FlaskClient]
+
+
 MakeKey = Callable[..., str]
-
-PROXY = "198.18.84.7"
-NOBODYS = "0" * 32
-
-
-@pytest.fixture
-def keys_file(tmp_path: Path) -> Path:
-    """Where the keys of the site are."""
-    return tmp_path / "keys" / "keys.json"
-
-
-@pytest.fixture
-def make_key(keys_file: Path) -> MakeKey:
-    """A function that gives somebody a key."""
-
-    def make(name: str, role: Role = "user", rate: str | None = None) -> str:
-        return add_key(keys_file, name, role=role, rate=rate)
-
-    return make
-
-
-@pytest.fixture
-def site(make_client: MakeClient, keys_file: Path) -> FlaskClient:
-    """A site for holders of keys and users of one proxy."""
-    return make_client(
-        auth="keys", api_keys_file=keys_file, trusted_proxies="198.18.84.0/24", admins="ann, eve"
-    )
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
-
-
-def listed(client: FlaskClient, headers: dict[str, str]) -> list[str]:
-    return [job["job_id"] for job in client.get("/jobs", headers=headers).get_json()["jobs"]]
 
 
 FORMS: list[Callable[[str], dict[str, str]]] = [
@@ -184,68 +151,6 @@ def test_a_key_in_the_query_counts_only_where_a_browser_can_send_nothing_else(
         assert "token" not in names or takes_token(re.sub("<.*?>", "1", rule.rule)), rule
 
 
-def job_routes(client: FlaskClient) -> list[tuple[str, str]]:
-    """Every method and path that is about one job."""
-    return sorted(
-        (method, rule.rule)
-        for rule in client.application.url_map.iter_rules()
-        if "job_id" in rule.arguments
-        for method in (rule.methods or set()) - {"OPTIONS"}
-    )
-
-
-BODIES: dict[str, dict[str, object]] = {"PATCH": {"json": {"label": "mine"}}}
-
-
-@pytest.mark.parametrize("has_ended", [False, True])
-def test_every_route_of_a_job_hides_it_from_another_key(
-    site: FlaskClient, make_key: MakeKey, services: Services, speech: bytes, has_ended: bool
-) -> None:
-    mine, others = bearer(make_key("ann")), bearer(make_key("bob", "admin"))
-    job_id = upload(site, speech, headers=mine).get_json()["job_id"]
-    if has_ended:
-        succeed(services, job_id)
-    routes = job_routes(site)
-    assert {("GET", "/jobs/<job_id>"), ("DELETE", "/jobs/<job_id>")} <= set(routes)
-
-    for method, rule in routes:
-        path = re.sub("<(?:[^>]*:)?job_id>", "{}", rule)
-        body = BODIES.get(method, {})
-        theirs = site.open(path.format(job_id), method=method, headers=others, **body)
-        nobodys = site.open(path.format(NOBODYS), method=method, headers=others, **body)
-
-        assert theirs.status_code == 404, (method, rule, theirs.get_data(as_text=True))
-        said = theirs.get_data(as_text=True).replace(job_id, NOBODYS)
-        assert said == nobodys.get_data(as_text=True), (method, rule)
-    assert listed(site, mine) == [job_id]
-    assert listed(site, others) == []
-
-
-def test_what_concerns_the_whole_site_is_for_admins(site: FlaskClient, make_key: MakeKey) -> None:
-    user, admin = bearer(make_key("bob")), bearer(make_key("root", "admin"))
-    site.environ_base["REMOTE_ADDR"] = PROXY
-
-    assert_error(site.post("/reload", headers=user), 403, "forbidden", "for admins")
-    assert_error(
-        site.post("/reload", headers={"X-Remote-User": "dan"}), 403, "forbidden", "for admins"
-    )
-    assert site.post("/reload").status_code == 401
-    assert site.post("/reload", headers=admin).status_code == 200
-    assert site.post("/reload", headers={"X-Remote-User": "ann"}).status_code == 200
-
-
-def test_routes_that_concern_the_whole_site_say_so(client: FlaskClient) -> None:
-    app = client.application
-    access = {
-        rule.rule: told.access
-        for rule in app.url_map.iter_rules()
-        if (told := documentation_of(app.view_functions[rule.endpoint]))
-    }
-
-    for path in ("/reload", "/metrics", "/queue/stats"):
-        assert access.get(path, "admin") == "admin", path
-
-
 def test_nginx_is_told_who_may_in_by_key(site: FlaskClient, make_key: MakeKey) -> None:
     key = make_key("bob")
     site.environ_base["REMOTE_ADDR"] = PROXY
@@ -286,19 +191,6 @@ def test_with_auth_off_no_key_lets_anybody_past_nginx(
     client = make_client(api_keys_file=keys_file)
 
     assert client.get("/_auth", headers=form(make_key("bob"))).status_code == 401
-
-
-def test_a_flushed_redis_opens_nothing(
-    site: FlaskClient, make_key: MakeKey, services: Services, speech: bytes
-) -> None:
-    mine, others = bearer(make_key("ann")), bearer(make_key("bob"))
-    job_id = upload(site, speech, headers=mine).get_json()["job_id"]
-    services.redis.flushall()
-
-    assert site.get("/jobs").status_code == 401
-    assert site.get("/jobs", headers=bearer("lh_any")).status_code == 401
-    assert site.get(f"/jobs/{job_id}", headers=others).status_code == 404
-    assert site.post("/reload", headers=others).status_code == 403
 
 
 def test_a_revoked_key_is_refused_without_a_restart_and_nothing_secret_is_logged(

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import clips
 import pytest
-from gateway_process import GatewayProcess
-from test_process import call
+from gateway_process import GatewayProcess, call
 
 from gateway.access.keys import add_key
 

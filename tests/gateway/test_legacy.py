@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
-from werkzeug.test import TestResponse
-from work import DIALOG, SEGMENT, TRANSCRIPT, fail, meanwhile, newest, succeed, upload
+from older_calls import ending, post
+from work import DIALOG, SEGMENT, TRANSCRIPT, fail, meanwhile, newest, succeed
 
 from gateway.services import Services
 from gateway.shapes import older as shapes
-from shared.records import JobRecord
 from shared.transcript import Transcript
 
 LiveWorker = Callable[..., None]
-
-
-def post(
-    client: FlaskClient, path: str, audio: bytes, field: str = "file", **fields: str
-) -> TestResponse:
-    """Send audio as a form."""
-    return client.post(path, data={**fields, field: (io.BytesIO(audio), "会议.wav")})
-
-
-def ending(services: Services, transcript: Transcript = TRANSCRIPT) -> Callable[[JobRecord], None]:
-    """What makes a job succeed."""
-    return lambda record: succeed(services, record.id, transcript)
 
 
 @pytest.mark.promise("S0-17", "S0-18", "S3-10", "S3-11", "C-01")
@@ -221,60 +207,6 @@ def test_recognise_says_that_there_is_no_file_as_it_always_did(
     }  # fmt: skip
 
 
-@pytest.mark.promise("S2-05", "S2-06")
-def test_a_reload_changes_the_model_of_later_requests_at_every_gateway(
-    make_client: Callable[..., FlaskClient], services: Services, speech: bytes
-) -> None:
-    first, second = make_client(), make_client()
-    answer = first.post("/reload", json={"model_name": "large"})
-    upload(second, speech)
-    unnamed = newest(services)
-    post(second, "/transcribe/async", speech, model="whisper-1")
-    aliased = newest(services)
-    post(second, "/transcribe/async", speech, model="demo")
-    named = newest(services)
-
-    assert answer.get_json() == {
-        "success": True, "message": "Model large loaded", "model": "large-v3",
-    }  # fmt: skip
-    assert unnamed and aliased and named
-    models = [job.request.model for job in (unnamed, aliased, named)]
-    assert models == ["large-v3", "large-v3", "demo"]
-    assert second.get("/models").get_json()["default"] == "large-v3"
-
-
-def test_a_reload_with_a_body_nested_too_deep_is_refused(client: FlaskClient) -> None:
-    answer = client.post("/reload", data=b"[" * 9999, content_type="application/json")
-
-    assert_error(answer, 400, "invalid_request", "a JSON object")
-
-
-@pytest.mark.promise("S2-05")
-@pytest.mark.parametrize(
-    "name",
-    ["tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en", "large",
-     "large-v1", "large-v2", "large-v3", "turbo"],
-)  # fmt: skip
-def test_a_reload_knows_every_name_that_whisper_has(client: FlaskClient, name: str) -> None:
-    answer = client.post("/reload", json={"model_name": name})
-
-    assert (answer.status_code, answer.get_json()["message"]) == (200, f"Model {name} loaded")
-
-
-@pytest.mark.parametrize("can_come", [False, True])
-def test_a_reload_with_a_model_that_cannot_run_changes_nothing(
-    client: FlaskClient, live_worker: LiveWorker, can_come: bool
-) -> None:
-    if not can_come:
-        live_worker("demo")
-    wanted = "larg" if can_come else "large"
-
-    answer = client.post("/reload", json={"model_name": wanted})
-
-    assert_error(answer, 404, "model_not_found", wanted, param="model")
-    assert client.get("/models").get_json()["default"] == "demo"
-
-
 @pytest.mark.promise("S3-29", "S2-16")
 def test_an_asynchronous_job_is_named_at_once_and_asked_for_by_that_name(
     make_client: Callable[..., FlaskClient], services: Services, speech: bytes
@@ -314,92 +246,6 @@ def test_the_queue_tells_what_waits_and_what_ended(
     }  # fmt: skip
 
 
-@pytest.mark.promise("T16")
-@pytest.mark.parametrize(
-    ("output", "media_type", "begins"),
-    [
-        ("", "text/plain", "Good morning."),
-        ("txt", "text/plain", "Good morning."),
-        ("vtt", "text/vtt", "WEBVTT\n"),
-        ("srt", "application/x-subrip", "1\n00:00:00,123 --> "),
-        ("tsv", "text/tab-separated-values", "start\tend\ttext\n123\t500\tGood"),
-    ],
-)
-def test_asr_answers_with_the_output_that_is_asked_for(
-    client: FlaskClient,
-    services: Services,
-    speech: bytes,
-    output: str,
-    media_type: str,
-    begins: str,
-) -> None:
-    query = "encode=true&task=transcribe&language=en&word_timestamps=false&vad_filter=true"
-    with meanwhile(services, ending(services)):
-        answer = post(client, f"/asr?{query}&output={output}", speech, "audio_file")
-
-    assert (answer.status_code, answer.mimetype) == (200, media_type)
-    assert answer.get_data(as_text=True).startswith(begins)
-    assert answer.headers["Asr-Engine"] == "longhand"
-    assert answer.headers["Content-Disposition"].endswith(f".{output or 'txt'}")
-
-
-@pytest.mark.promise("T16")
-def test_asr_takes_every_name_that_speakr_sends(
-    client: FlaskClient, services: Services, speech: bytes
-) -> None:
-    query = {
-        "encode": "true", "task": "transcribe", "output": "json", "diarize": "true",
-        "enable_diarization": "true", "min_speakers": "1", "max_speakers": "3", "language": "en",
-        "initial_prompt": "Ann and Bob", "hotwords": "Longhand", "model": "demo",
-        "return_speaker_embeddings": "true",
-    }  # fmt: skip
-    with meanwhile(services, ending(services, DIALOG)):
-        answer = client.post(
-            "/asr", query_string=query, data={"audio_file": (io.BytesIO(speech), "a.wav")}
-        )
-
-    job, value = newest(services), answer.get_json()
-    assert job is not None
-    assert "X-Longhand-Ignored" not in answer.headers
-    assert [segment["speaker"] for segment in value["segments"]] == ["SPEAKER_00"]
-    chosen = job.request.chosen()
-    assert (chosen["max_speakers"], chosen["prompt"], chosen["hotwords"]) == (
-        3, "Ann and Bob", "Longhand",
-    )  # fmt: skip
-    assert chosen["diarize"] and chosen["speaker_embeddings"]
-
-
-def test_asr_takes_bare_samples(client: FlaskClient, services: Services) -> None:
-    samples = struct.pack("<8000h", *range(8000))
-    with meanwhile(services, ending(services)):
-        answer = post(client, "/asr?encode=false", samples, "audio_file")
-
-    job = newest(services)
-    assert (answer.status_code, job and job.audio.duration_s) == (200, 0.5)
-
-
-def test_the_language_is_detected_in_the_first_half_minute(
-    client: FlaskClient, services: Services, speech: bytes
-) -> None:
-    with meanwhile(services, ending(services)):
-        answer = post(client, "/detect-language?encode=true", speech, "audio_file", language="zh")
-
-    job, value = newest(services), answer.get_json()
-    shapes.DetectedLanguage.model_validate(value)
-    assert (value["detected_language"], value["language_code"]) == ("english", "en")
-    assert value["confidence"] == 0.98
-    assert job and (job.request.language, job.request.clip_timestamps) == (None, (0.0, 30.0))
-
-
-@pytest.mark.parametrize("path", ["/asr", "/detect-language"])
-def test_bare_samples_that_only_the_form_tells_of_are_refused(
-    client: FlaskClient, path: str
-) -> None:
-    answer = post(client, path, bytes(32_000), "audio_file", encode="false")
-
-    assert_error(answer, 400, "invalid_request", "send encode in the query", param="encode")
-
-
 @pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/transcribe/file", "/asr"])
 @pytest.mark.parametrize("kind", ["form-data", 'form-data; filename="a"'])
 def test_a_part_of_a_form_without_a_name_is_refused(
@@ -411,12 +257,6 @@ def test_a_part_of_a_form_without_a_name_is_refused(
 
     assert answer.status_code == 400
     assert "the multipart body is broken" in answer.text
-
-
-def test_a_field_of_another_name_is_no_audio_file(client: FlaskClient, speech: bytes) -> None:
-    answer = post(client, "/asr", speech, "file")
-
-    assert_error(answer, 400, "invalid_request", "'audio_file'", param="file")
 
 
 def test_segments_are_always_there(client: FlaskClient, services: Services, speech: bytes) -> None:

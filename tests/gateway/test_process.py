@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import clips
 import pytest
-from gateway_process import GatewayProcess
+from gateway_process import GatewayProcess, call
 from waiting import wait_until
 from work import succeed
 
@@ -23,24 +21,8 @@ from shared.settings import CHECKOUT
 
 StartGateway = Callable[..., GatewayProcess]
 
+
 _MIB = 1 << 20
-
-
-def call(
-    gateway: GatewayProcess,
-    method: str,
-    path: str,
-    body: bytes | IO[bytes] | Iterator[bytes] | None = None,
-    headers: dict[str, str] | None = None,
-) -> tuple[int, dict[str, object], http.client.HTTPMessage]:
-    """Make one request on a connection of its own."""
-    connection = http.client.HTTPConnection(*gateway.address, timeout=120, blocksize=_MIB)
-    try:
-        connection.request(method, path, body=body, headers=headers or {})
-        response = connection.getresponse()
-        return response.status, json.loads(response.read()), response.headers
-    finally:
-        connection.close()
 
 
 def waiting_upload(gateway: GatewayProcess, answers: list[int]) -> threading.Thread:

@@ -12,11 +12,10 @@ import clips
 import pytest
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
-from gateway_process import GatewayProcess
+from gateway_process import GatewayProcess, call
 from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
-from test_process import call
 from waiting import wait_until
 
 from cli.redis_server import find_redis_server, free_port, write_redis_config
