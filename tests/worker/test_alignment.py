@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import random
 import tracemalloc
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from aligned import MakeAudio, assert_in_order, seconds, segment, with_pauses, word
 
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
-from shared.settings import CHECKOUT
-from shared.transcript import Segment, Word
 from tools.demo_aligner.measure import (
     LEAD_S,
     MEDIAN_BAR_S,
@@ -24,58 +20,13 @@ from tools.demo_aligner.measure import (
     boundary_errors,
     median_and_p90,
 )
-from tools.demo_model.clips import draw_utterances
 from tools.demo_model.phrasebook import DIGITS
 from tools.demo_model.voices import Utterance
-from worker.alignment import Aligner, AlignOptions, aligner_name, open_aligner
+from worker.alignment import Aligner, AlignOptions, aligner_name
 from worker.alignment.catalogue import ALIGNERS
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
 
 ENGLISH = AlignOptions("en")
-MakeAudio = Callable[[NDArray[np.int16]], AudioSource]
-
-
-@pytest.fixture(scope="module")
-def aligner() -> Aligner:
-    return open_aligner("demo-aligner-en", CHECKOUT / "models", device="cpu", downloads=False)
-
-
-@pytest.fixture(scope="module")
-def said() -> list[Utterance]:
-    """Sentences by voices never trained on, whose words begin at known times."""
-    return [u for u in draw_utterances(100, 17, "en") if u.words]
-
-
-@pytest.fixture
-def audio_of(tmp_path: Path) -> MakeAudio:
-    def write(samples: NDArray[np.int16]) -> AudioSource:
-        path = tmp_path / "audio.pcm"
-        path.write_bytes(samples.astype("<i2").tobytes())
-        return AudioSource(path, len(samples))
-
-    return write
-
-
-def segment(text: str, start: float, end: float, words: Sequence[Word] | None = None) -> Segment:
-    return Segment(
-        id=0, seek=0, start=start, end=end, text=text, tokens=(), temperature=0.0,
-        avg_logprob=-0.1, compression_ratio=1.0, no_speech_prob=0.0,
-        words=None if words is None else tuple(words),
-    )  # fmt: skip
-
-
-def word(text: str, start: float, end: float) -> Word:
-    return Word(word=text, start=start, end=end, probability=0.5)
-
-
-def seconds(utterance: Utterance) -> float:
-    return len(utterance.waveform) / SAMPLE_RATE_HZ
-
-
-def with_pauses(*utterances: Utterance) -> NDArray[np.int16]:
-    """Utterances with a pause of half a second before, between and after them."""
-    pause = np.zeros(SAMPLE_RATE_HZ // 2, np.int16)
-    return np.concatenate([pause, *(part for u in utterances for part in (u.waveform, pause))])
 
 
 def test_words_begin_where_the_synthesiser_began_them(
@@ -197,111 +148,6 @@ def test_digits_are_put_between_the_words_around_them_by_the_method_chosen(
     }  # fmt: skip
     for w, whispers in zip(found["ignore"][3:-1], given[3:-1], strict=True):
         assert w.start == pytest.approx(min(max(whispers.start, low), high), abs=0.002)
-
-
-ODD_TEXTS = {
-    "digits": " 3 14 1592",
-    "digits and words": " We need 10 more chairs for room 4b.",
-    "punctuation": " ... !?",
-    "Chinese": "我们需要更多的椅子。",
-    "mixed": " We 需要 ten № ½ more % chairs, l’été naïve",
-    "nothing": "",
-    "spaces": "   ",
-    "far too long": " the number is zero one two" * 60,
-    "combining": " café",
-    "capitals": " İSTANBUL STRASSE ẞ",
-}
-
-
-def assert_in_order(values: Sequence[object], low: float, high: float) -> None:
-    """Times are finite numbers, each start before its end, none before the one before it."""
-    times = [(getattr(v, "start"), getattr(v, "end")) for v in values]  # noqa: B009
-    assert all(math.isfinite(start) and math.isfinite(end) for start, end in times)
-    assert all(low <= start <= end <= high for start, end in times)
-    assert [start for start, _ in times] == sorted(start for start, _ in times)
-
-
-@pytest.mark.parametrize("method", ["nearest", "linear", "ignore"])
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
-def test_odd_text_has_words_in_order_within_segment_and_audio(
-    text: str, method: str, aligner: Aligner, said: list[Utterance], audio_of: MakeAudio
-) -> None:
-    audio = audio_of(with_pauses(said[0]))
-    options = AlignOptions("en", interpolate=method, wants_characters=True)
-
-    [found] = aligner.align(audio, [segment(text, 0.5, 0.5 + seconds(said[0]))], options)
-
-    assert found.words is not None
-    assert "".join(w.word for w in found.words) == (text if text.strip() else "")
-    assert_in_order(found.words, found.start, found.end)
-    assert_in_order(found.chars or (), found.start, found.end)
-    assert "".join(c.char for c in found.chars or ()) == "".join(text.split())
-
-
-@pytest.mark.parametrize(
-    ("start", "end"), [(0.5, 0.5), (0.5, 0.5001), (90.0, 95.0), (2.0, 1.0), (-1.0, 99.0)]
-)
-def test_odd_spans_leave_words_in_order_within_the_audio(
-    start: float, end: float, aligner: Aligner, said: list[Utterance], audio_of: MakeAudio
-) -> None:
-    audio = audio_of(with_pauses(said[0]))
-
-    [found] = aligner.align(audio, [segment(f" {said[0].text}", start, end)], ENGLISH)
-
-    assert 0 <= found.start <= found.end <= audio.duration_s
-    assert len(found.words or ()) == len(said[0].text.split())
-    assert_in_order(found.words or (), found.start, found.end)
-
-
-def test_random_segments_have_words_in_order_whatever_whisper_said_of_them(
-    aligner: Aligner, said: list[Utterance], audio_of: MakeAudio
-) -> None:
-    draw = random.Random(9)
-    audio = audio_of(with_pauses(*said[:3]))
-    pieces = [*"aZ9,. -é中'½", " the", " number", " 12", "?", "\u0301"]
-    for _ in range(40):
-        starts = sorted(draw.uniform(-0.5, audio.duration_s + 1) for _ in range(4))
-        given = []
-        for start in starts:
-            texts = ["".join(draw.choices(pieces, k=draw.randint(0, 9))) for _ in range(4)]
-            times = [draw.choice([start, math.nan, 1e9, draw.uniform(0, 9)]) for _ in texts]
-            words = [word(t, time, time - 0.1) for t, time in zip(texts, times, strict=True)]
-            end = start + draw.choice([0, 0.01, 1, 3])
-            kept = words if draw.random() < 0.5 else None
-            given.append(segment("".join(texts), start, end, kept))
-        options = AlignOptions(
-            draw.choice(["en", "zh"]), draw.choice(["nearest", "linear", "ignore"]), True
-        )
-
-        found = aligner.align(audio, given, options)
-
-        assert [s.text for s in found] == [s.text for s in given]
-        for before, after in zip(given, found, strict=True):
-            assert "".join(w.word for w in after.words or ()).strip() == before.text.strip()
-            assert_in_order(after.words or (), after.start, after.end)
-            assert_in_order(after.chars or (), after.start, after.end)
-        assert_in_order(found, 0.0, audio.duration_s)
-
-
-def test_text_the_aligner_cannot_spell_keeps_whispers_times(
-    aligner: Aligner, said: list[Utterance], audio_of: MakeAudio
-) -> None:
-    given = segment("我们开会", 0.6, 1.6, [word("我们", 0.6, 1.0), word("开会", 1.1, 1.6)])
-
-    [found] = aligner.align(audio_of(with_pauses(said[0])), [given], AlignOptions("zh"))
-
-    assert found == given
-
-
-def test_text_too_long_for_its_span_keeps_whispers_times(
-    aligner: Aligner, said: list[Utterance], audio_of: MakeAudio
-) -> None:
-    words = [word(" number", (100 + i) / 100, (101 + i) / 100) for i in range(20)]
-    given = segment(" number" * 20, 1.0, 1.2, words)
-
-    [found] = aligner.align(audio_of(with_pauses(said[0])), [given], ENGLISH)
-
-    assert found.words == tuple(words)
 
 
 def test_a_segment_is_not_heard_in_the_speech_of_its_neighbour(
