@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import waitress
+from flask import Flask
 from pydantic import ValidationError
 
 from gateway.access.admission import Admission, use_admission
@@ -26,13 +28,16 @@ from gateway.settings import OTHER_VARIABLES, GatewaySettings
 from shared.logs import configure_logs
 from shared.reaper import Reaper
 from shared.settings import describe_older, describe_problems
+from shared.starting import answer_arguments, naming
 
 _SPOOL = ".spool"
 _log = logging.getLogger("gateway")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Serve until told to stop; the exit status."""
+    if (status := answer_arguments("python -m gateway", arguments)) is not None:
+        return status
     try:
         settings = GatewaySettings()
     except ValidationError as error:
@@ -52,21 +57,10 @@ def main() -> int:
 
 def serve(settings: GatewaySettings) -> None:
     """Answer requests until SIGTERM or Ctrl-C."""
-    use_spool(settings.storage_dir)
+    with naming("LONGHAND_STORAGE_DIR", settings.storage_dir):
+        use_spool(settings.storage_dir)
     services = open_services(settings)
-    server = waitress.create_server(
-        create_app(settings, services=services),
-        host=settings.host,
-        port=settings.port,
-        threads=settings.threads,
-        connection_limit=settings.connection_limit,
-        max_request_body_size=body_limit(settings.max_audio_bytes),
-        asyncore_use_poll=True,
-        # One request may follow while another is answered: only a connection that is
-        # still read tells that its caller has hung up (`waitress.client_disconnected`).
-        channel_request_lookahead=1,
-        ident="longhand",
-    )
+    server = listen(settings, create_app(settings, services=services))
     fullness = Fullness(services.jobs, most=settings.max_queued)
     fullness.start()
     use_channel(server, fullness.refusal)
@@ -88,6 +82,24 @@ def serve(settings: GatewaySettings) -> None:
     fullness.stop()
     server.close()
     _log.info("the gateway has stopped")
+
+
+def listen(settings: GatewaySettings, app: Flask) -> Any:
+    """Take the address; nothing is answered yet."""
+    with naming("LONGHAND_HOST:LONGHAND_PORT", f"{settings.host}:{settings.port}"):
+        return waitress.create_server(
+            app,
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            connection_limit=settings.connection_limit,
+            max_request_body_size=body_limit(settings.max_audio_bytes),
+            asyncore_use_poll=True,
+            # One request may follow while another is answered: only a connection that is
+            # still read tells that its caller has hung up (`waitress.client_disconnected`).
+            channel_request_lookahead=1,
+            ident="longhand",
+        )
 
 
 def start_background(services: Services) -> Sequence[Reaper | Sweeper | Webhooks]:
@@ -116,4 +128,4 @@ def use_spool(storage_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

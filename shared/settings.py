@@ -79,6 +79,13 @@ class SharedSettings(BaseSettings):
         description="File that gets every log line too, such as `logs/app.log`; empty for none.",
     )
 
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it must begin with `redis://`, `rediss://` or `unix://`")
+        return value
+
     @field_validator("model_aliases")
     @classmethod
     def _pairs(cls, value: str) -> str:

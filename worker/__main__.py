@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from shared.jobs import Jobs
 from shared.logs import configure_logs
 from shared.reaper import Reaper
 from shared.settings import describe_older, describe_problems
+from shared.starting import CannotStart, answer_arguments, naming
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
 from worker.gpu_lease import one_gpu
@@ -66,7 +67,8 @@ class Worker:
         self._redis = redis = connect_patiently(url)
         # For what may fail and be tried again: stopping never waits for Redis to come back.
         self._brief = brief = connect_briefly(url)
-        storage = open_storage(settings.storage_dir)
+        with naming("LONGHAND_STORAGE_DIR", settings.storage_dir):
+            storage = open_storage(settings.storage_dir)
         jobs, brief_jobs = (
             Jobs(client, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
             for client in (redis, brief)
@@ -197,8 +199,10 @@ class Worker:
         self._workers.publish(record)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Run one worker until SIGTERM or Ctrl-C; a second one ends it at once."""
+    if (status := answer_arguments("python -m worker", arguments)) is not None:
+        return status
     try:
         settings = WorkerSettings()
     except ValidationError as error:
@@ -219,9 +223,12 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    worker = Worker(settings)
     try:
+        worker = Worker(settings)
         worker.run(stopping)
+    except CannotStart as error:
+        _log.error("the worker cannot start: %s", error)
+        return 1
     except EngineFailed as error:
         _log.error("the worker gives up: %s", error)
         return 1
@@ -230,4 +237,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

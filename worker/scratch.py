@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from shared.starting import naming
+
 _PREFIX = "longhand-worker-"
 _LOCK = "lock"
 
@@ -22,7 +24,8 @@ def own_folder(scratch_dir: Path) -> Iterator[Path]:
     What workers that were killed have left in `scratch_dir` is removed. A worker
     lives as long as its folder is locked: the lock ends with its process.
     """
-    scratch_dir.mkdir(parents=True, exist_ok=True)
+    with naming("LONGHAND_SCRATCH_DIR", scratch_dir):
+        scratch_dir.mkdir(parents=True, exist_ok=True)
     # One worker at a time comes or clears away: a folder without its lock yet is not taken
     # for that of a dead one.
     with (scratch_dir / f"{_PREFIX}{_LOCK}").open("w") as gate:

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
@@ -17,6 +18,7 @@ from gateway.live.tail import Tail
 from gateway.settings import GatewaySettings
 from shared.logs import configure_logs
 from shared.settings import describe_problems
+from shared.starting import answer_arguments, naming
 
 _BACKLOG = 1024
 _GRACE_S = 3
@@ -24,8 +26,10 @@ _GRACE_S = 3
 _log = logging.getLogger("gateway.live")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """Serve until told to stop; the exit status."""
+    if (status := answer_arguments("python -m gateway.live", arguments)) is not None:
+        return status
     try:
         settings = GatewaySettings()
     except ValidationError as error:
@@ -45,7 +49,9 @@ def main() -> int:
 def serve(settings: GatewaySettings) -> None:
     """Answer requests until SIGTERM or Ctrl-C."""
     warn_if_open(settings, settings.live_host)
-    listener = _listen(settings.live_host, settings.live_port)
+    address = f"{settings.live_host}:{settings.live_port}"
+    with naming("LONGHAND_LIVE_HOST:LONGHAND_LIVE_PORT", address):
+        listener = _listen(settings.live_host, settings.live_port)
     host, port = listener.getsockname()[:2]
     _log.info("gateway.live listens on http://%s:%s", f"[{host}]" if ":" in host else host, port)
     app = create_live(settings)
@@ -106,4 +112,4 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

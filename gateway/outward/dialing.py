@@ -22,6 +22,7 @@ from pathlib import Path
 
 from gateway.outward.addresses import Address, AddressRefused, IPAddress
 from gateway.outward.reachable import AllowedHosts, Resolve, find_addresses, resolve_by_system
+from shared.starting import naming
 
 _RESOLVE_S = 10.0
 _CONNECT_S = 10.0
@@ -83,7 +84,8 @@ class Dialer:
         self._resolve = resolve
         self._tls = ssl.create_default_context()
         if ca_file is not None:
-            self._tls.load_verify_locations(ca_file)
+            with naming("LONGHAND_CA_FILE", ca_file):
+                self._tls.load_verify_locations(ca_file)
 
     @contextmanager
     def exchange(
