@@ -90,6 +90,9 @@ def main(arguments: list[str]) -> int:
     """Print a line for each route; 0 if all did as they should."""
     base = (arguments[0] if arguments else BASE).rstrip("/")
     audio = Path(arguments[1]) if len(arguments) > 1 else AUDIO
+    if not audio.is_file():
+        print(f"there is no file {audio}")
+        return 2
     try:
         done = checks(base, audio)
     except OSError as error:

@@ -33,7 +33,11 @@ def demo(audio: Path, format_name: str) -> None:
 
 
 @longhand.command()
-@click.option("--port", type=int, help="Where the gateway listens; LONGHAND_PORT, or 8499.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Where the gateway listens; LONGHAND_PORT, or 8499.",
+)
 @click.option("--workers", "n_workers", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--directory", type=click.Path(path_type=Path), default=Path("data"))
 def serve(port: int | None, n_workers: int, directory: Path) -> None:
@@ -64,7 +68,7 @@ longhand.add_command(keys)
 def main() -> None:
     """Run a command; Ctrl-C ends it with status 130."""
     try:
-        longhand.main(prog_name="longhand", standalone_mode=False)
+        longhand.main(prog_name="python -m cli", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

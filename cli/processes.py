@@ -38,6 +38,7 @@ class Processes:
     def __init__(self, log_dir: Path) -> None:
         log_dir.mkdir(parents=True, exist_ok=True)
         self._log_dir = log_dir
+        self._log_starts: dict[str, int] = {}
         self.running: dict[Child, str] = {}
         self._watcher = subprocess.Popen(
             [sys.executable, "-S", "-E", watcher.__file__],
@@ -52,6 +53,7 @@ class Processes:
     ) -> Child:
         """Start a child in `directory`; what it prints is added to `{name}.log`."""
         with self.log_path(name).open("ab") as log:
+            self._log_starts.setdefault(name, log.tell())
             child = subprocess.Popen(
                 command,
                 cwd=directory,
@@ -130,11 +132,12 @@ class Processes:
         return self._log_dir / f"{name}.log"
 
     def log_tail(self, name: str) -> str:
-        """The last lines of a log."""
+        """The last lines of a log that were printed since these processes were begun."""
         try:
-            lines = self.log_path(name).read_text(errors="replace").splitlines()
+            text = self.log_path(name).read_bytes()[self._log_starts.get(name, 0) :]
         except FileNotFoundError:
             return ""
+        lines = text.decode(errors="replace").splitlines()
         return "\n".join(lines[-_LOG_LINES_SHOWN:])
 
     def _tell_watcher(self, line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,10 @@ _GRACE_S, _SHORT_GRACE_S = 5.0, 1.0
 
 class DirectoryInUse(Exception):
     """Another stack keeps its files in the same directory; two Redis would spoil each other's."""
+
+
+class PortInUse(Exception):
+    """Another program listens where the gateway, or gateway.live, was to."""
 
 
 class Stack:
@@ -106,12 +111,14 @@ class Stack:
         Raises:
             ChildFailed: Some part did not come up.
             DirectoryInUse: Another stack keeps its files in the same directory.
+            PortInUse: Another program listens where this stack was to.
         """
         for name in ("redis", "storage", "scratch"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self._directory)
         self._processes = Processes(self._directory / "logs")
         try:
+            self._claim_ports()
             self.start_redis()
             self.start_gateway()
             self.start_live()
@@ -144,6 +151,16 @@ class Stack:
         finally:
             self._processes.close()
             self._lock.close()
+
+    def _claim_ports(self) -> None:
+        """Fail now if somebody else has a port: their site would answer for ours meanwhile."""
+        for port in (self.port, self.live_port):
+            with socket.socket() as free:
+                free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    free.bind(("127.0.0.1", port))
+                except OSError as error:
+                    raise PortInUse(f"port {port} is taken by another program") from error
 
     def start_redis(self) -> None:
         """Start Redis, on the same port and with what it kept, and wait until it answers."""

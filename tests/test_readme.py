@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 
 import pytest
 from source_code import ROOT
@@ -30,3 +31,14 @@ def test_the_request_of_the_readme_prints_the_answer_of_the_readme(demo_model, s
     assert lasting(answered) == lasting(promised)
     assert re.fullmatch("[0-9a-f]{32}", answered["job_id"])
     assert list(answered) == list(promised)  # also in this order
+
+
+def test_the_program_that_tries_the_routes_says_that_a_file_is_not_there(tmp_path):
+    tried = subprocess.run(
+        [sys.executable, "test_http_endpoints.py", "http://127.0.0.1:1", "nowhere.wav"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (tried.returncode, tried.stdout) == (2, "there is no file nowhere.wav\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,6 +91,32 @@ def test_a_part_that_does_not_start_is_named_with_its_log(short_dir):
         pass
 
     assert processes_of(short_dir) == []
+
+
+def test_what_an_earlier_stack_said_is_not_told_again(short_dir):
+    for name, value in (("LONGHAND_THREADS", "many"), ("LONGHAND_LOG_LEVEL", "loud")):
+        stack = Stack(short_dir, n_workers=0, env={name: value})
+        with pytest.raises(ChildFailed) as failed, stack:
+            pass
+
+    assert "LONGHAND_LOG_LEVEL" in str(failed.value)
+    assert "LONGHAND_THREADS" not in str(failed.value)
+
+
+def test_a_port_that_another_program_has_is_named_at_once(short_dir):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        command = [sys.executable, "-m", "cli", "serve", "--port", str(port)]
+        ended = subprocess.run(
+            [*command, "--workers", "0", "--directory", str(short_dir)],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    assert ended.returncode == 1
+    assert f"port {port} is taken by another program; `--port`" in ended.stderr
 
 
 def test_two_stacks_do_not_share_a_directory(short_dir):
