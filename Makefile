@@ -86,7 +86,7 @@ soak: .venv/dev.stamp ## 200 jobs in a row: memory and descriptors of every proc
 	@$(PYTHON) -m bench.soak $(ARGS)
 
 .PHONY: docs
-docs: .venv/demo.stamp ## write docs/settings.md and .env.example from the code
+docs: .venv/demo.stamp ## write docs/settings.md, docs/openapi.json, .env.example and tables of docs/http.md
 	@$(PYTHON) -m tools.docs
 
 .PHONY: test-deploy

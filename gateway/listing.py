@@ -57,7 +57,7 @@ class ListQuery(BaseModel):
         for name in (value or "").split(","):
             if name.strip() not in (*Status, ""):
                 raise ValueError(
-                    f"status is {name.strip()[:64]!r}; it must be of {', '.join(Status)}"
+                    f"status is {name.strip()[:64]!r}; it must be one of {', '.join(Status)}"
                 )
         return value
 

@@ -89,6 +89,13 @@ def test_a_variable_means_one_thing_to_gateway_and_worker():
     assert in_both - SharedSettings.model_fields.keys() == set()
 
 
+def test_a_setting_without_a_default_is_not_said_to_have_one(page):
+    rows = {row.split("`")[1]: row for row in page("docs/settings.md").splitlines() if "| `" in row}
+
+    assert rows["LONGHAND_CA_FILE"].startswith("| `LONGHAND_CA_FILE` | none |")
+    assert rows["LONGHAND_NAME"].startswith("| `LONGHAND_NAME` | set at start |")
+
+
 def test_every_setting_says_what_it_is():
     from gateway.settings import GatewaySettings
     from worker.settings import WorkerSettings

@@ -40,7 +40,8 @@ _SETTINGS_HEAD = """\
 # Settings
 
 Everything an operator can change. Each setting is an environment variable; a process reads its own
-when it starts and refuses to start on a value it does not understand. `.env.example` holds the same
+when it starts and refuses to start on a value it does not understand. `python -m cli check` says
+what is wrong with those that are set, names that are none included. `.env.example` holds the same
 list to copy from.
 
 This page is written by `make docs` from the code; changes to it by hand are lost.
@@ -85,7 +86,7 @@ def settings_page() -> str:
         parts.append(f"\n## {title}\n\n| variable | default | what it may be | what it is |\n")
         parts.append("|---|---|---|---|\n")
         parts.extend(
-            f"| `{variable(name)}` | {_cell(default_text(field))} | {allowed(field)} "
+            f"| `{variable(name)}` | {_setting_cell(field)} | {allowed(field)} "
             f"| {field.description} |\n"
             for name, field in own_fields(settings)
         )
@@ -131,8 +132,7 @@ def openapi_document() -> str:
 def options_table() -> str:
     """The fields of a request."""
     rows = (
-        f"| `{name}` | {_cell(default_text(field), none='none')} | {allowed(field)} "
-        f"| {field.description} |\n"
+        f"| `{name}` | {_cell(default_text(field))} | {allowed(field)} | {field.description} |\n"
         for name, field in TranscriptionRequest.model_fields.items()
     )
     return "| field | default | what it may be | what it is |\n|---|---|---|---|\n" + "".join(rows)
@@ -150,7 +150,7 @@ def formats_table() -> str:
 def format_options_table() -> str:
     """How a format may be written, and which formats that is for."""
     rows = (
-        f"| `{name}` | {_cell(default_text(field), none='none')} | {allowed(field)} "
+        f"| `{name}` | {_cell(default_text(field))} | {allowed(field)} "
         f"| {', '.join(f'`{known}`' for known in formats_with(name))} | {field.description} |\n"
         for name, field in FormatOptions.model_fields.items()
     )
@@ -192,7 +192,7 @@ def own_fields(settings: type[SharedSettings]) -> Iterator[tuple[str, FieldInfo]
 
 
 def default_text(field: FieldInfo) -> str | None:
-    """A default as it would be written in the environment; None if it is worked out at start."""
+    """A default as it would be written in the environment; None if there is none to write."""
     default: Any = field.default
     if default is PydanticUndefined or default is None:
         return None
@@ -232,14 +232,19 @@ def _first_sentence(documented: object) -> str:
     return (inspect.getdoc(documented) or "").partition("\n")[0]
 
 
-def _cell(default: str | None, *, none: str = "set at start") -> str:
+def _setting_cell(field: FieldInfo) -> str:
+    # Without any default it is worked out when the process starts.
+    return _cell(default_text(field), none="none" if field.default is None else "set at start")
+
+
+def _cell(default: str | None, *, none: str = "none") -> str:
     return {None: none, "": "empty"}.get(default, f"`{default}`")
 
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is stale.")
 def main(check: bool) -> None:
-    """Write docs/settings.md and .env.example from the settings classes."""
+    """Write docs/settings.md, docs/openapi.json, .env.example and the tables of docs/http.md."""
     stale = [path for path, text in documents().items() if not _holds(path, text)]
     for path in stale:
         if check:

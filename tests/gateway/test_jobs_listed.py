@@ -65,7 +65,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(
 @pytest.mark.parametrize(
     ("query", "message", "param"),
     [
-        ({"status": "done"}, "status is 'done'; it must be of queued, running", "status"),
+        ({"status": "done"}, "status is 'done'; it must be one of queued, running", "status"),
         ({"since": "yesterday"}, "write it as 2026-11-20T08:00:00Z", "since"),
         ({"until": "2026-11-20T08:00:00"}, "with its zone", "until"),
         ({"cursor": "x"}, "cursor is none of ours", "cursor"),
