@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.errors import AudioUnreadable
+from shared.errors import AudioUnreadable, EngineFailed
 
 
 class Echo:
@@ -63,3 +63,8 @@ def broken() -> Echo:
 def unmakeable(_settings: object) -> Echo:
     """An engine that cannot be made."""
     return broken()
+
+
+def refused() -> Echo:
+    """Cannot be made, and says why."""
+    raise EngineFailed("LONGHAND_DEVICE is 'cuda' and there is none")

@@ -147,7 +147,11 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
     with suppress(EOFError, ConnectionError):
-        service = factory()
+        try:
+            service = factory()
+        except LonghandError as error:  # an operator's to mend, who needs no traceback
+            _log.error("the process cannot start: %s", error)
+            raise SystemExit(1) from None
         connection.send(("ready", None))
         while True:
             method, args, wants_notes = connection.recv()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from child_services import Echo, broken
+from child_services import Echo, broken, refused
 from waiting import wait_until
 
 from shared.errors import AudioUnreadable, EngineFailed, JobCancelled
@@ -73,6 +73,17 @@ def test_a_child_that_dies_says_how(start: Callable[..., Child]) -> None:
 def test_a_child_that_cannot_be_made_is_not_ready(start: Callable[..., Child]) -> None:
     with pytest.raises(ChildDied, match="status 3"):
         start(broken).wait_until_ready()
+
+
+def test_a_child_that_an_operator_set_up_wrongly_says_so_in_one_line(
+    start: Callable[..., Child], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ChildDied, match="status 1"):
+        start(refused).wait_until_ready()
+
+    said = capfd.readouterr().err
+    assert "cannot start: LONGHAND_DEVICE is 'cuda' and there is none" in said
+    assert "Traceback" not in said
 
 
 def test_a_child_that_stalls_is_ended(start: Callable[..., Child]) -> None:

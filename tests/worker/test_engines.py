@@ -14,7 +14,7 @@ from shared.errors import EngineFailed
 from shared.transcript import Segment
 from tools.demo_model.scores import GATE, Errors, padded, text_of
 from tools.demo_model.voices import SAMPLE_RATE_HZ, Utterance
-from worker.engines import ENGINES, open_engine
+from worker.engines import ENGINES, check_installed, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine
 
 KINDS = {"faster_whisper": "int8", "openai_whisper": "float32", "whisperx": "int8"}
@@ -196,3 +196,13 @@ def test_nothing_else_is_said_on_the_way(engine: Engine, capfd: pytest.CaptureFi
     engine.transcribe([Chunk(SILENCE, DecodeOptions(None))])
 
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [("faster_whisper", "worker"), ("openai_whisper", "whisper"), ("whisperx", "diarization")],
+)
+def test_an_engine_that_is_not_installed_is_refused_with_its_extra(name: str, extra: str) -> None:
+    check_installed(name)
+    with pytest.raises(EngineFailed, match=f"LONGHAND_ENGINE is '{name}'.*the extra `{extra}`"):
+        check_installed(name, find=lambda library: None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +17,27 @@ ENGINES = {
     "openai_whisper": "worker.engines.openai_whisper:OpenaiWhisperEngine",
     "whisperx": "worker.engines.whisperx:WhisperxEngine",
 }
+_NEEDED = {
+    "faster_whisper": ("faster_whisper", "worker"),
+    "openai_whisper": ("whisper", "whisper"),
+    "whisperx": ("whisperx", "diarization"),
+}
+"""The library of each, and the extra that installs it."""
+
+
+def check_installed(name: str, find: Callable[[str], object] = find_spec) -> None:
+    """
+    Make sure of an engine's library without importing it.
+
+    Raises:
+        EngineFailed: It is not installed: no job could be done.
+    """
+    library, extra = _NEEDED[name]
+    if find(library) is None:
+        raise EngineFailed(
+            f"LONGHAND_ENGINE is {name!r}, whose library {library} is not installed here; "
+            f"install the extra `{extra}`, or choose another engine"
+        )
 
 
 def open_engine(name: str, path: Path, *, device: str, compute_type: str, threads: int) -> Engine:

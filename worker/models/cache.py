@@ -15,7 +15,7 @@ from pathlib import Path
 from shared.errors import GpuOutOfMemory, LonghandError
 from shared.sizes import in_words
 from worker.audio import AudioSource, Span
-from worker.engines import open_engine
+from worker.engines import check_installed, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess
 from worker.models.devices import best_device, choose_compute_type
 from worker.models.files import ModelFiles
@@ -71,6 +71,7 @@ class ModelCache:
         self._files = ModelFiles(settings.models_dir, settings.engine, downloads=settings.downloads)
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
         self._generation = 0
+        check_installed(settings.engine)
         self.device = best_device(settings.device)
         self.compute_type = choose_compute_type(settings.engine, settings.compute_type, self.device)
         self.n_loads = 0
