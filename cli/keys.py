@@ -87,8 +87,10 @@ def _told() -> Iterator[None]:
 
     try:
         yield
-    except (KeyFileError, OSError) as error:
+    except KeyFileError as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"LONGHAND_API_KEYS_FILE: {error}") from error
 
 
 def _table(found: Sequence[ApiKey]) -> str:

@@ -16,7 +16,7 @@ from flask import Flask
 from pydantic import ValidationError
 
 from gateway.access.admission import Admission, use_admission
-from gateway.access.callers import warn_if_open
+from gateway.access.callers import warn_of_access
 from gateway.access.origins import Origins
 from gateway.app import create_app
 from gateway.channel import body_limit, listens_on, use_channel
@@ -73,7 +73,7 @@ def serve(settings: GatewaySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     background = start_background(services)
-    warn_if_open(settings, settings.host)
+    warn_of_access(settings, settings.host)
     for host, port in listens_on(server):
         _log.info("the gateway listens on http://%s:%s", f"[{host}]" if ":" in host else host, port)
     server.run()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import parse_qs
 
-from gateway.access.keys import ApiKeys, Role
+from gateway.access.keys import ApiKeys, KeyFileError, Role, read_keys
 from gateway.access.origins import Origins
 from gateway.headers import KEY_HEADER, USER_HEADER, Headers
 from gateway.settings import GatewaySettings
@@ -193,8 +193,13 @@ def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers)
         )
 
 
-def warn_if_open(settings: GatewaySettings, host: str) -> None:
-    """Say at the start that whoever reaches a listener may use it."""
+def warn_of_access(settings: GatewaySettings, host: str) -> None:
+    """Say at the start that whoever reaches a listener may use it, or that no key lets in."""
+    if settings.auth == "keys":
+        try:
+            read_keys(settings.api_keys_file)
+        except (OSError, KeyFileError) as error:
+            _log.error("LONGHAND_API_KEYS_FILE cannot be read, so no key is valid: %s", error)
     if settings.auth == "off" and not is_loopback(host):
         _log.warning(
             "LONGHAND_AUTH is off and this listens on %s: whoever reaches it may use it. Let only "

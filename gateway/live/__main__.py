@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 
-from gateway.access.callers import warn_if_open
+from gateway.access.callers import warn_of_access
 from gateway.live.app import create_live
 from gateway.live.tail import Tail
 from gateway.settings import GatewaySettings
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 def serve(settings: GatewaySettings) -> None:
     """Answer requests until SIGTERM or Ctrl-C."""
-    warn_if_open(settings, settings.live_host)
+    warn_of_access(settings, settings.live_host)
     address = f"{settings.live_host}:{settings.live_port}"
     with naming("LONGHAND_LIVE_HOST:LONGHAND_LIVE_PORT", address):
         listener = _listen(settings.live_host, settings.live_port)

@@ -89,6 +89,13 @@ def test_a_file_that_is_none_of_keys_is_left_alone(keys, tmp_path: Path):
     assert path.read_text() == "mine"
 
 
+def test_a_place_where_no_file_of_keys_can_be_is_named_by_its_setting(keys, tmp_path: Path):
+    ended = keys("list", LONGHAND_API_KEYS_FILE=str(tmp_path))
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: LONGHAND_API_KEYS_FILE: ")
+
+
 def test_a_wrong_setting_is_named(keys):
     ended = keys("list", LONGHAND_RATE_LIMIT="often")
 

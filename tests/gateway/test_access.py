@@ -222,6 +222,15 @@ def test_a_revoked_key_is_refused_without_a_restart_and_nothing_secret_is_logged
         assert secret not in log
 
 
+def test_a_gateway_that_cannot_read_its_keys_says_so_at_the_start(
+    start_gateway: Callable[..., GatewayProcess], tmp_path: Path
+) -> None:
+    (tmp_path / "keys.json").write_text("mine")
+    gateway = start_gateway(auth="keys", api_keys_file=tmp_path / "keys.json")
+
+    assert "LONGHAND_API_KEYS_FILE cannot be read, so no key is valid" in gateway.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "is_warned"),
     [
