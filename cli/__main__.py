@@ -1,4 +1,4 @@
-"""The command `longhand` (`python -m cli`). What a command needs is imported when it runs."""
+"""The command `longhand`. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ longhand.add_command(keys)
 def main() -> None:
     """Run a command; Ctrl-C ends it with status 130."""
     try:
-        longhand.main(prog_name="python -m cli", standalone_mode=False)
+        longhand.main(prog_name="longhand", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

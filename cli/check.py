@@ -73,5 +73,5 @@ def _shut_out(settings: GatewaySettings) -> list[str]:
         return []
     return [
         f"LONGHAND_AUTH is keys, there are none in {settings.api_keys_file}, and no proxy is "
-        "trusted: nobody gets in. `python -m cli keys add NAME` makes a key"
+        "trusted: nobody gets in. `./longhand keys add NAME` makes a key"
     ]

@@ -1,4 +1,4 @@
-"""`python -m cli keys`: who may call with a key, where LONGHAND_AUTH=keys."""
+"""`longhand keys`: who may call with a key, where LONGHAND_AUTH=keys."""
 
 from __future__ import annotations
 

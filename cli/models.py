@@ -1,4 +1,4 @@
-"""`python -m cli models`: which models are here, and what becomes of their files."""
+"""`longhand models`: which models are here, and what becomes of their files."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class GatewaySettings(OutwardSettings):
         "whom a trusted proxy names.",
     )
     api_keys_file: Path = Field(
-        Path("data/keys.json"), description="File of keys that `python -m cli keys` writes."
+        Path("data/keys.json"), description="File of keys that `./longhand keys` writes."
     )
     admins: str = Field(
         "",

@@ -22,7 +22,7 @@ def answer_arguments(program: str, arguments: Sequence[str]) -> int | None:
         return None
     told = (
         f"{program} takes no options: its settings are variables, LONGHAND_…, which "
-        "docs/settings.md lists and `python -m cli check` checks\n"
+        "docs/settings.md lists and `./longhand check` checks\n"
     )
     if arguments[0] in ("--help", "-h"):
         sys.stdout.write(told)

@@ -149,7 +149,7 @@ def test_the_readme_counts_the_commands_of_a_deployment(page):
 def test_every_command_is_documented(page):
     from cli.__main__ import longhand
 
-    documented = set(re.findall(r"^\| `python -m cli ([a-z-]+)", page("docs/operating.md"), re.M))
+    documented = set(re.findall(r"^\| `./longhand ([a-z-]+)", page("docs/operating.md"), re.M))
 
     assert documented == set(longhand.commands)
 

@@ -40,7 +40,7 @@ _SETTINGS_HEAD = """\
 # Settings
 
 Everything an operator can change. Each setting is an environment variable; a process reads its own
-when it starts and refuses to start on a value it does not understand. `python -m cli check` says
+when it starts and refuses to start on a value it does not understand. `./longhand check` says
 what is wrong with those that are set, names that are none included. `.env.example` holds the same
 list to copy from.
 

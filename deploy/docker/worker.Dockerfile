@@ -18,6 +18,7 @@ COPY models/demo models/demo
 COPY models/demo-aligner-en models/demo-aligner-en
 COPY models/demo-diarization models/demo-diarization
 COPY cli cli
+COPY longhand longhand
 COPY shared shared
 COPY worker worker
 RUN rm pyproject.toml constraints.txt && chmod -R a+rX,go-w . && python -m compileall -q .
@@ -32,6 +33,7 @@ RUN groupadd --gid 10001 longhand \
     && install -d -m 0750 -o longhand -g longhand storage scratch models huggingface
 COPY --from=build /opt/longhand /opt/longhand
 COPY --from=build /app /app
+RUN ln -s /app/longhand /usr/local/bin/longhand
 WORKDIR /app
 # CTranslate2 opens cuBLAS and cuDNN by name; the wheels keep them where nobody looks.
 ENV PATH=/opt/longhand/bin:$PATH \

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,17 @@ def test_help_names_every_command_and_imports_nothing_heavy():
 
     assert all(f"\n  {command} " in text for command in ("check", "demo", "models", "serve"))
     assert set(modules.split()) & HEAVY == set()
+
+
+def test_it_is_typed_from_any_folder(tmp_path: Path) -> None:
+    (tmp_path / "cli.py").write_text("print('not this one')")
+    (tmp_path / "typed").symlink_to(CHECKOUT / "longhand")
+    answer = subprocess.run(
+        [tmp_path / "typed", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("Usage: longhand [OPTIONS] COMMAND")
 
 
 def test_check_names_the_variable_of_a_wrong_value():

@@ -56,7 +56,7 @@ def test_the_gateways_image_has_no_model_library(images: dict[str, str]) -> None
 
 
 def test_the_workers_image_lists_the_models_it_holds(images: dict[str, str]) -> None:
-    command = ("python", "-m", "cli", "models")
+    command = ("longhand", "models")
     found = output(DOCKER, "run", "--rm", "--network", "none", images["worker"], *command)
 
     assert found.splitlines()[1].split()[0] == "demo"
@@ -104,7 +104,7 @@ def test_neither_history_nor_files_of_an_image_hold_a_secret(
     assert "PASSWORD" not in told
     assert {path.split("/")[2] for path in listed} == {
         "gateway": {"gateway", "pyproject.toml", "shared"},  # it names the version
-        "worker": {"cli", "models", "shared", "worker"},
+        "worker": {"cli", "longhand", "models", "shared", "worker"},
     }[service]
 
 
@@ -135,5 +135,6 @@ def test_what_only_a_checkout_holds_never_reaches_the_builder(
 
     run(DOCKER, "image", "rm", "longhand-all:test")
     assert there.split() == [
-        "cli", "constraints.txt", "gateway", "models", "pyproject.toml", "shared", "worker",
+        "cli", "constraints.txt", "gateway", "longhand", "models", "pyproject.toml", "shared",
+        "worker",
     ]  # fmt: skip
