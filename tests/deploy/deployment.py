@@ -29,6 +29,7 @@ _SHIPPED = (
     "constraints.txt",
     "deploy",
     "gateway",
+    "longhand",
     "models/demo",
     "models/demo-aligner-en",
     "models/demo-diarization",
