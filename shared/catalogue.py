@@ -66,8 +66,13 @@ MODELS: Mapping[str, ModelEntry] = {
     )
 }  # fmt: skip
 
-DEFAULT_NAMES = frozenset({"whisper-1", "whisper-base"})
-"""Names that mean "whatever this site runs"."""
+DEFAULT_NAMES = frozenset(
+    {
+        "whisper-1", "whisper-base", "gpt-transcribe", "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
+    }
+)  # fmt: skip
+"""Names that mean "whatever this site runs": OpenAI's own, which its clients are written with."""
 
 _ALIASES: Mapping[str, str] = {
     "large": "large-v3",

@@ -76,10 +76,14 @@ CALLS: dict[str, list[Any]] = {
     ],
     "diarized": [
         CREATE,
-        {"model": "whisper-1", "response_format": "diarized_json", "chunking_strategy": "auto"},
+        {
+            "model": "gpt-4o-transcribe-diarize",
+            "response_format": "diarized_json",
+            "chunking_strategy": "auto",
+        },
     ],
-    "logprobs": [CREATE, {"model": "whisper-1", "include": ["logprobs"]}],
-    "stream": [CREATE, {"model": "whisper-1", "stream": True}],
+    "logprobs": [CREATE, {"model": "gpt-4o-transcribe", "include": ["logprobs"]}],
+    "stream": [CREATE, {"model": "gpt-4o-mini-transcribe", "stream": True}],
     "translation": [TRANSLATE, {"model": "tiny", "extra_body": STEADY}],
     "verbose translation": [
         TRANSLATE,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from flask.testing import FlaskClient
-from openai.types import Model
+from openai.types import AudioModel, Model
 from openai.types.audio import (
     Transcription,
     TranscriptionDiarized,
@@ -181,6 +181,16 @@ def test_models_are_openais(client: FlaskClient, live_worker: Callable[..., None
         validate(value, Model, shapes.Model)
     assert [value["id"] for value in listed["data"]] == ["demo"]
     assert found["id"] == "whisper-1"
+
+
+@pytest.mark.parametrize("name", get_args(AudioModel))
+def test_every_model_that_openais_clients_name_means_the_sites_own(
+    client: FlaskClient, services: Services, speech: bytes, name: str
+) -> None:
+    response = answered(client, services, speech, model=name)
+
+    assert response.headers["X-Longhand-Model"] == "demo"
+    assert client.get(f"/v1/models/{name}").get_json()["id"] == name
 
 
 def test_a_models_name_may_hold_slashes(client: FlaskClient) -> None:

@@ -47,7 +47,7 @@ def test_a_model_goes_by_the_names_others_gave_it(alias, name):
     assert Catalogue("small").resolve(alias) == name
 
 
-@pytest.mark.parametrize("name", [None, "", "whisper-1", "whisper-base"])
+@pytest.mark.parametrize("name", [None, "", "whisper-1", "whisper-base", "gpt-4o-transcribe"])
 def test_a_name_that_means_any_model_means_the_sites_own(name):
     assert Catalogue("medium").resolve(name) == "medium"
 
