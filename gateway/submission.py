@@ -182,14 +182,22 @@ def check_model(
             f"they have {', '.join(there) or 'none'}",
             param="model",
         )
-    entry = MODELS[name]
-    if request.task == "translate" and not entry.translates:
+    if request.task == "translate" and not MODELS[name].translates:
         raise InvalidRequest(
             f"task is 'translate'; model {name!r} can only transcribe", param="task"
         )
-    if not entry.is_multilingual and request.language not in (None, "en"):
+    _check_language(request.language, name)
+
+
+def _check_language(language: str | None, model: str) -> None:
+    entry = MODELS[model]
+    if not entry.is_multilingual and language not in (None, "en"):
         raise InvalidRequest(
-            f"language is {request.language!r}; model {name!r} knows English alone",
+            f"language is {language!r}; model {model!r} knows English alone", param="language"
+        )
+    if language == "yue" and not entry.knows_cantonese:
+        raise InvalidRequest(
+            f"language is 'yue'; model {model!r} does not know Cantonese, large-v3 and turbo do",
             param="language",
         )
 

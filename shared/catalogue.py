@@ -16,6 +16,7 @@ class ModelEntry:
             ships with Longhand.
         is_multilingual: False for a model that knows English alone.
         translates: Whether `task=translate` is learned.
+        knows_cantonese: Whether `yue` is a language of its own, as it is since large-v3.
         openai_name: The name `whisper.load_model` downloads it by, or "".
         chunk_s: Longest chunk it is given, in seconds. Whisper takes 30; models trained on
             shorter speech lose their way in so much.
@@ -27,6 +28,7 @@ class ModelEntry:
     repository: str
     is_multilingual: bool = True
     translates: bool = True
+    knows_cantonese: bool = False
     openai_name: str = ""
     chunk_s: float = 30.0
     aligners: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +42,7 @@ def _openai(name: str, repository: str = "", *, translates: bool = True) -> Mode
         repository or f"Systran/faster-whisper-{name}",
         is_multilingual=not english,
         translates=translates and not english,
+        knows_cantonese=name.startswith("large-v3"),
         openai_name=name,
     )
 

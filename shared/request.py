@@ -206,7 +206,7 @@ class TranscriptionRequest(BaseModel):
     def _known_language(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        if value.strip().lower() in ("", "auto"):
+        if value.strip().lower() in ("", "auto", "none", "null"):  # as forms write nothing
             return None
         code = language_code(value)
         if code is None:

@@ -86,21 +86,6 @@ def test_a_bad_option_in_the_query_is_refused_by_the_binary_route(
     assert stored_files() == []
 
 
-def test_a_model_that_never_learned_it_is_not_asked_to_translate(
-    client: FlaskClient, speech: bytes
-) -> None:
-    response = upload(client, speech, model="turbo", task="translate")
-
-    message = "task is 'translate'; model 'large-v3-turbo' can only transcribe"
-    assert_error(response, 400, "invalid_request", message, param="task")
-
-
-def test_english_alone_is_not_asked_for_chinese(client: FlaskClient, speech: bytes) -> None:
-    response = upload(client, speech, model="tiny.en", language="zh")
-
-    assert_error(response, 400, "invalid_request", "knows English alone", param="language")
-
-
 @pytest.mark.parametrize("part", [{}, {"model": "demo"}, {"file": (io.BytesIO(), "")}])
 def test_a_form_without_a_file_is_refused(
     client: FlaskClient, stored_files: StoredFiles, part: dict[str, object]

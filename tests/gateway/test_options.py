@@ -228,3 +228,29 @@ def test_all_segments_are_there_once_the_job_succeeded(
 
 def test_segments_of_no_job_are_not_found(client: FlaskClient) -> None:
     assert_error(client.get("/jobs/nope/segments"), 404, "job_not_found", "there is no job 'nope'")
+
+
+def test_a_model_that_never_learned_it_is_not_asked_to_translate(
+    client: FlaskClient, speech: bytes
+) -> None:
+    response = upload(client, speech, model="turbo", task="translate")
+
+    message = "task is 'translate'; model 'large-v3-turbo' can only transcribe"
+    assert_error(response, 400, "invalid_request", message, param="task")
+
+
+@pytest.mark.parametrize(
+    ("model", "language", "says"),
+    [("tiny.en", "zh", "knows English alone"), ("small", "yue", "does not know Cantonese")],
+)
+def test_a_model_is_not_asked_for_a_language_it_does_not_know(
+    client: FlaskClient, speech: bytes, model: str, language: str, says: str
+) -> None:
+    response = upload(client, speech, model=model, language=language)
+
+    assert_error(response, 400, "invalid_request", says, param="language")
+
+
+@pytest.mark.parametrize("model", ["large-v3", "turbo"])
+def test_the_newest_models_know_cantonese(client: FlaskClient, speech: bytes, model: str) -> None:
+    assert upload(client, speech, model=model, language="Cantonese").status_code == 202

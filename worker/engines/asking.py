@@ -76,7 +76,7 @@ def _encoded(tokenizer: WhisperTokenizer, text: str | None) -> list[int]:
 def language_not_known(language: str, model: str) -> EngineFailed:
     """The error of a language that was added to Whisper after a model was made, as Cantonese."""
     return EngineFailed(
-        f"the model {model} does not know the language {language!r}; choose another of the two"
+        f"the model {model} does not know the language {language!r}; name another language or model"
     )
 
 
