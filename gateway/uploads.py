@@ -26,11 +26,8 @@ from shared.wire import LISTS
 
 _READ_BYTES = 1 << 16
 _MAX_FIELD_BYTES = 64_000
-_MAX_VOICE_BYTES = 4_000_000
-"""Of a recording within a field: ten seconds of stereo, as a `data:` URL, are 2.4 MB."""
-
 _MAX_FIELDS_BYTES = 16_000_000
-"""Of all fields together, which are held in memory."""
+"""Of all fields together, which are held in memory; recordings of voices are among them."""
 
 _MAX_HEADER_BYTES = 1 << 19
 """Read without reaching the end of a part's header; more than `_READ_BYTES`."""
@@ -247,7 +244,7 @@ def _check_part(part: Field | File, form: Form, file_field: str, lists: Collecti
 
 def check_size(name: str, n_bytes: int, form: Form) -> None:
     """Refuse a field that is too large, or one too many of them."""
-    most = _MAX_VOICE_BYTES if name.removesuffix("[]") in LISTS else _MAX_FIELD_BYTES
+    most = _MAX_FIELDS_BYTES if name.removesuffix("[]") in LISTS else _MAX_FIELD_BYTES
     if n_bytes > most:
         raise InvalidRequest(f"field {name[:64]!r} is over {most} bytes long", param=name[:64])
     if form.n_bytes > _MAX_FIELDS_BYTES:

@@ -18,8 +18,6 @@ from shared.languages import NAMES
 from shared.records import JobRecord
 from shared.transcript import Transcript
 
-_ENGINE = "longhand"
-
 
 def whole_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
     """A result with segments, each with `speaker` where it was asked who speaks: it is indexed."""
@@ -59,7 +57,7 @@ def answer_asr(done: Transcribed) -> Response:
     stem = PurePosixPath(done.record.audio.filename).stem or "transcript"
     name = quote(f"{stem}.{fields.output}", safe="")
     answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"  # RFC 8187
-    answer.headers["Asr-Engine"] = _ENGINE
+    answer.headers["Asr-Engine"] = done.transcript.engine
     return finished(answer, done)
 
 

@@ -45,7 +45,7 @@ _DETECTED = {"clip_timestamps": "0,30", "language": "", "beam_size": "1", "diari
                 "text/tab-separated-values",
             ),
             description="The transcript as `output` asks.",
-            headers=MADE | {"Asr-Engine": "Always `longhand`."},
+            headers=MADE | {"Asr-Engine": "The engine that ran, as `faster_whisper`."},
         )
     },
     errors=(*REFUSED, *FAILED),

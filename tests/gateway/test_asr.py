@@ -40,7 +40,7 @@ def test_asr_answers_with_the_output_that_is_asked_for(
 
     assert (answer.status_code, answer.mimetype) == (200, media_type)
     assert answer.get_data(as_text=True).startswith(begins)
-    assert answer.headers["Asr-Engine"] == "longhand"
+    assert answer.headers["Asr-Engine"] == "faster_whisper"
     assert answer.headers["Content-Disposition"].endswith(f".{output or 'txt'}")
 
 

@@ -162,10 +162,10 @@ def test_a_voice_that_cannot_be_used_is_refused_and_nothing_kept(
 
 
 def test_fields_are_limited_in_size(client: FlaskClient, speech: bytes) -> None:
-    one = send(client, speech, ["Ann"], ["x" * 4_000_001])
+    one = send(client, speech, ["Ann"], ["x" * 16_000_001])
     many = send(client, speech, ["Ann"], ["x" * 3_900_000] * 5)
 
-    assert_error(one, 400, "invalid_request", "is over 4000000 bytes long")
+    assert_error(one, 400, "invalid_request", "is over 16000000 bytes long")
     assert_error(many, 400, "invalid_request", "over 16000000 bytes together")
 
 
