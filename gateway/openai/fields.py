@@ -15,6 +15,7 @@ from gateway.offers import is_offered
 from gateway.receiving import Fields, read_submission
 from gateway.services import Services
 from gateway.submission import Submission
+from shared.errors import InvalidRequest
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
 
@@ -28,6 +29,15 @@ _VAD_OPTIONS = {
     "silence_duration_ms": "min_silence_duration_ms",
 }
 """By OpenAI's names, our options that say the same."""
+
+_PARTS = frozenset(f"{_STRATEGY}[{name}]" for name in ("type", *_VAD_OPTIONS))
+"""The fields of a strategy that is not sent as JSON."""
+
+_SENT_AS = {ours: f"{_STRATEGY}[{name}]" for name, ours in _VAD_OPTIONS.items()} | {
+    "hotwords": "keywords",
+    "language": "languages",
+}
+"""The fields of OpenAI's that become options of ours."""
 
 
 def _parts(value: object) -> object:
@@ -130,7 +140,7 @@ def is_known_to_openai(name: str, *, is_translation: bool) -> bool:
     kind: type[_AudioFields] = TranslationFields if is_translation else TranscriptionFields
     if name.removesuffix("[]") in OPENAI_LISTS:
         name = name.removesuffix("[]")
-    if _is_part(name):
+    if name in _PARTS:
         name = _STRATEGY
     own = (TranscriptionRequest.model_fields, JobOptions.model_fields, ALIASES, kind.model_fields)
     return any(name in names for names in own)
@@ -156,14 +166,18 @@ def read_openai(
     given = {ALIASES.get(name, name) for name in options}
     if "diarize" in given:  # which needs words timed as well as can be
         given.add("align")
-    options |= {name: v for name, v in _implied(fields).items() if name not in given}
+    implied = {name: v for name, v in _implied(fields).items() if name not in given}
+    options |= implied
     if is_translation:
         options["task"] = "translate"
     if isinstance(fields, TranscriptionFields) and fields.response_format == "diarized_json":
         options["diarize"] = "true"
     if not here.settings.strict_models and not is_offered(here, str(options.get("model", ""))):
         options.pop("model", None)
-    read = read_submission(here, options, filename)
+    try:
+        read = read_submission(here, options, filename)
+    except InvalidRequest as error:
+        raise _as_sent(error, implied) from error
     return OpenAISubmission(
         read.request,
         read.filename,
@@ -174,16 +188,21 @@ def read_openai(
     )
 
 
-def _is_part(name: str) -> bool:
-    return name.startswith(f"{_STRATEGY}[") and name.endswith("]")
+def _as_sent(error: InvalidRequest, implied: Mapping[str, str]) -> InvalidRequest:
+    """The error of an option, which names the field of OpenAI's that it was made of."""
+    option = error.param or ""
+    if option not in implied or option not in _SENT_AS:
+        return error
+    sent = _SENT_AS[option]
+    return InvalidRequest(error.message.replace(option, sent, 1), param=sent.partition("[")[0])
 
 
 def _gathered(sent: Fields) -> Fields:
     """The fields, with those of an object (`chunking_strategy[type]`) put together as JSON."""
-    parts = {name[len(_STRATEGY) + 1 : -1]: value for name, value in sent.items() if _is_part(name)}
+    parts = {name[len(_STRATEGY) + 1 : -1]: value for name, value in sent.items() if name in _PARTS}
     if not parts or _STRATEGY in sent:
         return sent
-    rest = {name: value for name, value in sent.items() if not name.startswith(f"{_STRATEGY}[")}
+    rest = {name: value for name, value in sent.items() if name not in _PARTS}
     return rest | {_STRATEGY: json.dumps(parts)}
 
 

@@ -124,11 +124,12 @@ def test_voices_of_known_speakers_come_within_the_form(
 def test_unknown_fields_are_passed_over_and_named(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
-    more = {"user": "ann", "wörd[]": ["a", "b"], "wait": "3"}
+    more = {"user": "ann", "wörd[]": ["a", "b"], "wait": "3", "chunking_strategy[pace]": "1"}
 
     _, response = asked(client, services, speech, more=more)
 
-    assert response.headers["X-Longhand-Ignored"] == "user, w%C3%B6rd[], wait"
+    named = "user, w%C3%B6rd[], wait, chunking_strategy[pace]"
+    assert response.headers["X-Longhand-Ignored"] == named
 
 
 def test_an_unknown_field_sent_twice_and_an_unknown_file_are_passed_over_and_named(
@@ -179,6 +180,12 @@ def test_an_answer_names_its_job_and_the_model_that_ran(
         ({"timestamp_granularities": "letter"}, "timestamp_granularities", "'word' or 'segment'"),
         ({"more": {"include[]": "tea"}}, "include", "'logprobs'"),
         ({"chunking_strategy": "slow"}, "chunking_strategy", '"auto" or {"type": "server_vad"'),
+        (
+            {"more": {"chunking_strategy[threshold]": "2"}},
+            "chunking_strategy",
+            "chunking_strategy[threshold] is 2; it must be at most 1",
+        ),
+        ({"more": {"languages[]": "Klingon"}}, "languages", "'Klingon' is not known"),
         ({"stream": "perhaps"}, "stream", "true or false"),
         ({"more": {"known_speaker_names[]": "Ann"}}, None, "0 known_speaker_references"),
     ],
