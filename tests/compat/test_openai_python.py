@@ -140,12 +140,14 @@ def joined(cues: str) -> str:
     return " ".join(line for line in lines if not line.isdigit() and line != "WEBVTT")
 
 
+@pytest.mark.promise("S0-14")
 def test_the_words_come_as_json_and_as_text(returned: dict[str, Any], words: str) -> None:
     assert returned["json"]["text"] == words
     assert returned["text"] == words + "\n"
     assert returned["json"]["class"] == "Transcription"
 
 
+@pytest.mark.promise("S0-14")
 def test_the_words_come_as_subtitles(returned: dict[str, Any], words: str) -> None:
     assert returned["srt"].startswith("1\n00:00:0")
     assert returned["vtt"].startswith("WEBVTT\n")
@@ -180,6 +182,7 @@ def test_how_sure_each_word_is_is_said(returned: dict[str, Any], words: str) -> 
     assert all(item["logprob"] <= 0 for item in found)
 
 
+@pytest.mark.promise("S3-08")
 def test_the_words_are_streamed(returned: dict[str, Any], words: str) -> None:
     *deltas, done = returned["stream"]
 
@@ -188,6 +191,7 @@ def test_the_words_are_streamed(returned: dict[str, Any], words: str) -> None:
     assert (done["class"], done["text"]) == ("TranscriptionTextDoneEvent", words)
 
 
+@pytest.mark.promise("S0-09", "S3-08")
 def test_speech_is_translated(returned: dict[str, Any], english: str) -> None:
     assert english
     assert returned["translation"]["text"] == english

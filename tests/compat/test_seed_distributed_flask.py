@@ -146,7 +146,7 @@ def test_the_health_example(curl: Curl) -> None:
     assert json.loads(curl("curl http://192.168.50.120:8799/health", BACKEND))["success"] is True
 
 
-@pytest.mark.promise("S4-06", "S4-10", "S4-11", "S4-16")
+@pytest.mark.promise("S4-06", "S4-10", "S4-11")
 def test_the_python_example(
     compat_site: Site, environment: Callable[[str], Path], recordings: Recordings, hear: Hear
 ) -> None:

@@ -5,16 +5,32 @@ from __future__ import annotations
 import json
 
 import pytest
-from recordings import Curl, Hear, curl, hear, recordings
+from browser import open_browser
+from recordings import Curl, Hear, Recordings, curl, hear, recordings
+from sites import Site
 
 __all__ = ["curl", "hear", "recordings"]
 
 HERE = "http://127.0.0.1:5000"
 
 
-@pytest.mark.promise("S2-02", "C-04")
+@pytest.mark.promise("C-04")
 def test_the_page_is_html(curl: Curl) -> None:
-    assert curl(f"curl -H 'Accept: text/html' {HERE}/", HERE).startswith("<!doctype html>")
+    assert curl(f"curl {HERE}/", HERE).startswith("<!doctype html>")
+
+
+@pytest.mark.promise("S2-02", "S4-05")
+def test_the_page_shows_the_text_of_a_file(
+    compat_site: Site, recordings: Recordings, hear: Hear
+) -> None:
+    with open_browser() as page:
+        page.open(f"{compat_site.stack.url}/")
+        page.choose_file("#file", recordings["audio.wav"])
+        page.run("document.getElementById('send').click()")
+        page.wait_until("document.getElementById('text').textContent")
+        heard = page.run("document.getElementById('text').textContent")
+
+    assert heard == hear("audio.wav")
 
 
 @pytest.mark.promise("S2-03", "S2-04", "C-08")

@@ -105,7 +105,7 @@ def test_the_transcribe_example(curl: Curl, hear: Hear) -> None:
     assert value["filename"] == "audio.wav"
 
 
-@pytest.mark.promise("S0-17", "S0-20", "C-21")
+@pytest.mark.promise("S0-17", "S0-20", "C-21", "S0-12")
 def test_the_basic_example(curl: Curl, hear: Hear) -> None:
     assert json.loads(curl(BASIC, HERE))["text"] == hear("audio.wav")
 

@@ -33,7 +33,7 @@ print(result.text)
 """
 
 
-@pytest.mark.promise("S1-02", "S1-03", "S1-06", "S1-08")
+@pytest.mark.promise("S1-02", "S1-03", "S1-06", "S1-08", "S1-04")
 def test_the_curl_example(curl: Curl, hear: Hear) -> None:
     assert json.loads(curl(TRANSCRIBE, HERE))["text"] == hear("audio.wav")
 
@@ -46,7 +46,7 @@ def test_the_example_that_lists_models(curl: Curl) -> None:
     assert {"id", "object", "owned_by"} <= set(value["data"][0])
 
 
-@pytest.mark.promise("S1-12")
+@pytest.mark.promise("S1-12", "C-05")
 def test_the_health_example(curl: Curl) -> None:
     value = json.loads(curl("curl http://localhost:8000/health", HERE))
 
@@ -69,16 +69,20 @@ def test_the_python_example(
     assert printed.strip() == hear("audio.wav")
 
 
-@pytest.mark.promise("S1-04", "S1-05", "S1-07", "S1-09", "S1-10", "C-19", "C-22", "C-23")
-@pytest.mark.parametrize("name", ["timestamp_granularities", "timestamp_granularities[]"])
-def test_every_field_and_format_of_the_table(curl: Curl, hear: Hear, name: str) -> None:
-    fields = f"-F file=@audio.wav -F language=en -F 'prompt=' -F '{name}=word' -F model="
+@pytest.mark.promise(
+    "S1-04", "S1-05", "S1-07", "S1-09", "S1-10", "C-19", "C-22", "C-23", "S1-03", "S1-06"
+)
+@pytest.mark.parametrize("name", ["timestamp_granularities", "timestamp_granularities[]", None])
+def test_every_field_and_format_of_the_table(curl: Curl, hear: Hear, name: str | None) -> None:
+    fields = "-F file=@audio.wav -F language=en -F 'prompt=Alice' -F model="
+    fields += f" -F '{name}=word'" if name else ""  # words are there unasked as well
     base = f"curl {HERE}/v1/audio/transcriptions {fields} -F response_format="
     answers = {f: curl(base + f, HERE) for f in ("verbose_json", "text", "srt", "vtt")}
 
     value = json.loads(answers["verbose_json"])
-    words = hear("audio.wav", language="en")
+    words = hear("audio.wav", language="en", prompt="Alice")
     assert (value["task"], value["language"], value["text"]) == ("transcribe", "en", words)
+    assert " ".join(word["word"] for word in value["words"]) == words
     assert {"word", "start", "end"} <= set(value["words"][0])
     assert {"id", "start", "end", "text"} <= set(value["segments"][0])
     assert answers["text"].strip() == words

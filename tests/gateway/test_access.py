@@ -36,6 +36,7 @@ FORMS: list[Callable[[str], dict[str, str]]] = [
 ]
 
 
+@pytest.mark.promise("S0-32", "S2-11", "S4-29", "C-10")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_is_taken_in_every_form_clients_send_it(
     site: FlaskClient, make_key: MakeKey, form: Callable[[str], dict[str, str]]
@@ -53,6 +54,7 @@ def test_a_key_that_is_none_is_refused_in_every_form(
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.promise("S2-07", "C-10")
 @pytest.mark.parametrize("form", FORMS)
 def test_with_auth_off_any_key_is_taken_and_means_nothing(
     client: FlaskClient, speech: bytes, form: Callable[[str], dict[str, str]]
@@ -138,6 +140,7 @@ def test_two_keys_of_two_names_are_nobodys(site: FlaskClient, make_key: MakeKey)
     assert_error(site.get("/jobs", headers=headers), 401, "unauthorized", "not valid")
 
 
+@pytest.mark.promise("C-10")
 def test_a_key_in_the_query_counts_only_where_a_browser_can_send_nothing_else(
     site: FlaskClient, make_key: MakeKey, services: Services
 ) -> None:
@@ -151,6 +154,7 @@ def test_a_key_in_the_query_counts_only_where_a_browser_can_send_nothing_else(
         assert "token" not in names or takes_token(re.sub("<.*?>", "1", rule.rule)), rule
 
 
+@pytest.mark.promise("C-10")
 def test_nginx_is_told_who_may_in_by_key(site: FlaskClient, make_key: MakeKey) -> None:
     key = make_key("bob")
     site.environ_base["REMOTE_ADDR"] = PROXY

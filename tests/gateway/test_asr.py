@@ -70,6 +70,7 @@ def test_asr_takes_every_name_that_speakr_sends(
     assert chosen["diarize"] and chosen["speaker_embeddings"]
 
 
+@pytest.mark.promise("T16")
 def test_asr_takes_bare_samples(client: FlaskClient, services: Services) -> None:
     samples = struct.pack("<8000h", *range(8000))
     with meanwhile(services, ending(services)):
@@ -79,6 +80,7 @@ def test_asr_takes_bare_samples(client: FlaskClient, services: Services) -> None
     assert (answer.status_code, job and job.audio.duration_s) == (200, 0.5)
 
 
+@pytest.mark.promise("T16")
 def test_the_language_is_detected_in_the_first_half_minute(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:

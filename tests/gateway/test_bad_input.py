@@ -28,6 +28,7 @@ NOT_AUDIO = {
 }
 
 
+@pytest.mark.promise("C-11")
 @pytest.mark.parametrize("content", NOT_AUDIO.values(), ids=NOT_AUDIO.keys())
 def test_a_file_that_is_not_audio_is_refused_whatever_its_name(
     client: FlaskClient, stored_files: StoredFiles, content: bytes
@@ -60,6 +61,7 @@ FIELDS = [
 ]
 
 
+@pytest.mark.promise("S0-28")
 @pytest.mark.parametrize(("name", "value", "status", "message"), FIELDS)
 def test_a_bad_field_is_named_with_its_value_and_limit(
     client: FlaskClient,
@@ -86,6 +88,7 @@ def test_a_bad_option_in_the_query_is_refused_by_the_binary_route(
     assert stored_files() == []
 
 
+@pytest.mark.promise("S0-10")
 @pytest.mark.parametrize("part", [{}, {"model": "demo"}, {"file": (io.BytesIO(), "")}])
 def test_a_form_without_a_file_is_refused(
     client: FlaskClient, stored_files: StoredFiles, part: dict[str, object]

@@ -62,6 +62,7 @@ def assert_too_large(head: bytes, value: dict[str, object], size: str) -> None:
     }
 
 
+@pytest.mark.promise("S0-25", "C-06")
 @pytest.mark.parametrize("path", ["/transcribe/file", "/transcribe/binary"])
 @pytest.mark.parametrize("expect", [b"", EXPECT], ids=["plain", "expect-continue"])
 def test_500_mb_announced_are_refused_before_one_byte_is_sent(
@@ -164,3 +165,20 @@ def test_a_request_that_is_no_http_is_answered_in_json(
 
     assert head.split()[1] == status
     assert (value["success"], bool(value["error"])) == (False, True)
+
+
+@pytest.mark.promise("S0-25", "C-06", "C-26")
+def test_openais_clients_are_told_that_it_is_too_large_in_their_own_shape(
+    gateway: GatewayProcess,
+) -> None:
+    with connect(gateway) as connection:
+        connection.sendall(header("/v1/audio/transcriptions", FORM, length(50_000_000)))
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(body)["error"] == {
+        "message": "the upload is 50 MB; the limit is 1 MB (LONGHAND_MAX_AUDIO_BYTES)",
+        "type": "invalid_request_error",
+        "param": "file",
+        "code": "audio_too_large",
+    }

@@ -73,6 +73,7 @@ def read(client: FlaskClient, job_id: str, query: str = "") -> str:
     return response.get_data(as_text=True)
 
 
+@pytest.mark.promise("S4-17", "C-17")
 def test_a_result_is_read_in_the_script_its_request_asked_for(
     client: FlaskClient, recognise: Callable[..., str]
 ) -> None:
@@ -98,6 +99,7 @@ def test_what_is_stored_is_what_was_recognised_and_what_was_asked(
     assert record.request.chinese == "s2twp"
 
 
+@pytest.mark.promise("C-17")
 @pytest.mark.parametrize("name", OF_TEXT)
 @pytest.mark.parametrize("variant", READ)
 def test_every_format_is_written_in_the_script_asked_for_when_it_is_read(
@@ -145,6 +147,7 @@ def test_unless_asked_for_nothing_is_converted(
     assert json.loads(read(client, job_id))["text"] == READ["none"]
 
 
+@pytest.mark.promise("S4-17", "C-17")
 def test_a_site_has_a_script_of_its_own(
     make_client: Callable[..., FlaskClient], services: Services, speech: bytes
 ) -> None:

@@ -18,7 +18,7 @@ from shared.transcript import Transcript
 LiveWorker = Callable[..., None]
 
 
-@pytest.mark.promise("S0-17", "S0-18", "S3-10", "S3-11", "C-01")
+@pytest.mark.promise("S0-17", "S0-18", "S3-10", "S3-11", "C-01", "C-03")
 def test_transcribe_answers_with_all_that_either_older_system_did(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
@@ -259,6 +259,7 @@ def test_a_part_of_a_form_without_a_name_is_refused(
     assert "the multipart body is broken" in answer.text
 
 
+@pytest.mark.promise("C-16")
 def test_segments_are_always_there(client: FlaskClient, services: Services, speech: bytes) -> None:
     with meanwhile(services, ending(services)):
         answer = post(client, "/transcribe", speech, timestamps="false")

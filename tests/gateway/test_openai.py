@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import io
-import json
 from collections.abc import Callable
 from typing import Any
 
 import clips
 import pytest
 from flask.testing import FlaskClient
-from gateway_process import GatewayProcess
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 from work import fail, meanwhile, newest, succeed
@@ -48,6 +45,7 @@ def error_of(response: TestResponse, status: int) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.promise("S0-13", "C-14", "C-23")
 @pytest.mark.parametrize(
     ("fields", "chosen"),
     [
@@ -158,6 +156,7 @@ def test_a_known_field_sent_twice_or_as_a_file_is_refused(
     assert words in error_of(post(client, speech, more=more), 400)["message"]
 
 
+@pytest.mark.promise("C-03")
 def test_an_answer_names_its_job_and_the_model_that_ran(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
@@ -170,6 +169,7 @@ def test_an_answer_names_its_job_and_the_model_that_ran(
     assert "X-Longhand-Ignored" not in response.headers
 
 
+@pytest.mark.promise("S0-15", "C-20")
 @pytest.mark.parametrize(
     ("fields", "param", "words"),
     [
@@ -199,6 +199,7 @@ def test_what_is_not_possible_is_said_as_openai_says_it(
     assert (error["param"], words in error["message"]) == (param, True), error
 
 
+@pytest.mark.promise("C-12")
 def test_an_unknown_model_is_not_found(client: FlaskClient, speech: bytes) -> None:
     for error in (
         error_of(post(client, speech, model="gpt-9"), 404),
@@ -208,6 +209,7 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, speech: bytes) -> No
         assert error["param"] == "model" and "gpt-9" in error["message"]
 
 
+@pytest.mark.promise("S1-03", "C-12")
 def test_an_unknown_model_means_the_default_one_where_the_operator_says_so(
     services: Services, make_client: Callable[..., FlaskClient], speech: bytes
 ) -> None:
@@ -216,6 +218,7 @@ def test_an_unknown_model_means_the_default_one_where_the_operator_says_so(
     assert request.model is None
 
 
+@pytest.mark.promise("C-26")
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -257,6 +260,7 @@ def test_a_failed_job_is_told_and_not_to_be_posted_again(
     assert response.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.promise("C-02")
 def test_a_wait_that_ends_before_the_job_names_it(
     services: Services, make_client: Callable[..., FlaskClient], speech: bytes
 ) -> None:
@@ -272,27 +276,3 @@ def test_a_model_that_cannot_translate_is_said_to(client: FlaskClient, speech: b
     error = error_of(post(client, speech, "/v1/audio/translations", model="demo"), 400)
 
     assert (error["param"], "can only transcribe" in error["message"]) == ("task", True)
-
-
-def test_a_body_over_the_limit_is_refused_in_openais_shape(
-    start_gateway: Callable[..., GatewayProcess],
-) -> None:
-    gateway = start_gateway(max_audio_bytes=1_000_000)
-    connection = http.client.HTTPConnection(*gateway.address, timeout=20)
-    connection.putrequest("POST", PATH)
-    connection.putheader("Content-Type", "multipart/form-data; boundary=x")
-    connection.putheader("Content-Length", "50000000")
-    connection.endheaders()
-    response = connection.getresponse()
-
-    assert (response.status, json.loads(response.read())) == (
-        413,
-        {
-            "error": {
-                "message": "the upload is 50 MB; the limit is 1 MB (LONGHAND_MAX_AUDIO_BYTES)",
-                "type": "invalid_request_error",
-                "param": "file",
-                "code": "audio_too_large",
-            }
-        },
-    )

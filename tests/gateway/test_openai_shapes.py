@@ -60,6 +60,7 @@ def test_log_probabilities_are_those_of_the_words(
     ]
 
 
+@pytest.mark.promise("S1-07", "S1-09", "C-19", "C-22")
 @pytest.mark.parametrize(
     ("fields", "has_words", "aligned"),
     [
@@ -91,6 +92,7 @@ def test_verbose_json_is_a_verbose_transcription(
     assert (value["model"], [w["code"] for w in value["warnings"]]) == ("demo", ["quiet"])
 
 
+@pytest.mark.promise("C-14")
 def test_a_language_is_named_as_openai_does_where_that_is_asked_for(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
@@ -119,6 +121,7 @@ def test_diarized_json_is_a_diarized_transcription(
     assert [s["speaker"] for s in value["segments"]] == ["A", "Ann", "unknown", "B", "A"]
 
 
+@pytest.mark.promise("S0-14")
 @pytest.mark.parametrize(
     ("wanted", "media_type", "begins"),
     [

@@ -44,6 +44,7 @@ def takes_slot(gateway: GatewayProcess) -> bool:
     return "Preference-Applied" in answered
 
 
+@pytest.mark.promise("S0-27")
 def test_health_answers_while_every_waiting_slot_is_taken(
     start_gateway: StartGateway, services: Services
 ) -> None:
@@ -61,6 +62,26 @@ def test_health_answers_while_every_waiting_slot_is_taken(
     for thread in waiting:
         thread.join(30)
     assert answers == [200, 200, 200]
+
+
+@pytest.mark.promise("S4-26")
+def test_a_connection_is_kept_open_for_the_next_request(start_gateway: StartGateway) -> None:
+    connection = http.client.HTTPConnection(*start_gateway().address, timeout=20)
+    statuses, sockets = [], set()
+    for method, path, body in (
+        ("POST", "/transcribe/binary", clips.wav(0.2)),
+        ("GET", "/nothing", None),
+        ("GET", "/health", None),
+    ):
+        connection.request(method, path, body)
+        with connection.getresponse() as response:
+            response.read()
+        statuses.append(response.status)
+        sockets.add(connection.sock)
+    connection.close()
+
+    assert statuses == [202, 404, 200]
+    assert len(sockets) == 1 and None not in sockets
 
 
 def test_a_caller_that_hangs_up_gives_its_slot_back(

@@ -29,6 +29,7 @@ def statuses(client: FlaskClient, n: int, headers: dict[str, str] | None = None)
     return [client.get("/jobs", headers=headers).status_code for _ in range(n)]
 
 
+@pytest.mark.promise("S0-32")
 def test_over_the_sites_rate_a_caller_is_told_when_to_return(make_client: MakeClient) -> None:
     client = make_client(rate_limit="3/hour")
 

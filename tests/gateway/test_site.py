@@ -19,6 +19,7 @@ from shared.storage.local import LocalStorage
 LiveWorker = Callable[..., None]
 
 
+@pytest.mark.promise("C-05")
 def test_a_whole_site_is_healthy(client: FlaskClient, live_worker: LiveWorker) -> None:
     live_worker("demo")
 
@@ -41,6 +42,7 @@ def test_a_whole_site_is_healthy(client: FlaskClient, live_worker: LiveWorker) -
     }
 
 
+@pytest.mark.promise("C-05")
 def test_a_site_without_workers_is_ready_but_degraded(client: FlaskClient) -> None:
     health = client.get("/health").get_json()
 
@@ -49,6 +51,7 @@ def test_a_site_without_workers_is_ready_but_degraded(client: FlaskClient) -> No
     assert client.get("/health/ready").status_code == 200
 
 
+@pytest.mark.promise("C-05")
 def test_readiness_may_ask_for_a_worker(client: FlaskClient, live_worker: LiveWorker) -> None:
     without = client.get("/health/ready?workers=1")
     live_worker("demo")
@@ -139,6 +142,7 @@ def test_the_page_is_html_that_no_other_site_may_frame(client: FlaskClient) -> N
     assert response.headers["X-Frame-Options"] == "DENY"
 
 
+@pytest.mark.promise("C-04")
 def test_a_program_that_asks_for_json_gets_the_list_of_routes(client: FlaskClient) -> None:
     value = client.get("/", headers={"Accept": "application/json"}).get_json()
 

@@ -14,6 +14,7 @@ from work import upload
 from gateway.services import Services
 
 
+@pytest.mark.promise("C-02")
 def test_an_upload_is_accepted_and_names_its_job(client: FlaskClient, speech: bytes) -> None:
     response = upload(client, speech)
 
@@ -141,6 +142,7 @@ def test_a_raw_body_may_be_named(client: FlaskClient, services: Services, speech
     assert services.jobs.get(response.get_json()["job_id"]).audio.filename == "会议.wav"
 
 
+@pytest.mark.promise("S0-10", "S0-29", "S3-06", "S4-14", "C-11")
 @pytest.mark.parametrize(
     ("container", "codec", "rate_hz"),
     [

@@ -20,6 +20,7 @@ WAITS = [
 ]
 
 
+@pytest.mark.promise("C-02")
 @pytest.mark.parametrize(("fields", "headers"), WAITS)
 def test_whoever_waits_is_answered_with_the_result(
     client: FlaskClient,
@@ -56,6 +57,7 @@ def test_whoever_waits_is_answered_with_the_result(
     }
 
 
+@pytest.mark.promise("C-16")
 @pytest.mark.parametrize(
     ("fields", "has_segments", "path"),
     [
@@ -90,6 +92,7 @@ def test_segments_are_in_the_answer_when_asked_for(
         assert segment["words"][0]["word"] == " Good"
 
 
+@pytest.mark.promise("C-02", "S4-11")
 def test_a_site_may_make_waiting_the_default(
     make_client: Callable[..., FlaskClient], services: Services, speech: bytes
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_site_may_make_waiting_the_default(
     assert (waited.status_code, not_waited.status_code) == (200, 202)
 
 
+@pytest.mark.promise("C-02")
 def test_a_job_that_takes_longer_than_the_wait_is_answered_202(
     client: FlaskClient, speech: bytes
 ) -> None:
@@ -129,6 +133,7 @@ def test_a_preference_that_is_not_understood_is_ignored(client: FlaskClient, spe
     assert "Preference-Applied" not in response.headers
 
 
+@pytest.mark.promise("S4-10")
 def test_a_job_that_fails_is_answered_with_its_own_error(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:

@@ -29,6 +29,7 @@ def test_a_model_goes_by_its_own_name(name):
     assert Catalogue("small").resolve(name) == name
 
 
+@pytest.mark.promise("S3-03", "C-12", "C-24")
 @pytest.mark.parametrize(
     ("alias", "name"),
     [
@@ -47,6 +48,7 @@ def test_a_model_goes_by_the_names_others_gave_it(alias, name):
     assert Catalogue("small").resolve(alias) == name
 
 
+@pytest.mark.promise("C-03", "C-12")
 @pytest.mark.parametrize("name", [None, "", "whisper-1", "whisper-base", "gpt-4o-transcribe"])
 def test_a_name_that_means_any_model_means_the_sites_own(name):
     assert Catalogue("medium").resolve(name) == "medium"

@@ -7,6 +7,7 @@ import pytest
 from shared.languages import NAMES, WITHOUT_SPACES, language_code
 
 
+@pytest.mark.promise("S3-06")
 def test_codes_and_names_are_whispers_own():
     tokenizer = pytest.importorskip("whisper.tokenizer", reason="extra `whisper` is not installed")
 
@@ -21,6 +22,7 @@ def test_every_name_whisper_takes_is_taken():
     assert taken == tokenizer.TO_LANGUAGE_CODE
 
 
+@pytest.mark.promise("C-14")
 @pytest.mark.parametrize("code", NAMES)
 def test_a_language_is_known_by_code_and_name_in_any_case(code):
     assert language_code(code.upper()) == code

@@ -29,6 +29,7 @@ def test_a_bad_value_is_refused_by_the_name_of_its_field(field, value):
     assert [error["loc"] for error in refused.value.errors()] == [(field,)]
 
 
+@pytest.mark.promise("C-14")
 @pytest.mark.parametrize("value", ["", "auto", " AUTO ", "null", "None", None])
 def test_a_language_left_open_is_none(value):
     assert TranscriptionRequest(language=value).language is None

@@ -37,6 +37,7 @@ def words_of(transcript: Transcript) -> list[tuple[str, float, float]]:
     return [(word.word, word.start, word.end) for word in words]
 
 
+@pytest.mark.promise("S4-16", "S4-17")
 def test_mandarin_is_stored_as_recognised_and_read_in_taiwans_words(
     open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_every_option_has_a_case() -> None:
     assert {*CASES, "best_of"} == {field.name for field in fields(DecodeOptions)}
 
 
+@pytest.mark.promise("S0-13", "C-23")
 @pytest.mark.parametrize("field", CASES)
 def test_an_option_changes_what_is_written_unless_the_engine_says_it_ignores_it(
     engines: Engines, said: list[Any], field: str
