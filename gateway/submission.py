@@ -183,8 +183,11 @@ def check_model(
             param="model",
         )
     if request.task == "translate" and not MODELS[name].translates:
+        able = [m for m, entry in MODELS.items() if entry.translates and can_run(m, live)]
         raise InvalidRequest(
-            f"task is 'translate'; model {name!r} can only transcribe", param="task"
+            f"task is 'translate'; model {name!r} can only transcribe; "
+            f"those that translate: {', '.join(able) or 'none here'}",
+            param="task",
         )
     _check_language(request.language, name)
 

@@ -235,7 +235,7 @@ def test_a_model_that_never_learned_it_is_not_asked_to_translate(
 ) -> None:
     response = upload(client, speech, model="turbo", task="translate")
 
-    message = "task is 'translate'; model 'large-v3-turbo' can only transcribe"
+    message = "model 'large-v3-turbo' can only transcribe; those that translate: tiny, base, small"
     assert_error(response, 400, "invalid_request", message, param="task")
 
 

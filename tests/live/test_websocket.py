@@ -45,6 +45,7 @@ def until_closed(socket):
             return frames, closed.code
 
 
+@pytest.mark.promise("S0-33")
 def test_a_socket_brings_every_event_of_a_job_and_closes_after_the_last(make_client, journal):
     client = make_client()
     job_id = journal.submit()
@@ -132,6 +133,7 @@ def test_who_hangs_up_makes_room(make_client, journal):
     wait_until(lambda: client.app.state.tail.n_listeners == 0, 20, "nobody listens")
 
 
+@pytest.mark.promise("S0-33")
 def test_a_real_socket_is_told_how_its_job_ends(start_live, journal):
     if importlib.util.find_spec("websockets") is None:
         missing("uvicorn needs the package `websockets`, which the extra `gateway` brings")
