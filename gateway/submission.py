@@ -17,7 +17,7 @@ from gateway.sharing import cache_key, fingerprint, present_key
 from gateway.uploads import AudioWriter, clean_filename
 from gateway.voices import store_voices
 from shared.catalogue import MODELS, Catalogue
-from shared.errors import AudioTooLarge, InvalidRequest, ModelNotFound
+from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest, ModelNotFound
 from shared.logs import bound_request_id, job_logged
 from shared.records import JobEntry, JobRecord, StoredAudio, job_key, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
@@ -82,7 +82,7 @@ def submit(
             filename=clean_filename(submission.filename),
             n_bytes=writer.n_bytes,
             sha256=writer.sha256,
-            duration_s=look_into(services, key),
+            duration_s=look_into(services, key, param=writer.param),
         )
         entry = make_entry(services, submission, audio, live)
         streams = is_streamed or submission.is_streamed
@@ -147,16 +147,29 @@ def make_entry(
     )
 
 
-def look_into(services: Services, key: str) -> float:
-    """The true duration of stored audio, in seconds."""
-    with services.storage.open_local(key) as path:
-        facts = services.probe(path)
+def look_into(services: Services, key: str, *, param: str | None = None) -> float:
+    """
+    The true duration of stored audio, in seconds.
+
+    Args:
+        param: The field to name in an error.
+
+    Raises:
+        AudioUnreadable: It is no audio.
+        AudioTooLarge: It lasts too long.
+    """
+    try:
+        with services.storage.open_local(key) as path:
+            facts = services.probe(path)
+    except AudioUnreadable as error:
+        error.param = param
+        raise
     limit_s = services.settings.max_audio_s
     if limit_s and facts.duration_s > limit_s:
         raise AudioTooLarge(
             f"the audio is {facts.duration_s:.0f} s long; the limit is {limit_s:g} s "
             "(LONGHAND_MAX_AUDIO_S)",
-            param="file",
+            param=param,
         )
     return facts.duration_s
 

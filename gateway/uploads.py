@@ -48,6 +48,9 @@ class AudioWriter:
         limit: The most of them, by the operator's setting.
     """
 
+    param: str | None = None
+    """The field that the audio comes in or is named by, for errors of it."""
+
     def __init__(self, out: BinaryIO, limit: int) -> None:
         self._out = out
         self._limit = limit
@@ -128,6 +131,7 @@ def copy_form(
         AudioUnreadable: The file is empty.
         InvalidRequest: There is no file, more than one, or the form is broken.
     """
+    writer.param = file_field
     form = Form()
     part: Field | File | None = None
     value = bytearray()

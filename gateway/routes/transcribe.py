@@ -131,6 +131,7 @@ def transcribe_url() -> Response:
         submission = replace(submission, request=with_segments)
 
     def receive(writer: AudioWriter) -> Submission:
+        writer.param = "url"
         return submission.named(here.downloads.fetch(url, writer))
 
     return answer_submitted(here, *submit(here, receive))
@@ -154,6 +155,7 @@ def transcribe_upload() -> Response:
     submission = read_submission(here, fields, upload.filename)
 
     def receive(writer: AudioWriter) -> Submission:
+        writer.param = "upload"
         here.uploads.copy(upload, writer)
         return submission
 

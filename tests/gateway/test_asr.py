@@ -107,3 +107,9 @@ def test_a_field_of_another_name_is_no_audio_file(client: FlaskClient, speech: b
     answer = post(client, "/asr", speech, "file")
 
     assert_error(answer, 400, "invalid_request", "'audio_file'", param="file")
+
+
+def test_what_is_no_audio_is_refused_by_the_name_of_its_field(client: FlaskClient) -> None:
+    answer = post(client, "/asr", b"words, words, words", "audio_file")
+
+    assert_error(answer, 422, "audio_unreadable", "not audio", param="audio_file")

@@ -35,7 +35,7 @@ def test_a_file_that_is_not_audio_is_refused_whatever_its_name(
 ) -> None:
     response = upload(client, content, "talk.mp3")
 
-    assert_error(response, 422, "audio_unreadable", "audio")
+    assert_error(response, 422, "audio_unreadable", "audio", param="file")
     assert stored_files() == []
 
 
@@ -218,7 +218,7 @@ def test_audio_longer_than_the_limit_is_refused(
     response = upload(make_client(max_audio_s=2), clips.wav(3.0))
 
     message = "the audio is 3 s long; the limit is 2 s (LONGHAND_MAX_AUDIO_S)"
-    assert_error(response, 413, "audio_too_large", message)
+    assert_error(response, 413, "audio_too_large", message, param="file")
     assert stored_files() == []
 
 

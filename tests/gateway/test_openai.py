@@ -246,6 +246,7 @@ def test_what_is_no_audio_is_refused(client: FlaskClient) -> None:
     error = error_of(post(client, b"words, words, words"), 422)
 
     assert (error["type"], error["code"]) == ("invalid_request_error", "audio_unreadable")
+    assert error["param"] == "file"
 
 
 def test_a_failed_job_is_told_and_not_to_be_posted_again(
