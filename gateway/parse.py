@@ -36,17 +36,19 @@ def parse_request(
     """
     refuse_unknown(fields, known=[*TranscriptionRequest.model_fields, *ALIASES, *also])
     options: dict[str, str | list[str]] = {}
+    sent_as: dict[str, str] = {}
     for name, value in fields.items():
         if name not in also:
             own = ALIASES.get(name, name)
             if own in options:
                 raise InvalidRequest(f"field {own!r} was given twice, as {name!r} too", param=name)
-            options[own] = value
+            options[own], sent_as[own] = value, name
     try:
         return TranscriptionRequest.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
+        name = sent_as.get(name, name)
         raise InvalidRequest(describe_problem(name, first), param=name or None) from error
 
 

@@ -96,6 +96,15 @@ def test_other_systems_names_of_options_are_understood(
     assert getattr(request_of(services), name) != default
 
 
+def test_an_option_that_cannot_be_is_named_as_it_was_sent(
+    client: FlaskClient, speech: bytes
+) -> None:
+    response = upload(client, speech, vad_filter="maybe")
+
+    message = "vad_filter is 'maybe'; it must be true or false"
+    assert_error(response, 400, "invalid_request", message, param="vad_filter")
+
+
 def test_an_option_given_by_both_its_names_is_refused(client: FlaskClient, speech: bytes) -> None:
     response = upload(client, speech, prompt="a", initial_prompt="b")
 
