@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
-
-from redis import Redis
 
 from gateway.services import Services
 from shared.catalogue import DEFAULT_NAMES
 
-_KEY = "longhand:default_model"
+_KEY = "longhand:chosen_model"
 
 
-def choose_default(redis: Redis, model: str) -> None:
-    """Let every gateway of the site take this model of the catalogue from now on."""
-    redis.set(_KEY, model)
+def choose_default(here: Services, model: str) -> None:
+    """
+    Let every gateway of the site take this model of the catalogue from now on.
+
+    It stands for the operator's setting as that is now: once he changes it, that holds again.
+    """
+    here.redis.set(_KEY, json.dumps([here.settings.default_model, model]))
 
 
-def chosen_default(redis: Redis) -> str | None:
+def chosen_default(here: Services) -> str | None:
     """The model that was chosen; None while it is the operator's."""
-    value: Any = redis.get(_KEY)
-    return value.decode() if value else None
+    value: Any = here.redis.get(_KEY)
+    instead_of, model = json.loads(value) if value else (None, None)
+    return model if instead_of == here.settings.default_model else None
 
 
 def default_model(here: Services) -> str | None:
     """The model of a request that names none."""
-    return chosen_default(here.redis) or here.settings.catalogue.resolve(None)
+    return chosen_default(here) or here.settings.catalogue.resolve(None)
 
 
 def meant_model(here: Services, asked: str | None) -> str | None:
@@ -36,4 +40,4 @@ def meant_model(here: Services, asked: str | None) -> str | None:
     """
     own = here.settings.catalogue.aliases or {}
     means_default = asked is None or (asked in DEFAULT_NAMES and asked not in own)
-    return chosen_default(here.redis) or asked if means_default else asked
+    return chosen_default(here) or asked if means_default else asked

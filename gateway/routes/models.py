@@ -92,7 +92,7 @@ def reload_models() -> Response:
     check_model(asked, here.settings.catalogue, here.workers.live())
     model = here.settings.catalogue.resolve(wanted.model_name)
     assert model is not None
-    choose_default(here.redis, model)
+    choose_default(here, model)
     return jsonify(success=True, message=f"Model {wanted.model_name} loaded", model=model)
 
 

@@ -37,6 +37,17 @@ def test_a_reload_changes_the_model_of_later_requests_at_every_gateway(
     assert second.get("/models").get_json()["default"] == "large-v3"
 
 
+def test_a_reload_holds_until_the_operator_changes_his_setting(
+    make_client: Callable[..., FlaskClient],
+) -> None:
+    make_client().post("/reload", json={"model_name": "large"})
+
+    clients = [make_client(default_model=name) for name in ("demo", "tiny")]
+
+    defaults = [client.get("/models").get_json()["default"] for client in clients]
+    assert defaults == ["large-v3", "tiny"]
+
+
 def test_a_reload_with_a_body_nested_too_deep_is_refused(client: FlaskClient) -> None:
     answer = client.post("/reload", data=b"[" * 9999, content_type="application/json")
 
