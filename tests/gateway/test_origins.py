@@ -60,7 +60,8 @@ def test_a_listed_page_reads_answers_and_errors(site: FlaskClient, speech: bytes
         exposed = words(answer.headers["Access-Control-Expose-Headers"])
         assert exposed >= {
             "location", "retry-after", "x-request-id", "x-longhand-ignored",
-            "content-disposition", "preference-applied", "upload-offset",
+            "content-disposition", "preference-applied", "upload-offset", "x-longhand-model",
+            "x-should-retry", "asr-engine",
         }  # fmt: skip
         assert "Origin" in answer.headers["Vary"]
 
