@@ -39,9 +39,10 @@ _HEADERS = {
 }
 _TEXTS = ("text/plain", "application/x-subrip", "text/vtt")
 _ERRORS = (
-    errors.InvalidRequest, errors.UnsupportedMedia, errors.ModelNotFound, errors.AudioTooLarge,
-    errors.AudioUnreadable, errors.EngineFailed, errors.JobTimedOut, errors.WorkerLost,
-    errors.JobCancelled, errors.IdempotencyMismatch, errors.WaitTimedOut, errors.Busy,
+    errors.InvalidRequest, errors.UnsupportedMedia, errors.EngineNotAvailable,
+    errors.ModelNotFound, errors.AudioTooLarge, errors.AudioUnreadable, errors.EngineFailed,
+    errors.GpuOutOfMemory, errors.JobTimedOut, errors.WorkerLost, errors.JobCancelled,
+    errors.JobNotFound, errors.IdempotencyMismatch, errors.WaitTimedOut, errors.Busy,
     errors.StorageFull,
 )  # fmt: skip
 

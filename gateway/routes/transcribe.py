@@ -44,9 +44,11 @@ ANSWERS = {
 ERRORS = (
     errors.InvalidRequest,
     errors.UnsupportedMedia,
+    errors.EngineNotAvailable,
     errors.IdempotencyMismatch,
     errors.ModelNotFound,
     errors.JobCancelled,
+    errors.JobNotFound,
     errors.AudioTooLarge,
     errors.AudioUnreadable,
     errors.EngineFailed,

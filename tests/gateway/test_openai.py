@@ -249,10 +249,17 @@ def test_what_is_no_audio_is_refused(client: FlaskClient) -> None:
     assert error["param"] == "file"
 
 
+def test_a_model_of_another_engine_is_not_available(client: FlaskClient, speech: bytes) -> None:
+    error = error_of(post(client, speech, model="voxtral"), 400)
+
+    assert (error["code"], error["param"]) == ("engine_not_available", "model")
+
+
+@pytest.mark.parametrize("code", ["engine_failed", "gpu_oom"])
 def test_a_failed_job_is_told_and_not_to_be_posted_again(
-    client: FlaskClient, services: Services, speech: bytes
+    client: FlaskClient, services: Services, speech: bytes, code: str
 ) -> None:
-    broken = {"code": "engine_failed", "message": "it broke"}
+    broken = {"code": code, "message": "it broke"}
     with meanwhile(services, lambda record: fail(services, record.id, broken)):  # type: ignore[arg-type]
         response = post(client, speech)
 

@@ -248,6 +248,12 @@ def test_a_model_that_never_learned_it_is_not_asked_to_translate(
     assert_error(response, 400, "invalid_request", message, param="task")
 
 
+def test_a_model_of_another_engine_is_not_available(client: FlaskClient, speech: bytes) -> None:
+    response = upload(client, speech, model="qwen3:1.7b")
+
+    assert_error(response, 400, "engine_not_available", "needs the engine 'qwen3'", param="model")
+
+
 @pytest.mark.parametrize(
     ("model", "language", "says"),
     [("tiny.en", "zh", "knows English alone"), ("small", "yue", "does not know Cantonese")],
