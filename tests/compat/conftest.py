@@ -27,13 +27,16 @@ from environments import Environments  # noqa: E402
 __all__ = ["models"]
 
 ALIASES = (
-    "tiny.en", "base", "base.en", "small", "medium", "large", "large-v2", "large-v3", "turbo",
+    "tiny.en", "base", "base.en", "medium", "large", "large-v2", "large-v3", "turbo",
     "Systran/faster-whisper-small",
 )  # fmt: skip
 """Names that the older systems' examples ask for; all of them are the demo model here."""
 
+TRANSLATES = "small=tiny"
+"""The name in the one example that translates, which `demo` cannot."""
+
 SETTINGS = {
-    "LONGHAND_MODEL_ALIASES": ",".join(f"{name}=demo" for name in ALIASES),
+    "LONGHAND_MODEL_ALIASES": ",".join([*(f"{name}=demo" for name in ALIASES), TRANSLATES]),
     "LONGHAND_DEFAULT_WAIT_S": "300",
 }
 
