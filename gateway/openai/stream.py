@@ -56,16 +56,19 @@ class Told:
         self._language = self._language or more[0].language
         self._segments += [segment for chunk in more for segment in chunk.segments]
         text = self._written()
-        return self._tell(text) if text.startswith(self.text) else ""
+        return self._tell(text[len(self.text) :]) if text.startswith(self.text) else ""
 
     def finish(self, text: str) -> str:
         """
         The text that is left to tell.
 
         Args:
-            text: The whole; what was told of it stays told.
+            text: The whole. What was told of it stays told, though a segment that was cut in two
+                since may have lost a space.
         """
-        return self._tell(text)
+        n_told = len("".join(self.text.split()))
+        ends = [0, *(n for n, letter in enumerate(text, 1) if not letter.isspace())]
+        return self._tell(text[ends[min(n_told, len(ends) - 1)] :])
 
     def new_words(self, words: list[Word] | None = None) -> list[Word]:
         """The words that came since this was asked last; of all of them, where they are given."""
@@ -73,8 +76,7 @@ class Told:
         new, self._n_words = found[self._n_words :], max(self._n_words, len(found))
         return new
 
-    def _tell(self, text: str) -> str:
-        delta = text[len(self.text) :]
+    def _tell(self, delta: str) -> str:
         self.text += delta
         return delta
 

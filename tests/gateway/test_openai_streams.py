@@ -122,6 +122,20 @@ def test_the_first_chunk_is_told_before_the_second_is_done(
     assert tokens == [[" Good"], [" How"], [" Good", " How"]]
 
 
+def test_no_letter_is_lost_where_the_end_cuts_a_segment_in_two(
+    client: FlaskClient, services: Services, speech: bytes
+) -> None:
+    first = SEGMENT.model_copy(update={"text": "你好 hello", "words": None})
+    cut = [first.model_copy(update={"text": text}) for text in ("你好", "hello", "再见")]
+    whole = BOTH.model_copy(
+        update={"text": "你好hello再见", "language": "zh", "segments": tuple(cut)}
+    )
+
+    values = streamed(client, services, speech, whole, [(0, first)])
+
+    assert [value.get("delta") for value in values] == ["你好 hello", "再见", None]
+
+
 def test_who_speaks_is_streamed_segment_by_segment(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
