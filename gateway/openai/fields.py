@@ -177,7 +177,10 @@ def read_openai(
     try:
         read = read_submission(here, options, filename)
     except InvalidRequest as error:
-        raise _as_sent(error, implied) from error
+        option = error.param or ""
+        if option in implied and option in _SENT_AS:
+            raise _as_sent(error, option) from error
+        raise
     return OpenAISubmission(
         read.request,
         read.filename,
@@ -188,11 +191,8 @@ def read_openai(
     )
 
 
-def _as_sent(error: InvalidRequest, implied: Mapping[str, str]) -> InvalidRequest:
-    """The error of an option, which names the field of OpenAI's that it was made of."""
-    option = error.param or ""
-    if option not in implied or option not in _SENT_AS:
-        return error
+def _as_sent(error: InvalidRequest, option: str) -> InvalidRequest:
+    """The error of an option, as one of the field of OpenAI's that it was made of."""
     sent = _SENT_AS[option]
     return InvalidRequest(error.message.replace(option, sent, 1), param=sent.partition("[")[0])
 
