@@ -54,7 +54,7 @@ def open_services(settings: GatewaySettings) -> Services:
     waiting = Waiting(jobs, n_slots=settings.waiting_slots)
     return Services(
         settings=settings,
-        access=Access(settings),
+        access=Access(settings, host=settings.host),
         redis=redis,
         storage=storage,
         jobs=jobs,

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gateway.access.keys import check_rate
+from gateway.access.names import read_names
 from gateway.access.origins import read_origins
 from gateway.outward.settings import OutwardSettings
 from shared.chinese import Variant
@@ -156,6 +157,11 @@ class GatewaySettings(OutwardSettings):
         description="Requests a caller may make, as `60/minute` or `10/second;1000/day`; a key may "
         "have a rate of its own, and empty sets no limit.",
     )
+    server_names: str = Field(
+        "",
+        description="Names callers may call a site by that only its own machine reaches, as "
+        "`voice.example.org`, with commas; `localhost` and addresses always do.",
+    )
     cors_origins: str = Field(
         "",
         description="Origins of other sites whose pages may call, as `https://portal.example.org`, "
@@ -210,6 +216,17 @@ class GatewaySettings(OutwardSettings):
     @classmethod
     def _is_rate(cls, value: str) -> str:
         return check_rate(value) if value else value
+
+    @field_validator("server_names")
+    @classmethod
+    def _are_names(cls, value: str) -> str:
+        read_names(value)
+        return value
+
+    @cached_property
+    def listed_names(self) -> frozenset[str]:
+        """The names of the site that the operator lists."""
+        return read_names(self.server_names)
 
     @field_validator("cors_origins")
     @classmethod

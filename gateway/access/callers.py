@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import parse_qs
 
 from gateway.access.keys import ApiKeys, KeyFileError, Role, read_keys
+from gateway.access.names import refuse_other_names
 from gateway.access.origins import Origins
 from gateway.headers import KEY_HEADER, USER_HEADER, Headers
 from gateway.settings import GatewaySettings
@@ -46,13 +47,20 @@ class Caller:
 
 
 class Access:
-    """Tells callers apart, as the settings say. It asks no other process, so nothing opens it."""
+    """
+    Tells callers apart, as the settings say. It asks no other process, so nothing opens it.
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    Args:
+        host: What callers connect to. Where that is this machine alone, whoever shows no key has
+            to call it by a name of its own.
+    """
+
+    def __init__(self, settings: GatewaySettings, *, host: str) -> None:
         self._needs_key = settings.auth == "keys"
         self._keys = ApiKeys(settings.api_keys_file)
         self._proxies = settings.trusted_networks
         self._admins = settings.admin_names
+        self._names = settings.listed_names if is_loopback(host) else None
 
     def identify(self, *, headers: Headers, peer: str | None, token: str | None = None) -> Caller:
         """
@@ -64,18 +72,22 @@ class Access:
 
         Raises:
             Unauthorized: He shows a key that is none, or shows nothing and has to.
+            Forbidden: He calls this machine by a name that is not its own.
             InvalidRequest: A trusted proxy gives him a name that is none.
         """
         if caller := self.by_key(headers=headers, token=token):
             return caller
         user = user_name(headers, peer, self._proxies)
-        if not self._needs_key:
-            return Caller(user or DEFAULT_OWNER, "admin", is_known=user is not None)
-        if user is None:
+        if self._needs_key and user is None:
             raise Unauthorized(
                 "this site needs a key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`"
             )
-        return Caller(user, "admin" if user in self._admins else "user")
+        if self._names is not None:
+            refuse_other_names(headers, self._names)
+        if user is None:
+            return Caller(DEFAULT_OWNER, "admin", is_known=False)
+        is_admin = not self._needs_key or user in self._admins
+        return Caller(user, "admin" if is_admin else "user")
 
     def by_key(self, *, headers: Headers, token: str | None = None) -> Caller | None:
         """

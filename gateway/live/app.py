@@ -40,7 +40,7 @@ def create_live(settings: GatewaySettings) -> Starlette:
     listening = Listening(
         tail,
         Standing(redis, jobs),
-        Access(settings),
+        Access(settings, host=settings.live_host),
         origins,
         keepalive_s=settings.sse_keepalive_s,
         max_per_owner=settings.live_max_per_owner,

@@ -75,8 +75,9 @@ def errors_of(operation: Operation) -> list[type[LonghandError]]:
     told = operation.told
     found: list[type[LonghandError]] = [LonghandError, errors.Busy, *told.errors]
     if told.access != "open":
-        found += [errors.Unauthorized, errors.TooManyRequests, errors.InvalidRequest]
-    if told.access == "admin" or operation.method in _CHANGING:
+        found += [errors.Unauthorized, errors.Forbidden]
+        found += [errors.TooManyRequests, errors.InvalidRequest]
+    elif operation.method in _CHANGING:
         found.append(errors.Forbidden)
     if told.query or told.headers:
         found.append(errors.InvalidRequest)

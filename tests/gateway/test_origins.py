@@ -152,9 +152,9 @@ def test_a_page_elsewhere_cannot_read_what_it_asks_for(
     ],
 )
 def test_programs_and_the_sites_own_pages_are_not_asked(
-    client: FlaskClient, speech: bytes, headers: dict[str, str]
+    make_client: Callable[..., FlaskClient], speech: bytes, headers: dict[str, str]
 ) -> None:
-    answer = upload(client, speech, headers=headers)
+    answer = upload(make_client(host="0.0.0.0"), speech, headers=headers)
 
     assert answer.status_code == 202
     assert "Access-Control" not in str(answer.headers)

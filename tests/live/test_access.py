@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx2
 import pytest
+from listeners import Socket
 from waiting import wait_until
 
 from gateway.access.keys import add_key, revoke_key
@@ -69,3 +70,14 @@ def test_a_page_of_a_listed_origin_may_listen(live):
 def test_a_program_open_to_the_network_without_keys_warns(start_live):
     assert "LONGHAND_AUTH is off" in start_live(live_host="0.0.0.0").log.read_text()
     assert "LONGHAND_AUTH is off" not in start_live().log.read_text()
+
+
+def test_a_name_that_was_made_to_lead_here_is_refused(start_live, journal, listen):
+    live, job = start_live(), journal.submit("local")
+    rebound = {"Host": "evil.example:8500", "Origin": "http://evil.example:8500"}
+
+    assert listen(live.url, f"/jobs/{job}/events", rebound).status == 403
+    assert listen(live.url, f"/jobs/{job}/events").status == 200
+    socket = Socket(live.url, f"/ws/jobs/{job}", rebound)
+    socket.close()
+    assert socket.status == 403

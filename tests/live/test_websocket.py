@@ -24,6 +24,7 @@ def make_client(redis_url, storage_dir):
 
     def make(**changed):
         settings = {"redis_url": redis_url, "storage_dir": storage_dir, "default_model": "demo"}
+        settings["live_host"] = "0.0.0.0"  # Starlette's test client calls it `testserver`
         app = create_live(GatewaySettings(**settings | changed))
         opened.append(TestClient(app, raise_server_exceptions=False))
         opened[-1].__enter__()
