@@ -39,7 +39,7 @@ class KeyFileError(Exception):
 
 class ApiKey(BaseModel):
     """
-    What is kept of a key, which is not the key.
+    What is kept of a key, which is not the key; what else a file says of it stays there.
 
     Attributes:
         name: Who holds it: the owner of what is made with it.
@@ -49,7 +49,7 @@ class ApiKey(BaseModel):
         created_at: RFC 3339.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
     role: Role = "user"
@@ -64,6 +64,8 @@ class ApiKey(BaseModel):
 
 
 class _KeyFile(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
     keys: tuple[ApiKey, ...] = ()
 
 
@@ -170,14 +172,18 @@ def read_keys(path: Path) -> Sequence[ApiKey]:
         OSError: It cannot be read.
         KeyFileError: It is no file of keys.
     """
+    return _read_file(path).keys
+
+
+def _read_file(path: Path) -> _KeyFile:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return ()
+        return _KeyFile()
     except UnicodeDecodeError as error:
         raise KeyFileError(f"{path} is not UTF-8") from error
     try:
-        return _KeyFile.model_validate_json(text).keys
+        return _KeyFile.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
@@ -240,9 +246,10 @@ def _change(path: Path, change: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) 
     """Read, change and write a file of keys, while nobody else does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
-        keys = change(read_keys(path))
-        value = {"keys": [key.model_dump(mode="json") for key in keys]}
-        _write(path, json.dumps(value, indent=2) + "\n")
+        file = _read_file(path)
+        changed = file.model_copy(update={"keys": tuple(change(file.keys))})
+        value = changed.model_dump(mode="json")
+        _write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextmanager
@@ -265,7 +272,10 @@ def _write(path: Path, text: str) -> None:
             out.flush()
             os.fsync(out.fileno())
             with suppress(FileNotFoundError):
-                os.fchmod(out.fileno(), path.stat().st_mode & 0o777)
+                before = path.stat()
+                os.fchmod(out.fileno(), before.st_mode & 0o777)
+                with suppress(PermissionError):  # root alone may give it back to whose it was
+                    os.fchown(out.fileno(), before.st_uid, before.st_gid)
         os.replace(name, path)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import threading
 from pathlib import Path
@@ -50,6 +51,27 @@ def test_who_was_let_read_it_may_still_when_it_changes(path: Path) -> None:
     add_key(path, "bob")
 
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to others")
+def test_the_file_stays_its_owners_when_root_changes_it(path: Path) -> None:
+    """A gateway that runs as somebody else would find a file that it may not read."""
+    add_key(path, "ann")
+    os.chown(path, 12345, 12346)
+    revoke_key(path, "ann")
+
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+
+
+def test_what_somebody_noted_in_the_file_stays(path: Path) -> None:
+    add_key(path, "ann")
+    noted = json.loads(path.read_text()) | {"comment": "whom to ask: 李"}
+    noted["keys"][0]["note"] = "her laptop"
+    path.write_text(json.dumps(noted))
+    add_key(path, "bob")
+    revoke_key(path, "bob")
+
+    assert json.loads(path.read_text()) == noted
 
 
 def test_a_key_counts_once_it_is_made_and_until_it_is_revoked(path: Path) -> None:
