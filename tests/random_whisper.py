@@ -78,3 +78,16 @@ def for_engines(checkpoint: Path, folder: Path) -> Mapping[str, Path]:
     write_transformers({**stored, "alignment_heads": heads}, source)
     convert(source, converted)
     return {name: converted for name in ENGINES} | {"openai_whisper": checkpoint}
+
+
+def add_tiny(folder: Path) -> Path:
+    """A folder of models below `folder`: those that ship, and a random `tiny`, which translates."""
+    models = folder / "models"
+    models.mkdir()
+    for path in (CHECKOUT / "models").iterdir():
+        if path.is_dir():
+            (models / path.name).symlink_to(path, target_is_directory=True)
+    write_random(folder / "tiny.pt")
+    made = for_engines(folder / "tiny.pt", folder / "converted")["faster_whisper"]
+    shutil.copytree(made, models / "tiny")
+    return models

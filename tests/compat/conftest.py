@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from random_whisper import for_engines, write_random
+from random_whisper import add_tiny
 from sites import Site, models
 from spoken import Clip, draw_long_clip, transcribe_here
 
 from cli.stack import Stack
 from gateway.access.keys import add_key
 from shared.request import TranscriptionRequest
-from shared.settings import CHECKOUT
 from worker.models.local import LocalModels
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -71,14 +70,7 @@ def node_project(environments: Environments) -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def models_dir(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Path:
     """The demo model with its companions, and a `tiny` of random weights, which translates."""
-    folder = tmp_path_factory.mktemp("models")
-    for path in (CHECKOUT / "models").iterdir():
-        if path.is_dir():
-            (folder / path.name).symlink_to(path, target_is_directory=True)
-    made = tmp_path_factory.mktemp("tiny")
-    write_random(made / "tiny.pt")
-    shutil.copytree(for_engines(made / "tiny.pt", made / "c")["faster_whisper"], folder / "tiny")
-    return folder
+    return add_tiny(tmp_path_factory.mktemp("models"))
 
 
 @contextmanager

@@ -185,6 +185,7 @@ def test_another_version_of_the_protocol_is_refused(
         ({"Upload-Length": "-1"}, "Upload-Length"),
         ({"Upload-Length": "9" * 30}, "Upload-Length"),
         ({"Upload-Length": "5", "Upload-Metadata": "filename %%%"}, "Upload-Metadata"),
+        ({"Upload-Length": "5", "Upload-Metadata": ",filename eA=="}, "Upload-Metadata"),
         ({"Upload-Length": "5", "Upload-Metadata": "x " + "A" * 9000}, "Upload-Metadata"),
     ],
 )

@@ -7,6 +7,7 @@ Hypothesis draws everything else, and everything that is sent to be refused.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import sys
@@ -20,15 +21,19 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.meta import ComponentInfo
 from schemathesis.transport.serialization import Binary
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "gateway"))
 
 import clips  # noqa: E402
+from subjects import PART_TYPE, UPLOAD_BYTES, Subjects  # noqa: E402
 
 from shared.formats import FORMATS, FormatOptions  # noqa: E402
 from shared.wire import ALIASES  # noqa: E402
 
 SITE: dict[str, Any] = json.loads(os.environ["LONGHAND_TEST_SITE"])
-"""`jobs`: ids of jobs that are there; `url`: where a clip lies; see test_contract.py."""
+"""`api`: the site; `jobs`: ids of jobs that are there; `url`: where a clip lies."""
+
+SUBJECTS = Subjects(SITE["api"], os.environ["LONGHAND_TEST_KEY"])
 
 AUDIO = [
     clips.wav(0.3),
@@ -66,19 +71,22 @@ _TEXTS = {
     "speaker_names": ["{}", '{"SPEAKER_00": "Ann"}'],
     "chunking_strategy": ["auto", '{"type": "server_vad"}', '{"threshold": 0.4}'],
     "status": ["", "queued", "succeeded,failed"],
-    "upload": [SITE["upload"]],
     "ext": ["wav"],
+    "encode": ["true"],  # `false` stands in the query alone
+    "model_name": ["demo"],
 }
 """Texts of which a schema says no more than that they are texts."""
 
 schemathesis.openapi.format("binary", st.sampled_from([*AUDIO, *RUBBISH]).map(Binary))
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+schemathesis.serializer.alias(PART_TYPE, "application/octet-stream")
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Make what is to be accepted possible in the one way a schema cannot ask for."""
     meta = case.meta
+    if case.method == "DELETE" and (case.path_parameters or {}).get("job_id") in SITE["jobs"]:
+        case.path_parameters = {"job_id": SUBJECTS.job()}  # the others are still to be asked for
     if meta is None or not (meta.generation.mode.is_positive or is_meant_right(meta)):
         return
     # Copies: what schemathesis drew once it sends again, also among what is to be refused.
@@ -86,12 +94,10 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         case.query = make_possible(dict(case.query))
     if isinstance(case.body, dict):
         case.body = make_possible(dict(case.body))
-        if case.path == "/transcribe/batch" and not case.body.get("files[]"):
-            case.body = {**case.body, "urls": [SITE["url"]]}  # one of the two has to be there
-    is_on_its_own = "STATEFUL" not in str(case.meta.phase.name).upper()
-    if is_on_its_own and case.method != "DELETE" and "job_id" in (case.path_parameters or {}):
-        drawn = case.path_parameters
-        case.path_parameters = {**drawn, "job_id": pick(SITE["jobs"], drawn["job_id"])}
+        case.body = _complete(case.path, case.body)
+    if "STATEFUL" not in str(meta.phase.name).upper():  # there, links lead to what was made before
+        _give_subject(case)
+    _fit_headers(case)
     # schemathesis looks anew at what was changed, and holds whatever body has a file for a wrong
     # one: that is not to be believed, neither of changes of ours nor of its own.
     for location in ParameterLocation:
@@ -123,6 +129,49 @@ def make_possible(fields: dict[str, Any]) -> dict[str, Any]:
     _agree(fields)
     _use(fields)
     return fields
+
+
+def _complete(path: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """What a schema cannot ask for: one field or another, an id that is good for one use."""
+    if path == "/transcribe/batch" and not fields.get("files[]"):
+        return {**fields, "urls": [SITE["url"]]}
+    if path == "/transcribe/upload":
+        return {**fields, "upload": SUBJECTS.upload(is_whole=True)}
+    if path == "/v1/audio/translations":
+        return {**fields, "model": "tiny"}  # demo cannot translate
+    return fields
+
+
+def _give_subject(case: Any) -> None:
+    """Let a request be about a job, or an upload, that is there and in a state fit for it."""
+    drawn = case.path_parameters or {}
+    if "job_id" in drawn:
+        if case.path.endswith("/retry"):
+            job_id = SUBJECTS.cancelled_job()
+        elif case.method == "DELETE" or case.path.endswith("/cancel"):
+            job_id = SUBJECTS.job()
+        else:
+            job_id = pick(SITE["jobs"], drawn["job_id"])
+        case.path_parameters = {**drawn, "job_id": job_id}
+    if "upload_id" in drawn and case.method != "OPTIONS":
+        case.path_parameters = {**drawn, "upload_id": SUBJECTS.upload(is_whole=False)}
+
+
+def _fit_headers(case: Any) -> None:
+    """An upload is not too long; the part of one is its first and has its own checksum."""
+    fitting = {}
+    if "Upload-Length" in case.headers:
+        fitting["Upload-Length"] = str(min(int(case.headers["Upload-Length"]), UPLOAD_BYTES))
+    if "PATCH" in (case.method, case.headers.get("X-HTTP-Method-Override")) and "upload_id" in (
+        case.path_parameters or {}
+    ):
+        fitting |= {"Upload-Offset": "0", "Content-Type": PART_TYPE}
+    if "Upload-Checksum" in case.headers:
+        part = case.body.data if isinstance(case.body, Binary) else b""
+        digest = base64.b64encode(hashlib.sha1(part).digest()).decode()
+        fitting["Upload-Checksum"] = f"sha1 {digest}"
+    if fitting:
+        case.headers = {**case.headers, **fitting}
 
 
 def _agree(fields: dict[str, Any]) -> None:

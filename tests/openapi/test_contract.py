@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from httpx2 import Client
+from random_whisper import add_tiny
+from subjects import Subjects
 from waiting import wait_until
 
 from cli.stack import Stack
@@ -27,6 +29,7 @@ SETTINGS = {
     + base64.b64encode(b"for tests, and for nothing else").decode(),
     "LONGHAND_MAX_WAIT_S": "30",
     "LONGHAND_DEFAULT_WAIT_S": "0",
+    "LONGHAND_MAX_UPLOADS": "10000",
 }
 
 
@@ -50,47 +53,18 @@ def clip_url(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def make_jobs(url: str, key: str) -> list[str]:
-    """Jobs that are there to be asked for."""
-    with Client(base_url=url, timeout=60, headers={"X-API-Key": key}) as http:
-        jobs = []
-        for _ in range(2):
-            with (CHECKOUT / "samples" / "demo.wav").open("rb") as audio:
-                form = {"cache": "false"}
-                answer = http.post("/transcribe/file", files={"file": audio}, data=form)
-            assert answer.status_code == 202, answer.text
-            jobs.append(answer.json()["job_id"])
-        wait_until(
-            lambda: http.get(f"/jobs/{jobs[0]}").json()["status"] == "succeeded", 60, "a job ends"
-        )
-    return jobs
-
-
-def upload_in_parts(url: str, key: str) -> str:
-    """The id of a finished resumable upload."""
-    audio = (CHECKOUT / "samples" / "demo.wav").read_bytes()
-    headers = {"X-API-Key": key, "Tus-Resumable": "1.0.0"}
-    with Client(base_url=url, timeout=60, headers=headers) as http:
-        made = http.post("/uploads", headers={"Upload-Length": str(len(audio))})
-        assert made.status_code == 201, made.text
-        part = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
-        added = http.patch(made.headers["Location"], headers=part, content=audio)
-        assert added.status_code == 204, added.text
-        return str(made.json()["upload"])
-
-
 @pytest.mark.openapi
 def test_every_answer_is_as_documented(
-    start_stack: Callable[..., Stack], clip_url: str, short_dir: Path
+    start_stack: Callable[..., Stack], clip_url: str, short_dir: Path, tmp_path: Path
 ) -> None:
     keys = short_dir / "keys.json"
     key = add_key(keys, "schemathesis", role="admin")
-    stack = start_stack(env=SETTINGS | {"LONGHAND_API_KEYS_FILE": str(keys)})
-    site = {
-        "jobs": make_jobs(stack.url, key),
-        "upload": upload_in_parts(stack.url, key),
-        "url": clip_url,
-    }
+    own = {"LONGHAND_API_KEYS_FILE": str(keys), "LONGHAND_MODELS_DIR": str(add_tiny(tmp_path))}
+    stack = start_stack(env=SETTINGS | own)
+    with closing(Subjects(stack.url, key)) as subjects:
+        jobs = [subjects.job() for _ in range(2)]
+        wait_until(lambda: {*map(subjects.status, jobs)} == {"succeeded"}, 60, "the jobs' ends")
+    site = {"api": stack.url, "jobs": jobs, "url": clip_url}
 
     ran = subprocess.run(
         [
