@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from gateway.access.admission import Admission, use_admission
 from gateway.access.callers import warn_of_access
 from gateway.access.origins import Origins
+from gateway.access_log import count_refusal
 from gateway.app import create_app
 from gateway.channel import body_limit, listens_on, use_channel
 from gateway.fullness import Fullness
@@ -60,10 +62,11 @@ def serve(settings: GatewaySettings) -> None:
     with naming("LONGHAND_STORAGE_DIR", settings.storage_dir):
         use_spool(settings.storage_dir)
     services = open_services(settings)
-    server = listen(settings, create_app(settings, services=services))
+    app = create_app(settings, services=services)
+    server = listen(settings, app)
     fullness = Fullness(services.jobs, most=settings.max_queued)
     fullness.start()
-    use_channel(server, fullness.refusal)
+    use_channel(server, fullness.refusal, partial(count_refusal, app))
     use_admission(server, Admission(services.access, Origins(settings.listed_origins)))
 
     def stop(_number: int, _frame: FrameType | None) -> None:

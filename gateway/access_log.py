@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, unbind_contextvars
+from werkzeug.exceptions import HTTPException
 
 from gateway.access.auth import present_owner
 from gateway.headers import REQUEST_ID, choose_request_id
-from gateway.services import services
+from gateway.services import services, services_of
 from shared.errors import LonghandError
 from shared.logs import request_logged
 
@@ -36,6 +37,16 @@ def log_refusal(*, request_id: str, method: str, path: str, status: int) -> None
     """Write the line of a request that never came to the application."""
     with request_logged(request_id):
         _log.info("refused", extra={"method": method, "path": _shown_path(path), "status": status})
+
+
+def count_refusal(app: Flask, method: str, path: str, status: int) -> None:
+    """Count a request that never came to an application, by the route it would have come to."""
+    try:
+        rule, _ = app.url_map.bind("").match(path, method=method, return_rule=True)
+        route = rule.rule
+    except HTTPException:
+        route = UNMATCHED
+    services_of(app).metrics.count_request(route, method, status)
 
 
 def _begin() -> None:

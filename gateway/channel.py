@@ -32,6 +32,9 @@ from shared.storage import FULL, is_full
 FORM_ALLOWANCE_BYTES = 100_000
 """What a form may hold beside its audio: boundaries, names, options, a prompt of 10 000 letters."""
 
+Count = Callable[[str, str, int], None]
+"""Takes the method, the path and the status of a request."""
+
 _JOB_PATHS = ("/transcribe", "/v1/audio", "/v1/listen", "/recognise", "/asr", "/detect-language")
 _TOO_LARGE = "Content Too Large"
 _LINGER_S = 10.0
@@ -135,6 +138,9 @@ def is_part(method: str, path: str) -> bool:
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]
     """Answers an error of waitress, or a `Refusal`, in the shape of every other error."""
 
+    count: Count = staticmethod(lambda method, path, status: None)
+    """Counts what never comes to the application; asked on a thread of its own."""
+
     def execute(self) -> None:
         """Write the answer."""
         error = self.request.error
@@ -160,6 +166,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         self.response_headers.append((REQUEST_ID, request_id))
         method, path = getattr(self.request, "command", ""), getattr(self.request, "path", "")
         log_refusal(request_id=request_id, method=method, path=path, status=status)
+        self.count(method, path, status)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -224,15 +231,22 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().handle_close()
 
 
-def use_channel(server: Any, busy: Callable[[], Busy | None] = lambda: None) -> None:
+def use_channel(
+    server: Any,
+    busy: Callable[[], Busy | None] = lambda: None,
+    count: Count = lambda method, path, status: None,
+) -> None:
     """
     Make a waitress server speak through `Channel`.
 
     Args:
         busy: Why no new job is taken now; None if there is no reason.
+        count: Counts a request that is refused from its header.
     """
     parser = type("SiteParser", (Parser,), {"busy": staticmethod(busy)})
-    channel = type("SiteChannel", (Channel,), {"parser_class": parser})
+    task = type("SiteTask", (JsonErrorTask,), {"count": staticmethod(count)})
+    own = {"parser_class": parser, "error_task_class": task}
+    channel = type("SiteChannel", (Channel,), own)
     for listener in listeners_of(server):
         listener.channel_class = channel
 

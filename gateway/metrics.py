@@ -7,7 +7,7 @@ import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as omit_times_of_creation
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from gateway.outward.deliveries import Outcome
 from gateway.waiting import Waiting
 from shared.jobs import Jobs
 from shared.moves import queued_key
@@ -57,16 +58,20 @@ class Metrics:
         self._registry.register(_Here(waiting))
         self._registry.register(_Site(redis, jobs, workers))
 
-    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+    def count_request(
+        self, route: str, method: str, status: int, seconds: float | None = None
+    ) -> None:
         """
         Count one request.
 
         Args:
             route: Its rule, never its path: a path is a caller's own choice.
+            seconds: How long it took; None if it was refused from its header.
         """
         known = method if method in _METHODS else "other"
         self._requests.labels(route, known, str(status)).inc()
-        self._durations.labels(route).observe(seconds)
+        if seconds is not None:
+            self._durations.labels(route).observe(seconds)
 
     def text(self) -> bytes:
         """All of them in Prometheus's text format, version 0.0.4."""
@@ -179,7 +184,7 @@ def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
     yield _counter(
         "longhand_webhooks_total",
         "Messages sent to the callers of jobs.",
-        seen.totals_by("webhooks"),
+        seen.totals_by("webhooks", always=get_args(Outcome)),
         "result",
     )
     yield _counter(

@@ -80,6 +80,11 @@ def open_services(settings: GatewaySettings) -> Services:
 
 def services() -> Services:
     """The services of the application that answers the present request."""
-    found = current_app.extensions[_NAME]
+    return services_of(current_app)
+
+
+def services_of(app: Flask) -> Services:
+    """The services of an application."""
+    found = app.extensions[_NAME]
     assert isinstance(found, Services)
     return found

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.errors import REDIS_AWAY, STATUSES, error_value
+from gateway.errors import REDIS_AWAY, STATUSES, error_headers, error_value
 from shared.errors import Busy, LonghandError
 
 _RETRY_REDIS_S = 5
@@ -26,8 +26,7 @@ def error_answer(error: Exception) -> Response:
     elif not isinstance(error, LonghandError):
         _log.error("a request failed", exc_info=error)
         error = LonghandError("something went wrong in gateway.live; its log says what")
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    return JSONResponse(error_value(error), STATUSES[type(error)], headers)
+    return JSONResponse(error_value(error), STATUSES[type(error)], error_headers(error))
 
 
 async def answer_error(_request: Request, error: Exception) -> Response:

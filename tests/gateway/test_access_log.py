@@ -136,8 +136,8 @@ def test_what_probes_ask_for_has_no_line_unless_it_fails(
 def test_what_is_refused_from_its_header_has_an_id_and_a_line(gateway: GatewayProcess) -> None:
     with socket.create_connection(gateway.address, timeout=20) as connection:
         connection.sendall(
-            b"POST /transcribe/binary?token=secret HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-9\r\n"
-            b"Content-Length: 99000000\r\n\r\n"
+            b"POST /transcribe/binary?token=secret HTTP/1.1\r\nHost: localhost\r\n"
+            b"X-Request-Id: r-9\r\nContent-Length: 99000000\r\n\r\n"
         )
         head = connection.recv(65536).partition(b"\r\n\r\n")[0]
     wait_until(lambda: lines_of(gateway, "r-9"), 20, "its line")
@@ -147,3 +147,22 @@ def test_what_is_refused_from_its_header_has_an_id_and_a_line(gateway: GatewayPr
     assert b"\r\nX-Request-Id: r-9" in head
     assert (line["method"], line["path"], line["status"]) == ("POST", "/transcribe/binary", 413)
     assert "secret" not in gateway.log.read_text()
+
+
+def test_what_is_refused_from_its_header_is_counted(gateway: GatewayProcess, http: Client) -> None:
+    """A full queue answers so: whoever watches a site wants to see it."""
+    for path in (b"/transcribe/binary", b"/jobs/a-job-id/retry", b"/no/where"):
+        with socket.create_connection(gateway.address, timeout=20) as connection:
+            connection.sendall(
+                b"POST "
+                + path
+                + b" HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n"
+                b"Content-Length: 9\r\n\r\n"
+            )
+            assert connection.recv(65536).startswith(b"HTTP/1.1 403 ")
+    counted = [line for line in http.get("/metrics").text.splitlines() if 'status="403"' in line]
+
+    assert counted == [
+        f'longhand_requests_total{{method="POST",route="{route}",status="403"}} 1.0'
+        for route in ("/transcribe/binary", "/jobs/<job_id>/retry", "unmatched")
+    ]

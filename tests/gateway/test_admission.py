@@ -40,7 +40,7 @@ def answer_to(
     gateway: GatewayProcess, *lines: bytes, method: bytes = b"POST"
 ) -> tuple[bytes, dict[str, object]]:
     """What the header of a POST alone is answered."""
-    first = method + b" /transcribe/binary HTTP/1.1\r\nHost: x\r\n"
+    first = method + b" /transcribe/binary HTTP/1.1\r\nHost: localhost\r\n"
     head = first + b"".join(lines) + b"\r\n"
     with closing(socket.create_connection(gateway.address, timeout=20)) as connection:
         connection.sendall(head)

@@ -41,7 +41,7 @@ def test_a_full_queue_refuses_new_jobs_from_the_header(
     gateway, http = full
     response = http.post(path, content=speech)
     with socket.create_connection(gateway.address, timeout=20) as connection:
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 400000000\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400000000\r\n\r\n"
         connection.sendall(head.encode())
         first_line = connection.recv(100)
 

@@ -107,6 +107,8 @@ def test_what_is_counted_elsewhere_is_told(client: FlaskClient, services: Servic
 
     assert found["longhand_cache_hits_total", ()] == 3
     assert found["longhand_webhooks_total", (("result", "delivered"),)] == 2
+    # Told before there is one: the first of a series that appears is no increase to Prometheus.
+    assert found["longhand_webhooks_total", (("result", "given_up"),)] == 0
 
 
 def publish_worker(services: Services) -> None:

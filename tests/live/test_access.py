@@ -63,7 +63,7 @@ def test_a_page_of_a_listed_origin_may_listen(live):
     assert "Last-Event-ID" in mine.headers["Access-Control-Allow-Headers"]
     assert "Access-Control-Allow-Origin" not in other.headers
     # So that a page can tell that it needs a key from a site that is away.
-    assert refused.status_code == 401
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert refused.headers["Access-Control-Allow-Origin"] == PORTAL
 
 
