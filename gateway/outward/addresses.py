@@ -184,13 +184,9 @@ def is_public(ip: IPAddress) -> bool:
     >>> [is_public(ip_address(a)) for a in ("10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1")]
     [False, False, False]
     """
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped:
-            ip = ip.ipv4_mapped
-        elif ip in _NAT64:
-            ip = IPv4Address(int(ip) & 0xFFFFFFFF)
-        elif ip not in _UNICAST:
-            return False
+    ip = _carried(ip)
+    if isinstance(ip, IPv6Address) and ip not in _UNICAST:
+        return False
     return not any(ip in network for network in _NOT_PUBLIC)
 
 
@@ -200,6 +196,7 @@ def is_own(ip: IPAddress) -> bool:
 
     Nothing is sent: a datagram socket that is connected only learns its route.
     """
+    ip = _carried(ip)
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -207,3 +204,13 @@ def is_own(ip: IPAddress) -> bool:
             return bool(probe.getsockname()[0] == str(ip))
         except OSError:  # no way leads there
             return False
+
+
+def _carried(ip: IPAddress) -> IPAddress:
+    """The IPv4 address that is meant by an IPv6 one which only carries it; else itself."""
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped:
+            return ip.ipv4_mapped
+        if ip in _NAT64:
+            return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip

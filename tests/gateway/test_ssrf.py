@@ -135,9 +135,12 @@ def test_an_address_with_a_zone_is_no_host_of_a_url():
         fetch("http://[fe80::1%eth0]/")
 
 
-def test_a_public_address_of_this_machine_is_known_as_its_own():
+@pytest.mark.parametrize("spelling", ["{}", "::ffff:{}", "64:ff9b::{}"])
+def test_a_public_address_of_this_machine_is_known_as_its_own(spelling):
     """It stands in no list: only its routes tell."""
-    assert [is_own(ip_address(ip)) for ip in ("127.0.0.1", PUBLIC)] == [True, False]
+    own = [is_own(ip_address(spelling.format(ip))) for ip in ("127.0.0.1", PUBLIC)]
+
+    assert own == [True, False]
 
 
 @pytest.mark.parametrize(
