@@ -72,6 +72,7 @@ def mounts(deployment: Deployment, tmp_path: Path) -> Callable[..., list[str]]:
     def prepare(*listeners: str, changes: dict[str, str] | None = None) -> list[str]:
         shutil.copytree(deployment.directory / "deploy" / "nginx", tmp_path / "nginx")
         all_changes = {"allow 198.18.84.1;": "allow 198.18.85.1;"} | (changes or {})
+        all_changes |= {r"198\.18\.84\.1:": r"198\.18\.85\.1:"}
         for path in (tmp_path / "nginx").rglob("*.conf"):
             text = path.read_text()
             for old, new in all_changes.items():
@@ -338,3 +339,25 @@ def test_the_older_ports_need_no_password_from_this_machine_alone(
 
     assert here.status_code == 502  # let in; there is nobody behind
     assert codes == ["401"] * 6
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8496", 502),
+        ("LOCALHOST", 502),
+        ("[::1]:8496", 502),
+        ("host.docker.internal:8496", 502),
+        ("evil.example:8496", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example", 403),
+        ("evil-localhost", 403),
+    ],
+)
+def test_a_page_whose_name_leads_here_is_not_let_in_for_that(
+    start_nginx: Callable[..., Nginx], host: str, status: int
+) -> None:
+    nginx = start_nginx("plain", "older-ports")
+    answer = nginx.ask("/jobs", port=8496, auth=None, headers={"Host": host})
+
+    assert answer.status_code == status
