@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from commands import run
+from commands import output, run
 from deployment import JOB_DEADLINE_S, Deployment, finished, text_of, upload
 from listeners import Listener, Socket
 from spoken import draw_clips, draw_long_clip
@@ -172,7 +172,9 @@ def test_a_key_that_is_revoked_counts_no_more_and_no_key_is_in_the_logs(
     keyed: Deployment, key: str, by_key: httpx2.Client
 ) -> None:
     assert by_key.get("/jobs").status_code == 200
-    run(str(keyed.directory / "deploy" / "key"), "--revoke", "ann-by-key", cwd=keyed.directory)
+    program = str(keyed.directory / "deploy" / "key")
+    assert "ann-by-key user - 20" in output(program, "--list", cwd=keyed.directory)
+    run(program, "--revoke", "ann-by-key", cwd=keyed.directory)
 
     wait_until(lambda: by_key.get("/jobs").status_code == 401, 10, "401")
     logs = keyed.compose("logs", "--no-color", "nginx", "gateway", "live").stdout
