@@ -43,6 +43,9 @@ _SENDERS = 16
 _SENDERS_EACH = 2
 """For one receiver: were it dead, and all of them its, it would keep the others waiting."""
 
+_SENDERS_OF_ONE = 12
+"""For one owner: were many receivers of his dead, they would keep the others' waiting."""
+
 _PUT_OFF_S = 5.0
 _UNREADABLE_S = 600.0
 """A record that cannot be read may be a newer gateway's; this one is perhaps replaced by then."""
@@ -123,7 +126,8 @@ class Webhooks(threading.Thread):
         self._signer = Webhook(settings.webhook_secret.get_secret_value())
         self._dialer = Dialer(settings.reachable_hosts, resolve=resolve, ca_file=settings.ca_file)
         self._schedule_s = schedule_s
-        self._busy: Counter[str] = Counter()
+        self._busy: Counter[str] = Counter()  # by receiver
+        self._busy_owners: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
@@ -147,7 +151,8 @@ class Webhooks(threading.Thread):
 
     def _hand_out(self) -> bool:
         """Start senders for what is due; whether there may be more."""
-        n_free = _SENDERS - self._busy.total()
+        with self._lock:
+            n_free = _SENDERS - self._busy.total()
         if n_free <= 0:
             return False
         found = self._deliveries.take(n_free, lease_s=_LEASE_S)
@@ -171,11 +176,11 @@ class Webhooks(threading.Thread):
             self._deliveries.settle(taken)
             return
         receiver = _receiver(record.callback_url)
-        if self._busy[receiver] >= _SENDERS_EACH:
+        is_one_too_many = self._busy_owners[record.owner] >= _SENDERS_OF_ONE
+        if is_one_too_many or self._busy[receiver] >= _SENDERS_EACH:
             self._deliveries.settle(taken, next_s=_PUT_OFF_S)
             return
-        with self._lock:
-            self._busy[receiver] += 1
+        self._count(record, receiver, 1)
         threading.Thread(
             target=self._send, args=(taken, record, receiver), name="webhook", daemon=True
         ).start()
@@ -190,8 +195,14 @@ class Webhooks(threading.Thread):
         except Exception:
             _log.exception("sending a message failed")
         finally:
-            with self._lock:
-                self._busy[receiver] -= 1
+            self._count(record, receiver, -1)
+
+    def _count(self, record: JobRecord, receiver: str, change: int) -> None:
+        with self._lock:
+            for busy, name in ((self._busy, receiver), (self._busy_owners, record.owner)):
+                busy[name] += change
+                if not busy[name]:
+                    del busy[name]  # there are as many names as callers like
 
     def _deliver(self, taken: Taken, record: JobRecord) -> None:
         message = _write_message(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import ExitStack
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -199,6 +200,26 @@ def test_a_dead_receiver_delays_no_other(client, services, speech, receive, star
 
         wait_until(lambda: host.requests, 10, "the message to the other receiver")
         assert services.redis.zcard("longhand:webhooks") >= 20
+
+
+def test_an_owners_dead_receivers_delay_no_other_owner(
+    make_client, services, speech, receive, start_sender
+):
+    """There are more of them than senders, and each takes its message and says nothing."""
+    client, host = make_client(trusted_proxies="127.0.0.1"), receive()
+
+    def accept_of(owner, port):
+        form = {"callback_url": f"http://127.0.0.1:{port}/", "cache": "false"}
+        return upload(client, speech, headers={"X-Remote-User": owner}, **form).json["job_id"]
+
+    with ExitStack() as dead:
+        servers = [dead.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(20)]
+        jobs = [accept_of("ann", server.getsockname()[1]) for server in servers]
+        for job_id in [*jobs, accept_of("bob", host.port)]:
+            services.jobs.cancel(job_id)
+        start_sender()
+
+        wait_until(lambda: host.requests, 10, "the message of the other owner")
 
 
 def test_two_gateways_send_every_message_once(client, services, speech, receive, start_sender):
