@@ -149,6 +149,10 @@ class Socket:
             if first & 15 == 8:
                 return int.from_bytes(body[:2])
 
+    def send(self, raw: bytes) -> None:
+        """Send bytes as they are, frames or not."""
+        self._socket.sendall(raw)
+
     def close(self) -> None:
         """Leave, without a word."""
         self._file.close()

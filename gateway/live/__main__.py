@@ -22,6 +22,8 @@ from shared.starting import answer_arguments, naming
 
 _BACKLOG = 1024
 _GRACE_S = 3
+_MOST_FRAME_BYTES = 1 << 16
+"""Of what a WebSocket's caller says, which nobody reads; it is held until it is whole."""
 
 _log = logging.getLogger("gateway.live")
 
@@ -64,6 +66,7 @@ def serve(settings: GatewaySettings) -> None:
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACE_S,
+        ws_max_size=_MOST_FRAME_BYTES,
         lifespan="on",
     )
     for number in (signal.SIGTERM, signal.SIGINT):

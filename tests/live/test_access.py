@@ -81,3 +81,13 @@ def test_a_name_that_was_made_to_lead_here_is_refused(start_live, journal, liste
     socket = Socket(live.url, f"/ws/jobs/{job}", rebound)
     socket.close()
     assert socket.status == 403
+
+
+def test_a_listener_cannot_fill_memory_with_a_frame_that_never_ends(start_live, journal):
+    live, job = start_live(), journal.submit("local")
+    socket = Socket(live.url, f"/ws/jobs/{job}")
+    socket.send(b"\x82\xff" + (16_000_000).to_bytes(8) + bytes(4))  # a header, and nothing of it
+    said = [socket.read(), socket.read()]
+    socket.close()
+
+    assert (said[0]["data"]["status"], said[1]) == ("queued", 1009)
