@@ -67,7 +67,8 @@ def serve(settings: GatewaySettings) -> None:
     fullness = Fullness(services.jobs, most=settings.max_queued)
     fullness.start()
     use_channel(server, fullness.refusal, partial(count_refusal, app))
-    use_admission(server, Admission(services.access, Origins(settings.listed_origins)))
+    origins = Origins(settings.listed_origins)
+    use_admission(server, Admission(services.access, origins, services.breaches))
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         services.waiting.stop()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Flask, current_app
 from redis import Redis
 
+from gateway.access.breaches import Breaches
 from gateway.access.callers import Access
 from gateway.batches import Batches
 from gateway.metrics import Metrics
@@ -29,6 +30,7 @@ class Services:
 
     settings: GatewaySettings
     access: Access
+    breaches: Breaches
     redis: Redis
     storage: Storage
     jobs: Jobs
@@ -55,6 +57,7 @@ def open_services(settings: GatewaySettings) -> Services:
     return Services(
         settings=settings,
         access=Access(settings, host=settings.host),
+        breaches=Breaches(settings.rate_limit),
         redis=redis,
         storage=storage,
         jobs=jobs,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.access.breaches import Breaches
 from gateway.access.callers import Access, refuse_lent
 from gateway.access.origins import Origins
 from gateway.channel import Channel, JsonErrorTask, Parser, Refusal, listeners_of
@@ -20,9 +21,10 @@ from shared.errors import InvalidRequest, LonghandError
 class Admission:
     """Whether a caller may send what he is about to send."""
 
-    def __init__(self, access: Access, origins: Origins) -> None:
+    def __init__(self, access: Access, origins: Origins, breaches: Breaches) -> None:
         self._access = access
         self._origins = origins
+        self._breaches = breaches
 
     def refusal(
         self, method: str, headers: Mapping[str, str], peer: str | None
@@ -41,7 +43,7 @@ class Admission:
             refuse_lent(caller, self._origins, method, named)
         except LonghandError as error:
             return error
-        return None
+        return self._breaches.refusal(caller, peer)
 
     def answer_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """What lets a page of a listed origin read an answer; see `Origins`."""

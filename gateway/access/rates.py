@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import time
-
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.errors import RateLimitExceeded
 
 from gateway.access.auth import present_access, present_caller
+from gateway.access.breaches import name_of
 from gateway.services import Services, services
-from shared.errors import TooManyRequests
 
 
 def limit_rates(app: Flask, here: Services) -> None:
@@ -37,10 +34,7 @@ def limit_rates(app: Flask, here: Services) -> None:
     limiter.init_app(app)
 
     def answer(_error: RateLimitExceeded) -> Response:
-        refused = TooManyRequests(
-            f"this is more than {_rate()}; come back in {g.retry_after_s} s",
-            retry_after_s=g.retry_after_s,
-        )
+        refused = here.breaches.note(present_caller(), request.remote_addr, g.rate_resets_at)
         # As if a route had raised it: each family of routes has its own shape of errors.
         return app.make_response(app.handle_user_exception(refused))
 
@@ -48,14 +42,13 @@ def limit_rates(app: Flask, here: Services) -> None:
 
 
 def _rate() -> str:
-    return present_caller().rate or services().settings.rate_limit
+    return services().breaches.rate_of(present_caller())
 
 
 def _caller_key() -> str:
-    caller = present_caller()
-    return f"caller:{caller.owner}" if caller.is_known else f"address:{request.remote_addr}"
+    return name_of(present_caller(), request.remote_addr)
 
 
 def _note_when_to_return(limit: RequestLimit) -> None:
     # Here an error of Redis still leads to the count in memory; in `answer` it would be a 500.
-    g.retry_after_s = max(1, math.ceil(limit.reset_at - time.time()))
+    g.rate_resets_at = limit.reset_at

@@ -11,8 +11,9 @@ from pathlib import Path
 import clips
 import pytest
 from gateway_process import GatewayProcess, call
+from waiting import wait_until
 
-from gateway.access.keys import add_key
+from gateway.access.keys import add_key, revoke_key
 
 StoredFiles = Callable[[], list[str]]
 
@@ -62,6 +63,44 @@ def test_who_shows_no_valid_key_sends_no_body(
     assert b"www-authenticate: bearer" in header.lower()
     assert (value["success"], value["code"]) == (False, "unauthorized")
     assert (gateway.spooled_bytes(), stored_files()) == ([], [])
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_who_is_over_his_rate_sends_no_body(
+    start_gateway: Callable[..., GatewayProcess],
+    stored_files: StoredFiles,
+    keys_file: Path,
+    body: bytes,
+) -> None:
+    gateway = start_gateway(auth="keys", api_keys_file=keys_file)
+    key = {"X-API-Key": add_key(keys_file, "ann", rate="2/hour")}
+    asked = [call(gateway, "GET", "/jobs", headers=key)[0] for _ in range(3)]
+    refused, value = answer_to(gateway, body, f"X-API-Key: {key['X-API-Key']}\r\n".encode())
+
+    assert asked == [200, 200, 429]
+    assert refused.startswith(b"HTTP/1.1 429 ")
+    assert b"retry-after: " in refused.lower()
+    assert value["code"] == "too_many_requests"
+    assert str(value["error"]).startswith("this is more than 2/hour; come back in")
+    assert (gateway.spooled_bytes(), stored_files()) == ([], [])
+
+
+def test_who_is_given_another_rate_may_send_at_once(
+    start_gateway: Callable[..., GatewayProcess], keys_file: Path
+) -> None:
+    gateway = start_gateway(auth="keys", api_keys_file=keys_file)
+    other = {"X-API-Key": add_key(keys_file, "bob", rate="1/hour")}
+    old = {"X-API-Key": add_key(keys_file, "ann", rate="1/hour")}
+    asked = [call(gateway, "GET", "/jobs", headers=old)[0] for _ in range(2)]
+    revoke_key(keys_file, "ann")
+    new = {"X-API-Key": add_key(keys_file, "ann", rate="50/hour")}
+    wait_until(lambda: call(gateway, "GET", "/jobs", headers=new)[0] == 200, 20, "the new key")
+    sent = [
+        call(gateway, "POST", "/transcribe/binary", b"no audio", key)[0] for key in (new, other)
+    ]
+
+    assert asked == [200, 429]
+    assert sent == [422, 422]
 
 
 @pytest.mark.parametrize("body", BODIES)
