@@ -11,7 +11,7 @@ from gateway.answers import (
     transcript_value,
     wants_segments,
 )
-from gateway.hangups import hand_out, is_gone, let_go, stay
+from gateway.hangups import Reader, hand_out, is_gone, let_go
 from gateway.services import Services
 from gateway.submission import Submission
 from gateway.waiting import preferred_wait_s
@@ -21,10 +21,9 @@ from shared.records import JobRecord, Status
 def answer_submitted(here: Services, record: JobRecord, submission: Submission) -> Response:
     """The result if the caller waits and the job ends in time, or 202."""
     seconds, preferred = wait_of(here, submission.wait_s)
-    record, had_slot = here.waiting.wait(
-        record, seconds, is_gone=is_gone(), stay=stay(here, record)
-    )
-    if seconds <= 0 or not let_go(here, record):
+    reader = Reader(here, record)
+    record, had_slot = here.waiting.wait(record, seconds, is_gone=is_gone(), stay=reader.stay)
+    if seconds <= 0 or not let_go(here, record, reader):
         hand_out(here, record)
     # A job may have its result at once. Who does not wait is still answered as always.
     answer = _answer_ended(here, record) if seconds > 0 else answer_accepted(record)

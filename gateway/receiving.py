@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from flask import request
 
-from gateway.default_model import meant_model
 from gateway.fields import JobOptions, read_model
 from gateway.outward.webhooks import check_callback_url
 from gateway.parse import fields_and_lists, parse_request, parse_wait
@@ -92,10 +91,6 @@ def read_submission(here: Services, fields: Mapping[str, Any], filename: str) ->
     if job.callback_url is not None:
         check_callback_url(here.settings, job.callback_url)
     options = parse_request(fields, also=["wait", *JobOptions.model_fields])
-    chosen = {"model": meant_model(here, options.model)}
-    if options.chinese is None:
-        chosen["chinese"] = here.settings.default_chinese
-    options = options.model_copy(update=chosen)
     wait_s = None
     if "wait" in fields:
         wait_s = parse_wait(str(fields["wait"]), longest_s=here.settings.max_wait_s)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from gateway.access.auth import present_owner
+from gateway.default_model import meant_model
 from gateway.engines import refuse_other_engine
 from gateway.errors import REDIS_AWAY
 from gateway.fields import JobOptions
@@ -32,8 +33,8 @@ class Submission:
     What a caller sent beside the audio.
 
     Attributes:
+        request: The options, as they were sent; of a job that was made, with the site's own.
         wait_s: How long the caller waits for the job; None to leave it to the site.
-        is_repeated: Whether the same Idempotency-Key made the job before.
         is_streamed: Whether the caller reads the text while it is made.
     """
 
@@ -41,7 +42,6 @@ class Submission:
     filename: str
     wait_s: float | None = None
     job: JobOptions = JobOptions()
-    is_repeated: bool = False
     is_streamed: bool = False
 
     def named(self, filename: str) -> Submission:
@@ -50,19 +50,13 @@ class Submission:
 
 
 def submit(
-    services: Services,
-    receive: Callable[[AudioWriter], Submission],
-    *,
-    is_streamed: bool = False,
-    batch: str | None = None,
+    services: Services, receive: Callable[[AudioWriter], Submission]
 ) -> tuple[JobRecord, Submission]:
     """
     Make a job; or find the one that the same Idempotency-Key made before.
 
     Args:
         receive: Writes the audio and returns the rest. What it raises leaves nothing behind.
-        is_streamed: Whether the caller reads the text while it is made.
-        batch: The batch it belongs to.
 
     Raises:
         LonghandError: The model, the options or the audio cannot be taken.
@@ -76,7 +70,8 @@ def submit(
         with services.storage.create(key) as out:
             writer = AudioWriter(out, services.settings.max_audio_bytes)
             submission = receive(writer)
-            check_model(submission.request, services.settings.catalogue, live)
+            options = fill_in(services, submission.request)
+            check_model(options, services.settings.catalogue, live)
         audio = StoredAudio(
             key=key,
             filename=clean_filename(submission.filename),
@@ -84,15 +79,14 @@ def submit(
             sha256=writer.sha256,
             duration_s=look_into(services, key, param=writer.param),
         )
-        entry = make_entry(services, submission, audio, live)
-        streams = is_streamed or submission.is_streamed
-        entry = entry.model_copy(update={"is_streamed": streams, "batch": batch})
-        options = store_voices(services, job_id, submission.request)
+        entry = make_entry(services, submission, options, audio, live)
+        options = store_voices(services, job_id, options)
     with _kept_if_known(services, job_id):
         record = services.jobs.submit(job_id, options, audio, entry=entry)
+    submission = replace(submission, request=record.request)
     if record.id != job_id:
         services.storage.delete_all(job_prefix(job_id))
-        return record, replace(submission, is_repeated=True)
+        return record, submission
     with job_logged(job_id):
         _log.info("accepted: %.1f s of audio, %d bytes", audio.duration_s, audio.n_bytes)
     return record, submission
@@ -125,25 +119,39 @@ def _kept_or_removed(services: Services, job_id: str) -> Iterator[None]:
         raise
 
 
+def fill_in(services: Services, sent: TranscriptionRequest) -> TranscriptionRequest:
+    """The options that were sent, and the site's own where it has some for those that were not."""
+    chosen = {"model": meant_model(services, sent.model)}
+    if sent.chinese is None:
+        chosen["chinese"] = services.settings.default_chinese
+    return sent.model_copy(update=chosen)
+
+
 def make_entry(
-    services: Services, submission: Submission, audio: StoredAudio, live: list[WorkerRecord]
+    services: Services,
+    submission: Submission,
+    options: TranscriptionRequest,
+    audio: StoredAudio,
+    live: list[WorkerRecord],
 ) -> JobEntry:
     """
     How a job enters: what its caller said, and what tells it from others and makes it equal.
 
     Args:
-        submission: As it was sent, recordings of voices among its options.
+        submission: As it was sent. By that a request is known again, whatever the site's own
+            options are by then.
+        options: Those of the job, recordings of voices among them.
     """
-    owner = present_owner()
-    job, options = submission.job, submission.request
+    owner, job = present_owner(), submission.job
     shares = cache_key(services, owner, audio.sha256, options, live) if job.cache else None
     return JobEntry(
         owner=owner,
         request_id=bound_request_id(),
         **job.model_dump(exclude={"cache"}),
+        is_streamed=submission.is_streamed,
         cache_key=shares,
         idempotency_key=present_key(owner),
-        fingerprint=fingerprint(audio.sha256, options, job),
+        fingerprint=fingerprint(audio.sha256, submission.request, job),
     )
 
 

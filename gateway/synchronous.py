@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from gateway.answers import error_of, read_transcript
-from gateway.hangups import hand_out, is_gone, let_go, stay
+from gateway.hangups import Reader, hand_out, is_gone, let_go
 from gateway.services import Services
 from gateway.submission import Submission, submit
 from gateway.uploads import AudioWriter
@@ -66,12 +66,12 @@ def see_through(here: Services, record: JobRecord, submission: Submission) -> Tr
         WaitTimedOut: It names the job, which goes on.
         LonghandError: The job failed or was cancelled.
     """
-    seconds = here.settings.max_wait_s
-    record = here.waiting.watch(record, seconds, is_gone(), stay=stay(here, record))
+    seconds, reader = here.settings.max_wait_s, Reader(here, record)
+    record = here.waiting.watch(record, seconds, is_gone(), stay=reader.stay)
     if error := error_of(record):
         raise error
     if record.status is not Status.SUCCEEDED:
-        if not let_go(here, record):
+        if not let_go(here, record, reader):
             hand_out(here, record)
         raise WaitTimedOut(
             f"the job did not end within {seconds:g} s (LONGHAND_MAX_WAIT_S); it goes on, and its "

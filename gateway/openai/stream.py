@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.answers import error_of, read_transcript
 from gateway.errors import REDIS_AWAY, openai_error_value
+from gateway.hangups import Reader
 from gateway.openai.answers import logprobs, spoken_segments, words_of
 from gateway.openai.fields import OpenAISubmission
 from gateway.services import Services
@@ -99,10 +100,11 @@ def stream_events(
     here: Services,
     record: JobRecord,
     submission: OpenAISubmission,
+    reader: Reader,
     is_gone: Callable[[], bool],
 ) -> Iterator[str]:
     """
-    The events of a job until it ends. Whoever hangs up before stops it, for himself.
+    The events of a job until it ends. If all who read it hang up before, it stops for them.
 
     Args:
         is_gone: Whether the caller has hung up.
@@ -111,7 +113,7 @@ def stream_events(
     try:
         yield ": the text follows as it is made\n\n"  # the header goes out with it
         told = Told(submission)
-        for delta in _deltas(here, record, told, is_gone):
+        for delta in _deltas(here, record, told, reader, is_gone):
             yield _delta_event(told, submission, delta, told.new_words) if delta else ": \n\n"
         if not is_gone():
             is_over = True
@@ -120,19 +122,19 @@ def stream_events(
         is_over = True
         yield _error_event(error, record)
     finally:
-        # One that an Idempotency-Key found belongs to whoever was told its id before.
-        if not is_over and record.is_streamed and not submission.is_repeated:
-            _log.info("the reader of job %s has hung up", record.id)
-            with suppress(*REDIS_AWAY):
-                here.jobs.cancel(record.id)
+        with suppress(*REDIS_AWAY):
+            if not is_over and reader.leave() and record.is_streamed:
+                _log.info("the last reader of job %s has hung up", record.id)
+                here.jobs.cancel(record.id, is_gone=True)
 
 
 def _deltas(
-    here: Services, record: JobRecord, told: Told, is_gone: Callable[[], bool]
+    here: Services, record: JobRecord, told: Told, reader: Reader, is_gone: Callable[[], bool]
 ) -> Iterator[str]:
     """The text as it is made, until the job ends or nobody listens; "" where none came for long."""
     last = time.monotonic()
     while not is_gone():
+        reader.stay()
         try:
             record = here.jobs.get(record.id)
         except JobNotFound as error:

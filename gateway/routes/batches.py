@@ -22,7 +22,7 @@ from gateway.routes.transcribe import ERRORS, KEY
 from gateway.services import Services, services
 from gateway.shapes.jobs import BatchAnswer
 from gateway.sharing import KEY_HEADER, digest, fingerprint, present_key
-from gateway.submission import Submission, check_model, make_entry
+from gateway.submission import Submission, check_model, fill_in, make_entry
 from gateway.voices import store_voices
 from shared import errors
 from shared.errors import InvalidRequest
@@ -51,10 +51,11 @@ class UrlsAlone(BaseModel):
 
 @dataclass(frozen=True)
 class _Received:
-    """Every recording of a batch, and the options of all of them."""
+    """Every recording of a batch, and the options of all of them: as sent, and as meant."""
 
     items: list[Item]
     submission: Submission
+    options: TranscriptionRequest
     live: list[WorkerRecord]
 
 
@@ -112,7 +113,8 @@ def _receive(here: Services, intake: Intake) -> _Received:
             "nobody waits for a batch; ask GET /jobs/{job_id}?wait=…", param="wait"
         )
     submission = read_submission(here, fields, "audio")
-    check_model(submission.request, here.settings.catalogue, live)
+    options = fill_in(here, submission.request)
+    check_model(options, here.settings.catalogue, live)
     for url in urls:
         with intake.open(url) as (writer, names):
             names.append(here.downloads.fetch(url, writer))
@@ -121,7 +123,7 @@ def _receive(here: Services, intake: Intake) -> _Received:
             "no audio was sent; send files as 'files[]' (curl: -F 'files[]=@talk.mp3'), or 'urls'",
             param="files",
         )
-    return _Received(intake.items, submission, live)
+    return _Received(intake.items, submission, options, live)
 
 
 def _read_urls(value: object) -> list[str]:
@@ -161,7 +163,7 @@ def _submit(here: Services, received: _Received) -> tuple[Batch, bool]:
 
 
 def _submit_one(here: Services, received: _Received, item: Item, batch_id: str) -> None:
-    entry = make_entry(here, received.submission, item.audio, received.live)
+    entry = make_entry(here, received.submission, received.options, item.audio, received.live)
     shared = {"batch": batch_id, "idempotency_key": None, "fingerprint": ""}
-    options = store_voices(here, item.job_id, received.submission.request)
+    options = store_voices(here, item.job_id, received.options)
     here.jobs.submit(item.job_id, options, item.audio, entry=entry.model_copy(update=shared))

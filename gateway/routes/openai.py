@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
+from gateway.errors import REDIS_AWAY
 from gateway.fields import JobOptions
+from gateway.hangups import Reader, is_gone
 from gateway.offers import is_offered, offered_names
 from gateway.openai.answers import answer_transcript, say_how
 from gateway.openai.fields import (
@@ -139,9 +142,11 @@ def _answer(here: Services, *, is_translation: bool) -> Response:
 
 
 def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> Response:
-    is_gone = request.environ.get("waitress.client_disconnected") or (lambda: False)
+    reader = Reader(here, record)
+    with suppress(*REDIS_AWAY):
+        reader.stay()  # before another of its readers leaves
     answer = Response(
-        stream_events(here, record, submission, is_gone),
+        stream_events(here, record, submission, reader, is_gone() or (lambda: False)),
         content_type="text/event-stream; charset=utf-8",
     )
     answer.headers["Cache-Control"] = "no-cache"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import pytest
@@ -44,6 +45,24 @@ def test_another_request_with_the_same_key_is_refused(
 
     assert_error(response, 422, "idempotency_mismatch", "was used for another request")
     assert stored_files() == before
+
+
+@pytest.mark.parametrize("path", ["/transcribe/file", "/transcribe/batch", "/transcribe/async"])
+def test_a_request_stays_the_same_when_the_site_chooses_other_defaults(
+    make_client: Callable[..., FlaskClient], speech: bytes, path: str
+) -> None:
+    def post(client: FlaskClient) -> int:
+        field = "files[]" if path.endswith("batch") else "file"
+        form = {field: (io.BytesIO(speech), "a.wav")}
+        return client.post(path, data=form, headers=KEY).status_code
+
+    client = make_client()
+    first = post(client)
+    client.post("/reload", json={"model_name": "tiny"})
+
+    assert post(client) == first
+    assert post(make_client(default_chinese="s2tw")) == first
+    assert len(client.get("/jobs").get_json()["jobs"]) == 1
 
 
 def test_other_audio_or_another_path_is_another_request(client: FlaskClient, speech: bytes) -> None:
