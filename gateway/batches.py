@@ -81,12 +81,13 @@ class Batches:
         Raises:
             IdempotencyMismatch: With this key another request was made.
         """
-        name = f"longhand:idempotency:batch:{key}"
+        name = _claim_key(key)
         value = json.dumps({"batch": batch.id, "fingerprint": fingerprint})
         while not self._redis.set(name, value, nx=True, ex=_IDEMPOTENCY_S):
             kept: Any = json.loads(self._redis.get(name) or "{}")
-            before = self._find(kept.get("batch", ""))
-            if before is None:  # it was removed since
+            before = self._find(kept["batch"]) if kept else None
+            # Removed since, or each of its jobs was; those of one in the making may still come.
+            if before is None or (kept.get("is_made") and not self._is_left(before)):
                 self._redis.delete(name)
                 continue
             if kept["fingerprint"] != fingerprint:
@@ -95,6 +96,11 @@ class Batches:
                 )
             return before
         return batch
+
+    def confirm(self, batch: Batch, key: str, fingerprint: str) -> None:
+        """Say that the batch which claimed an Idempotency-Key has all its jobs."""
+        value = json.dumps({"batch": batch.id, "fingerprint": fingerprint, "is_made": True})
+        self._redis.set(_claim_key(key), value, xx=True, keepttl=True)
 
     def records(self, batch: Batch) -> list[JobRecord]:
         """The jobs of a batch that were not deleted, in the order they were sent."""
@@ -180,6 +186,10 @@ def batch_status(records: Sequence[JobRecord]) -> Status:
         if worst in statuses:
             return worst
     return Status.SUCCEEDED
+
+
+def _claim_key(key: str) -> str:
+    return f"longhand:idempotency:batch:{key}"
 
 
 def _key(batch_id: str) -> str:

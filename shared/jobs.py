@@ -194,6 +194,8 @@ class Jobs:
                 out.write(value.model_dump_json().encode())
         fields = {"result_key": key, "stage": "convert", "progress": 1.0}
         fields |= {"audio_done_s": transcript.duration, "eta_s": ""}
+        if any(warned.is_of_a_failure for warned in transcript.warnings):
+            fields["flawed"] = "1"  # whoever asks for the same later has it tried again
         if self._end(job_id, attempt, Status.SUCCEEDED, fields):
             return True
         self._storage.delete_all(f"{job_prefix(job_id)}/{attempt}")

@@ -138,8 +138,9 @@ if is_final(status) then
   outcome = 'done'
 elseif cache ~= '' then
   run = redis.call('GET', cache) or ''
-  local theirs = run ~= '' and redis.call('HGET', key(run), 'status')
-  if theirs == 'succeeded' then
+  local found = redis.call('HMGET', key(run), 'status', 'flawed')
+  local theirs = found[1]
+  if theirs == 'succeeded' and not found[2] then
     redis.call('DEL', KEYS[1])
     return {{'finished', run}}
   elseif theirs and not is_final(theirs) then

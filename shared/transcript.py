@@ -87,6 +87,11 @@ class Warned(Value):
     code: str
     message: str
 
+    @property
+    def is_of_a_failure(self) -> bool:
+        """Whether a stage failed, which may go well another time; else an option had no effect."""
+        return self.code.endswith("_failed")
+
 
 class Transcript(Value):
     """

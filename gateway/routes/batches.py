@@ -144,17 +144,18 @@ def _submit(here: Services, received: _Received) -> tuple[Batch, bool]:
     batch = Batch(
         id=batch_id, owner=owner, label=job.label, created_at=time.time(), children=children
     )
+    hashes = digest(*(item.audio.sha256 for item in items))
+    key, same = present_key(owner), fingerprint(hashes, submission.request, job)
     here.batches.write(batch)
     try:
-        if key := present_key(owner):
-            hashes = digest(*(item.audio.sha256 for item in items))
-            same = fingerprint(hashes, submission.request, job)
-            before = here.batches.claim(batch, key, same)
-            if before.id != batch.id:
-                here.batches.remove(batch)
-                return before, False
+        before = here.batches.claim(batch, key, same) if key else batch
+        if before.id != batch.id:
+            here.batches.remove(batch)
+            return before, False
         for item in items:
             _submit_one(here, received, item, batch_id)
+        if key:
+            here.batches.confirm(batch, key, same)
     except BaseException:
         here.batches.delete(batch)
         raise

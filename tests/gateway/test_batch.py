@@ -164,6 +164,21 @@ def test_a_batch_is_not_made_twice_with_one_key(
     assert stored_files() == before
 
 
+def test_the_key_of_a_batch_whose_jobs_were_all_deleted_may_be_used_again(
+    client: FlaskClient, two: list[tuple[str, bytes]]
+) -> None:
+    key = {"Idempotency-Key": "batch"}
+    first = post(client, two, headers=key).get_json()
+    for child in first["children"]:
+        client.delete(child["status_url"])
+
+    second = post(client, two, headers=key).get_json()
+
+    assert second["job_id"] != first["job_id"]
+    assert second["counts"]["queued"] == 2
+    assert post(client, two, headers=key).get_json() == second
+
+
 def test_a_batch_outlives_redis(
     client: FlaskClient, services: Services, two: list[tuple[str, bytes]]
 ) -> None:

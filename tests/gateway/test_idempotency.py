@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
-from work import newest, succeed, upload
+from work import TRANSCRIPT, newest, succeed, upload
 
 from gateway.services import Services
+from shared.transcript import Warned
 
 KEY = {"Idempotency-Key": "order-17"}
 
@@ -126,6 +127,27 @@ def test_models_that_were_read_anew_run_anew(
     upload(client, speech)
 
     assert services.jobs.counts()["queued"] == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "n_runs"), [("alignment_failed", 1), ("diarization_failed", 1), ("option_ignored", 0)]
+)
+def test_a_result_with_a_stage_that_failed_is_given_to_nobody_later(
+    client: FlaskClient, services: Services, speech: bytes, code: str, n_runs: int
+) -> None:
+    warned = (Warned(code=code, message="so it was"),)
+    first = upload(client, speech).get_json()["job_id"]
+    with_it = upload(client, speech).get_json()["job_id"]
+    succeed(services, first, TRANSCRIPT.model_copy(update={"warnings": warned}))
+
+    later = upload(client, speech).get_json()["job_id"]
+
+    assert client.get(f"/jobs/{with_it}").get_json()["warnings"][0]["code"] == code
+    assert services.jobs.counts()["queued"] == n_runs
+    if n_runs:
+        succeed(services, later)
+        upload(client, speech)
+        assert services.jobs.counts()["queued"] == 0  # the one that went well is given
 
 
 @pytest.mark.parametrize(("scope", "n_runs"), [("owner", 2), ("site", 1)])
