@@ -69,6 +69,8 @@ class Hearing:
             except TimeoutError:
                 yield None
                 continue
+            if isinstance(item, Event) and item.id <= self.listener.position:
+                continue  # it is in what he was told at first
             if item is not Signal.LOST:
                 yield item
                 continue

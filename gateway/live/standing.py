@@ -9,13 +9,14 @@ from typing import Any
 from redis import Redis
 
 from gateway.live.events import Event, EventId, after_end_of, snapshot
-from gateway.live.tail import Listener
+from gateway.live.tail import Listener, readable
 from shared.jobs import Jobs
 from shared.listing import JobQuery
 from shared.records import JobRecord, Status
-from shared.scripts import ENDED
+from shared.scripts import ENDED, EVENTS
 from shared.views import read_views
 
+_TRIES = 3
 _MOST = 1000
 """Of those that have not ended, and of those that the site ended meanwhile."""
 
@@ -39,13 +40,12 @@ class Standing:
             JobNotFound: There is no such job of his.
             Nothing: There is nothing more to hear.
         """
-        missed = listener.missed
         if listener.job is None:
-            return self.now(listener, after) if missed is None else missed
+            return self.now(listener, after) if listener.missed is None else listener.missed
         record = self.jobs.get(listener.job, owner=listener.owner)
         if not record.status.is_final:
-            return [snapshot(record, listener.position)] if missed is None else missed
-        missed = missed or []
+            return self.now(listener, after) if listener.missed is None else listener.missed
+        missed = self._missed_till_now(listener)
         if any(event.is_final for event in missed):
             return missed
         is_told = listener.has_heard_end or (after is not None and after >= after_end_of(record))
@@ -53,9 +53,21 @@ class Standing:
             raise Nothing
         return [*missed, snapshot(record, listener.position)]
 
+    def _missed_till_now(self, listener: Listener) -> list[Event]:
+        """What he missed, with what the tail has not read yet: the end of his job is in it."""
+        if listener.missed is None:
+            return []
+        entries: Any = self.redis.xrange(EVENTS, f"({listener.position}", "+")
+        newer = list(readable(entries))
+        if newer:
+            listener.position = newer[-1].id
+        return listener.missed + [event for event in newer if listener.wants(event)]
+
     def now(self, listener: Listener, since: EventId | None) -> list[Event]:
         """
         How his job stands; or all of his that have not ended, and those that ended meanwhile.
+
+        He goes on after what is told here: none of it comes again through his queue.
 
         Args:
             since: The last event he heard; None if he heard none, and is told of no end.
@@ -63,14 +75,27 @@ class Standing:
         Raises:
             JobNotFound: His job is there no more.
         """
-        at = listener.position
+        for _ in range(_TRIES):
+            at = self._newest(listener.position)
+            records = self._read(listener, since)
+            if self._newest(at) == at:
+                break  # else what happened while they were read may be in them, and is told again
+        listener.position = at
         if listener.job is not None:
-            return [snapshot(self.jobs.get(listener.job, owner=listener.owner), at)]
-        records = [*self._unfinished(listener.owner)]
-        if since is not None:
-            records += self._ended(listener.owner, since)
+            return [snapshot(record, at) for record in records]
         # What comes after `at` is still to be heard of the others, whatever one's own end was.
         return [replace(snapshot(record, at), id=at) for record in records]
+
+    def _newest(self, known: EventId) -> EventId:
+        """The newest event there is."""
+        found: Any = self.redis.xrevrange(EVENTS, count=1)
+        return max(known, EventId.parse(found[0][0].decode())) if found else known
+
+    def _read(self, listener: Listener, since: EventId | None) -> list[JobRecord]:
+        if listener.job is not None:
+            return [self.jobs.get(listener.job, owner=listener.owner)]
+        ended = [] if since is None else self._ended(listener.owner, since)
+        return [*self._unfinished(listener.owner), *ended]
 
     def _unfinished(self, owner: str) -> Iterable[JobRecord]:
         """Oldest first."""

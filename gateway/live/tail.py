@@ -41,7 +41,8 @@ class Listener:
     Somebody who listens, to one job or to all jobs of an owner.
 
     Attributes:
-        position: The last event before the first that comes through `queue`.
+        position: The last event he was told, or that was before how things stood when he was told;
+            what comes through `queue` up to this one is passed over.
         missed: What happened since the caller last listened, or None if that is not known.
         has_heard_end: Whether the last he was told of his job was its end.
         lost_after: The last event before some that were lost, until he is told how things stand.
@@ -141,13 +142,18 @@ class Tail:
         self._tell_all(Signal.STOPPED)
 
     async def run(self) -> None:
-        """Read until cancelled; while Redis is away, try again."""
+        """
+        Read until stopped or cancelled; while Redis is away, try again.
+
+        A read that just begins passes over being cancelled (redis-py 8, Python 3.11): told to
+        stop, the next one is not begun.
+        """
         pause_s = _FIRST_PAUSE_S
-        while True:
+        while not self._is_stopped:
             try:
                 await self._catch_up()
                 pause_s = _FIRST_PAUSE_S
-                while True:
+                while not self._is_stopped:
                     await self._read()
             except (RedisError, OSError) as error:
                 if self.is_up:
@@ -168,7 +174,7 @@ class Tail:
             before = self.position
             newest: Any = await self._redis.xrevrange(EVENTS, count=EVENTS_KEPT)
             self._kept.clear()
-            for event in _readable(reversed(newest)):
+            for event in readable(reversed(newest)):
                 self._kept.append(event)
             if newest:
                 self.position = max(self.position, EventId.parse(newest[0][0].decode()))
@@ -191,7 +197,7 @@ class Tail:
         streams = answer.items() if isinstance(answer, Mapping) else (answer or [])
         for _name, entries in streams:
             flat = entries[0] if entries and isinstance(entries[0], list) else entries
-            for event in _readable(flat):
+            for event in readable(flat):
                 self._kept.append(event)
                 for listener in self._listeners:
                     if listener.wants(event):
@@ -205,7 +211,7 @@ class Tail:
             listener.tell(signal)
 
 
-def _readable(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterable[Event]:
+def readable(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterable[Event]:
     """The entries that are events of ours; a newer program may write others."""
     for entry_id, fields in entries:
         try:
