@@ -9,6 +9,7 @@ storage keeps the bytes once), and is settled with the result when the run ends.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -165,15 +166,16 @@ class Following:
                 return
             for job_id in as_texts(reply):
                 self._settle_one(run, job_id)
-            self._redis.zrem(SETTLING, run_id)
         self._close(run_id)
+        self._redis.zrem(SETTLING, run_id)
 
     def settle_or_leave(self, run_id: str) -> bool:
-        """Settle a run; False if that cannot be now, for a full disk: it is to be tried again."""
+        """Settle a run; False if that cannot be now, for a full disk: the reaper tries again."""
         try:
             self.settle(run_id)
         except (StorageFull, OSError) as error:
-            _log.warning("what became of job %s is not yet with all who wait: %s", run_id, error)
+            _log.warning("what became of job %s cannot be kept yet: %s", run_id, error)
+            self._redis.zadd(SETTLING, {run_id: time.time()})
             return False
         return True
 

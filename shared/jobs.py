@@ -226,10 +226,10 @@ class Jobs:
         if outcome == "alone":
             moved = self._moves.move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
             if moved:
-                self._history.keep(job_id)
+                self._following.settle_or_leave(job_id)
             return moved
         if outcome == "left":
-            self._history.keep(job_id)
+            self._following.settle_or_leave(job_id)
         return outcome in ("left", "released")
 
     def delete(self, job_id: str) -> JobRecord:
@@ -274,7 +274,9 @@ class Jobs:
             )
         self._redis.zrem(ABANDONED, job_id)
         if self._moves.unrelease(job_id):
-            return self.get(job_id)
+            record = self.get(job_id)  # its run went on for others, and may have ended as well
+            if record.status not in ended:
+                return record
         attempt = record.attempt + 1
         fields: dict[str, Any] = {"attempt": attempt, "first_attempt": attempt, "progress": 0.0}
         fields |= {"audio_done_s": 0.0, "stages_s": "", "follows": "", "cache": ""}
@@ -287,18 +289,16 @@ class Jobs:
             self._delivery.enqueue(job_id, attempt, priority=record.priority)
         return self.get(job_id)
 
-    def edit(
-        self, job_id: str, *, label: str | None, speaker_names: Mapping[str, str]
-    ) -> JobRecord:
-        """Give a job another label and its speakers other names."""
-        changes = {"label": label, "speaker_names": dict(speaker_names)}
-        names = json.dumps(changes["speaker_names"])
-        was_there = self._moves.edit(job_id, {"label": label or "", "speaker_names": names})
+    def edit(self, job_id: str, changes: Mapping[str, Any]) -> JobRecord:
+        """Change `label` or `speaker_names` of a job; what is not named stays as it is."""
+        fields = {"label": changes.get("label") or ""}
+        fields |= {"speaker_names": json.dumps(dict(changes.get("speaker_names", {})))}
+        was_there = self._moves.edit(job_id, {name: fields[name] for name in changes})
         record = self._history.find(job_id)
         if record is None:
             raise JobNotFound(f"there is no job {job_id[:64]!r}")
         if record.status.is_final:
-            self._history.write(record.model_copy(update=changes))
+            self._history.write(record.model_copy(update=dict(changes)))
             if was_there and not self._redis.exists(job_key(job_id)):  # deleted meanwhile
                 self._storage.delete_all(job_prefix(job_id))
         return self.get(job_id)

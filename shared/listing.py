@@ -101,13 +101,16 @@ def _pages(redis: Redis, owner: str, query: JobQuery) -> Iterator[list[tuple[str
             owner_key(owner), highest, lowest, start=skipped, num=_AT_ONCE, withscores=True
         )
         entries = [(name.decode(), score) for name, score in reply]
-        skipped += len(entries)
-        if at is not None:  # those of the very same time come in the reverse order of their names
-            entries = [(name, score) for name, score in entries if (score, name) < at]
-        if entries:
-            yield entries
-        if len(reply) < _AT_ONCE:
+        # Those of the very same time come in the reverse order of their names.
+        after = [(name, score) for name, score in entries if at is None or (score, name) < at]
+        if after:
+            yield after
+        if len(entries) < _AT_ONCE:
             return
+        # On from the last one, not by a count: jobs come and go meanwhile.
+        name, score = entries[-1]
+        skipped = skipped + len(entries) if score == highest else 0
+        highest, at = score, (score, name)
 
 
 def _read_cursor(cursor: str | None) -> tuple[float, str] | None:

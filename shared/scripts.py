@@ -77,6 +77,7 @@ if to == 'queued' then
   redis.call('ZADD', queued, now, ARGV[1])
   redis.call('ZREM', '{ENDED}', ARGV[1])
   redis.call('ZREM', '{WEBHOOKS}', ARGV[1])
+  redis.call('ZREM', '{SETTLING}', ARGV[1])
 else redis.call('ZREM', queued, ARGV[1]) end
 if is_final(to) then
   redis.call('HSET', KEYS[1], 'ended_at', now, 'eta_s', '')
@@ -224,7 +225,8 @@ SETTLE = (
     + """
 -- KEYS  job, run it follows
 -- ARGV  id, run's id, result key or ''
--- What became of the run becomes the job's own.
+-- What became of the run becomes the job's own, unless it was begun again meanwhile.
+if not is_final(redis.call('HGET', KEYS[2], 'status')) then return 'unfinished' end
 redis.call('SREM', followers(ARGV[2]), ARGV[1])
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status or is_final(status) then return 'gone' end
@@ -267,6 +269,6 @@ EDIT = """
 -- ARGV  field, value, field, value ...
 -- A job that was deleted a moment ago does not come back.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV))
+if #ARGV > 0 then redis.call('HSET', KEYS[1], unpack(ARGV)) end
 return 1
 """

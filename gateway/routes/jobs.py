@@ -146,14 +146,12 @@ def change_job(job_id: str) -> Response:
     """Give a job another label, or its speakers other names."""
     read_query(Nothing)
     here = services()
-    record = find_job(job_id)
+    find_job(job_id)
     sent = read_object()
     refuse_unknown(sent, known=JobChanges.model_fields)
     changes = read_model(JobChanges, sent)
     named = {name: getattr(changes, name) for name in changes.model_fields_set}
-    kept = {"label": record.label, "speaker_names": record.speaker_names}
-    record = here.jobs.edit(job_id, **kept | named)
-    return jsonify(success=True, **_told(here, record))
+    return jsonify(success=True, **_told(here, here.jobs.edit(job_id, named)))
 
 
 @blueprint.delete("/jobs/<job_id>")

@@ -15,7 +15,7 @@ def test_a_job_is_edited_and_stays_so_without_redis(jobs, redis, share, make_tra
     job_id = share().id
     jobs.claim(job_id, 1, "w1")
     jobs.finish(job_id, 1, make_transcript())
-    jobs.edit(job_id, label="board", speaker_names={"SPEAKER_00": "Ann"})
+    jobs.edit(job_id, {"label": "board", "speaker_names": {"SPEAKER_00": "Ann"}})
     redis.flushall()
     record = jobs.get(job_id)
 
@@ -48,7 +48,7 @@ def test_a_job_deleted_while_it_is_edited_does_not_come_back(jobs, redis, share)
     jobs.delete(job_id)
 
     with pytest.raises(JobNotFound):
-        jobs.edit(job_id, label="x", speaker_names={})
+        jobs.edit(job_id, {"label": "x"})
     assert redis.exists(f"longhand:job:{job_id}") == 0
 
 

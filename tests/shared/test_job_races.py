@@ -1,0 +1,108 @@
+"""What two callers, or a caller and a worker, do to one job at the same moment."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import StorageFull
+from shared.jobs import Jobs
+from shared.listing import JobQuery, list_jobs
+from shared.moves import Moves
+from shared.records import Status
+from shared.scripts import SETTLING
+from shared.views import read_views
+
+LOST = {"code": "worker_lost", "message": "three workers died"}
+
+
+def test_a_run_that_is_tried_again_while_it_is_settled_goes_on_for_all(
+    jobs, redis, share, make_transcript
+):
+    leader, follower = share(), share()
+    # The settling has read that the run failed; its owner has it tried again just then.
+    Moves(redis, lease_s=30).settle(follower.id, leader.id, "")
+    jobs.claim(leader.id, 1, "w1")
+    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+
+    assert jobs.get(follower.id).status is Status.SUCCEEDED
+
+
+def test_who_left_a_run_that_failed_for_the_others_may_have_it_tried_again(jobs, share):
+    leader, follower = share(), share()
+    jobs.cancel(leader.id)
+    jobs.claim(leader.id, 1, "w1")
+    jobs.fail(leader.id, 1, LOST)
+
+    assert jobs.retry(leader.id).status is Status.QUEUED
+    assert jobs.get(follower.id).status is Status.FAILED
+    assert jobs.claim(leader.id, 2, "w1") is not None
+
+
+def test_a_run_that_all_have_left_is_tried_again_by_its_first_owner(jobs, share):
+    leader, follower = share(), share()
+    jobs.cancel(leader.id)
+    jobs.cancel(follower.id)
+
+    assert jobs.retry(leader.id).status is Status.QUEUED
+    assert jobs.claim(leader.id, 2, "w1") is not None
+
+
+def test_two_who_change_different_things_of_a_job_change_both(jobs, share):
+    job_id = share().id
+    jobs.edit(job_id, {"label": "Monday"})
+    jobs.edit(job_id, {"speaker_names": {"SPEAKER_00": "Ann"}})
+    changed = jobs.get(job_id)
+    jobs.edit(job_id, {"label": None})
+    jobs.edit(job_id, {})
+
+    assert (changed.label, changed.speaker_names) == ("Monday", {"SPEAKER_00": "Ann"})
+    assert (jobs.get(job_id).label, jobs.get(job_id).speaker_names) == (None, {"SPEAKER_00": "Ann"})
+
+
+@pytest.mark.parametrize("what", ["a new job", "a deleted job"])
+def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, share, what):
+    records = [share(cache_key=None) for _ in range(205)]
+    n_reads = 0
+
+    def read(job_ids):
+        nonlocal n_reads
+        n_reads += 1
+        if n_reads == 1:
+            share(cache_key=None) if what == "a new job" else jobs.delete(records[-1].id)
+        return read_views(redis, job_ids)
+
+    page = list_jobs(redis, "ann", JobQuery(limit=1000), read)
+
+    found = [record.id for record in page.records if record.id != records[-1].id]
+    assert found == [record.id for record in records[-2::-1]]
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_a_job_is_cancelled_though_a_full_disk_cannot_keep_its_record(
+    redis, storage, share, follows
+):
+    class Full:
+        """Storage that takes no more records for a while."""
+
+        is_full = True
+
+        def __getattr__(self, name):
+            return getattr(storage, name)
+
+        def create(self, key):
+            if self.is_full and key.endswith("record.json"):
+                raise StorageFull("full")
+            return storage.create(key)
+
+    full = Full()
+    jobs = Jobs(redis, full, lease_s=30, max_attempts=3)
+    records = [share(jobs=jobs), share(jobs=jobs)] if follows else [share(jobs=jobs)]
+    job_id = records[-1].id
+    was_cancelled = jobs.cancel(job_id)
+    full.is_full = False
+    jobs.settle_left()
+    redis.delete(f"longhand:job:{job_id}")
+
+    assert was_cancelled
+    assert jobs.get(job_id).status is Status.CANCELLED  # as storage has it
+    assert redis.zcard(SETTLING) == 0
