@@ -137,11 +137,14 @@ class Batches:
         moved = [self._jobs.cancel(record.id) for record in self.records(batch)]
         return any(moved)
 
-    def delete(self, batch: Batch) -> None:
-        """Delete every job of a batch, and the batch."""
+    def delete(self, batch: Batch) -> list[JobRecord]:
+        """Delete every job of a batch, and the batch; the jobs as they stood."""
+        deleted = []
         for record in self.records(batch):
-            self._jobs.delete(record.id)
+            with suppress(JobNotFound):  # by somebody else, a moment ago
+                deleted.append(self._jobs.delete(record.id))
         self.remove(batch)
+        return deleted
 
     def remove(self, batch: Batch) -> None:
         """Forget a batch, and leave its jobs."""

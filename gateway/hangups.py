@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from flask import request
@@ -11,6 +10,7 @@ from flask import request
 from gateway.errors import REDIS_AWAY
 from gateway.services import Services
 from gateway.sharing import KEY_HEADER
+from shared.connections import redis_time
 from shared.records import JobRecord, new_job_id
 from shared.scripts import ABANDONED
 
@@ -47,7 +47,7 @@ class Reader:
         """Say that he is still there: to be called again and again."""
         if not self._has_key:
             return
-        readers, now = _readers_key(self._job_id), time.time()
+        readers, now = _readers_key(self._job_id), redis_time(self._here.redis)
         pipe = self._here.redis.pipeline()
         pipe.zadd(readers, {self._name: now + _LASTS_S})
         pipe.expire(readers, _LASTS_S)
@@ -59,7 +59,7 @@ class Reader:
         """Say that he has gone; whether nobody is left who knows of the job."""
         if not self._has_key:
             return True
-        readers, now = _readers_key(self._job_id), time.time()
+        readers, now = _readers_key(self._job_id), redis_time(self._here.redis)
         pipe = self._here.redis.pipeline()
         pipe.zrem(readers, self._name)
         pipe.zcount(readers, now, "+inf")

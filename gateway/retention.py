@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 
 from gateway.batches import Batches
 from gateway.settings import GatewaySettings
+from shared.connections import redis_time
 from shared.errors import JobNotFound, StorageFull
 from shared.history import History
 from shared.jobs import Jobs
@@ -119,7 +120,7 @@ class Retention:
         """Remove all that is to be removed now."""
         self._storage.remove_abandoned()
         self._clear_spool()
-        now = self._now()
+        now = redis_time(self._redis)
         for rule in self._rules:
             self._sweep_ended(rule, now)
         if self._redis.set(_WALKED, 1, nx=True, ex=_WALK_EVERY_S):
@@ -128,10 +129,6 @@ class Retention:
             except BaseException:
                 self._redis.delete(_WALKED)
                 raise
-
-    def _now(self) -> float:
-        seconds, micros = self._redis.time()
-        return float(seconds) + float(micros) / 1e6
 
     def _sweep_ended(self, rule: Rule, now: float) -> None:
         """Go through the jobs whose time has come since the last sweep of this gateway."""

@@ -34,6 +34,12 @@ def connect_patiently(url: str, *, socket_timeout_s: float = 10) -> Redis:
     )
 
 
+def redis_time(redis: Redis) -> float:
+    """Seconds since the epoch by Redis's own clock, which is one for all hosts of a site."""
+    seconds, micros = redis.time()
+    return float(seconds) + float(micros) / 1e6
+
+
 def as_texts(reply: Any) -> list[str]:
     """
     A Redis reply that is a list of byte strings, as text.

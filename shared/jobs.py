@@ -30,7 +30,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.chunks import KeptChunks
-from shared.connections import as_texts
+from shared.connections import as_texts, redis_time
 from shared.delivery import Delivery
 from shared.errors import AudioGone, EngineFailed, ErrorValue, JobNotFound, JobNotRetryable
 from shared.following import Following, converted_key
@@ -305,7 +305,7 @@ class Jobs:
 
     def abandon(self, job_id: str, after_s: float) -> None:
         """Cancel a job some time from now, unless its Idempotency-Key comes again before."""
-        self._redis.zadd(ABANDONED, {job_id: time.time() + after_s})
+        self._redis.zadd(ABANDONED, {job_id: redis_time(self._redis) + after_s})
 
     def read_transcript(self, record: JobRecord) -> Transcript:
         """Read the result of a job that succeeded, as it was recognised."""
@@ -369,7 +369,7 @@ class Jobs:
 
     def cancel_abandoned(self) -> Sequence[str]:
         """Cancel the jobs whose callers went away some time ago; return their ids."""
-        due = as_texts(self._redis.zrangebyscore(ABANDONED, 0, time.time()))
+        due = as_texts(self._redis.zrangebyscore(ABANDONED, 0, redis_time(self._redis)))
         cancelled = [job_id for job_id in due if self.cancel(job_id, is_gone=True)]
         if due:
             self._redis.zrem(ABANDONED, *due)

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import Redis
 
-from shared.connections import as_texts
+from shared.connections import as_texts, redis_time
 from shared.delivery import Delivery
 from shared.errors import WorkerLost
 from shared.moves import Moves, queued_key
@@ -33,7 +33,7 @@ class Redelivery:
         Returns:
             Those that were delivered again, and those that have had all their attempts and failed.
         """
-        expired = as_texts(self._redis.zrangebyscore(LEASES, 0, self._now()))
+        expired = as_texts(self._redis.zrangebyscore(LEASES, 0, redis_time(self._redis)))
         outcomes = [(job_id, self._reap_one(job_id)) for job_id in expired]
         again = [job_id for job_id, outcome in outcomes if outcome == "again"]
         return again, [job_id for job_id, outcome in outcomes if outcome == "failed"]
@@ -84,7 +84,7 @@ class Redelivery:
         between pulling and claiming it. A second slip for one attempt does no harm: only one
         claim succeeds.
         """
-        now = self._now()
+        now = redis_time(self._redis)
         waiting = []
         for queue in map(queued_key, PRIORITIES):
             waiting += as_texts(self._redis.zrangebyscore(queue, 0, now - older_than_s))
@@ -106,8 +106,3 @@ class Redelivery:
         pipe.zadd(queued_key(priority), {job_id: now}, xx=True)
         pipe.execute()
         return True
-
-    def _now(self) -> float:
-        """The time by Redis's own clock, in seconds since the epoch."""
-        seconds, micros = self._redis.time()
-        return float(seconds) + float(micros) / 1e6

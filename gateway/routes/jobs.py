@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 from flask import Blueprint, Response, jsonify
@@ -10,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from gateway.accepting import wait_of
 from gateway.access.auth import present_owner
 from gateway.answers import answer_accepted, job_value, read_transcript, warnings_value
-from gateway.batches import Batch, batch_value
+from gateway.batches import Batch, batch_status, batch_value
 from gateway.bodies import read_object
 from gateway.fields import MAX_LABEL_CHARACTERS, WaitOption, read_model, read_query
 from gateway.hangups import is_gone
@@ -29,6 +30,7 @@ from shared.wire import Name
 blueprint = Blueprint("jobs", __name__)
 
 POLL_S = 2
+_BATCH_POLL_S = 0.5
 
 
 class Nothing(BaseModel):
@@ -89,12 +91,16 @@ def show_job(job_id: str) -> Response:
     try:
         record = here.jobs.get(job_id, owner=present_owner())
     except JobNotFound:
-        return _show_batch(here, here.batches.get(job_id, owner=present_owner()))
-    record, waited = _await_change(here, record, seconds)
-    answer = jsonify(success=True, **_told(here, record))
+        batch = here.batches.get(job_id, owner=present_owner())
+        records, waited = _await_change_of_batch(here, batch, seconds)
+        status, value = batch_status(records), batch_value(batch, records)
+    else:
+        record, waited = _await_change(here, record, seconds)
+        status, value = record.status, _told(here, record)
+    answer = jsonify(success=True, **value)
     if is_preferred and waited:
         answer.headers["Preference-Applied"] = f"wait={seconds:g}"
-    if not record.status.is_final:
+    if not status.is_final:
         answer.headers["Retry-After"] = str(POLL_S)
     return answer
 
@@ -111,11 +117,8 @@ def cancel_job(job_id: str) -> Response:
     here = services()
     batch = _batch_or_none(here, job_id)
     moved = here.batches.cancel(batch) if batch else here.jobs.cancel(find_job(job_id).id)
-    if batch:
-        status = batch_value(batch, here.batches.records(batch))["status"]
-    else:
-        status = find_job(job_id).status.value
-    return jsonify(success=True, job_id=job_id, status=status, cancelled=moved)
+    status = batch_status(here.batches.records(batch)) if batch else find_job(job_id).status
+    return jsonify(success=True, job_id=job_id, status=status.value, cancelled=moved)
 
 
 @blueprint.post("/jobs/<job_id>/retry")
@@ -161,11 +164,10 @@ def delete_job(job_id: str) -> Response:
     here = services()
     batch = _batch_or_none(here, job_id)
     if batch:
-        status = batch_value(batch, here.batches.records(batch))["status"]
-        here.batches.delete(batch)
+        status = batch_status(here.batches.delete(batch))
     else:
-        status = here.jobs.delete(find_job(job_id).id).status.value
-    return jsonify(success=True, job_id=job_id, status=status, deleted=True)
+        status = here.jobs.delete(find_job(job_id).id).status
+    return jsonify(success=True, job_id=job_id, status=status.value, deleted=True)
 
 
 def find_job(job_id: str) -> JobRecord:
@@ -192,13 +194,6 @@ def _batch_or_none(here: Services, job_id: str) -> Batch | None:
         return None
 
 
-def _show_batch(here: Services, batch: Batch) -> Response:
-    answer = jsonify(success=True, **batch_value(batch, here.batches.records(batch)))
-    if answer.get_json()["status"] in ("queued", "running"):
-        answer.headers["Retry-After"] = str(POLL_S)
-    return answer
-
-
 def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[JobRecord, bool]:
     """Wait, if there is a slot, until a job's status is another; and whether there was one."""
     if seconds <= 0:
@@ -213,6 +208,24 @@ def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[Jo
         except JobCancelled as error:  # deleted
             raise JobNotFound(f"there is no job {record.id!r}") from error
         return now, True
+
+
+def _await_change_of_batch(
+    here: Services, batch: Batch, seconds: float
+) -> tuple[list[JobRecord], bool]:
+    """The same for a batch, whose status is that of its jobs together."""
+    records = here.batches.records(batch)
+    status, gone = batch_status(records), is_gone() or (lambda: False)
+    if seconds <= 0 or status.is_final:
+        return records, False
+    with here.waiting.hold() as has_slot:
+        deadline = time.monotonic() + seconds if has_slot else 0.0
+        while batch_status(records) is status and not gone():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or here.waiting.pause(min(_BATCH_POLL_S, left_s)):
+                break
+            records = here.batches.records(here.batches.get(batch.id, owner=batch.owner))
+        return records, has_slot
 
 
 def _told(here: Services, record: JobRecord) -> dict[str, object]:

@@ -55,6 +55,25 @@ def test_a_part_that_is_not_there_is_refused(client: FlaskClient, url: str, spee
     assert response.get_json()["success"] is False
 
 
+@pytest.mark.parametrize(
+    "wanted", ["bytes=5-2", "bytes=a-b", "bytes=", "bytes", "items=0-1", "0-1"]
+)
+def test_a_range_that_is_none_is_passed_over(
+    client: FlaskClient, url: str, speech: bytes, wanted: str
+) -> None:
+    response = client.get(url, buffered=True, headers={"Range": wanted})
+
+    assert (response.status_code, response.data) == (200, speech)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [("bytes=-0", 416), ("bytes=-99999999", 206), ("bytes=0-99999999", 206), ("Bytes=0-1", 206)],
+)
+def test_a_range_at_the_edges(client: FlaskClient, url: str, wanted: str, status: int) -> None:
+    assert client.get(url, buffered=True, headers={"Range": wanted}).status_code == status
+
+
 def test_several_parts_at_once_are_given_as_the_whole(
     client: FlaskClient, url: str, speech: bytes
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import clips
 import pytest
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
+from waiting import wait_until
 from werkzeug.test import TestResponse
 from work import fail, succeed
 
@@ -90,6 +92,37 @@ def test_a_batch_tells_how_its_jobs_are(
     assert (ended["status"], ended["progress"]) == ("failed", 1.0)
     assert (ended["counts"]["succeeded"], ended["counts"]["failed"]) == (1, 1)
     assert client.get(f"/jobs/{first}/result").status_code == 200
+
+
+def test_whoever_waits_for_a_batch_is_told_when_its_status_changes(
+    client: FlaskClient, services: Services, two: list[tuple[str, bytes]]
+) -> None:
+    value = post(client, two).get_json()
+    answers: list[TestResponse] = []
+
+    def ask() -> None:
+        asking = client.application.test_client()
+        answers.append(asking.get(value["status_url"], headers={"Prefer": "wait=30"}))
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    wait_until(lambda: services.waiting.n_held or answers, 20, "somebody who waits")
+    succeed(services, value["children"][0]["job_id"])
+    waiting.join(20)
+
+    assert answers[0].get_json()["status"] == "running"
+    assert answers[0].headers["Preference-Applied"] == "wait=30"
+    timed_out = client.get(f"{value['status_url']}?wait=0.1").get_json()
+    assert timed_out["counts"]["queued"] == 1
+
+
+def test_a_batch_that_is_deleted_stood_as_its_jobs_did(
+    client: FlaskClient, services: Services, two: list[tuple[str, bytes]]
+) -> None:
+    value = post(client, two).get_json()
+    succeed(services, value["children"][0]["job_id"])
+
+    assert client.delete(value["status_url"]).get_json()["status"] == "cancelled"
 
 
 def test_what_is_done_to_a_batch_is_done_to_its_jobs(

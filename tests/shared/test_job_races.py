@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from redis import Redis
 
 from shared.errors import StorageFull
 from shared.jobs import Jobs
@@ -57,6 +58,23 @@ def test_two_who_change_different_things_of_a_job_change_both(jobs, share):
 
     assert (changed.label, changed.speaker_names) == ("Monday", {"SPEAKER_00": "Ann"})
     assert (jobs.get(job_id).label, jobs.get(job_id).speaker_names) == (None, {"SPEAKER_00": "Ann"})
+
+
+def test_an_abandoned_job_is_cancelled_by_the_clock_of_redis(redis_url, jobs, storage, share):
+    class Ahead(Redis):
+        """A Redis whose clock is an hour ahead."""
+
+        def time(self):
+            seconds, micros = super().time()
+            return seconds + 3600, micros
+
+    job_id = share().id
+    with Ahead.from_url(redis_url) as ahead:
+        Jobs(ahead, storage, lease_s=30, max_attempts=3).abandon(job_id, 0)
+        elsewhere = jobs.cancel_abandoned()
+        there = Jobs(ahead, storage, lease_s=30, max_attempts=3).cancel_abandoned()
+
+    assert (elsewhere, there) == ([], [job_id])
 
 
 @pytest.mark.parametrize("what", ["a new job", "a deleted job"])
