@@ -19,8 +19,9 @@ from redis import Redis
 from shared.connections import as_texts
 from shared.errors import IdempotencyMismatch, StorageFull
 from shared.history import History
-from shared.moves import Moves
+from shared.moves import Moves, queued_key
 from shared.records import (
+    PRIORITIES,
     JobEntry,
     JobRecord,
     Status,
@@ -30,7 +31,7 @@ from shared.records import (
     owner_key,
     to_hash,
 )
-from shared.scripts import ENDED, SETTLING, WEBHOOKS
+from shared.scripts import ENDED, LEASES, SETTLING, WEBHOOKS
 from shared.storage import KeyNotFound, Storage
 
 IDEMPOTENCY_S = 24 * 3600
@@ -211,7 +212,12 @@ class Following:
         pipe.zrem(ENDED, record.id)
         pipe.zrem(WEBHOOKS, record.id)
         pipe.zrem(SETTLING, record.id)
+        for queue in map(queued_key, PRIORITIES):  # it was tried again a moment ago
+            pipe.zrem(queue, record.id)
+        pipe.zrem(LEASES, record.id)
         pipe.execute()
+        # Once more: who wrote its record meanwhile found it in Redis still.
+        self._storage.delete_all(job_prefix(record.id))
 
 
 def converted_key(result_key: str, variant: str) -> str:

@@ -21,23 +21,29 @@ class History:
 
     def find(self, job_id: str) -> JobRecord | None:
         """A record as it is written, from storage when Redis no longer knows it."""
-        fields: Any = self._redis.hgetall(job_key(job_id))
-        if fields:
-            return from_hash(fields)
+        record = self._in_redis(job_id)
+        if record is not None:
+            return record
         try:
             return JobRecord.model_validate_json(self._storage.read(_record_key(job_id)))
         except KeyNotFound:
             return None
 
+    def _in_redis(self, job_id: str) -> JobRecord | None:
+        fields: Any = self._redis.hgetall(job_key(job_id))
+        return from_hash(fields) if fields else None
+
     def keep(self, job_id: str) -> None:
-        """Write the record of a job that ended to storage."""
+        """Write the record of a job that ended to storage, as it is when this is done."""
         with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
-            record = self.find(job_id)
-            if record is None:
-                return
-            self.write(record)
-            if not self._redis.exists(job_key(job_id)):  # deleted meanwhile: it stays away
-                self._storage.delete_all(job_prefix(job_id))
+            record = self._in_redis(job_id)
+            while record is not None and record.status.is_final:
+                self.write(record)
+                written, record = record, self._in_redis(job_id)
+                if record == written:
+                    return
+                if record is None:  # deleted meanwhile: it stays away
+                    self._storage.delete_all(job_prefix(job_id))
 
     def write(self, record: JobRecord) -> None:
         """Write this record to storage."""

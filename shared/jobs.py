@@ -283,6 +283,8 @@ class Jobs:
         fields["abandoned"] = ""
         fields |= dict.fromkeys(("error", "ended_at", "started_at", "stage", "worker"), "")
         if not self._redis.exists(job_key(job_id)):  # Redis lost it; storage has what it was
+            if self._history.find(job_id) is None:  # unless it was deleted just now
+                raise JobNotFound(f"there is no job {job_id[:64]!r}")
             self._redis.hset(job_key(job_id), mapping=to_hash(record))
             self._redis.zadd(owner_key(record.owner), {job_id: record.created_at})
         if self._moves.move(job_id, ended, Status.QUEUED, fields):
@@ -293,14 +295,13 @@ class Jobs:
         """Change `label` or `speaker_names` of a job; what is not named stays as it is."""
         fields = {"label": changes.get("label") or ""}
         fields |= {"speaker_names": json.dumps(dict(changes.get("speaker_names", {})))}
-        was_there = self._moves.edit(job_id, {name: fields[name] for name in changes})
-        record = self._history.find(job_id)
+        if self._moves.edit(job_id, {name: fields[name] for name in changes}):
+            self._history.keep(job_id)
+            return self.get(job_id)
+        record = self._history.find(job_id)  # Redis lost it
         if record is None:
             raise JobNotFound(f"there is no job {job_id[:64]!r}")
-        if record.status.is_final:
-            self._history.write(record.model_copy(update=dict(changes)))
-            if was_there and not self._redis.exists(job_key(job_id)):  # deleted meanwhile
-                self._storage.delete_all(job_prefix(job_id))
+        self._history.write(record.model_copy(update=dict(changes)))
         return self.get(job_id)
 
     def abandon(self, job_id: str, after_s: float) -> None:

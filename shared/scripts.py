@@ -182,6 +182,8 @@ LEAVE = (
 local v = redis.call('HMGET', KEYS[1], 'status', 'follows', 'released')
 local status, run, released = v[1], v[2], v[3]
 if not status then return {'missing', ''} end
+-- He deleted it: cancelling it a moment later does not bring it back.
+if released == 'deleted' and ARGV[2] == 'cancelled' then return {'ended', ''} end
 if ARGV[3] == '1' and not is_final(status) then redis.call('HSET', KEYS[1], 'abandoned', '1') end
 -- Nobody follows it from now on.
 local function forget(id)

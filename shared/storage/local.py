@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -16,6 +17,7 @@ from shared.storage.base import FULL, KeyNotFound, check_key, is_full
 
 _INCOMING = ".incoming"
 _ABANDONED_S = 24 * 3600
+_TRIES = 20
 
 
 class LocalStorage:
@@ -46,9 +48,7 @@ class LocalStorage:
                 yield out
                 out.flush()
                 os.fsync(out.fileno())
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(path)
-            _sync_directory(path.parent)
+            _place(part, path)
         except OSError as error:
             if is_full(error):
                 raise StorageFull(FULL) from error
@@ -83,9 +83,7 @@ class LocalStorage:
                 shutil.copyfileobj(original, out)
             return
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(path)
-            _sync_directory(path.parent)
+            _place(part, path)
         except OSError as error:
             if is_full(error):
                 raise StorageFull(FULL) from error
@@ -114,8 +112,19 @@ class LocalStorage:
 
     def delete_all(self, prefix: str) -> None:
         """See `Storage.delete_all`."""
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self._path(prefix))
+        path = self._path(prefix)
+        for _ in range(_TRIES):
+            try:
+                shutil.rmtree(path)
+            except FileNotFoundError:  # never there; or another removes the same just now
+                if not path.exists():
+                    return
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:  # else another writes there just now
+                    raise
+            else:
+                return
+        raise OSError(errno.ENOTEMPTY, f"others go on writing there: {prefix}")
 
     def check(self) -> None:
         """See `Storage.check`."""
@@ -134,6 +143,20 @@ class LocalStorage:
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
+
+
+def _place(part: Path, path: Path) -> None:
+    """Give a file its name, though others may delete all that stands below it just now."""
+    for n_left in reversed(range(_TRIES)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(path)
+            break
+        except (FileNotFoundError, FileExistsError):
+            if not n_left:
+                raise
+    with suppress(FileNotFoundError):
+        _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:

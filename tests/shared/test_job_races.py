@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from redis import Redis
 
-from shared.errors import StorageFull
+from shared.errors import JobNotFound, StorageFull
+from shared.history import History
 from shared.jobs import Jobs
 from shared.listing import JobQuery, list_jobs
 from shared.moves import Moves
@@ -124,3 +127,95 @@ def test_a_job_is_cancelled_though_a_full_disk_cannot_keep_its_record(
     assert was_cancelled
     assert jobs.get(job_id).status is Status.CANCELLED  # as storage has it
     assert redis.zcard(SETTLING) == 0
+
+
+def test_a_job_that_was_deleted_and_then_cancelled_is_gone_when_its_run_ends(
+    jobs, redis, storage, share, make_transcript
+):
+    leader, follower = share(), share()
+    jobs.delete(leader.id)
+    was_cancelled = jobs.cancel(leader.id)  # by somebody who had found it a moment before
+    jobs.claim(leader.id, 1, "w1")
+    jobs.finish(leader.id, 1, make_transcript())
+
+    assert not was_cancelled
+    with pytest.raises(JobNotFound):
+        jobs.get(leader.id)
+    assert {key.split("/")[1] for key in storage.keys("jobs")} == {follower.id}
+
+
+def test_a_record_that_is_kept_while_its_job_is_deleted_does_not_stay(redis, storage, share):
+    class Hasty:
+        """Storage in which somebody keeps the record just after all was deleted."""
+
+        def __getattr__(self, name):
+            return getattr(storage, name)
+
+        def delete_all(self, prefix):
+            storage.delete_all(prefix)
+            History(redis, storage).keep(prefix.rpartition("/")[2])
+
+    jobs = Jobs(redis, Hasty(), lease_s=30, max_attempts=3)
+    record = share(jobs=jobs)
+    jobs.cancel(record.id)
+    jobs.delete(record.id)
+
+    assert list(storage.keys("jobs")) == []
+
+
+def test_what_is_changed_while_a_record_is_kept_is_kept_too(jobs, redis, storage, share):
+    class Hasty:
+        """Storage in which somebody changes a job just before its record is written."""
+
+        has_changed = False
+
+        def __getattr__(self, name):
+            return getattr(storage, name)
+
+        def create(self, key):
+            if key.endswith("record.json") and not self.has_changed:
+                self.has_changed = True
+                Moves(redis, lease_s=30).edit(record.id, {"label": "Monday"})
+            return storage.create(key)
+
+    record = share()
+    Jobs(redis, Hasty(), lease_s=30, max_attempts=3).cancel(record.id)
+    redis.delete(f"longhand:job:{record.id}")
+
+    assert jobs.get(record.id).label == "Monday"
+
+
+def test_a_job_deleted_while_it_is_tried_again_does_not_come_back(redis_url, jobs, storage, share):
+    class Hasty(Redis):
+        """A Redis in which somebody deletes the job just before it is looked for."""
+
+        def exists(self, *names):
+            jobs.delete(record.id)
+            return super().exists(*names)
+
+    record = share()
+    jobs.cancel(record.id)
+    with Hasty.from_url(redis_url) as hasty, pytest.raises(JobNotFound):
+        Jobs(hasty, storage, lease_s=30, max_attempts=3).retry(record.id)
+
+    assert jobs.list("ann", JobQuery()).records == []
+    assert list(storage.keys("jobs")) == []
+
+
+def test_all_of_a_job_is_deleted_though_others_write_there_just_now(storage):
+    has_written = threading.Event()
+
+    def write() -> None:
+        for n in range(300):
+            with storage.create(f"jobs/one/{n % 3}/result.json") as out:
+                out.write(b"{}")
+        has_written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not has_written.is_set():
+        storage.delete_all("jobs/one")
+    writer.join(20)
+    storage.delete_all("jobs/one")
+
+    assert list(storage.keys("jobs")) == []
