@@ -38,6 +38,16 @@ CHECKSUMS = ("sha1", "sha256", "md5")
 
 _READ_BYTES = 1 << 16
 
+_BEGIN = """
+-- KEYS  upload, the owner's uploads
+-- ARGV  now, most uploads, seconds it is kept, when that ends, id, then field, value ...
+redis.call('ZREMRANGEBYSCORE', KEYS[2], 0, ARGV[1])
+if redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[2]) then return 'many' end
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[5])
+redis.call('HSET', KEYS[1], unpack(ARGV, 6))
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[3]) end
+return 'begun'
+"""
 _CONTINUE = f"""
 -- KEYS  upload, its parts, the owner's uploads
 -- ARGV  offset, bytes, part, seconds it is kept, when that ends, id
@@ -47,9 +57,8 @@ if redis.call('LLEN', KEYS[2]) >= {MOST_PARTS} then return 'many' end
 redis.call('HINCRBY', KEYS[1], 'offset', ARGV[2])
 redis.call('HSET', KEYS[1], 'expires_at', ARGV[5])
 redis.call('RPUSH', KEYS[2], ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[6])
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[4]) end
 return 'continued'
 """
 
@@ -94,6 +103,7 @@ class Uploads:
         self._ttl_s = ttl_s
         self._most = most
         self._limit = limit
+        self._begin = redis.register_script(_BEGIN)
         self._continue = redis.register_script(_CONTINUE)
 
     def create(self, owner: str, n_bytes: int, metadata: str, filename: str) -> Upload:
@@ -112,22 +122,17 @@ class Uploads:
             )
         now = time.time()
         upload = Upload(new_job_id(), owner, n_bytes, 0, metadata, filename, now + self._ttl_s)
-        self._redis.zremrangebyscore(_owner_key(owner), 0, now)
-        if self._redis.zcard(_owner_key(owner)) >= self._most:
+        values = [part for pair in vars(upload).items() if pair[0] != "id" for part in pair]
+        begun: Any = self._begin(
+            keys=[_key(upload.id), _owner_key(owner)],
+            args=[now, self._most, self._ttl_s, upload.expires_at, upload.id, *values],
+        )
+        if begun != b"begun":
             raise TooManyRequests(
                 f"there are {self._most} uploads in progress (LONGHAND_MAX_UPLOADS); finish one, "
                 "or remove it by DELETE /uploads/{upload_id}",
                 retry_after_s=60,
             )
-        values: dict[Any, Any] = {
-            name: value for name, value in vars(upload).items() if name != "id"
-        }
-        pipe = self._redis.pipeline()
-        pipe.hset(_key(upload.id), mapping=values)
-        pipe.expire(_key(upload.id), self._ttl_s)
-        pipe.zadd(_owner_key(owner), {upload.id: upload.expires_at})
-        pipe.expire(_owner_key(owner), self._ttl_s)
-        pipe.execute()
         return upload
 
     def get(self, upload_id: str, *, owner: str) -> Upload:
@@ -277,15 +282,10 @@ def _conflict(at: int, sent: int) -> UploadConflict:
 
 def _read(upload_id: str, fields: Mapping[bytes, bytes]) -> Upload:
     values = {name.decode(): value.decode() for name, value in fields.items()}
-    return Upload(
-        id=upload_id,
-        owner=values["owner"],
-        n_bytes=int(values["n_bytes"]),
-        offset=int(values["offset"]),
-        metadata=values["metadata"],
-        filename=values["filename"],
-        expires_at=float(values["expires_at"]),
-    )
+    n_bytes, offset = int(values["n_bytes"]), int(values["offset"])
+    metadata, filename = values["metadata"], values["filename"]
+    expires_at = float(values["expires_at"])
+    return Upload(upload_id, values["owner"], n_bytes, offset, metadata, filename, expires_at)
 
 
 def _key(upload_id: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from flask.testing import FlaskClient
@@ -231,6 +233,26 @@ def test_an_owner_may_have_so_many_uploads(make_client: Callable[..., FlaskClien
     assert begin(client, 5, **ann).status_code == 201
     other = of_bob.headers["Location"]
     assert client.head(other, headers=TUS | ann).status_code == 404
+
+
+def test_many_uploads_begun_at_once_are_no_more_than_may_be(
+    make_client: Callable[..., FlaskClient],
+) -> None:
+    client = make_client(max_uploads=5)
+
+    at_once = Barrier(20)
+
+    def call(_: int) -> TestResponse:
+        caller = client.application.test_client()
+        caller.get("/jobs")  # each with a connection of its own to Redis
+        at_once.wait(20)
+        return begin(caller, 5)
+
+    with ThreadPoolExecutor(20) as callers:
+        answers = list(callers.map(call, range(20)))
+
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(201), statuses.count(429)) == (5, 15)
 
 
 def test_an_upload_that_was_left_expires(client: FlaskClient, services: Services) -> None:
