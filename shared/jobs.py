@@ -219,8 +219,8 @@ class Jobs:
         If others follow it, it ends for its owner, and its run goes on for them.
 
         Args:
-            is_gone: Whether he did not say so, but his connection ended: should the same
-                Idempotency-Key come again, the job is made anew.
+            is_gone: Whether he did not say so, but was found to have gone (`abandon`): unless he
+                is back already. Should his Idempotency-Key come later, the job is made anew.
         """
         outcome = self._following.leave(job_id, "cancelled", is_gone=is_gone)
         if outcome == "alone":
@@ -276,6 +276,7 @@ class Jobs:
         if self._moves.unrelease(job_id):
             record = self.get(job_id)  # its run went on for others, and may have ended as well
             if record.status not in ended:
+                self._history.keep(job_id)
                 return record
         attempt = record.attempt + 1
         fields: dict[str, Any] = {"attempt": attempt, "first_attempt": attempt, "progress": 0.0}

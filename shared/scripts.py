@@ -33,6 +33,8 @@ local function tell(id, run, status)
              'owner', redis.call('HGET', key(id), 'owner') or '', 'type', 'job',
              'data', cjson.encode(data))
 end
+-- Whether the caller of a job went away, and has not come back.
+local function is_abandoned(id) return redis.call('ZSCORE', '{ABANDONED}', id) end
 -- What follows from the end of a job as its owner sees it.
 local function close(id, status)
   redis.call('ZREM', '{ABANDONED}', id)
@@ -184,6 +186,7 @@ local status, run, released = v[1], v[2], v[3]
 if not status then return {'missing', ''} end
 -- He deleted it: cancelling it a moment later does not bring it back.
 if released == 'deleted' and ARGV[2] == 'cancelled' then return {'ended', ''} end
+if ARGV[3] == '1' and not is_abandoned(ARGV[1]) then return {'ended', ''} end
 if ARGV[3] == '1' and not is_final(status) then redis.call('HSET', KEYS[1], 'abandoned', '1') end
 -- Nobody follows it from now on.
 local function forget(id)

@@ -125,6 +125,7 @@ def stream_events(
         with suppress(*REDIS_AWAY):
             if not is_over and reader.leave() and record.is_streamed:
                 _log.info("the last reader of job %s has hung up", record.id)
+                here.jobs.abandon(record.id, 0.0)
                 here.jobs.cancel(record.id, is_gone=True)
 
 

@@ -153,16 +153,20 @@ def test_a_job_joining_while_the_last_leaves_is_served_or_leads_itself(
                 leader = share(cache_key=f"turn {turn}")
                 both = threading.Barrier(2)
 
-                def leave(leader=leader, both=both, n_pings=turn % 5):
+                def meet(redis, n_pings, both=both):
                     both.wait(20)
                     for _ in range(n_pings):  # now a little earlier, now a little later
-                        first.ping()
+                        redis.ping()
+
+                def leave(leader=leader, meet=meet, n_pings=turn % 5):
+                    meet(first, n_pings)
                     return leaving.cancel(leader.id)
 
+                def join(meet=meet, n_pings=turn // 5 % 5):
+                    meet(second, n_pings)
+
                 left = pool.submit(leave)
-                joined = pool.submit(
-                    share, cache_key=f"turn {turn}", jobs=joining, meet=lambda b=both: b.wait(20)
-                )
+                joined = pool.submit(share, cache_key=f"turn {turn}", jobs=joining, meet=join)
                 assert left.result()
                 record = joined.result()
                 run = record.run_id

@@ -42,6 +42,19 @@ def test_who_left_a_run_that_failed_for_the_others_may_have_it_tried_again(jobs,
     assert jobs.claim(leader.id, 2, "w1") is not None
 
 
+def test_who_left_a_run_that_went_well_has_its_result_though_redis_is_lost(
+    jobs, redis, share, make_transcript
+):
+    leader, _ = share(), share()
+    jobs.cancel(leader.id)
+    jobs.claim(leader.id, 1, "w1")
+    jobs.finish(leader.id, 1, make_transcript())
+    jobs.retry(leader.id)
+    redis.flushall()
+
+    assert jobs.get(leader.id).status is Status.SUCCEEDED
+
+
 def test_a_run_that_all_have_left_is_tried_again_by_its_first_owner(jobs, share):
     leader, follower = share(), share()
     jobs.cancel(leader.id)
@@ -200,6 +213,28 @@ def test_a_job_deleted_while_it_is_tried_again_does_not_come_back(redis_url, job
 
     assert jobs.list("ann", JobQuery()).records == []
     assert list(storage.keys("jobs")) == []
+
+
+def test_who_comes_back_with_his_key_just_before_his_job_is_given_up_has_it(
+    redis_url, jobs, storage, share
+):
+    named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
+
+    class Hasty(Redis):
+        """A Redis in which somebody sends his request again once the due jobs were read."""
+
+        def zrangebyscore(self, *arguments, **options):
+            due = super().zrangebyscore(*arguments, **options)
+            share(**named)
+            return due
+
+    record = share(**named)
+    jobs.abandon(record.id, 0)
+    with Hasty.from_url(redis_url) as hasty:
+        cancelled = Jobs(hasty, storage, lease_s=30, max_attempts=3).cancel_abandoned()
+
+    assert cancelled == []
+    assert jobs.get(record.id).status is Status.QUEUED
 
 
 def test_all_of_a_job_is_deleted_though_others_write_there_just_now(storage):
