@@ -143,18 +143,19 @@ def test_the_best_of_many_samples_is_likelier_than_one(engines: Engines, said: l
     one, many = (
         [
             d.segments[0].avg_logprob
-            for d in decode(engine, said[:1] * 16, {"temperature": 2.0, "best_of": n})
+            for d in decode(engine, said[:1] * n_times, {"temperature": 2.0, "best_of": n})
             if d.segments
         ]
-        for n in (1, 12)
+        for n, n_times in ((1, 32), (12, 16))
     )
 
     pairs = [best > single for best in many for single in one]
-    assert len(pairs) > 50
+    assert len(pairs) > 100
     if "best_of" in engine.ignores:
         assert set(one) == set(many)
     else:
-        assert sum(pairs) / len(pairs) > 0.75  # of 12 it is 0.92, of one 0.5
+        # Of 12 it is 0.92, give or take 0.03; of one 0.5, give or take 0.09.
+        assert sum(pairs) / len(pairs) > 0.7
 
 
 def test_no_numeral_is_written_where_they_are_suppressed(engines: Engines, said: list[Any]) -> None:
