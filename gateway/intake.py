@@ -12,7 +12,7 @@ from werkzeug.sansio.multipart import Data, Field, File
 
 from gateway.services import Services
 from gateway.submission import look_into
-from gateway.uploads import AudioWriter, Form, check_size, clean_filename, read_events, read_value
+from gateway.uploads import AudioWriter, Form, clean_filename, read_events
 from shared.errors import AudioError, AudioUnreadable, InvalidRequest
 from shared.records import StoredAudio, job_prefix, new_job_id
 
@@ -112,11 +112,7 @@ def copy_files(body: IO[bytes], boundary: str, intake: Intake) -> MultiDict[str,
                 if writer is not None:
                     writer.write(event.data)
             elif isinstance(event, Data) and part is not None:
-                value += event.data
-                form.n_bytes += len(event.data)
-                check_size(part.name, len(value), form)
-                if not event.more_data:
-                    form.fields.add(part.name, read_value(part.name, value))
+                form.take(part.name, value, event)
     return form.fields
 
 

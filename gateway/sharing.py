@@ -73,14 +73,9 @@ def cache_key(
     model = resolve_model(here.settings.catalogue, options)
     canonical["model"] = model
     # The weights that live workers have; with none alive nobody knows.
-    revisions = sorted({_revision(worker, model) for worker in live} - {""})
+    revisions = sorted({worker.revisions.get(model, "") for worker in live} - {""})
     scope = "" if here.settings.cache_scope == "site" else owner
     return digest(scope, sha256, canonical, revisions, Generations(here.redis).current())
-
-
-def _revision(worker: WorkerRecord, model: str) -> str:
-    revisions: dict[str, str] = getattr(worker, "revisions", {})
-    return revisions.get(model, "")
 
 
 def resolve_model(catalogue: Catalogue, options: TranscriptionRequest) -> str:

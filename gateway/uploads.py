@@ -92,6 +92,23 @@ class Form:
     fields: MultiDict[str, str] = field(default_factory=MultiDict)
     n_bytes: int = 0
 
+    def take(self, name: str, value: bytearray, more: Data) -> None:
+        """Add to the value of a field, and keep it once whole; refuse too much, or no text."""
+        value += more.data
+        self.n_bytes += len(more.data)
+        cut = name[:64]
+        most = _MAX_FIELDS_BYTES if name.removesuffix("[]") in LISTS else _MAX_FIELD_BYTES
+        if len(value) > most:
+            raise InvalidRequest(f"field {cut!r} is over {most} bytes long", param=cut)
+        if self.n_bytes > _MAX_FIELDS_BYTES:
+            together = f"the fields of the form are over {_MAX_FIELDS_BYTES} bytes together"
+            raise InvalidRequest(together)
+        if not more.more_data:
+            try:
+                self.fields.add(name, value.decode())
+            except UnicodeDecodeError as error:
+                raise InvalidRequest(f"field {cut!r} is not UTF-8", param=cut) from error
+
 
 def copy_body(body: IO[bytes], writer: AudioWriter) -> None:
     """
@@ -146,11 +163,7 @@ def copy_form(
             if part.name == file_field:
                 writer.write(event.data)
         elif isinstance(event, Data) and part is not None:
-            value += event.data
-            form.n_bytes += len(event.data)
-            check_size(part.name, len(value), form)
-            if not event.more_data:
-                form.fields.add(part.name, read_value(part.name, value))
+            form.take(part.name, value, event)
     if form.filename is None or not writer.n_bytes:
         raise _nothing(form, file_field)
     return form
@@ -244,23 +257,6 @@ def _check_part(part: Field | File, form: Form, file_field: str, lists: Collecti
     if form.filename is not None:
         raise InvalidRequest(f"field {name!r} was given twice; send one file a request", param=name)
     form.filename = part.filename
-
-
-def check_size(name: str, n_bytes: int, form: Form) -> None:
-    """Refuse a field that is too large, or one too many of them."""
-    most = _MAX_FIELDS_BYTES if name.removesuffix("[]") in LISTS else _MAX_FIELD_BYTES
-    if n_bytes > most:
-        raise InvalidRequest(f"field {name[:64]!r} is over {most} bytes long", param=name[:64])
-    if form.n_bytes > _MAX_FIELDS_BYTES:
-        raise InvalidRequest(f"the fields of the form are over {_MAX_FIELDS_BYTES} bytes together")
-
-
-def read_value(name: str, value: bytearray) -> str:
-    """A field's text; refuse what is none."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"field {name[:64]!r} is not UTF-8", param=name[:64]) from error
 
 
 def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:

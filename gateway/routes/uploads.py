@@ -35,6 +35,15 @@ _OTHER_VERSION = {412: Answer(ErrorAnswer, description="Another version of the p
 _COUNT = {"type": "string", "pattern": "^[0-9]{1,18}$"}
 _BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 _METADATA = f"^([^ ,]+( {_BASE64})?(, ?|$))*$"
+_PART_ERRORS = (
+    errors.InvalidRequest,
+    errors.UnsupportedMedia,
+    errors.UploadNotFound,
+    errors.UploadConflict,
+    errors.ChecksumMismatch,
+    errors.AudioTooLarge,
+    errors.StorageFull,
+)
 _STANDING = {
     "Upload-Offset": "How many bytes are there.",
     "Upload-Expires": "When the upload is forgotten.",
@@ -133,15 +142,7 @@ def show_upload(upload_id: str) -> Response:
     tag="uploads",
     body=Body(media_types=(PART_TYPE,), is_raw=True),
     answers={204: Answer(media_types=(), headers=_STANDING), **_OTHER_VERSION},
-    errors=(
-        errors.InvalidRequest,
-        errors.UnsupportedMedia,
-        errors.UploadNotFound,
-        errors.UploadConflict,
-        errors.ChecksumMismatch,
-        errors.AudioTooLarge,
-        errors.StorageFull,
-    ),
+    errors=_PART_ERRORS,
     headers=_TUS
     | {
         "Upload-Offset": Header("Where the part belongs.", _COUNT, is_required=True),
@@ -188,15 +189,7 @@ def remove_upload(upload_id: str) -> Response:
         405: Answer(ErrorAnswer, description="No method is meant that there is."),
         **_OTHER_VERSION,
     },
-    errors=(
-        errors.InvalidRequest,
-        errors.UnsupportedMedia,
-        errors.UploadNotFound,
-        errors.UploadConflict,
-        errors.ChecksumMismatch,
-        errors.AudioTooLarge,
-        errors.StorageFull,
-    ),
+    errors=_PART_ERRORS,
     headers=_TUS
     | {
         "X-HTTP-Method-Override": Header(

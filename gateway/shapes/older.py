@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.shapes.segments import WhisperSegment
+
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -21,19 +23,9 @@ class OlderWord(_Shape):
     speaker: str | None = None
 
 
-class OlderSegment(_Shape):
+class OlderSegment(WhisperSegment):
     """A phrase with all that Whisper says of it; times in seconds, `seek` in frames of 10 ms."""
 
-    id: int
-    seek: int
-    start: float
-    end: float
-    text: str
-    tokens: list[int]
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
     words: list[OlderWord] | None = Field(None, description="Where `word_timestamps` asked.")
     speaker: str | None = Field(None, description="In every segment where `diarize` asked.")
     language: str | None = Field(None, description="Where each chunk had its own detected.")
@@ -78,19 +70,9 @@ class OlderTranscript(_Shape):
     warnings: list[OlderWarning]
 
 
-class WhispersSegment(_Shape):
+class WhispersSegment(WhisperSegment):
     """A segment of openai-whisper's result."""
 
-    id: int
-    seek: int
-    start: float
-    end: float
-    text: str
-    tokens: list[int]
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
     words: list[dict[str, Any]] | None = None
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from gateway.shapes.segments import WhisperSegment
+
 
 class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -50,19 +52,9 @@ class TimedWord(_Shape):
     speaker: str | None = Field(None, description="Where it was asked who speaks, and is known.")
 
 
-class TimedSegment(_Shape):
+class TimedSegment(WhisperSegment):
     """A phrase with all that Whisper says of it; `seek` is in frames of 10 ms."""
 
-    id: int
-    seek: int
-    start: float
-    end: float
-    text: str
-    tokens: list[int]
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
     speaker: str | None = Field(None, description="In every segment where it was asked who speaks.")
     language: str | None = Field(None, description="Where each chunk had its own detected.")
     chars: list[dict[str, Any]] | None = Field(

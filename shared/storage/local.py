@@ -43,18 +43,12 @@ class LocalStorage:
         """See `Storage.create`."""
         path = self._path(key)
         part = self._incoming / uuid.uuid4().hex
-        try:
+        with _placed_or_removed(part):
             with part.open("xb") as out:
                 yield out
                 out.flush()
                 os.fsync(out.fileno())
             _place(part, path)
-        except OSError as error:
-            if is_full(error):
-                raise StorageFull(FULL) from error
-            raise
-        finally:
-            part.unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes:
         """See `Storage.read`."""
@@ -82,14 +76,8 @@ class LocalStorage:
             with self._path(source).open("rb") as original, self.create(key) as out:
                 shutil.copyfileobj(original, out)
             return
-        try:
+        with _placed_or_removed(part):
             _place(part, path)
-        except OSError as error:
-            if is_full(error):
-                raise StorageFull(FULL) from error
-            raise
-        finally:
-            part.unlink(missing_ok=True)  # still there where both were one file already
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `Storage.keys`."""
@@ -143,6 +131,20 @@ class LocalStorage:
 
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
+
+
+@contextmanager
+def _placed_or_removed(part: Path) -> Iterator[None]:
+    """Whatever becomes of the block, what has no name yet is there no more after it."""
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise StorageFull(FULL) from error
+        raise
+    finally:
+        # Still there also where it was linked to the very file that had the name already.
+        part.unlink(missing_ok=True)
 
 
 def _place(part: Path, path: Path) -> None:

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import clips  # noqa: E402
 from gateway_process import GatewayProcess  # noqa: E402
 from promises import Promises  # noqa: E402
+from shelf import fetching  # noqa: E402, F401
 from waiting import wait_until  # noqa: E402
 from web_hosts import Host, Reply, running  # noqa: E402
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import clips
 import pytest
@@ -15,11 +14,8 @@ from waiting import wait_until
 from werkzeug.test import TestResponse
 from work import fail, succeed
 
-from gateway.app import create_app
 from gateway.batches import batch_status
 from gateway.services import Services
-from gateway.uploads import AudioWriter
-from shared.errors import AudioUnreachable
 from shared.records import Status
 
 
@@ -248,27 +244,6 @@ def test_a_batch_of_another_owner_is_not_found(
         assert method(url, headers={"X-Remote-User": "bob"}).status_code == 404
 
 
-class Shelf:
-    """Downloads from where nothing is far away."""
-
-    def __init__(self, audio: bytes) -> None:
-        self._audio = audio
-
-    def fetch(self, url: str, writer: AudioWriter) -> str:
-        """Write what stands there."""
-        if not url.endswith(".wav"):
-            raise AudioUnreachable("the URL answered 404", param="url")
-        writer.write(self._audio)
-        return url.rpartition("/")[2]
-
-
-@pytest.fixture
-def fetching(services: Services, speech: bytes) -> FlaskClient:
-    """A client of a gateway whose downloads come from a shelf."""
-    app = create_app(services.settings, services=replace(services, downloads=Shelf(speech)))
-    return app.test_client()
-
-
 def test_urls_and_files_go_together(
     fetching: FlaskClient, two: list[tuple[str, bytes]], stored_files: Callable[[], list[str]]
 ) -> None:
@@ -284,50 +259,3 @@ def test_urls_and_files_go_together(
     assert [child["filename"] for child in alone["children"]] == ["x.wav", "y.wav"]
     assert_error(missing, 422, "audio_unreachable", "'z': the URL answered 404")
     assert stored_files() == before
-
-
-@pytest.mark.parametrize("kind", ["json", "data"])
-def test_audio_is_taken_from_a_url(fetching: FlaskClient, speech: bytes, kind: str) -> None:
-    fields = {"url": "https://example.org/talk.wav", "language": "en"}
-
-    response = fetching.post("/transcribe/url", **{kind: fields})
-
-    assert response.status_code == 202
-    job = fetching.get(response.headers["Location"]).get_json()
-    assert (job["filename"], job["n_bytes"]) == ("talk.wav", len(speech))
-    assert job["request"]["language"] == "en"
-
-
-@pytest.mark.promise("S0-19")
-@pytest.mark.parametrize(("asked", "has_segments"), [({}, True), ({"timestamps": False}, False)])
-def test_audio_of_a_url_is_answered_with_segments_unless_they_are_not_wanted(
-    fetching: FlaskClient, services: Services, asked: dict[str, bool], has_segments: bool
-) -> None:
-    fields = {"url": "https://example.org/talk.wav", **asked}
-    job = fetching.post("/transcribe/url", json=fields).get_json()
-
-    succeed(services, job["job_id"])
-
-    assert ("segments" in fetching.get(job["result_url"]).get_json()) == has_segments
-
-
-@pytest.mark.parametrize(
-    ("fields", "status", "param"),
-    [
-        ({}, 400, "url"),
-        ({"url": 5}, 400, "url"),
-        ({"url": "https://example.org/talk.wav", "modle": "x"}, 400, "modle"),
-        ({"url": "https://example.org/talk"}, 422, "url"),
-    ],
-)
-def test_a_url_that_cannot_be_taken_is_refused(
-    fetching: FlaskClient,
-    stored_files: Callable[[], list[str]],
-    fields: dict[str, object],
-    status: int,
-    param: str,
-) -> None:
-    response = fetching.post("/transcribe/url", json=fields)
-
-    assert (response.status_code, response.get_json()["param"]) == (status, param)
-    assert stored_files() == []

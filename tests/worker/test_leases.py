@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -15,19 +14,7 @@ from shared.errors import JobCancelled
 from shared.jobs import Jobs
 from shared.records import JobRecord, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
-from shared.storage import open_storage
 from worker.leases import Lease, Leases
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    with Redis.from_url(redis_url) as redis:
-        yield redis
-
-
-@pytest.fixture
-def jobs(redis: Redis, storage_dir: Path) -> Jobs:
-    return Jobs(redis, open_storage(storage_dir), lease_s=30, max_attempts=3)
 
 
 @pytest.fixture
