@@ -6,13 +6,17 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ARG UV_VERSION=0.13.8
-RUN python -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir "uv==${UV_VERSION}" \
+# Of a site without internet: its own package index. Empty: the one that pip and uv know.
+ARG INDEX_URL=""
+RUN python -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir \
+        ${INDEX_URL:+--index-url "${INDEX_URL}"} "uv==${UV_VERSION}" \
     && python -m venv --without-pip /opt/longhand
 WORKDIR /app
 COPY pyproject.toml constraints.txt ./
 ARG EXTRAS="worker cuda"
 RUN --mount=type=cache,target=/root/.cache/uv UV_LINK_MODE=copy \
     /opt/uv/bin/uv pip install --python /opt/longhand/bin/python --compile-bytecode \
+    ${INDEX_URL:+--default-index "${INDEX_URL}"} \
     --requirements pyproject.toml $(printf -- '--extra %s ' ${EXTRAS}) --constraints constraints.txt
 COPY models/demo models/demo
 COPY models/demo-aligner-en models/demo-aligner-en
