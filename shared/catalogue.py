@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,6 +19,7 @@ class ModelEntry:
         translates: Whether `task=translate` is learned.
         knows_cantonese: Whether `yue` is a language of its own, as it is since large-v3.
         openai_name: The name `whisper.load_model` downloads it by, or "".
+        n_mels: Rows of its spectrogram: 80, or 128 since large-v3.
         chunk_s: Longest chunk it is given, in seconds. Whisper takes 30; models trained on
             shorter speech lose their way in so much.
         aligners: Alignment models that go with it, by language, and instead of all others.
@@ -30,6 +32,7 @@ class ModelEntry:
     translates: bool = True
     knows_cantonese: bool = False
     openai_name: str = ""
+    n_mels: int = 80
     chunk_s: float = 30.0
     aligners: Mapping[str, str] = field(default_factory=dict)
     diarizer: str = ""
@@ -44,15 +47,29 @@ def _openai(name: str, repository: str = "", *, translates: bool = True) -> Mode
         translates=translates and not english,
         knows_cantonese=name.startswith("large-v3"),
         openai_name=name,
+        n_mels=128 if name.startswith("large-v3") else 80,
     )
 
 
 def _distilled(name: str) -> ModelEntry:
-    return ModelEntry(name, f"Systran/faster-{name}", is_multilingual=False, translates=False)
+    return ModelEntry(
+        name,
+        f"Systran/faster-{name}",
+        is_multilingual=False,
+        translates=False,
+        n_mels=128 if name.endswith("large-v3") else 80,
+    )
 
 
-MODELS: Mapping[str, ModelEntry] = {
-    entry.name: entry
+class _Models(dict[str, ModelEntry]):
+    """The catalogue by name; of an operator's own model it knows what is so of every Whisper."""
+
+    def __missing__(self, name: str) -> ModelEntry:
+        return ModelEntry(name, "")
+
+
+MODELS: Mapping[str, ModelEntry] = _Models(
+    (entry.name, entry)
     for entry in (
         ModelEntry("demo", "", translates=False, chunk_s=8,
                    aligners={"en": "demo-aligner-en"}, diarizer="demo-diarization"),
@@ -67,7 +84,7 @@ MODELS: Mapping[str, ModelEntry] = {
         _distilled("distil-whisper-large-v2"),
         _distilled("distil-whisper-large-v3"),
     )
-}  # fmt: skip
+)  # fmt: skip
 
 DEFAULT_NAMES = frozenset(
     {
@@ -87,6 +104,21 @@ _ALIASES: Mapping[str, str] = {
 }
 
 
+_OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def may_be_own(name: str) -> bool:
+    """
+    Whether an operator may give a model of their own this name: it leads nowhere, and is free.
+
+    >>> [may_be_own(name) for name in ("house-medical", "../house", "base", "turbo", "whisper-1")]
+    [True, False, False, False, False]
+    """
+    return bool(_OWN_NAME.fullmatch(name)) and not (
+        name in MODELS or name in _ALIASES or name in DEFAULT_NAMES
+    )
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """
@@ -101,17 +133,30 @@ class Catalogue:
     default_model: str
     aliases: Mapping[str, str] | None = None
 
-    def resolve(self, name: str | None) -> str | None:
-        """The name of the model that is meant, or None if none is known by that name."""
-        wanted = name or self.default_model
-        own = self.aliases or {}
-        if wanted in own:
-            wanted = own[wanted]
-        elif wanted in DEFAULT_NAMES:
-            wanted = own.get(self.default_model, self.default_model)
-        wanted = _ALIASES.get(wanted, wanted)
-        return wanted if wanted in MODELS else None
+    def resolve(self, name: str | None, own: Collection[str] = ()) -> str | None:
+        """
+        The name of the model that is meant, or None if none is known by that name.
 
-    def names(self) -> list[str]:
+        Args:
+            own: Names of models that the site has beside those of the catalogue. Those that its
+                settings name are known without.
+
+        >>> Catalogue("house").resolve(None), Catalogue("small").resolve("house", ["house"])
+        ('house', 'house')
+        """
+        wanted = name or self.default_model
+        aliases = self.aliases or {}
+        if wanted in aliases:
+            wanted = aliases[wanted]
+        elif wanted in DEFAULT_NAMES:
+            wanted = aliases.get(self.default_model, self.default_model)
+        wanted = _ALIASES.get(wanted, wanted)
+        named = (self.default_model, *aliases.values())
+        is_known = wanted in MODELS or wanted in own or (wanted in named and may_be_own(wanted))
+        return wanted if is_known else None
+
+    def names(self, own: Collection[str] = ()) -> list[str]:
         """Every name a caller may use, models before aliases."""
-        return list(dict.fromkeys([*MODELS, *_ALIASES, *DEFAULT_NAMES, *(self.aliases or {})]))
+        return list(
+            dict.fromkeys([*MODELS, *own, *_ALIASES, *DEFAULT_NAMES, *(self.aliases or {})])
+        )

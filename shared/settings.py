@@ -162,7 +162,7 @@ def _set_variables(names: Mapping[str, str]) -> dict[str, str]:
 def _is_usable(field: str, value: str) -> bool:
     """Whether a value means to us what it meant before: paths of models and lists do not."""
     if field == "default_model":
-        return Catalogue(value).resolve(None) is not None
+        return Catalogue("small").resolve(value) is not None
     return value.isdecimal() or field == "device"
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 from redis import Redis
 
+from shared.catalogue import MODELS, ModelEntry
 from shared.connections import as_texts
 
 _WORKERS = "longhand:workers"
@@ -20,6 +22,7 @@ class WorkerRecord(BaseModel):
 
     Attributes:
         models: Names it can run without downloading anything.
+        own_models: Those of them that the operator added to the catalogue's.
         loaded: Those in memory now.
         revisions: What names the very weights of each of `models`: those in memory, else those on
             disk; "" where nobody noted it.
@@ -46,6 +49,7 @@ class WorkerRecord(BaseModel):
     device: str
     compute_type: str
     models: tuple[str, ...]
+    own_models: tuple[ModelEntry, ...] = ()
     loaded: tuple[str, ...] = ()
     revisions: dict[str, str] = Field(default_factory=dict)
     engine_options: dict[str, float] = Field(default_factory=dict)
@@ -65,8 +69,8 @@ class WorkerRecord(BaseModel):
     started_at: float
 
     def can_run(self, model: str) -> bool:
-        """Whether the worker has the model or may fetch it."""
-        return model in self.models or self.can_download
+        """Whether the worker has the model or may fetch it, as it may those of the catalogue."""
+        return model in self.models or (self.can_download and model in MODELS)
 
 
 class Workers:
@@ -99,3 +103,13 @@ class Workers:
         if gone:
             self._redis.zrem(_WORKERS, *gone)
         return [WorkerRecord.model_validate_json(value) for value in values if value is not None]
+
+
+def own_models(live: Iterable[WorkerRecord]) -> dict[str, ModelEntry]:
+    """Models that operators added on these workers, by name."""
+    return {entry.name: entry for worker in live for entry in worker.own_models}
+
+
+def known_models(live: Iterable[WorkerRecord]) -> dict[str, ModelEntry]:
+    """Every model that a site may be asked for, by name: the catalogue's, and its own."""
+    return {**MODELS, **own_models(live)}

@@ -16,13 +16,14 @@ from tools.demo_model.clips import draw_utterances
 from tools.demo_model.voices import Utterance
 from worker.alignment import Aligner, open_aligner
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.models.store import ModelStore
 
 MakeAudio = Callable[[NDArray[np.int16]], AudioSource]
 
 
 @pytest.fixture(scope="module")
 def aligner() -> Aligner:
-    return open_aligner("demo-aligner-en", CHECKOUT / "models", device="cpu", downloads=False)
+    return open_aligner("demo-aligner-en", ModelStore(CHECKOUT / "models"), device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tools.demo_diarization.dialogs import UNSEEN, Dialog, draw_dialog
 from tools.demo_diarization.measure import write_source
 from worker.audio import AudioSource
 from worker.diarization import Diarizer, open_diarizer
+from worker.models.store import ModelStore
 from worker.settings import quieten_libraries
 
 quieten_libraries()
@@ -23,9 +24,7 @@ TWO, THREE = UNSEEN[1:3], (UNSEEN[3], UNSEEN[6], UNSEEN[4])
 
 @pytest.fixture(scope="module")
 def diarizer() -> Diarizer:
-    return open_diarizer(
-        "demo-diarization", CHECKOUT / "models", device="cpu", downloads=False, hf_token=None
-    )
+    return open_diarizer("demo-diarization", ModelStore(CHECKOUT / "models"), device="cpu")
 
 
 @pytest.fixture(scope="module")

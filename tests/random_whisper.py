@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from whisper.model import ModelDimensions, Whisper
 
 from shared.settings import CHECKOUT
-from tools.demo_model.export import convert, write_transformers
 from worker.engines import ENGINES
+from worker.models.conversion.to_ctranslate2 import convert_checkpoint
 
 N_VOCABULARY, N_POSITIONS, END = 51_865, 448, 50_257
 
@@ -68,15 +67,9 @@ def write_random(path: Path, seed: int = 0, *, size: Size = SMALL) -> None:
 
 def for_engines(checkpoint: Path, folder: Path) -> Mapping[str, Path]:
     """By the name of an engine, where it finds a checkpoint; converted below `folder`."""
-    stored: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    n_layers, n_heads = stored["dims"]["n_text_layer"], stored["dims"]["n_text_head"]
-    heads = [[layer, head] for layer in range(n_layers // 2, n_layers) for head in range(n_heads)]
-    source, converted = folder / "transformers", folder / "ctranslate2"
-    source.mkdir(parents=True)
-    for name in ("tokenizer.json", "preprocessor_config.json"):  # of the same vocabulary
-        shutil.copyfile(CHECKOUT / "models" / "demo" / name, source / name)
-    write_transformers({**stored, "alignment_heads": heads}, source)
-    convert(source, converted)
+    converted = folder / "ctranslate2"
+    converted.mkdir(parents=True)
+    convert_checkpoint(checkpoint, converted)
     return {name: converted for name in ENGINES} | {"openai_whisper": checkpoint}
 
 

@@ -194,6 +194,8 @@ def own_fields(settings: type[SharedSettings]) -> Iterator[tuple[str, FieldInfo]
 def default_text(field: FieldInfo) -> str | None:
     """A default as it would be written in the environment; None if there is none to write."""
     default: Any = field.default
+    if isinstance(field.json_schema_extra, dict):  # of one that is worked out from a machine
+        default = field.json_schema_extra.get("shown", default)
     if default is PydanticUndefined or default is None:
         return None
     if isinstance(default, SecretStr):

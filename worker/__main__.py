@@ -74,7 +74,7 @@ class Worker:
             for client in (redis, brief)
         )
         self._workers = Workers(brief)
-        self._files = ModelFiles(settings.models_dir, settings.engine, downloads=settings.downloads)
+        self._files = ModelFiles.of(settings)
         self._started_at = time.time()
         self.processes = SharedProcesses(settings, make_engine)
         self._leases = Leases(jobs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
@@ -174,6 +174,7 @@ class Worker:
             device=status.device if status else settings.device,
             compute_type=status.compute_type if status else settings.compute_type,
             models=tuple(on_disk),
+            own_models=tuple(self._files.own()),
             loaded=status.loaded if status else (),
             revisions=on_disk | dict(status.revisions if status else {}),
             engine_options={

@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.transcript import SpeakerTurn, Warned
 from worker.audio import AudioSource
-from worker.diarization_files import diarizer_name, locate_pipeline, read_config
+from worker.diarization_files import DiarizerFiles, diarizer_name, read_config
 from worker.known_speakers import match_speakers
+from worker.models.store import ModelStore
 from worker.settings import quieten_libraries
 
 if TYPE_CHECKING:
@@ -228,19 +228,12 @@ def _threshold(pipeline: SpanDiarization, threshold: float | None) -> Iterator[l
         pipeline.instantiate({"clustering": {"threshold": tuned["threshold"]}})
 
 
-def open_diarizer(
-    name: str,
-    models_dir: Path,
-    *,
-    device: str,
-    downloads: bool,
-    hf_token: str | None,
-    threads: int = 1,
-) -> Diarizer:
+def open_diarizer(name: str, store: ModelStore, *, device: str, threads: int = 1) -> Diarizer:
     """
-    Load a pipeline by name; see `diarization_files.locate_pipeline` for where from.
+    Load a pipeline by name.
 
     Args:
+        store: Where folders of models lie, and whether a missing one may be fetched.
         device: `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads, of this whole process.
 
@@ -248,7 +241,7 @@ def open_diarizer(
         ModelNotFound: It is not here and cannot be fetched; says how to mend it.
     """
     quieten_libraries()  # before pyannote.audio is imported, which reports its use by default
-    folder = locate_pipeline(name, models_dir, downloads=downloads, hf_token=hf_token)
+    folder = store.locate(DiarizerFiles(name))
     config = read_config(folder)
     import torch
 

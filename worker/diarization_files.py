@@ -1,19 +1,15 @@
-"""From a diarization pipeline's name to its folder: shipped, put there by hand, or fetched."""
+"""Which files make a diarization pipeline, and what its own config says of them."""
 
 from __future__ import annotations
 
-import logging
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shared.catalogue import ModelEntry
 from shared.errors import ModelNotFound
-from worker.models.download import check_snapshot
-from worker.models.files import SHIPPED, alone, move_in
-from worker.models.manifest import describe
+from worker.models.file_set import FileSet, Origin, Repository
 
 CONFIG_FILE = "config.yaml"
 PIPELINES: Mapping[str, Mapping[str, str]] = {
@@ -31,13 +27,10 @@ _CONDITIONS: Mapping[str, tuple[str, ...]] = {
 """Repositories, beside the pipeline's own, whose conditions have to be accepted."""
 
 _KIND = "pyannote.audio.pipelines.SpeakerDiarization"
-_FILES = [CONFIG_FILE, "*.bin", "*.npz"]
+_FILES = (CONFIG_FILE, "*.bin", "*.npz")
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _WEIGHTS = ("pytorch_model.bin", "plda.npz")
-_TIMEOUT_S = 10.0
 VBX = "VBxClustering"
-
-_log = logging.getLogger(__name__)
 
 
 def diarizer_name(entry: ModelEntry, site_default: str, chosen: str | None) -> str:
@@ -81,98 +74,49 @@ def folder_name(name: str) -> str:
     return name.replace("/", "--")
 
 
-def locate_pipeline(
-    name: str,
-    models_dir: Path,
-    *,
-    downloads: bool,
-    hf_token: str | None,
-    endpoint: str | None = None,
-) -> Path:
+class DiarizerFiles(FileSet):
     """
-    Where a pipeline's files lie; downloads them first if that is allowed.
-
-    Args:
-        endpoint: Where the Hugging Face hub is, if not at its usual address.
+    One pipeline's files.
 
     Raises:
-        ModelNotFound: It is not here and cannot be fetched; says how to mend it.
+        ModelNotFound: It can be no name.
     """
-    folder = folder_name(name)
-    for place in (models_dir / folder, SHIPPED / folder):
-        if (place / CONFIG_FILE).is_file():
-            return place
-    where = f"put its files into {folder!r} below LONGHAND_MODELS_DIR"
-    if name not in PIPELINES or not downloads:
-        why = "" if name not in PIPELINES else " and LONGHAND_DOWNLOADS is off"
-        raise ModelNotFound(
-            f"diarization model {name!r} is not on this worker{why}; {where}",
-            param="diarize_model",
+
+    kind = "diarization model"
+    param = "diarize_model"
+
+    def __post_init__(self) -> None:
+        """Refuse what can be no name: it could lead anywhere."""
+        folder_name(self.name)
+
+    @property
+    def origin(self) -> Origin | None:
+        """See `FileSet.origin`."""
+        if self.name not in PIPELINES:
+            return None
+        gated = {self.name, *_CONDITIONS.get(self.name, ())}
+        places = {self.name: "", **{repo: part for part, repo in PIPELINES[self.name].items()}}
+        return Origin(
+            tuple(
+                Repository(name, _FILES, into=into, is_gated=name in gated)
+                for name, into in places.items()
+            )
         )
-    if not hf_token:
-        raise ModelNotFound(
-            f"diarization model {name!r} needs a Hugging Face token and there is none; "
-            f"{_how_to_be_let_in(name)}, or {where}",
-            param="diarize_model",
-        )
-    _fetch(name, models_dir / folder, hf_token, endpoint)
-    return models_dir / folder
 
+    @property
+    def needs(self) -> str:
+        """See `FileSet.needs`."""
+        return f"{CONFIG_FILE}, and {', '.join(_WEIGHTS)} in folders of its parts"
 
-def _how_to_be_let_in(name: str) -> str:
-    pages = [f"https://huggingface.co/{page}" for page in (name, *_CONDITIONS.get(name, ()))]
-    return (
-        f"accept the conditions at {' and '.join(pages)} and set LONGHAND_HF_TOKEN to a token of "
-        f"the same account"
-    )
-
-
-def _fetch(name: str, folder: Path, token: str, endpoint: str | None) -> None:
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        with alone(folder) as part:
-            if not (folder / CONFIG_FILE).is_file():
-                _download(name, part, token, endpoint)
-                move_in(part, folder)
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        refused = status in (401, 403)
-        mend = _how_to_be_let_in(name) if refused else "try again later"
-        raise ModelNotFound(
-            f"diarization model {name!r} was {'refused' if refused else 'not sent'} by the Hugging "
-            f"Face hub ({status}); {mend}",
-            param="diarize_model",
-        ) from error
-    except Exception as error:
-        raise ModelNotFound(
-            f"diarization model {name!r} could not be downloaded "
-            f"({type(error).__name__}: {error}); put its files into {folder.name!r} below "
-            f"LONGHAND_MODELS_DIR",
-            param="diarize_model",
-        ) from error
-
-
-def _download(name: str, part: Path, token: str, endpoint: str | None) -> None:
-    """Fetch a pipeline and every part of it that has a repository of its own."""
-    from huggingface_hub import HfApi
-
-    _log.info("downloading diarization model %s", name)
-    api = HfApi(endpoint=endpoint, token=token)
-    places = {name: part, **{repo: part / key for key, repo in PIPELINES[name].items()}}
-    # Every repository is asked for before anything is fetched: one call that fails at once
-    # where there is no network, and that tells a token that is refused.
-    details = {
-        repository: api.model_info(repository, files_metadata=True, timeout=_TIMEOUT_S)
-        for repository in places
-    }
-    for repository, place in places.items():
-        api.snapshot_download(
-            repository, revision=details[repository].sha, local_dir=place, allow_patterns=_FILES
-        )
-        check_snapshot(place, details[repository])
-        shutil.rmtree(place / ".cache", ignore_errors=True)
-    describe(part, name, details[name].sha or "")
+    def missing(self, folder: Path) -> list[str]:
+        """See `FileSet.missing`."""
+        try:
+            config = _load_config(folder)
+            return [str(inside) for inside in _missing_parts(folder, config).values()]
+        except OSError:
+            return [CONFIG_FILE]
+        except ModelNotFound:  # of a config that is no pipeline's: opening it will say so
+            return []
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -182,21 +126,39 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         ModelNotFound: It is no speaker diarization, or one of its parts is missing.
     """
+    config = _load_config(folder)
+    for part, inside in _missing_parts(folder, config).items():
+        raise ModelNotFound(
+            f"diarization model {folder.name!r} has no {part} in {str(inside)!r}",
+            param="diarize_model",
+        )
+    return config
+
+
+def _load_config(folder: Path) -> dict[str, Any]:
     import yaml
 
-    config = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    try:
+        config = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelNotFound(
+            f"{CONFIG_FILE} of {folder.name!r} cannot be read: {error}", param="diarize_model"
+        ) from error
     kind = config.get("pipeline", {}).get("name") if isinstance(config, dict) else None
     if kind != _KIND:
         raise ModelNotFound(
             f"{folder.name!r} is {kind!r}, not a pipeline of {_KIND}", param="diarize_model"
         )
-    for part, inside in part_folders(config).items():
-        if not any((folder / inside / file).is_file() for file in _WEIGHTS):
-            raise ModelNotFound(
-                f"diarization model {folder.name!r} has no {part} in {str(inside)!r}",
-                param="diarize_model",
-            )
     return dict(config)
+
+
+def _missing_parts(folder: Path, config: Mapping[str, Any]) -> dict[str, PurePosixPath]:
+    """Parts that a pipeline needs and that lack weights, and where they should lie."""
+    return {
+        part: inside
+        for part, inside in part_folders(config).items()
+        if not any((folder / inside / file).is_file() for file in _WEIGHTS)
+    }
 
 
 def part_folders(config: Mapping[str, Any]) -> dict[str, PurePosixPath]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from shared.catalogue import may_be_own
 from shared.chinese import Variant, convert, is_chinese
 from shared.errors import (
     AudioUnreadable,
@@ -91,9 +92,12 @@ def _fail(services: WorkerServices, lease: Lease, error: LonghandError) -> None:
 
 
 def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Transcript:
-    model = services.settings.catalogue.resolve(record.request.model)
+    asked = record.request.model
+    # The gateway took it: it may be one of the operator's own, here or on another worker.
+    own = [asked] if asked and may_be_own(asked) else []
+    model = services.settings.catalogue.resolve(asked, own)
     if model is None:
-        raise ModelNotFound(f"no model is known as {record.request.model!r}", param="model")
+        raise ModelNotFound(f"no model is known as {asked!r}", param="model")
     generation = services.generations.current()
     models = PooledModels(services.processes, lease.check, generation=generation)
     with tempfile.TemporaryDirectory(prefix=f"{record.id}-", dir=services.scratch) as folder:

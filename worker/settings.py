@@ -11,9 +11,26 @@ from typing import ClassVar, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import BASE_NAMES, CHECKOUT, SharedSettings
+from shared.catalogue import may_be_own
+from shared.settings import BASE_NAMES, SharedSettings
 
+MODELS_CACHE = "~/.cache/longhand/models"
+"""Where models land; below `XDG_CACHE_HOME`, where that is set."""
+
+_MODELS_HERE = Path("data/models")
 _FLAGS = {"true": {"true", "1", "yes", "on"}, "false": {"false", "0", "no", "off", ""}}
+
+
+def _models_cache() -> Path:
+    """Outside the checkout, which may be thrown away; where that cannot be written, below it."""
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    except RuntimeError:  # nobody's home
+        return _MODELS_HERE
+    place = Path(cache) / "longhand" / "models"
+    there = next(parent for parent in (place, *place.parents) if parent.exists())
+    can_be_written = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return place if can_be_written else _MODELS_HERE
 
 
 class WorkerSettings(SharedSettings):
@@ -44,10 +61,18 @@ class WorkerSettings(SharedSettings):
         "engine or device have no such thing.",
     )  # fmt: skip
     models_dir: Path = Field(
-        CHECKOUT / "models", description="Directory of model folders; downloads land here."
+        default_factory=_models_cache,
+        description="Directory of model folders; downloads land here. Those that ship with "
+        "Longhand are found too.",
+        json_schema_extra={"shown": MODELS_CACHE},
     )
     downloads: bool = Field(
-        True, description="Whether a missing model of the catalogue may be downloaded."
+        True, description="Whether a missing model may be fetched when it is first asked for."
+    )
+    model_mirror: SecretStr = Field(
+        SecretStr(""),
+        description="Copies of models that are asked for first: a directory, or an http(s) address "
+        "of one; `docs/airgapped.md` tells how they lie there.",
     )
     diarization_model: str = Field(
         "pyannote/speaker-diarization-community-1",
@@ -96,6 +121,11 @@ class WorkerSettings(SharedSettings):
         description="Name shown for this worker; a suffix makes it unique.",
     )
 
+    @field_validator("models_dir")
+    @classmethod
+    def _at_home(cls, value: Path) -> Path:
+        return value.expanduser()
+
     @field_validator("preload", mode="before")
     @classmethod
     def _flag_as_text(cls, value: object) -> object:
@@ -107,7 +137,7 @@ class WorkerSettings(SharedSettings):
 
     @model_validator(mode="after")
     def _preloaded_models_fit(self) -> Self:
-        unknown = [n for n in self._preload_names if self.catalogue.resolve(n) is None]
+        unknown = [n for n in self._preload_names if self._resolve(n) is None]
         if unknown:
             raise ValueError(f"LONGHAND_PRELOAD names {unknown[0]!r}, which is no model we know")
         n_models = len(self.preloaded_models)
@@ -133,9 +163,14 @@ class WorkerSettings(SharedSettings):
 
     @property
     def preloaded_models(self) -> tuple[str, ...]:
-        """Models of the catalogue to be loaded before taking jobs, each once."""
-        resolved = (self.catalogue.resolve(name) for name in self._preload_names)
+        """Models to be loaded before taking jobs, each once."""
+        resolved = (self._resolve(name) for name in self._preload_names)
         return tuple(dict.fromkeys(name for name in resolved if name))
+
+    def _resolve(self, name: str | None) -> str | None:
+        """A model's own name; one of the operator's own is known by its folder."""
+        is_own = bool(name and may_be_own(name) and (self.models_dir / name).is_dir())
+        return self.catalogue.resolve(name, own=[name] if name and is_own else [])
 
     @property
     def _preload_names(self) -> list[str | None]:

@@ -82,7 +82,7 @@ def test_the_workers_image_for_cpus_has_no_cuda_libraries(images: dict[str, str]
 def test_the_workers_image_brings_the_demo_model(images: dict[str, str]) -> None:
     program = (
         "from pathlib import Path; from worker.models.files import ModelFiles as F; "
-        "print(F(Path('/nowhere'), 'faster_whisper', downloads=False).locate('demo'))"
+        "print(F(Path('/nowhere'), 'faster_whisper').locate('demo'))"
     )
 
     assert in_image(images["worker"], program) == "/app/models/demo"

@@ -69,6 +69,15 @@ def test_an_unknown_model_resolves_to_nothing(name):
     assert Catalogue("small").resolve(name) is None
 
 
+def test_a_model_of_the_sites_own_goes_by_its_name():
+    catalogue = Catalogue("small", {"doctor": "medical"})
+
+    assert catalogue.resolve("medical", ["medical"]) == "medical"
+    assert catalogue.resolve("doctor") == "medical"
+    assert catalogue.resolve("legal") is None
+    assert {"medical", "doctor"} <= set(catalogue.names(["medical"]))
+
+
 def test_every_listed_name_resolves():
     catalogue = Catalogue("small", {"house": "large-v3"})
 

@@ -105,10 +105,17 @@ def test_settings_that_do_not_go_together_are_named_by_their_variables():
 
 
 @pytest.mark.parametrize("settings", [GatewaySettings, WorkerSettings])
-def test_a_default_model_nobody_knows_is_named_alike_by_both_services(settings):
-    [problem] = problems(settings, default_model="larg")
+def test_a_default_model_that_can_be_none_is_named_alike_by_both_services(settings):
+    [problem] = problems(settings, default_model="../large")
 
-    assert problem.startswith("LONGHAND_DEFAULT_MODEL is 'larg', which is no model we know")
+    assert problem.startswith("LONGHAND_DEFAULT_MODEL is '../large', which is no model we know")
+
+
+@pytest.mark.parametrize("settings", [GatewaySettings, WorkerSettings])
+def test_the_default_model_may_be_one_of_the_operators_own(settings):
+    site = settings(default_model="house", model_aliases="short=house")
+
+    assert site.catalogue.resolve(None) == site.catalogue.resolve("short") == "house"
 
 
 def test_a_secret_is_never_shown_with_what_is_wrong_with_it():

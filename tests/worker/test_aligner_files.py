@@ -5,27 +5,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from published import COMMIT, Published
 
 from shared.errors import EngineFailed, ModelNotFound
 from shared.settings import CHECKOUT
 from worker.alignment import AlignerFiles, open_aligner
 from worker.alignment.catalogue import ALIGNERS, BUNDLES, REPOSITORIES
 from worker.alignment.network import BundleNetwork, PretrainedNetwork, make_alphabet
+from worker.models.sources.settings import HubSettings, IndexSettings
+from worker.models.store import Fetching, ModelStore
 
 SHIPPED = CHECKOUT / "models" / "demo-aligner-en"
 SWEDISH = "KBLab/wav2vec2-large-voxrex-swedish"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def test_the_table_of_aligners_is_whisperx_own() -> None:
@@ -45,13 +42,16 @@ def test_the_table_of_aligners_is_whisperx_own() -> None:
             theirs |= ast.literal_eval(node.value)
 
     assert theirs == ALIGNERS
-    assert set(ALIGNERS.values()) <= BUNDLES | REPOSITORIES
+    assert set(ALIGNERS.values()) <= {*BUNDLES, *REPOSITORIES}
 
 
-def test_torchaudio_has_every_bundle_by_name() -> None:
+def test_torchaudio_has_every_bundle_by_name_and_file() -> None:
     from torchaudio import pipelines
 
-    assert {type(getattr(pipelines, name)) for name in BUNDLES} == {pipelines.Wav2Vec2ASRBundle}
+    known = {name: getattr(pipelines, name) for name in BUNDLES}
+
+    assert {type(bundle) for bundle in known.values()} == {pipelines.Wav2Vec2ASRBundle}
+    assert {name: bundle._path for name, bundle in known.items()} == BUNDLES
 
 
 @pytest.mark.parametrize("name", [SWEDISH, "WAV2VEC2_ASR_BASE_960H", "house-aligner"])
@@ -59,7 +59,7 @@ def test_a_missing_aligner_says_what_is_missing_and_how_to_mend_it(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelNotFound) as caught:
-        open_aligner(name, tmp_path, device="cpu", downloads=False)
+        open_aligner(name, ModelStore(tmp_path), device="cpu")
 
     message = caught.value.message
     assert repr(name) in message
@@ -71,13 +71,13 @@ def test_a_missing_aligner_says_what_is_missing_and_how_to_mend_it(
 
 def test_an_aligner_outside_the_catalogue_is_never_downloaded(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="nor in the catalogue"):
-        open_aligner("house-aligner", tmp_path, device="cpu", downloads=True)
+        open_aligner("house-aligner", ModelStore(tmp_path, Fetching(True)), device="cpu")
 
 
 def test_a_folder_put_there_by_hand_is_found_by_the_name_of_its_repository(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED, tmp_path / "KBLab--wav2vec2-large-voxrex-swedish")
 
-    found = open_aligner(SWEDISH, tmp_path, device="cpu", downloads=False)
+    found = open_aligner(SWEDISH, ModelStore(tmp_path), device="cpu")
 
     assert found.name == SWEDISH
 
@@ -87,7 +87,7 @@ def test_a_broken_aligner_says_which_it_is(tmp_path: Path) -> None:
     (tmp_path / "house-aligner" / "model.safetensors").write_bytes(b"not weights")
 
     with pytest.raises(EngineFailed, match="house-aligner"):
-        open_aligner("house-aligner", tmp_path, device="cpu", downloads=False)
+        open_aligner("house-aligner", ModelStore(tmp_path), device="cpu")
 
 
 def test_the_demo_aligner_is_described_by_the_hash_of_its_weights() -> None:
@@ -98,102 +98,67 @@ def test_the_demo_aligner_is_described_by_the_hash_of_its_weights() -> None:
     assert described["revision"] == digest[:12]
 
 
-class Hub:
-    """The part of the Hugging Face hub that a download uses; it holds the demo aligner."""
-
-    def __init__(self) -> None:
-        self.files = {p.name: p.read_bytes() for p in SHIPPED.iterdir()}
-        self.hashes = {name: hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
-        hub = self
-
-        class Answers(BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
-                self.do_GET(with_body=False)
-
-            def do_GET(self, *, with_body: bool = True) -> None:
-                name = self.path.rpartition("/")[2].partition("?")[0]
-                data, headers = hub.details(), {}
-                if not self.path.startswith("/api/"):
-                    data = hub.files[name]
-                    headers = {"ETag": f'"{hub.hashes[name]}"', "X-Repo-Commit": COMMIT}
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(data)))
-                for key, value in headers.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                if with_body:
-                    self.wfile.write(data)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def details(self) -> bytes:
-        """The answer to `model_info`."""
-        siblings = [
-            {
-                "rfilename": name,
-                "size": len(data),
-                "lfs": {"sha256": self.hashes[name], "size": len(data), "pointerSize": 100},
-            }
-            for name, data in self.files.items()
-        ]
-        return json.dumps({"id": SWEDISH, "sha": COMMIT, "siblings": siblings}).encode()
+@pytest.fixture
+def published() -> Iterator[Published]:
+    with Published() as published:
+        files = {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
+        published.put_repository(SWEDISH, files, lfs=".*")
+        yield published
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
-    hub = Hub()
-    thread = threading.Thread(target=hub.server.serve_forever)
-    thread.start()
-    yield hub
-    hub.server.shutdown()
-    thread.join()
-    hub.server.server_close()
-
-
-def locate(models: Path, hub_url: str) -> subprocess.CompletedProcess[str]:
-    """Locate an aligner in a process whose hub is ours: the address is read when imported."""
-    program = (
-        "from pathlib import Path; from worker.alignment import AlignerFiles; import sys\n"
-        "print(AlignerFiles(Path(sys.argv[1]), downloads=True).locate(sys.argv[2]))"
-    )
-    env = {**os.environ, "HF_ENDPOINT": hub_url, "HF_HOME": str(models.parent / "cache")}
-    return subprocess.run(
-        [sys.executable, "-c", program, str(models), SWEDISH],
-        env=env,
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def online(published: Published, tmp_path: Path) -> ModelStore:
+    """A site that has one Hub."""
+    fetching = Fetching(True, hub=HubSettings(published.url, False), index=IndexSettings(()))
+    return ModelStore(tmp_path / "models", fetching)
 
 
 def test_an_aligner_of_the_catalogue_is_downloaded_and_named_by_its_commit(
-    hub: Hub, tmp_path: Path
+    online: ModelStore, tmp_path: Path
 ) -> None:
-    found = locate(tmp_path / "models", hub.url)
+    found = online.locate(AlignerFiles(SWEDISH))
 
     folder = tmp_path / "models" / "KBLab--wav2vec2-large-voxrex-swedish"
-    assert found.stdout.split() == [str(folder)], found.stderr
+    assert found == folder
     assert not (folder / "README.md").exists()
     assert json.loads((folder / "longhand.json").read_bytes())["revision"] == COMMIT
-    assert AlignerFiles(tmp_path / "models", downloads=False).find(SWEDISH) == folder
+    assert ModelStore(tmp_path / "models").find(AlignerFiles(SWEDISH)) == folder
+
+
+def test_weights_that_run_no_code_are_taken_where_there_are_some(
+    online: ModelStore, published: Published
+) -> None:
+    files = {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
+    published.put_repository(SWEDISH, {**files, "pytorch_model.bin": b"pickled"}, lfs=".*")
+
+    folder = online.locate(AlignerFiles(SWEDISH))
+
+    assert (folder / "model.safetensors").is_file()
+    assert not (folder / "pytorch_model.bin").exists()
 
 
 def test_a_download_with_another_hash_is_refused_and_leaves_nothing(
-    hub: Hub, tmp_path: Path
+    online: ModelStore, published: Published, tmp_path: Path
 ) -> None:
-    hub.hashes["model.safetensors"] = "0" * 64
+    page = published.page("model.safetensors")
+    page.content = page.content[:-1] + b"?"
 
-    found = locate(tmp_path / "models", hub.url)
+    with pytest.raises(ModelNotFound) as refused:
+        online.locate(AlignerFiles(SWEDISH))
 
-    assert f"ModelNotFound: aligner '{SWEDISH}' could not be downloaded" in found.stderr
-    assert "LONGHAND_MODELS_DIR" in found.stderr
-    assert [p.name for p in (tmp_path / "models").iterdir() if p.is_dir()] == []
+    assert f"aligner '{SWEDISH}' could not be fetched" in refused.value.message
+    assert "LONGHAND_MODELS_DIR" in refused.value.message
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_an_aligner_of_several_files_is_whole_with_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "house-aligner"
+    shutil.copytree(SHIPPED, folder)
+    shards = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    (folder / "model.safetensors").rename(folder / "model-1-of-2.safetensors")
+
+    assert AlignerFiles("house-aligner").missing(folder) == ["model-2-of-2.safetensors"]
 
 
 def tiny_pretrained(folder: Path, norm: str) -> PretrainedNetwork:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from published import COMMIT, Published
 
 from shared.catalogue import MODELS
 from shared.errors import ModelNotFound
 from shared.settings import CHECKOUT
-from worker.diarization_files import diarizer_name, locate_pipeline, part_folder, read_config
+from worker.diarization_files import DiarizerFiles, diarizer_name, part_folder, read_config
 from worker.models.manifest import check_files
+from worker.models.sources.settings import HubSettings, IndexSettings
+from worker.models.store import Fetching, ModelStore
 
 COMMUNITY = "pyannote/speaker-diarization-community-1"
 OLDER = "pyannote/speaker-diarization-3.1"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONFIG = b"pipeline: {name: pyannote.audio.pipelines.SpeakerDiarization, params: {}}\n"
 WEIGHTS = b"weights" * 1000
 REPOSITORIES = {
@@ -38,93 +37,24 @@ REPOSITORIES = {
 }
 
 
-class Answers(BaseHTTPRequestHandler):
-    """What the hub answers; it knows one token."""
-
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def _answer(self, *, with_body: bool) -> None:
-        hub = self.server
-        hub.asked.append(self.path)
-        path = self.path.partition("?")[0].removeprefix("/api/models").strip("/")
-        repository = "/".join(path.split("/")[:2])
-        if self.headers.get("Authorization") != "Bearer hf_good":
-            self._refuse(401, "RepoNotFound")
-        elif repository in hub.closed:
-            self._refuse(403, "GatedRepo")
-        elif self.path.startswith("/api/"):
-            self._send(json.dumps(details(repository)).encode(), {}, with_body)
-        else:
-            data = REPOSITORIES[repository][path.partition(f"/resolve/{COMMIT}/")[2]]
-            tag = f'"{hashlib.sha256(data).hexdigest()}"'
-            self._send(hub.broken or data, {"ETag": tag, "X-Repo-Commit": COMMIT}, with_body)
-
-    def _refuse(self, status: int, code: str) -> None:
-        self.send_response(status)
-        self.send_header("X-Error-Code", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def _send(self, data: bytes, headers: dict[str, str], with_body: bool) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        for key, value in headers.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if with_body:
-            self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-def details(repository: str) -> dict[str, object]:
-    """What the hub tells of a repository."""
-    files = []
-    for name, data in REPOSITORIES[repository].items():
-        lfs = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 100}
-        files.append({"rfilename": name, "size": len(data), "lfs": lfs})
-    return {"id": repository, "sha": COMMIT, "siblings": files, "tags": [], "downloads": 0}
-
-
-class Hub(ThreadingHTTPServer):
-    """The part of the Hugging Face hub that a download uses."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.asked: list[str] = []
-        self.closed: set[str] = set()
-        self.broken = b""
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}).start()
-
-    def close(self) -> None:
-        """Stop answering."""
-        self.shutdown()
-        self.server_close()
+@pytest.fixture
+def published() -> Iterator[Published]:
+    """A Hub that knows one token."""
+    with Published() as published:
+        for name, files in REPOSITORIES.items():
+            published.put_repository(name, files, token="hf_good", lfs=".*")
+        yield published
 
 
 @pytest.fixture
-def hub() -> Iterator[Hub]:
-    hub = Hub()
-    yield hub
-    hub.close()
-
-
-@pytest.fixture
-def fetch(hub: Hub, tmp_path: Path) -> Callable[..., Path]:
+def fetch(published: Published, tmp_path: Path) -> Callable[..., Path]:
     """A function that locates a pipeline with a token."""
 
-    def locate(name: str, token: str | None = "hf_good") -> Path:
-        return locate_pipeline(
-            name, tmp_path / "models", downloads=True, hf_token=token, endpoint=hub.url
+    def locate(name: str, token: str = "hf_good") -> Path:
+        fetching = Fetching(
+            True, token=token, hub=HubSettings(published.url, False), index=IndexSettings(())
         )
+        return ModelStore(tmp_path / "models", fetching).locate(DiarizerFiles(name))
 
     return locate
 
@@ -136,7 +66,9 @@ def test_a_pipeline_is_fetched_into_the_folder_of_its_name(fetch, tmp_path):
     found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     description = json.loads(found.pop("longhand.json"))
     noted = description.pop("files")
-    assert description == {"name": COMMUNITY, "revision": COMMIT}
+    assert description == {
+        "name": COMMUNITY, "revision": COMMIT, "source": "the Hub, checked by the Hub",
+    }  # fmt: skip
     assert {name: mark["bytes"] for name, mark in noted.items()} == {
         name: len(data) for name, data in found.items()
     }
@@ -151,13 +83,13 @@ def test_parts_with_repositories_of_their_own_come_to_lie_beside_it(fetch):
     assert (folder / "embedding" / "pytorch_model.bin").read_bytes() == WEIGHTS + b"3"
 
 
-def test_a_pipeline_that_is_here_is_not_asked_for(fetch, hub):
+def test_a_pipeline_that_is_here_is_not_asked_for(fetch, published):
     fetch(COMMUNITY)
-    hub.asked.clear()
+    published.asked.clear()
 
-    fetch(COMMUNITY, token=None)
+    fetch(COMMUNITY, token="")
 
-    assert hub.asked == []
+    assert published.asked == []
 
 
 @pytest.mark.parametrize(
@@ -173,54 +105,68 @@ def test_a_pipeline_that_is_here_is_not_asked_for(fetch, hub):
         ),
     ],
 )
-@pytest.mark.parametrize("token", [None, "hf_bad"], ids=["missing", "refused"])
-def test_who_has_no_good_token_is_told_which_pages_to_accept(fetch, hub, name, pages, token):
+@pytest.mark.parametrize("token", ["", "hf_bad"], ids=["missing", "refused"])
+def test_who_has_no_good_token_is_told_which_pages_to_accept(fetch, published, name, pages, token):
     with pytest.raises(ModelNotFound) as raised:
         fetch(name, token)
 
     assert all(page in raised.value.message for page in pages)
     assert "LONGHAND_HF_TOKEN" in raised.value.message
-    assert len(hub.asked) <= 1  # nothing is tried again and again
+    assert len(published.asked) <= 1  # nothing is tried again and again
 
 
 def test_conditions_that_are_not_accepted_are_named_before_anything_is_fetched(
-    fetch, hub, tmp_path
+    fetch, published, tmp_path
 ):
-    hub.closed.add("pyannote/segmentation-3.0")
+    published.put_repository("pyannote/segmentation-3.0", {}, token="hf_other")
 
     with pytest.raises(ModelNotFound, match="https://huggingface.co/pyannote/segmentation-3.0"):
         fetch(OLDER)
 
-    assert not any("/resolve/" in path for path in hub.asked)
-    assert not list((tmp_path / "models").glob("pyannote--*"))
+    assert not any("/resolve/" in path for path, _ in published.asked)
+    assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_a_file_that_is_not_what_the_hub_names_is_thrown_away(fetch, hub, tmp_path):
-    hub.broken = b"x" * len(WEIGHTS)
+def test_a_file_that_is_not_what_the_hub_names_is_thrown_away(fetch, published, tmp_path):
+    published.page("segmentation/pytorch_model.bin").content = b"x" * len(WEIGHTS)
 
-    with pytest.raises(ModelNotFound, match="could not be downloaded"):
+    with pytest.raises(ModelNotFound, match="could not be fetched"):
         fetch(COMMUNITY)
 
-    assert not list((tmp_path / "models").glob("pyannote--*"))
+    assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_without_a_network_it_fails_and_says_where_to_put_the_files(fetch, hub):
-    hub.close()
+def test_without_a_network_it_fails_and_says_where_to_put_the_files(fetch, published):
+    published.close()
 
     with pytest.raises(ModelNotFound, match="'pyannote--speaker-diarization-community-1' below"):
         fetch(COMMUNITY)
 
 
+def test_a_pipeline_without_one_of_its_parts_is_completed(fetch, published):
+    folder = fetch(OLDER)
+    (folder / "embedding" / "pytorch_model.bin").unlink()
+    published.asked.clear()
+
+    fetch(OLDER)
+
+    assert (folder / "embedding" / "pytorch_model.bin").read_bytes() == WEIGHTS + b"3"
+    sent = [path for path, _ in published.asked if "/resolve/" in path]
+    assert [path.partition("/resolve/")[0] for path in sent] == [
+        "/pyannote/wespeaker-voxceleb-resnet34-LM"
+    ]
+
+
 def test_with_downloads_off_the_folder_is_named(tmp_path):
     with pytest.raises(ModelNotFound) as raised:
-        locate_pipeline(COMMUNITY, tmp_path, downloads=False, hf_token="hf_good")
+        ModelStore(tmp_path).locate(DiarizerFiles(COMMUNITY))
 
     assert "'pyannote--speaker-diarization-community-1'" in raised.value.message
     assert "LONGHAND_DOWNLOADS" in raised.value.message
 
 
 def test_the_demo_pipeline_is_here(tmp_path):
-    folder = locate_pipeline("demo-diarization", tmp_path, downloads=False, hf_token=None)
+    folder = ModelStore(tmp_path).locate(DiarizerFiles("demo-diarization"))
 
     assert folder == CHECKOUT / "models" / "demo-diarization"
 
@@ -229,7 +175,7 @@ def test_a_folder_of_the_operators_comes_before_what_is_shipped(tmp_path):
     own = tmp_path / "demo-diarization"
     shutil.copytree(CHECKOUT / "models" / "demo-diarization", own)
 
-    found = locate_pipeline("demo-diarization", tmp_path, downloads=False, hf_token=None)
+    found = ModelStore(tmp_path).locate(DiarizerFiles("demo-diarization"))
 
     assert found == own
 

@@ -12,6 +12,7 @@ from dialogs import DEMO
 from worker.audio import SAMPLE_RATE_HZ
 from worker.diarization import DiarizationOptions, Diarizer, open_diarizer
 from worker.diarization_files import read_config
+from worker.models.store import ModelStore
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def vbx(tmp_path_factory: pytest.TempPathFactory) -> Diarizer:
     n = 64
     np.savez(plda / "xvec_transform.npz", mean1=np.zeros(n), mean2=np.zeros(n), lda=np.eye(n))
     np.savez(plda / "plda.npz", mu=np.zeros(n), tr=np.eye(n), psi=np.linspace(10, 0.1, n))
-    return open_diarizer("vbx", folder, device="cpu", downloads=False, hf_token=None)
+    return open_diarizer("vbx", ModelStore(folder), device="cpu")
 
 
 def test_a_threshold_changes_vbx_too(vbx, source, three):

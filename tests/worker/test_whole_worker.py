@@ -21,6 +21,8 @@ from shared.errors import EngineFailed
 from shared.jobs import Jobs
 from shared.workers import Workers
 from worker.__main__ import Worker
+from worker.models.adding import add_model
+from worker.models.files import ModelFiles
 from worker.scratch import own_folder
 from worker.settings import WorkerSettings
 
@@ -129,3 +131,22 @@ def test_what_a_killed_worker_left_is_removed_and_nothing_else(tmp_path: Path) -
     assert not first.exists()
     with (tmp_path / "longhand-worker-lock").open() as gate:
         fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_an_own_model_transcribes_by_its_name_and_may_be_the_default(
+    start_worker: Callable[..., Worker], jobs: Jobs, redis: Redis, submit: Callable[..., str],
+    clips: Callable[[int, int], list[Clip]], tmp_path: Path, demo_model: Path,
+) -> None:  # fmt: skip
+    add_model(ModelFiles(tmp_path / "models", "faster_whisper"), "house", demo_model)
+    start_worker(default_model="house", models_dir=tmp_path / "models")
+    [clip] = clips(1, 13)
+    unnamed, named = (
+        submit(clip.path.read_bytes(), **fields) for fields in ({}, {"model": "house"})
+    )
+    wait_until(lambda: all(jobs.get(i).status.is_final for i in (unnamed, named)), 90, "both end")
+    [record] = Workers(redis).live()
+
+    assert [jobs.get(i).status for i in (unnamed, named)] == ["succeeded", "succeeded"]
+    assert jobs.read_transcript(jobs.get(named)).model == "house"
+    assert record.models == ("demo", "house")
+    assert [(own.name, own.is_multilingual) for own in record.own_models] == [("house", True)]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from shared.settings import describe_problems
+from shared.settings import CHECKOUT, describe_problems
 from worker.settings import WorkerSettings
 
 
@@ -29,6 +34,41 @@ def test_preload_is_the_default_model_or_none_or_those_named(
     settings = WorkerSettings(preload=preload, model_aliases="house=demo")  # type: ignore[arg-type]
 
     assert settings.preloaded_models == models
+
+
+def test_an_own_model_may_be_preloaded_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "medical").mkdir()
+
+    settings = WorkerSettings(preload="medical,tiny", models_dir=tmp_path)
+
+    assert settings.preloaded_models == ("medical", "tiny")
+
+
+def default_models_dir(**variables: str) -> str:
+    """Where a fresh process without a setting lets models land."""
+    program = "from worker.settings import WorkerSettings; print(WorkerSettings().models_dir)"
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("HOME", "XDG_CACHE_HOME") and not name.startswith("LONGHAND_")
+    }
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=inherited | variables,
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+def test_models_land_in_a_cache_outside_the_checkout(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+
+    assert default_models_dir(HOME=str(tmp_path)) == f"{tmp_path}/.cache/longhand/models"
+    assert default_models_dir(XDG_CACHE_HOME=f"{tmp_path}/x") == f"{tmp_path}/x/longhand/models"
+    assert default_models_dir(HOME=str(tmp_path / "file")) == "data/models"
+    assert WorkerSettings(models_dir=Path("~/models")).models_dir == Path.home() / "models"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from tools.demo_model.corpus import CODECS, draw_training, through_codec
 from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say
 from worker.alignment import Aligner, AlignOptions, open_aligner
 from worker.audio import AudioSource
+from worker.models.store import ModelStore
 from worker.settings import quieten_libraries
 
 MEDIAN_BAR_S, P90_BAR_S = 0.060, 0.200
@@ -159,7 +160,7 @@ def main() -> int:
     arguments = parser.parse_args()
     quieten_libraries()
     models = CHECKOUT / "models"
-    aligner = open_aligner(arguments.aligner, models, device="cpu", downloads=False)
+    aligner = open_aligner(arguments.aligner, ModelStore(models), device="cpu")
     if arguments.calibrate:
         print(f"words begin {calibrate(aligner) * 1000:+.1f} ms late with the offset there is")
         return 0

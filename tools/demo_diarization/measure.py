@@ -24,6 +24,7 @@ from tools.demo_diarization.dialogs import DEVELOPMENT, FLITE, UNSEEN, Dialog, d
 from tools.demo_model.corpus import through_codec
 from worker.audio import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, Diarizer, open_diarizer
+from worker.models.store import ModelStore
 from worker.settings import limit_threads, quieten_libraries
 from worker.speakers import assign_speakers
 
@@ -168,9 +169,7 @@ def main() -> None:
     quieten_libraries()
     limit_threads(1)
     warnings.simplefilter("ignore")
-    diarizer = open_diarizer(
-        options.model, options.models_dir, device="cpu", downloads=False, hf_token=None
-    )
+    diarizer = open_diarizer(options.model, ModelStore(options.models_dir), device="cpu")
     unseen = draw_dialogs(options.dialogs, options.seed, voices=UNSEEN)
     sets = {"unseen voices": unseen}
     for container, codec, bit_rate in CODECS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import EngineFailed
@@ -14,6 +13,7 @@ from worker.alignment.order import in_order
 from worker.alignment.phrases import AlignOptions, Phrase, as_it_was, make_phrases, written
 from worker.alignment.times import Found, Guide, time_letters
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.models.store import ModelStore
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,23 +117,20 @@ class Aligner:
         return min(max(seconds, low), high)
 
 
-def open_aligner(
-    name: str, models_dir: Path, *, device: str, downloads: bool, threads: int = 1
-) -> Aligner:
+def open_aligner(name: str, store: ModelStore, *, device: str, threads: int = 1) -> Aligner:
     """
     Load an aligner that `aligner_name` named.
 
     Args:
-        models_dir: Where folders of models lie and downloads land.
+        store: Where folders of models lie, and whether a missing one may be fetched.
         device: `cpu`, `cuda` or `cuda:N`.
-        downloads: Whether a missing one may be fetched; if not, no network is asked for anything.
         threads: Threads of torch, in the whole process.
 
     Raises:
         ModelNotFound: It is not here and cannot be fetched.
         EngineFailed: What is here cannot be loaded.
     """
-    folder = AlignerFiles(models_dir, downloads=downloads).locate(name)
+    folder = store.locate(AlignerFiles(name))
     try:
         import torch
 

@@ -8,16 +8,24 @@ from collections.abc import Mapping
 from shared.catalogue import ModelEntry
 from shared.errors import InvalidRequest
 
-BUNDLES = frozenset(
-    {"HUBERT_ASR_LARGE", "HUBERT_ASR_XLARGE"}
-    | {f"VOXPOPULI_ASR_BASE_10K_{language}" for language in ("DE", "EN", "ES", "FR", "IT")}
-    | {
-        f"WAV2VEC2_ASR_{size}_{hours}"
-        for size in ("BASE", "LARGE", "LARGE_LV60K")
-        for hours in ("10M", "100H", "960H")
-    }
-)
-"""Models that torchaudio knows by name and downloads itself."""
+_LANGUAGES = ("DE", "EN", "ES", "FR", "IT")
+_HOURS = {"10M": "ll10m", "100H": "ls100", "960H": "ls960"}
+_SIZES = {"BASE": "base_ls960", "LARGE": "large_ls960", "LARGE_LV60K": "large_lv60k"}
+
+BUNDLES: Mapping[str, str] = {
+    "HUBERT_ASR_LARGE": "hubert_fairseq_large_ll60k_asr_ls960.pth",
+    "HUBERT_ASR_XLARGE": "hubert_fairseq_xlarge_ll60k_asr_ls960.pth",
+    **{
+        f"VOXPOPULI_ASR_BASE_10K_{code}": f"wav2vec2_voxpopuli_base_10k_asr_{code.lower()}.pt"
+        for code in _LANGUAGES
+    },
+    **{
+        f"WAV2VEC2_ASR_{size}_{hours}": f"wav2vec2_fairseq_{_SIZES[size]}_asr_{_HOURS[hours]}.pth"
+        for size in _SIZES
+        for hours in _HOURS
+    },
+}
+"""Models that torchaudio knows by name, and the file of each where torchaudio fetches it."""
 
 _BUNDLE_OF = {
     "de": "VOXPOPULI_ASR_BASE_10K_DE", "en": "WAV2VEC2_ASR_BASE_960H",

@@ -129,7 +129,7 @@ class BundleNetwork:
 
 
 def open_network(name: str, folder: Path, device: str) -> Network:
-    """Load what `AlignerFiles.locate` found."""
+    """Load an aligner whose files are all in a folder."""
     weights = bundle_weights(folder)
     if name in BUNDLES and weights is not None:
         import torchaudio

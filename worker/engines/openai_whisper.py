@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from whisper import _ALIGNMENT_HEADS, Whisper, load_model
+from whisper import _ALIGNMENT_HEADS, Whisper
 from whisper.audio import N_FRAMES, N_SAMPLES, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask
 from whisper.model import ModelDimensions
@@ -142,17 +142,24 @@ class OpenaiWhisperEngine:
 
 
 def _load(path: Path, device: str) -> Whisper:
-    if path.is_file():
-        model = load_model(str(path), device=device)
-        if path.stem in _ALIGNMENT_HEADS:  # whisper looks them up only for names
-            with suppress(RuntimeError):  # somebody's own model, by the name of another size
-                model.set_alignment_heads(_ALIGNMENT_HEADS[path.stem])
-        return model
-    checkpoint: dict[str, Any] = expand(path / COMPACT_FILE)
+    checkpoint: dict[str, Any] = (
+        torch.load(path, map_location="cpu", weights_only=True)
+        if path.is_file()
+        else expand(path / COMPACT_FILE)
+    )
     model = Whisper(ModelDimensions(**checkpoint["dims"]))
     model.load_state_dict(checkpoint["model_state_dict"])
-    heads = torch.zeros(model.dims.n_text_layer, model.dims.n_text_head, dtype=torch.bool)
-    for layer, head in checkpoint["alignment_heads"]:
-        heads[layer, head] = True
-    model.register_buffer("alignment_heads", heads.to_sparse(), persistent=False)
+    heads = checkpoint.get("alignment_heads")
+    if heads:
+        _set_alignment_heads(model, heads)
+    elif path.stem in _ALIGNMENT_HEADS:  # a checkpoint of openai-whisper's own has none in it
+        with suppress(RuntimeError):  # somebody's own model, by the name of another size
+            model.set_alignment_heads(_ALIGNMENT_HEADS[path.stem])
     return model.to(device)
+
+
+def _set_alignment_heads(model: Whisper, heads: Sequence[Sequence[int]]) -> None:
+    mask = torch.zeros(model.dims.n_text_layer, model.dims.n_text_head, dtype=torch.bool)
+    for layer, head in heads:
+        mask[layer, head] = True
+    model.register_buffer("alignment_heads", mask.to_sparse(), persistent=False)

@@ -20,6 +20,7 @@ from worker.diarization import (
     open_diarizer,
 )
 from worker.models.devices import best_device
+from worker.models.store import Fetching, ModelStore
 from worker.settings import WorkerSettings
 
 _MOST_ALIGNERS = 2
@@ -35,6 +36,7 @@ class AnnotationModels:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
+        self._store = ModelStore(settings.models_dir, Fetching.of(settings))
         self._aligners: OrderedDict[str, Aligner] = OrderedDict()
         self._diarizers: OrderedDict[str, Diarizer] = OrderedDict()
 
@@ -46,9 +48,8 @@ class AnnotationModels:
             aligner,
             lambda: open_aligner(
                 aligner,
-                settings.models_dir,
+                self._store,
                 device=best_device(settings.device),
-                downloads=settings.downloads,
                 threads=settings.engine_threads,
             ),
             most=_MOST_ALIGNERS,
@@ -57,16 +58,13 @@ class AnnotationModels:
     def load_diarizer(self, diarizer: str) -> Diarizer:
         """Load a diarization pipeline unless it is in memory."""
         settings = self._settings
-        token = settings.hf_token.get_secret_value() if settings.hf_token else None
         return _lend(
             self._diarizers,
             diarizer,
             lambda: open_diarizer(
                 diarizer,
-                settings.models_dir,
+                self._store,
                 device=best_device(settings.device),
-                downloads=settings.downloads,
-                hf_token=token,
                 threads=settings.engine_threads,
             ),
             most=1,

@@ -68,7 +68,7 @@ class ModelCache:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._files = ModelFiles(settings.models_dir, settings.engine, downloads=settings.downloads)
+        self._files = ModelFiles.of(settings)
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
         self._generation = 0
         check_installed(settings.engine)

@@ -1,279 +1,211 @@
-"""From a model's name to its files: shipped with Longhand, put there by hand, or fetched."""
+"""From a Whisper model's name to what an engine reads: in its folder, fetched, or converted."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from shared.catalogue import MODELS, ModelEntry
-from shared.errors import InvalidRequest, ModelNotFound
-from shared.settings import CHECKOUT
-from worker.engines import ENGINES
+from shared.catalogue import MODELS, ModelEntry, may_be_own
+from shared.errors import ModelNotFound
 from worker.models.compact import COMPACT_FILE
-from worker.models.download import Progress, fetch_checkpoint, fetch_ctranslate2
+from worker.models.conversion.ctranslate2_file import NotConvertible
+from worker.models.folders import alone, move_in
 from worker.models.manifest import (
     DESCRIPTION_FILE,
-    Checked,
-    State,
-    check_files,
-    own_files,
+    Manifest,
+    mark,
     read_manifest,
     write_manifest,
 )
+from worker.models.store import NOTHING_FETCHED, Fetching, ModelStore, NotFetched
+from worker.models.whisper_files import (
+    WEIGHTS_FILE,
+    CheckpointFiles,
+    CTranslate2Files,
+    weights_of,
+)
 
-SHIPPED = CHECKOUT / "models"
+if TYPE_CHECKING:
+    from worker.models.sources.arrivals import Progress
+    from worker.settings import WorkerSettings
+
+_CHECKPOINTS = "openai_whisper"
+"""The engine that reads checkpoints; all others read what CTranslate2 reads."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class StoredModel:
-    """
-    A model whose files are here.
-
-    Attributes:
-        engines: Those that can read it as it lies there.
-        n_bytes: Of all its files.
-        state: `complete`, `damaged` or `unverified`, by sizes alone.
-    """
-
-    name: str
-    engines: tuple[str, ...]
-    n_bytes: int
-    revision: str
-    where: Path
-    state: State
-
-
 class ModelFiles:
     """
-    The model directories of one worker.
+    The Whisper models of one worker.
 
     Args:
         directory: Where folders named after models lie and downloads land.
         engine: Which engine is to read them.
-        downloads: Whether a missing model may be fetched when it is first asked for.
     """
 
-    def __init__(self, directory: Path, engine: str, *, downloads: bool) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, engine: str, fetching: Fetching = NOTHING_FETCHED) -> None:
+        self.store = ModelStore(directory, fetching)
         self._engine = engine
-        self._downloads = downloads
-        self._revisions: dict[Path, tuple[tuple[int, int], str]] = {}
+        self._may_fetch = fetching.is_allowed
+        self._manifests: dict[Path, tuple[tuple[int, int], Manifest]] = {}
 
-    def stored(self) -> list[StoredModel]:
-        """Models of the catalogue whose files are here, for whichever engine."""
-        return [
-            StoredModel(
-                name,
-                tuple(engine for engine in ENGINES if _weights(folder, name, engine)),
-                sum(path.stat().st_size for path in own_files(folder)),
-                _revision(folder, name, self._engine),
-                folder,
-                check_files(folder, hashes=False).state,
-            )
-            for name in MODELS
-            if (folder := self._folder(name))
-        ]
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self:
+        """Those of a worker with these settings."""
+        return cls(settings.models_dir, settings.engine, Fetching.of(settings))
 
     def locate(self, name: str) -> Path:
         """
-        Where the engine finds a model; downloads it first if that is allowed.
+        What the engine reads of a model; fetches it first if that is allowed.
 
         Raises:
-            ModelNotFound: It is not here and cannot be fetched.
+            ModelNotFound: It is not here and cannot be had.
         """
-        if not self._downloads and self._find(name) is None:
-            raise ModelNotFound(
-                f"model {name!r} is not on this worker and LONGHAND_DOWNLOADS is off; "
-                f"{_by_hand(name)}",
-                param="model",
-            )
-        return self.pull(name)
+        try:
+            if self._weights(name) is None and not self._may_fetch:
+                return self.store.locate(self._form(name))  # which says why not
+            return self.pull(name)
+        except NotFetched as error:
+            raise ModelNotFound(str(error), param="model") from error
 
-    def pull(self, name: str, progress: Progress = lambda here, whole: None) -> Path:
+    def pull(self, name: str, progress: Progress = lambda source, here, whole: None) -> Path:
         """
-        Download a model unless it is here; where the engine finds it.
-
-        Raises:
-            ModelNotFound: It cannot be fetched. Nothing of it is left.
-        """
-        entry = _entry(name)
-        if self._find(name) is None:
-            self._fetch(entry, progress)
-        weights = self._find(name)
-        if weights is None:
-            raise ModelNotFound(
-                f"model {name!r} has no files for the engine {self._engine}", param="model"
-            )
-        is_checkpoint = weights.suffix == ".pt" and weights.name != COMPACT_FILE
-        return weights if is_checkpoint else weights.parent
-
-    def remove(self, name: str) -> None:
-        """
-        Delete a model's files, for every engine. Workers that have it in memory keep it there.
+        Fetch what is missing of a model, and convert it if the engine needs another form.
 
         Raises:
-            InvalidRequest: It is not ours to delete.
-            ModelNotFound: It is not here.
+            NotFetched: It cannot be had. Nothing of it is left.
         """
-        _entry(name)
-        folder = self._directory / name
-        if folder.resolve() == (SHIPPED / name).resolve() and not MODELS[name].repository:
-            raise InvalidRequest(f"model {name!r} ships with Longhand and stays", param="model")
-        if not folder.is_dir() and not folder.is_symlink():
-            elsewhere = self._folder(name)
-            hint = f"; {elsewhere} is not below it" if elsewhere else ""
-            raise ModelNotFound(f"there is no model {name!r} in {self._directory}{hint}")
-        with alone(self._directory / name) as part:
-            if folder.is_symlink():
-                folder.unlink()
-                return
-            # Out of sight first: half a model must not be found.
-            folder.replace(part)
-            shutil.rmtree(part)
-
-    def verify(self, name: str) -> Checked:
-        """
-        Compare sizes and hashes of a model's files with those that were downloaded.
-
-        Raises:
-            ModelNotFound: It is not here.
-        """
-        folder = self._folder(_entry(name).name)
-        if folder is None:
-            raise ModelNotFound(f"model {name!r} is not here", param="model")
-        return check_files(folder, hashes=True)
+        if self._engine != _CHECKPOINTS:
+            return self.store.pull(CTranslate2Files(name), progress)
+        folder = self.store.find(CheckpointFiles(name)) or self._get_checkpoint(name, progress)
+        weights = weights_of(folder, name)
+        return folder if weights is None or weights.name == COMPACT_FILE else weights
 
     def revision(self, name: str) -> str:
         """What names the very weights: a hash, a commit, or "" where nobody wrote it down."""
-        weights = self._find(name)
-        return _revision(weights.parent, name, self._engine) if weights else ""
+        weights = self._weights(name)
+        return self._noted(weights.parent).revision_of(weights.name) if weights else ""
 
     def local_revisions(self) -> dict[str, str]:
         """
-        Models of the catalogue that need no download, and what names their very weights.
+        Models that need no download, and what names their very weights.
 
         Cheap enough to be asked every few seconds: a description is read again once it changed.
         """
-        found = ((name, self._find(name)) for name in MODELS)
-        return {name: self._noted_revision(name, weights) for name, weights in found if weights}
+        names = (*MODELS, *(entry.name for entry in self.own()))
+        return {name: self.revision(name) for name in names if self._weights(name)}
 
-    def _noted_revision(self, name: str, weights: Path) -> str:
-        try:
-            noted = (weights.parent / DESCRIPTION_FILE).stat()
-        except OSError:
-            return ""
-        mark = noted.st_mtime_ns, noted.st_size
-        if self._revisions.get(weights, (None, ""))[0] != mark:
-            self._revisions[weights] = mark, _revision(weights.parent, name, self._engine)
-        return self._revisions[weights][1]
+    def own(self) -> list[ModelEntry]:
+        """The operator's own models that are whole, which were added to the catalogue's."""
+        return [
+            _own_entry(name, self._noted(self.store.directory / name).own or {})
+            for name in self.own_names()
+            if self.store.find(CTranslate2Files(name))
+        ]
+
+    def own_names(self) -> list[str]:
+        """Names of the operator's own models, of which one may lack a file."""
+        folders = self._unknown_folders()
+        return [folder.name for folder in folders if self._noted(folder).own is not None]
 
     def weights_bytes(self, name: str) -> int:
         """Size of the weights that the engine would read; 0 if they are not here."""
-        weights = self._find(name)
+        weights = self._weights(name)
         return weights.stat().st_size if weights else 0
 
-    def _find(self, name: str) -> Path | None:
-        """The weights that the engine reads."""
-        folders = (self._directory / name, SHIPPED / name)
-        found = (_weights(folder, name, self._engine) for folder in folders)
-        return next(filter(None, found), None)
+    def _form(self, name: str) -> CheckpointFiles | CTranslate2Files:
+        return (CheckpointFiles if self._engine == _CHECKPOINTS else CTranslate2Files)(name)
 
-    def _folder(self, name: str) -> Path | None:
-        """The folder with weights for any engine, before all others for ours."""
-        if weights := self._find(name):
-            return weights.parent
-        folders = (self._directory / name, SHIPPED / name)
-        return next((f for f in folders if any(_weights(f, name, e) for e in ENGINES)), None)
+    def _weights(self, name: str) -> Path | None:
+        """The weights that the engine reads, or those that it would be given a copy of."""
+        if self._engine == _CHECKPOINTS and (folder := self.store.find(CheckpointFiles(name))):
+            return weights_of(folder, name)
+        folder = self.store.find(CTranslate2Files(name))
+        return folder / WEIGHTS_FILE if folder else None
 
-    def _fetch(self, entry: ModelEntry, progress: Progress) -> None:
-        if not entry.repository:
-            raise ModelNotFound(
-                f"model {entry.name!r} ships with Longhand and is missing from {SHIPPED}; "
-                "restore it from the repository",
-                param="model",
-            )
+    def _get_checkpoint(self, name: str, progress: Progress) -> Path:
+        """Fetch a checkpoint; or make one, of what is here or can be fetched."""
+        files, source = CheckpointFiles(name), CTranslate2Files(name)
+        made_from = self.store.find(source)
+        if made_from is None:
+            try:
+                return self.store.pull(files, progress)
+            except NotFetched as error:
+                failures = error.failures
+            try:
+                made_from = self.store.pull(source, progress)
+            except NotFetched as error:
+                told = dict.fromkeys([*failures, *error.failures])
+                raise NotFetched(files, list(told)) from error
+        return self._convert(files, made_from)
+
+    def _convert(self, files: CheckpointFiles, made_from: Path) -> Path:
+        folder = self.store.directory / files.folder_name
+        _log.info("converting model %s for openai-whisper", files.name)
         try:
-            with alone(self._directory / entry.name) as part:
-                if self._find(entry.name) is None:
-                    self._download(entry, part, progress)
-        except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelNotFound(
-                f"model {entry.name!r} could not be downloaded ({reason}); {_by_hand(entry.name)}",
-                param="model",
-            ) from error
+            with alone(folder) as part:
+                if found := self.store.find(files):  # by another, meanwhile
+                    return found
+                part.mkdir()
+                _write_checkpoint(files.name, made_from, part)
+                move_in(part, folder)
+        except NotConvertible as error:
+            raise NotFetched(files, [f"{made_from / WEIGHTS_FILE}: {error}"]) from error
+        except ImportError as error:
+            why = f"to convert it takes openai-whisper ({error}); install the extra `whisper`"
+            raise NotFetched(files, [why]) from error
+        except OSError as error:
+            why = f"its converted form cannot be written: {error.strerror or error}"
+            raise NotFetched(files, [f"{folder}: {why}"]) from error
+        return folder
 
-    def _download(self, entry: ModelEntry, part: Path, progress: Progress) -> None:
-        _log.info("downloading model %s", entry.name)
-        part.mkdir()
-        fetch = fetch_checkpoint if self._engine == "openai_whisper" else fetch_ctranslate2
-        fetch(entry, part, progress)
-        move_in(part, self._directory / entry.name)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[Path]:
-    """
-    Let nobody else fetch or remove what lies in a folder; gives a hidden path beside it, cleared.
-
-    Of several workers with one directory one downloads and the others wait for it.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.part")
-    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        shutil.rmtree(part, ignore_errors=True)  # of one who was killed
+    def _unknown_folders(self) -> Iterator[Path]:
+        """Folders whose name may be that of an operator's own model."""
         try:
-            yield part
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+            folders = sorted(self.store.directory.iterdir())
+        except OSError:
+            return
+        yield from (folder for folder in folders if may_be_own(folder.name) and folder.is_dir())
+
+    def _noted(self, folder: Path) -> Manifest:
+        try:
+            found = (folder / DESCRIPTION_FILE).stat()
+        except OSError:
+            return Manifest()
+        changed = found.st_mtime_ns, found.st_size
+        if self._manifests.get(folder, (None, None))[0] != changed:
+            self._manifests[folder] = changed, _read(folder)
+        return self._manifests[folder][1]
 
 
-def move_in(part: Path, folder: Path) -> None:
-    """
-    Let a whole download appear under its name.
-
-    Another engine's files may lie there already: they stay, and the weights,
-    by which a model is found, come last.
-    """
-    if not folder.exists():
-        part.replace(folder)
-        return
-    old, new = read_manifest(folder), read_manifest(part)
-    revision = new.revision if "model.bin" in new.files else old.revision
-    write_manifest(part, replace(new, revision=revision, files={**old.files, **new.files}))
-    for path in sorted(part.iterdir(), key=lambda path: path.suffix in (".bin", ".pt")):
-        path.replace(folder / path.name)
+def _own_entry(name: str, own: Mapping[str, bool]) -> ModelEntry:
+    return ModelEntry(
+        name,
+        "",
+        is_multilingual=own.get("is_multilingual", True),
+        translates=own.get("translates", True),
+        knows_cantonese=own.get("knows_cantonese", False),
+    )
 
 
-def _entry(name: str) -> ModelEntry:
-    if name not in MODELS:
-        raise ModelNotFound(f"model {name!r} is not in the catalogue", param="model")
-    return MODELS[name]
-
-
-def _weights(folder: Path, name: str, engine: str) -> Path | None:
-    """The file in a folder that makes it a model for an engine."""
-    wanted = (COMPACT_FILE, f"{name}.pt") if engine == "openai_whisper" else ("model.bin",)
-    return next((folder / file for file in wanted if (folder / file).is_file()), None)
-
-
-def _revision(folder: Path, name: str, engine: str) -> str:
+def _read(folder: Path) -> Manifest:
     try:
-        manifest = read_manifest(folder)
+        return read_manifest(folder)
     except ValueError as error:
         _log.warning("%s: %s", folder, error)
-        return ""
-    weights = _weights(folder, name, engine)
-    return manifest.revision_of(weights.name) if weights else manifest.revision
+        return Manifest()
 
 
-def _by_hand(name: str) -> str:
-    return f"put its files into {name!r} below LONGHAND_MODELS_DIR"
+def _write_checkpoint(name: str, made_from: Path, part: Path) -> None:
+    """Convert a model's weights, and note that the copy is one."""
+    from worker.models.conversion.checkpoint import write_checkpoint
+
+    target = part / f"{name}.pt"
+    write_checkpoint(made_from, target)
+    files = {target.name: replace(mark(target), made_from=WEIGHTS_FILE)}
+    noted = _read(made_from)
+    write_manifest(part, Manifest(name, noted.revision, files, source=noted.source))

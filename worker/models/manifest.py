@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,19 +14,26 @@ from worker.models.compact import COMPACT_FILE
 DESCRIPTION_FILE = "longhand.json"
 _SHORT_HASH = 12
 
-State = Literal["ok", "complete", "damaged", "unverified"]
+State = Literal["ok", "complete", "damaged", "incomplete", "unverified"]
 """
 `ok`: every file has its hash; `complete`: its size, hashes were not looked at; `damaged`: one is
-missing or another; `unverified`: nobody noted what the files should be.
+another than was noted; `incomplete`: one that is needed is missing; `unverified`: nobody noted what
+the files should be.
 """
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What tells a file from a damaged one."""
+    """
+    What tells a file from a damaged one.
+
+    Attributes:
+        made_from: The file beside it that it was converted from, or "".
+    """
 
     n_bytes: int
     sha256: str
+    made_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,21 +44,26 @@ class Manifest:
     Attributes:
         revision: A hash or a commit, or "" where nobody wrote it down.
         files: Marks by file name, from the folder on; none for a model put there by hand.
+        source: Where they came from, and by what they were checked.
+        own: Of an operator's own Whisper model: what it can do, by the fields of `ModelEntry`.
     """
 
     name: str = ""
     revision: str = ""
     files: Mapping[str, Mark] = field(default_factory=dict)
+    source: str = ""
+    own: Mapping[str, bool] | None = None
 
     def revision_of(self, weights: str) -> str:
         """
         What names the very weights in a file.
 
         A folder may hold a checkpoint of openai-whisper beside files from the hub: its name is
-        its own hash.
+        its own hash, unless it was made from them.
         """
-        if weights.endswith(".pt") and weights != COMPACT_FILE and weights in self.files:
-            return self.files[weights].sha256[:_SHORT_HASH]
+        noted = self.files.get(weights)
+        if noted and weights.endswith(".pt") and weights != COMPACT_FILE and not noted.made_from:
+            return noted.sha256[:_SHORT_HASH]
         return self.revision
 
 
@@ -88,28 +100,40 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         value: dict[str, Any] = json.loads(text)
         files = {
-            name: Mark(int(noted["bytes"]), str(noted["sha256"]))
+            name: Mark(int(noted["bytes"]), str(noted["sha256"]), str(noted.get("made_from", "")))
             for name, noted in value.get("files", {}).items()
         }
-        return Manifest(str(value.get("name", "")), str(value.get("revision", "")), files)
+        own = value.get("own")
+        return Manifest(
+            name=str(value.get("name", "")),
+            revision=str(value.get("revision", "")),
+            files=files,
+            source=str(value.get("source", "")),
+            own=None if own is None else {key: bool(own[key]) for key in own},
+        )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{DESCRIPTION_FILE} cannot be read: {error!r}") from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write a folder's description."""
-    value = {
-        "name": manifest.name,
-        "revision": manifest.revision,
-        "files": as_json(manifest.files),
-    }
+    value: dict[str, object] = {"name": manifest.name, "revision": manifest.revision}
+    if manifest.source:
+        value["source"] = manifest.source
+    if manifest.own is not None:
+        value["own"] = dict(manifest.own)
+    value["files"] = as_json(manifest.files)
     text = json.dumps(value, indent=2) + "\n"
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
 def as_json(files: Mapping[str, Mark]) -> dict[str, dict[str, object]]:
     """Marks as a description holds them."""
-    return {n: {"bytes": noted.n_bytes, "sha256": noted.sha256} for n, noted in files.items()}
+    return {
+        name: {"bytes": noted.n_bytes, "sha256": noted.sha256}
+        | ({"made_from": noted.made_from} if noted.made_from else {})
+        for name, noted in files.items()
+    }
 
 
 def describe(folder: Path, name: str, revision: str) -> None:
@@ -118,19 +142,24 @@ def describe(folder: Path, name: str, revision: str) -> None:
     write_manifest(folder, Manifest(name, revision, marks))
 
 
-def check_files(folder: Path, *, hashes: bool) -> Checked:
+def check_files(folder: Path, *, hashes: bool, missing: Sequence[str] = ()) -> Checked:
     """
     Compare a model's files with what was noted when they were downloaded.
 
     Args:
         hashes: Whether to read them whole; else their sizes are compared.
+        missing: What the folder lacks of a whole model.
     """
     try:
         files = read_manifest(folder).files
     except ValueError as error:
         return Checked("damaged", (str(error),))
     wrong = [_problem(folder / name, noted, hashes=hashes) for name, noted in files.items()]
-    if problems := tuple(filter(None, wrong)):
+    problems = tuple(filter(None, wrong))
+    if missing:
+        lacks = (f"{file} is missing, without which it is of no use" for file in missing)
+        return Checked("incomplete", (*lacks, *problems))
+    if problems:
         return Checked("damaged", problems)
     there = [path.relative_to(folder).as_posix() for path in own_files(folder)]
     if unknown := [name for name in there if name not in files]:

@@ -1,0 +1,43 @@
+"""A model is fetched while somebody watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from worker.models.file_set import FileSet
+    from worker.models.files import ModelFiles
+
+
+def pull_shown(files: ModelFiles, wanted: FileSet, out: TextIO) -> Path:
+    """
+    Fetch what is missing of a model, and say on `out` how far it is; what the engine reads.
+
+    Raises:
+        NotFetched: It cannot be had; `worker.models.store` has it, a line for each source.
+    """
+    with ProgressLine(out) as line:
+        shown = _Shown(line, wanted.name)
+        line.show(f"pulling {wanted.name}")
+        if wanted.kind == "model":
+            return files.pull(wanted.name, shown)
+        return files.store.pull(wanted, shown)
+
+
+class _Shown:
+    """`Progress` as a line."""
+
+    def __init__(self, line: ProgressLine, name: str) -> None:
+        self._line = line
+        self._name = name
+
+    def __call__(self, source: str, n_here: int, n_whole: int) -> None:
+        from shared.sizes import in_words
+
+        if n_whole:
+            stage = f"pulling {self._name} from {source}, {in_words(n_whole)}:"
+            self._line.show(stage, n_here / n_whole)

@@ -1,0 +1,117 @@
+"""What is here of all kinds of models: for an operator to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.catalogue import MODELS, Catalogue, may_be_own
+from shared.errors import ModelNotFound
+from worker.alignment.catalogue import BUNDLES, REPOSITORIES
+from worker.alignment.files import AlignerFiles
+from worker.diarization_files import PIPELINES, DiarizerFiles
+from worker.engines import ENGINES
+from worker.models.file_set import FileSet
+from worker.models.files import ModelFiles
+from worker.models.manifest import State, own_files, read_manifest
+from worker.models.whisper_files import CTranslate2Files, WhisperFiles, weights_of
+
+_CHECKPOINTS = "openai_whisper"
+_SHIPPED_ALIGNERS = ("demo-aligner-en",)
+_SHIPPED_DIARIZERS = ("demo-diarization",)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """
+    A model whose folder is here.
+
+    Attributes:
+        kind: `model`, `aligner` or `diarization model`.
+        engines: Of a Whisper model, those that can be given it.
+        n_bytes: Of all its files.
+        state: `complete`, `damaged`, `incomplete` or `unverified`, by sizes alone.
+        problems: What it lacks or what is wrong with it, a sentence each.
+    """
+
+    name: str
+    kind: str
+    engines: tuple[str, ...]
+    n_bytes: int
+    revision: str
+    where: Path
+    state: State
+    problems: tuple[str, ...]
+
+
+def named_files(name: str, here: ModelFiles, *, may_be_new: bool = False) -> FileSet:
+    """
+    The files of the model that an operator names, of whichever kind.
+
+    Args:
+        may_be_new: Whether one of the operator's own that is on their mirror alone may be meant.
+
+    Raises:
+        ModelNotFound: No catalogue has it, and it is none of the operator's own.
+    """
+    if name in {*REPOSITORIES, *BUNDLES, *_SHIPPED_ALIGNERS}:
+        return AlignerFiles(name)
+    if name in PIPELINES or name in _SHIPPED_DIARIZERS:
+        return DiarizerFiles(name)
+    # What a site's aliases lay over it is not asked: files have own names.
+    known = Catalogue(next(iter(MODELS))).resolve(name, here.own_names())
+    if known is None and may_be_new and here.store.has_mirror and may_be_own(name):
+        known = name
+    if known is None:
+        raise ModelNotFound(
+            f"model {name!r} is not in the catalogue; it holds {', '.join(MODELS)}", param="model"
+        )
+    return WhisperFiles(known)
+
+
+def list_models(here: ModelFiles) -> list[StoredModel]:
+    """Every model whose folder is here, whole or not."""
+    return [
+        _stored(files, folder, here)
+        for files in _all_files(here)
+        if (folder := here.store.find_any(files))
+    ]
+
+
+def _all_files(here: ModelFiles) -> Iterator[FileSet]:
+    yield from map(WhisperFiles, (*MODELS, *here.own_names()))
+    yield from map(AlignerFiles, sorted({*REPOSITORIES, *BUNDLES, *_SHIPPED_ALIGNERS}))
+    yield from map(DiarizerFiles, (*PIPELINES, *_SHIPPED_DIARIZERS))
+
+
+def _stored(files: FileSet, folder: Path, here: ModelFiles) -> StoredModel:
+    checked = here.store.verify(files, hashes=False)
+    return StoredModel(
+        files.name,
+        files.kind,
+        tuple(_engines(files, folder)),
+        sum(path.stat().st_size for path in own_files(folder)),
+        _revision(files, folder, here),
+        folder,
+        checked.state,
+        checked.problems,
+    )
+
+
+def _engines(files: FileSet, folder: Path) -> Iterator[str]:
+    if isinstance(files, WhisperFiles):
+        has_all = not CTranslate2Files(files.name).missing(folder)
+        for engine in ENGINES:
+            is_checkpoint = engine == _CHECKPOINTS and weights_of(folder, files.name)
+            if has_all or is_checkpoint:  # a checkpoint is made of the others' form
+                yield engine
+
+
+def _revision(files: FileSet, folder: Path, here: ModelFiles) -> str:
+    if isinstance(files, WhisperFiles) and (revision := here.revision(files.name)):
+        return revision
+    try:
+        return read_manifest(folder).revision
+    except ValueError:  # `problems` says so
+        return ""

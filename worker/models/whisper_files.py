@@ -1,0 +1,96 @@
+"""Which files make a Whisper model, in each of the forms that engines read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shared.catalogue import MODELS
+from worker.models.compact import COMPACT_FILE
+from worker.models.file_set import FileSet, Origin, Repository, lacking
+from worker.models.published import PUBLISHED, Published
+
+WEIGHTS_FILE = "model.bin"
+PREPROCESSOR_FILE = "preprocessor_config.json"
+
+_CTRANSLATE2_FILES = (WEIGHTS_FILE, "config.json", "tokenizer.json", "vocabulary.*")
+
+
+class CTranslate2Files(FileSet):
+    """The form of faster-whisper and whisperx."""
+
+    @property
+    def origin(self) -> Origin | None:
+        """See `FileSet.origin`."""
+        repository = MODELS[self.name].repository
+        if not repository:
+            return None
+        known = PUBLISHED.get(self.name, Published())
+        wanted = (*_CTRANSLATE2_FILES, PREPROCESSOR_FILE)
+        return Origin(
+            (Repository(repository, wanted, revision=known.revision),),
+            known.packages,
+            hashes=known.hashes,
+        )
+
+    @property
+    def needs(self) -> str:
+        """See `FileSet.needs`."""
+        return ", ".join(self._needed)
+
+    @property
+    def by_hand(self) -> str:
+        """See `FileSet.by_hand`."""
+        if self.name in MODELS and not self.origin:
+            return f"it ships with Longhand: restore models/{self.name} from its repository"
+        return super().by_hand
+
+    def missing(self, folder: Path) -> list[str]:
+        """See `FileSet.missing`."""
+        return lacking(folder, *self._needed)
+
+    @property
+    def _needed(self) -> tuple[str, ...]:
+        # Without it a spectrogram has 80 rows: these models would not take it.
+        has_more_mels = MODELS[self.name].n_mels != 80
+        return (*_CTRANSLATE2_FILES, PREPROCESSOR_FILE) if has_more_mels else _CTRANSLATE2_FILES
+
+
+class CheckpointFiles(FileSet):
+    """The form of openai-whisper; `compact.pt` is that of the model that ships."""
+
+    @property
+    def origin(self) -> Origin | None:
+        """See `FileSet.origin`; there is none to fetch from without openai-whisper itself."""
+        openai_name = MODELS[self.name].openai_name
+        try:
+            from whisper import _MODELS  # there is no public list of the addresses
+        except ImportError:
+            return None
+        if openai_name not in _MODELS:
+            return None
+        address = _MODELS[openai_name]
+        sha256 = urlsplit(address).path.split("/")[-2]
+        return Origin(address=address, hashes={f"{self.name}.pt": sha256})
+
+    @property
+    def needs(self) -> str:
+        """See `FileSet.needs`."""
+        return f"{self.name}.pt as openai-whisper has it, or {', '.join(_CTRANSLATE2_FILES)}"
+
+    def missing(self, folder: Path) -> list[str]:
+        """See `FileSet.missing`."""
+        return [] if weights_of(folder, self.name) else [f"{self.name}.pt"]
+
+
+class WhisperFiles(CTranslate2Files):
+    """A Whisper model's folder, whichever engine can read what is in it."""
+
+    def missing(self, folder: Path) -> list[str]:
+        """See `FileSet.missing`."""
+        return [] if weights_of(folder, self.name) else super().missing(folder)
+
+
+def weights_of(folder: Path, name: str) -> Path | None:
+    """The checkpoint in a model's folder."""
+    return next((p for p in (folder / COMPACT_FILE, folder / f"{name}.pt") if p.is_file()), None)
