@@ -14,7 +14,7 @@ from shared.catalogue import Catalogue
 from shared.errors import InvalidRequest
 from shared.generations import Generations
 from shared.request import TranscriptionRequest
-from shared.workers import WorkerRecord
+from shared.workers import WorkerRecord, own_models
 
 KEY_HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = 255
@@ -70,7 +70,7 @@ def cache_key(
     canonical = _canonical(options)
     for name in _NOT_OF_THE_RESULT:
         canonical.pop(name, None)
-    model = resolve_model(here.settings.catalogue, options)
+    model = resolve_model(here.settings.catalogue, options, live)
     canonical["model"] = model
     # The weights that live workers have; with none alive nobody knows.
     revisions = sorted({worker.revisions.get(model, "") for worker in live} - {""})
@@ -78,9 +78,11 @@ def cache_key(
     return digest(scope, sha256, canonical, revisions, Generations(here.redis).current())
 
 
-def resolve_model(catalogue: Catalogue, options: TranscriptionRequest) -> str:
+def resolve_model(
+    catalogue: Catalogue, options: TranscriptionRequest, live: list[WorkerRecord]
+) -> str:
     """The model a request that was found possible means."""
-    model = catalogue.resolve(options.model)
+    model = catalogue.resolve(options.model, own_models(live))
     assert model is not None
     return model
 

@@ -17,12 +17,12 @@ from gateway.services import Services
 from gateway.sharing import cache_key, fingerprint, present_key
 from gateway.uploads import AudioWriter, clean_filename
 from gateway.voices import store_voices
-from shared.catalogue import MODELS, Catalogue
+from shared.catalogue import MODELS, Catalogue, ModelEntry
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest, ModelNotFound
 from shared.logs import bound_request_id, job_logged
 from shared.records import JobEntry, JobRecord, StoredAudio, job_key, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
-from shared.workers import WorkerRecord
+from shared.workers import WorkerRecord, known_models, own_models
 
 _log = logging.getLogger(__name__)
 
@@ -190,10 +190,11 @@ def check_model(
 
     With no live worker at all every known model is fine: the job waits for one.
     """
-    name = catalogue.resolve(request.model)
+    known = known_models(live)
+    name = catalogue.resolve(request.model, known)
     if name is None:
         refuse_other_engine(request.model, live)
-        hint = did_you_mean(request.model or "", catalogue.names())
+        hint = did_you_mean(request.model or "", catalogue.names(own_models(live)))
         hint = hint or "GET /models lists those that are"
         raise ModelNotFound(f"model {request.model!r} is not known; {hint}", param="model")
     if not can_run(name, live):
@@ -203,25 +204,26 @@ def check_model(
             f"they have {', '.join(there) or 'none'}",
             param="model",
         )
-    if request.task == "translate" and not MODELS[name].translates:
-        able = [m for m, entry in MODELS.items() if entry.translates and can_run(m, live)]
+    entry = known.get(name, MODELS[name])
+    if request.task == "translate" and not entry.translates:
+        able = [m for m, other in known.items() if other.translates and can_run(m, live)]
         raise InvalidRequest(
             f"task is 'translate'; model {name!r} can only transcribe; "
             f"those that translate: {', '.join(able) or 'none here'}",
             param="task",
         )
-    _check_language(request.language, name)
+    _check_language(request.language, entry)
 
 
-def _check_language(language: str | None, model: str) -> None:
-    entry = MODELS[model]
+def _check_language(language: str | None, entry: ModelEntry) -> None:
     if not entry.is_multilingual and language not in (None, "en"):
         raise InvalidRequest(
-            f"language is {language!r}; model {model!r} knows English alone", param="language"
+            f"language is {language!r}; model {entry.name!r} knows English alone", param="language"
         )
     if language == "yue" and not entry.knows_cantonese:
         raise InvalidRequest(
-            f"language is 'yue'; model {model!r} does not know Cantonese, large-v3 and turbo do",
+            f"language is 'yue'; model {entry.name!r} does not know Cantonese, large-v3 and turbo "
+            "do",
             param="language",
         )
 

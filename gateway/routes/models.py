@@ -15,10 +15,10 @@ from gateway.parse import refuse_unknown
 from gateway.services import services
 from gateway.shapes.models import Reloaded, UsableModels
 from gateway.submission import can_run, check_model
-from shared.catalogue import MODELS
 from shared.errors import Busy, EngineNotAvailable, InvalidRequest, ModelNotFound
 from shared.generations import Generations
 from shared.request import TranscriptionRequest
+from shared.workers import known_models
 
 blueprint = Blueprint("models", __name__)
 
@@ -47,19 +47,20 @@ def list_models() -> Response:
     here = services()
     catalogue = here.settings.catalogue
     live = here.workers.live()
-    usable = [name for name in MODELS if can_run(name, live)]
+    known = known_models(live)
     names = offered_names(here)
-    meant = {name: catalogue.resolve(name) for name in names}
+    meant = {name: catalogue.resolve(name, known) for name in names}
     data = [
         {
             "name": name,
             "aliases": [alias for alias in names if meant[alias] == name != alias],
-            "is_multilingual": MODELS[name].is_multilingual,
-            "translates": MODELS[name].translates,
+            "is_multilingual": entry.is_multilingual,
+            "translates": entry.translates,
             "present": sum(name in worker.models for worker in live),
             "loaded": sum(name in worker.loaded for worker in live),
         }
-        for name in usable
+        for name, entry in known.items()
+        if can_run(name, live)
     ]
     return jsonify(
         success=True,
@@ -88,9 +89,9 @@ def reload_models() -> Response:
     wanted = _read_reload()
     if wanted.model_name is None:
         return jsonify(success=True, generation=Generations(here.redis).advance())
-    asked = TranscriptionRequest(model=wanted.model_name)
-    check_model(asked, here.settings.catalogue, here.workers.live())
-    model = here.settings.catalogue.resolve(wanted.model_name)
+    asked, live = TranscriptionRequest(model=wanted.model_name), here.workers.live()
+    check_model(asked, here.settings.catalogue, live)
+    model = here.settings.catalogue.resolve(wanted.model_name, known_models(live))
     assert model is not None
     choose_default(here, model)
     return jsonify(success=True, message=f"Model {wanted.model_name} loaded", model=model)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from gateway.access.keys import Role, add_key  # noqa: E402
 from gateway.app import create_app  # noqa: E402
 from gateway.services import Services, open_services  # noqa: E402
 from gateway.settings import GatewaySettings  # noqa: E402
+from shared.catalogue import ModelEntry
 from shared.settings import CHECKOUT  # noqa: E402
 from shared.workers import WorkerRecord  # noqa: E402
 
@@ -128,7 +129,12 @@ def stored_files(storage_dir: Path) -> Callable[[], list[str]]:
 def live_worker(services: Services) -> Callable[..., None]:
     """A function that makes it seem that a worker lives which has the models named."""
 
-    def publish(*models: str, name: str = "w1", can_download: bool = False) -> None:
+    def publish(
+        *models: str,
+        name: str = "w1",
+        can_download: bool = False,
+        own: Sequence[ModelEntry] = (),
+    ) -> None:
         services.workers.publish(
             WorkerRecord(
                 name=name,
@@ -137,7 +143,8 @@ def live_worker(services: Services) -> Callable[..., None]:
                 engine="faster_whisper",
                 device="cpu",
                 compute_type="int8",
-                models=models,
+                models=(*models, *(entry.name for entry in own)),
+                own_models=tuple(own),
                 loaded=models[:1],
                 can_download=can_download,
                 slots=1,

@@ -153,7 +153,7 @@ def test_without_redis_it_lives_but_is_not_ready(
         ("LONGHAND_MAX_AUDIO_BYTES", "5GB", "LONGHAND_MAX_AUDIO_BYTES is '5GB'; it must be a"),
         ("LONGHAND_LOG_LEVEL", "loud", "LONGHAND_LOG_LEVEL is 'loud'; it must be 'debug', "),
         ("LONGHAND_MODEL_ALIASES", "base", "LONGHAND_MODEL_ALIASES: 'base' is not `alias=model`"),
-        ("LONGHAND_DEFAULT_MODEL", "larg", "LONGHAND_DEFAULT_MODEL is 'larg', which is no model"),
+        ("LONGHAND_DEFAULT_MODEL", "../x", "LONGHAND_DEFAULT_MODEL is '../x', which is no model"),
     ],
 )
 def test_a_wrong_setting_is_named_by_its_variable(variable: str, value: str, said: str) -> None:
