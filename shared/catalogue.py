@@ -22,6 +22,8 @@ class ModelEntry:
         n_mels: Rows of its spectrogram: 80, or 128 since large-v3.
         chunk_s: Longest chunk it is given, in seconds. Whisper takes 30; models trained on
             shorter speech lose their way in so much.
+        knows_context: Whether it was trained to be told what was said before, and to tell how far
+            it heard, as Whisper was.
         aligners: Alignment models that go with it, by language, and instead of all others.
         diarizer: Diarization model that goes with it, or "": the site's own.
     """
@@ -34,6 +36,7 @@ class ModelEntry:
     openai_name: str = ""
     n_mels: int = 80
     chunk_s: float = 30.0
+    knows_context: bool = True
     aligners: Mapping[str, str] = field(default_factory=dict)
     diarizer: str = ""
 
@@ -71,7 +74,7 @@ class _Models(dict[str, ModelEntry]):
 MODELS: Mapping[str, ModelEntry] = _Models(
     (entry.name, entry)
     for entry in (
-        ModelEntry("demo", "", translates=False, chunk_s=8,
+        ModelEntry("demo", "", translates=False, chunk_s=8, knows_context=False,
                    aligners={"en": "demo-aligner-en"}, diarizer="demo-diarization"),
         *(_openai(f"{size}{suffix}") for size in ("tiny", "base", "small", "medium")
           for suffix in ("", ".en")),

@@ -52,10 +52,15 @@ class KeptChunk(Value):
     One chunk that is done.
 
     Attributes:
-        segments: With times from the start of the audio; their ids say nothing.
+        next_index: Of the chunk that follows in time, where it is not the next number.
+        state: What a worker needs to go on after it.
+        segments: With times from the start of the audio; their ids say nothing. They stand last:
+            the script that keeps a chunk tells listeners the end of its text.
     """
 
     language: str
+    next_index: int | None = None
+    state: str = ""
     segments: tuple[Segment, ...]
 
 
@@ -94,14 +99,24 @@ class KeptChunks:
             return None
         return plan.decode(), chunks
 
-    def following(self, job_id: str, index: int) -> list[KeptChunk]:
-        """The chunks from `index` on that are done, up to the first that is not; some at a time."""
+    def following(self, job_id: str, index: int) -> tuple[list[KeptChunk], int]:
+        """
+        The chunks from `index` on that are done, up to the first that is not; some at a time.
+
+        Returns:
+            The chunks, and the index to go on from.
+        """
         wanted = [str(n) for n in range(index, index + _READ_AT_ONCE)]
         values: Any = self._redis.hmget(chunks_key(job_id), wanted)
-        try:
-            return [KeptChunk.model_validate_json(v) for v in takewhile(bool, values)]
-        except ValidationError:  # of another version: read when the job has ended
-            return []
+        found: list[KeptChunk] = []
+        for value in takewhile(bool, values):
+            try:
+                found.append(KeptChunk.model_validate_json(value))
+            except ValidationError:  # of another version: read when the job has ended
+                break
+            if (jump := found[-1].next_index) is not None:
+                return found, jump
+        return found, index + len(found)
 
     def segments(self, job_id: str) -> list[Segment]:
         """The segments that are done so far, in time order, numbered."""

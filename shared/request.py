@@ -54,19 +54,21 @@ class TranscriptionRequest(BaseModel):
         max_length=MAX_PROMPT_CHARACTERS,
         description="Words to expect, told to the model before every chunk.",
     )
-    condition_on_previous_text: bool = Field(
-        False,
-        description="Tell the model what was said before each chunk: more consistent, slower, "
-        "and an error may go on.",
+    condition_on_previous_text: bool | None = Field(
+        None,
+        description="Tell the model what was said before each chunk; omitted, where the model "
+        "was trained for it. A chunk whose text is in doubt is heard again without.",
     )
     temperature: float = Field(
         0.0, ge=0.0, le=1.0, description="Sampling temperature; 0 takes the most likely words."
     )
-    temperature_increment: float = Field(
-        0.2,
+    temperature_increment: float | None = Field(
+        None,
         ge=0.0,
         le=1.0,
-        description="Step to the next temperature when a chunk fails a threshold; 0 tries once.",
+        description="Step to the next temperature when a chunk fails a threshold; 0 decodes every "
+        "chunk once. Omitted, a doubtful chunk is decoded again without what was said before, and "
+        "nothing is drawn by chance.",
     )
     beam_size: int = Field(5, ge=1, le=20, description="Beams of the search at temperature 0.")
     best_of: int = Field(
@@ -225,8 +227,8 @@ class TranscriptionRequest(BaseModel):
 
     @field_validator("temperature_increment")
     @classmethod
-    def _few_tries(cls, value: float) -> float:
-        if 0 < value < LEAST_INCREMENT:
+    def _few_tries(cls, value: float | None) -> float | None:
+        if value is not None and 0 < value < LEAST_INCREMENT:
             raise ValueError(
                 f"temperature_increment is {value:g}; it must be 0 or at least {LEAST_INCREMENT:g}"
             )

@@ -6,29 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.engines.base import Decoding, Guess
+from worker.lanes import Done
 from worker.speech import Speech
+
+LANES_APART = 1_000_000
+"""Chunks are numbered in the order of time: those of the third lane from 2,000,000 on."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """
-    How a job was cut into chunks, and for which model; what is kept holds for this plan only.
+    What of a recording is decoded, and by which model; what is kept holds for this plan only.
 
     Attributes:
         model: Name, revision and engine.
-        guess: The language of the whole.
     """
 
     model: tuple[str, str, str]
     speech: Speech
-    guess: Guess
 
 
 class Checkpoint(Protocol):
-    """Where one job keeps the chunks it has done, with times of the whole audio."""
+    """Where one job keeps the chunks it has done."""
 
-    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Decoding]] | None:
+    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Done]] | None:
         """What an earlier attempt did with the same model; None if there is nothing."""
         ...
 
@@ -36,20 +37,25 @@ class Checkpoint(Protocol):
         """Keep chunks of this plan from now on, and forget any other's."""
         ...
 
-    def keep(self, index: int, decoding: Decoding) -> None:
-        """Keep a chunk that is done."""
+    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+        """
+        Keep a chunk that is done.
+
+        Args:
+            next_index: Of the chunk that follows in time, where it is not the next number.
+        """
         ...
 
 
 class NoCheckpoint:
     """For who runs the pipeline once and without a queue: nothing is kept."""
 
-    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Decoding]] | None:
+    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Done]] | None:
         """See `Checkpoint.recall`."""
         return None
 
     def begin(self, plan: Plan) -> None:
         """See `Checkpoint.begin`."""
 
-    def keep(self, index: int, decoding: Decoding) -> None:
+    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""

@@ -1,26 +1,22 @@
-"""Which chunk is decoded when, and how often: other temperatures, and text told to the next one."""
+"""The lanes of a recording, decoded side by side: what is asked of the engine, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from shared.languages import WITHOUT_SPACES
+from shared.catalogue import ModelEntry
 from shared.request import TranscriptionRequest
-from shared.transcript import Segment, Word
-from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.checkpoints import Checkpoint
+from worker.audio import Span
+from worker.checkpoints import LANES_APART, Checkpoint
 from worker.engines.base import DecodeOptions, Decoding
+from worker.lanes import MAX_CHUNK_S, Done, Lane, LaneOptions
+from worker.looks import shared_s
 from worker.progress import Progress
+from worker.speech import Speech
 from worker.streams import Turn
-
-FRAMES_PER_S = 100
-_PROMPT_CHARACTERS = 1_000
-"""Of earlier text told to the model, which reads 223 tokens and forgets what is before them."""
-
-_RESET_ABOVE = 0.5
-"""A text drawn at a higher temperature is not told to the chunk after it."""
 
 
 class ChunkStream(Protocol):
@@ -40,72 +36,118 @@ class ChunkStream(Protocol):
 
 
 @dataclass(frozen=True)
-class Chunks:
+class Work:
     """
-    The chunks of a job.
+    What there is to decode.
 
     Attributes:
-        done: What an earlier attempt made of them, by index, with times of the whole audio.
-        checkpoint: Where those are kept that are done from now on.
-        are_read: Whether somebody reads them, in the order of time, as they are done.
+        n_lanes: So many lanes are decoded at once.
+        done: What an earlier attempt did, by number.
+        is_read: Whether somebody reads the text, in the order of time, as it is made.
     """
 
-    audio: AudioSource
-    spans: tuple[Span, ...]
-    done: Mapping[int, Decoding]
+    speech: Speech
+    options: LaneOptions
+    n_lanes: int
+    done: Mapping[int, Done]
     checkpoint: Checkpoint
-    are_read: bool = False
+    is_read: bool = False
 
 
-def finish_chunks(
-    chunks: Chunks,
-    request: TranscriptionRequest,
-    language: str | None,
-    stream: ChunkStream,
-    progress: Progress,
-) -> dict[int, Decoding]:
-    """Decode what is not done, and keep it as it comes, with times of the whole audio."""
-    spans, done = chunks.spans, dict(chunks.done)
-    report = progress.of("transcribe")
-    total_s = sum(span.duration_s for span in spans) or 1.0
-    progress.done_s = sum(spans[index].duration_s for index in done)
-    report(progress.done_s / total_s)
-    decoded = decode_chunks(spans, request, language, stream, chunks.done, are_read=chunks.are_read)
-    for index, decoding in decoded:
-        start_s = spans[index].start / SAMPLE_RATE_HZ
-        moved = tuple(_move(s, start_s, chunks.audio.duration_s) for s in decoding.segments)
-        done[index] = replace(decoding, segments=moved)
-        chunks.checkpoint.keep(index, done[index])
-        progress.done_s += spans[index].duration_s
-        report(progress.done_s / total_s)
+def decode_lanes(work: Work, stream: ChunkStream, progress: Progress) -> dict[int, Done]:
+    """Decode what is not done, and keep each chunk as it comes; all of them by number."""
+    done = dict(work.done)
+    _tell(work.speech, done, progress)
+    for index, chunk in _decode(work, stream):
+        done[index] = chunk
+        work.checkpoint.keep(index, chunk, _jump(index, chunk, len(work.speech.lanes)))
+        _tell(work.speech, done, progress)
     return done
 
 
-def _move(segment: Segment, by_s: float, duration_s: float) -> Segment:
-    """Move a segment and its words later by `by_s`; nothing ends after the audio does."""
+def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, Done]]:
+    """Yield each chunk that is done, with its number."""
+    waiting = deque(_open_lanes(work))
+    active: dict[int, Lane] = {}
+    n_done = dict(Counter(index // LANES_APART for index in work.done))
+    while waiting or active:
+        while waiting and len(active) < work.n_lanes:
+            number, lane = waiting.popleft()
+            active[number] = lane
+            _ask(lane, number, stream, is_first=work.is_read and not n_done)
+        number, decoding = stream.next()
+        lane = active[number]
+        chunk = lane.take(decoding)
+        if chunk is not None:
+            n = n_done.get(number, 0)
+            n_done[number] = n + 1
+            yield number * LANES_APART + n, chunk
+        if lane.ask is None:
+            del active[number]
+        else:
+            _ask(lane, number, stream, is_first=work.is_read and not n_done)
 
-    def at(time_s: float) -> float:
-        return round(min(time_s + by_s, duration_s), 3)
 
-    words: tuple[Word, ...] | None = None
-    if segment.words is not None:
-        words = tuple(
-            word.model_copy(update={"start": at(word.start), "end": at(word.end)})
-            for word in segment.words
-        )
-    return segment.model_copy(
-        update={
-            "seek": round(by_s * FRAMES_PER_S),
-            "start": at(segment.start),
-            "end": at(segment.end),
-            "words": words,
-        }
+def _jump(index: int, chunk: Done, n_lanes: int) -> int | None:
+    """The number of the chunk that follows in time, where that is the first one of a lane."""
+    next_lane = index // LANES_APART + 1
+    return next_lane * LANES_APART if chunk.is_last and next_lane < n_lanes else None
+
+
+def _ask(lane: Lane, number: int, stream: ChunkStream, *, is_first: bool) -> None:
+    assert lane.ask is not None
+    turn: Turn = "first" if is_first else "next" if lane.ask.is_again else "last"
+    stream.add(number, lane.ask.chunk, lane.ask.options, turn)
+
+
+def _open_lanes(work: Work) -> Iterator[tuple[int, Lane]]:
+    """The lanes in which something is left, each behind its last chunk that is done."""
+    last: dict[int, Done] = {}
+    for index, chunk in sorted(work.done.items()):
+        last[index // LANES_APART] = chunk
+    for number, span in enumerate(work.speech.lanes):
+        lane = Lane(span, work.speech, work.options, last.get(number))
+        if lane.ask is not None:
+            yield number, lane
+
+
+def _tell(speech: Speech, done: Mapping[int, Done], progress: Progress) -> None:
+    """Report how much of the speech is decoded."""
+    reached = {i // LANES_APART: chunk.next_start for i, chunk in sorted(done.items())}
+    progress.done_s = sum(
+        shared_s(speech.spans, Span(speech.lanes[number].start, at))
+        for number, at in reached.items()
+    )
+    progress.of("transcribe")(progress.done_s / (speech.duration_s or 1.0))
+
+
+def lane_options(
+    request: TranscriptionRequest, entry: ModelEntry, *, is_multilingual: bool, can_draw: bool
+) -> LaneOptions:
+    """
+    How a request has its chunks decoded by a model.
+
+    Args:
+        can_draw: Whether the engine draws samples: else a higher temperature changes nothing.
+    """
+    detects_always = request.multilingual and is_multilingual
+    language = request.language if is_multilingual else "en"
+    has_context = request.condition_on_previous_text
+    return LaneOptions(
+        decode_options(request, None if detects_always else language),
+        chunk_s=min(MAX_CHUNK_S, request.chunk_size or entry.chunk_s),
+        detects_always=detects_always,
+        has_context=entry.knows_context if has_context is None else has_context,
+        ends_at_pauses=not entry.knows_context,
+        drops_unheard=request.vad,
+        looks_twice=request.temperature_increment != 0,
+        temperatures=tuple(temperatures(request)[1:]) if can_draw else (),
     )
 
 
 def decode_options(request: TranscriptionRequest, language: str | None) -> DecodeOptions:
     """What of a request concerns a single chunk."""
-    fields = set(DecodeOptions.__dataclass_fields__) - {"language", "word_timestamps"}
+    fields = set(DecodeOptions.__dataclass_fields__) - {"language", "context", "word_timestamps"}
     options = DecodeOptions(language, **{name: getattr(request, name) for name in fields})
     # Words say, too, who speaks them and how long it is silent around a segment.
     needs_words = (
@@ -125,97 +167,4 @@ def temperatures(request: TranscriptionRequest) -> list[float]:
     """
     first, step = request.temperature, request.temperature_increment
     n_steps = int((1.0 - first) / step + 1e-6) if step else 0
-    return [round(first + n * step, 4) for n in range(n_steps + 1)]
-
-
-def decode_chunks(
-    chunks: Sequence[Span],
-    request: TranscriptionRequest,
-    language: str | None,
-    stream: ChunkStream,
-    done: Mapping[int, Decoding],
-    *,
-    are_read: bool = False,
-) -> Iterator[tuple[int, Decoding]]:
-    """
-    Decode the chunks of a job that are not done.
-
-    All of them wait to be decoded at once, in any order; but one after the other where each
-    is told the text of the one before.
-
-    Args:
-        done: What an earlier attempt at the job decoded.
-        are_read: Whether somebody reads them, in the order of time, as they are done: then the
-            first is decoded before all others, everybody's, and one that is tried again before
-            the rest.
-
-    Yields:
-        The index of a chunk and what was made of it, as they come.
-    """
-    options = decode_options(request, language)
-    left = [index for index in range(len(chunks)) if index not in done]
-    if not request.condition_on_previous_text:
-        asked = replace(options, temperature=request.temperature)
-        if are_read and left:
-            # The others wait until it is done: or they would run between two of its tries.
-            stream.add(left[0], chunks[left[0]], asked, "first")
-            yield from _finish(1, chunks, options, request, stream, "first")
-            left = left[1:]
-        for index in left:
-            stream.add(index, chunks[index], asked)
-        yield from _finish(
-            len(left), chunks, options, request, stream, "next" if are_read else "last"
-        )
-        return
-    told = [request.prompt] if request.prompt else []
-    for index, chunk in enumerate(chunks):
-        if index in done:
-            _tell(told, done[index])
-            continue
-        written = "en" if request.task == "translate" else options.language
-        asked = replace(options, prompt=_joined(told, written))
-        turn: Turn = "first" if are_read and index == left[0] else "last"
-        stream.add(index, chunk, asked, turn)
-        for _, decoding in _finish(1, chunks, asked, request, stream, turn):
-            yield index, decoding
-            _tell(told, decoding)
-
-
-def _finish(
-    n_chunks: int,
-    chunks: Sequence[Span],
-    options: DecodeOptions,
-    request: TranscriptionRequest,
-    stream: ChunkStream,
-    again: Turn,
-) -> Iterator[tuple[int, Decoding]]:
-    """
-    Wait for so many chunks; one that is doubtful is tried again at the next temperature.
-
-    Args:
-        again: When one that is tried again has its turn.
-    """
-    steps = temperatures(request)
-    tried: dict[int, int] = {}
-    while n_chunks:
-        index, decoding = stream.next()
-        n_tries = tried[index] = tried.get(index, 0) + 1
-        if decoding.is_doubtful and n_tries < len(steps):
-            asked = replace(options, temperature=steps[n_tries])
-            stream.add(index, chunks[index], asked, again)
-            continue
-        n_chunks -= 1
-        yield index, decoding
-
-
-def _tell(told: list[str], decoding: Decoding) -> None:
-    segments = decoding.segments
-    if any(segment.temperature > _RESET_ABOVE for segment in segments):
-        told.clear()
-        return
-    told.extend(segment.text.strip() for segment in segments)
-
-
-def _joined(told: Sequence[str], language: str | None) -> str | None:
-    text = ("" if language in WITHOUT_SPACES else " ").join(told)
-    return text[-_PROMPT_CHARACTERS:] or None
+    return [round(first + n * step, 4) for n in range(n_steps + 1)] if step else [first]

@@ -15,12 +15,13 @@ from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
 from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.checkpoints import Checkpoint, NoCheckpoint, Plan
-from worker.decoding import Chunks, ChunkStream, finish_chunks
+from worker.decoding import ChunkStream, Work, decode_lanes, lane_options
 from worker.diarization import Diarization, KnownSpeaker
 from worker.engines.base import Guess
+from worker.lanes import MAX_CHUNK_S, Done
 from worker.progress import Progress, Report
 from worker.speakers import assign_speakers
-from worker.speech import MAX_CHUNK_S, Speech, SpeechOptions
+from worker.speech import Speech, SpeechOptions
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class ModelUsed:
 
     Attributes:
         ignores: Options that the engine cannot honour.
+        n_lanes: How many chunks of one recording its device decodes at once.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ModelUsed:
     engine: str
     is_multilingual: bool
     ignores: frozenset[str] = frozenset()
+    n_lanes: int = 1
 
 
 class Models(Annotators, Protocol):
@@ -49,11 +52,11 @@ class Models(Annotators, Protocol):
     def find_speech(
         self, audio: AudioSource, options: SpeechOptions, report: Callable[[float], None]
     ) -> Speech:
-        """Find speech and cut it into chunks."""
+        """Find what is to be transcribed."""
         ...
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
-        """Guess the language of one chunk."""
+        """Guess the language of a span of at most 30 s."""
         ...
 
     def open_stream(self, model: str, audio: AudioSource) -> ChunkStream:
@@ -101,7 +104,7 @@ def transcribe(
     used = models.load(model)
     progress = Progress(_shares(request), report)
     decoded = _decoded(subject, models, used, extras, progress)
-    segments, language = decoded.segments, decoded.language
+    segments, language = decoded.segments, decoded.language.language
     warnings = ignored_options(request, used)
     if _aligns(request):
         segments, more = align_words(subject, segments, language, progress.of("align"))
@@ -114,14 +117,14 @@ def transcribe(
         text=join_text(finished, language, task=request.task),
         task=request.task,
         language=language,
-        language_probability=round(decoded.plan.guess.probability, 4),
+        language_probability=round(decoded.language.probability, 4),
         duration=round(audio.duration_s, 3),
-        duration_after_vad=round(decoded.plan.speech.duration_s, 3),
+        duration_after_vad=round(decoded.speech.duration_s, 3),
         segments=finished,
         model=used.name,
         model_revision=used.revision,
         engine=used.engine,
-        options=_carried_out(request, decoded.plan.guess.language, used),
+        options=_carried_out(request, language, used),
         warnings=(*warnings, *more),
         turns=found.turns if found else None,
         speaker_embeddings=dict(found.embeddings) if found and found.embeddings else None,
@@ -185,11 +188,11 @@ def _shares(request: TranscriptionRequest) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """What was said, by whatever plan: segments in time order."""
+    """What was said: segments in time order, and the language of most of them."""
 
-    plan: Plan
+    speech: Speech
     segments: list[Segment]
-    language: str
+    language: Guess
 
 
 def _decoded(
@@ -200,61 +203,77 @@ def _decoded(
     progress: Progress,
 ) -> _Decoded:
     """Go on by the plan of an earlier attempt, or make one; decode what is not done."""
+    request, checkpoint = subject.request, extras.checkpoint
+    _check_language(request, used)
     model = (used.name, used.revision, used.engine)
-    checkpoint = extras.checkpoint
     plan, done = checkpoint.recall(model) or (None, {})
     if plan is None:
-        options = SpeechOptions.of(subject.request, MODELS[used.name].chunk_s)
-        speech = models.find_speech(subject.audio, options, progress.of("speech"))
-        guess = _choose_language(subject.request, used, models, subject.audio, speech)
-        plan = Plan(model, speech, guess)
+        # One who reads along reads in the order of time: side by side they would have to wait.
+        n_lanes = 1 if extras.is_read else used.n_lanes
+        wanted = SpeechOptions.of(request, n_lanes)
+        speech = models.find_speech(subject.audio, wanted, progress.of("speech"))
+        plan = Plan(model, speech)
         checkpoint.begin(plan)
-    per_chunk = subject.request.multilingual and used.is_multilingual
-    chunks = Chunks(subject.audio, plan.speech.chunks, done, checkpoint, extras.is_read)
+    options = lane_options(
+        request,
+        MODELS[used.name],
+        is_multilingual=used.is_multilingual,
+        can_draw="temperature" not in used.ignores,
+    )
+    work = Work(plan.speech, options, used.n_lanes, done, checkpoint, extras.is_read)
     stream = models.open_stream(used.name, subject.audio)
     try:
-        language = None if per_chunk else plan.guess.language
-        found = finish_chunks(chunks, subject.request, language, stream, progress)
+        found = decode_lanes(work, stream, progress)
     finally:
         stream.close()
-    progress.done_s = plan.speech.duration_s
-    segments = [segment for _, decoding in sorted(found.items()) for segment in decoding.segments]
-    return _Decoded(plan, segments, _language_of(segments, plan.guess))
+    chunks = [chunk for _, chunk in sorted(found.items())]
+    language = _language_of(chunks) or _guess(subject, used, models)
+    return _Decoded(plan.speech, _segments_of(chunks, request), language)
 
 
-def _choose_language(
-    request: TranscriptionRequest,
-    used: ModelUsed,
-    models: Models,
-    audio: AudioSource,
-    speech: Speech,
-) -> Guess:
-    """The language asked for, or the model's guess from where speech begins."""
-    if not used.is_multilingual:
-        if request.language not in (None, "en"):
-            raise InvalidRequest(
-                f"model {used.name!r} knows English only; ask for another model, "
-                f"or leave out language {request.language!r}",
-                param="language",
-            )
-        return Guess("en", 1.0)
-    if request.language is not None:
-        return Guess(request.language, 1.0)
+def _check_language(request: TranscriptionRequest, used: ModelUsed) -> None:
+    if not used.is_multilingual and request.language not in (None, "en"):
+        raise InvalidRequest(
+            f"model {used.name!r} knows English only; ask for another model, "
+            f"or leave out language {request.language!r}",
+            param="language",
+        )
+
+
+def _language_of(chunks: Sequence[Done]) -> Guess | None:
+    """The language most is said in, and how sure the model was where it began; None of nothing."""
+    spoken: dict[str, float] = defaultdict(float)
+    sure: dict[str, float] = {}
+    for chunk in chunks:
+        language = chunk.language or ""
+        spoken[language] += sum(segment.end - segment.start for segment in chunk.segments)
+        sure.setdefault(language, chunk.language_probability)
+    if not spoken:
+        return None
+    most = max(spoken, key=spoken.__getitem__)
+    return Guess(most, sure[most])
+
+
+def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:
+    """The language of a recording in which nothing is said, as far as there is one."""
+    if subject.request.language or not used.is_multilingual:
+        return Guess(subject.request.language or "en", 1.0)
+    audio = subject.audio
     whole = Span(0, min(audio.n_samples, int(MAX_CHUNK_S * SAMPLE_RATE_HZ)))
-    return models.detect_language(used.name, audio, speech.chunks[0] if speech.chunks else whole)
+    return models.detect_language(used.name, audio, whole)
+
+
+def _segments_of(chunks: Sequence[Done], request: TranscriptionRequest) -> list[Segment]:
+    """All segments; each tells its language if that was asked for, or if there is more than one."""
+    segments = [segment for chunk in chunks for segment in chunk.segments]
+    if request.multilingual or len({segment.language for segment in segments}) > 1:
+        return segments
+    return [segment.model_copy(update={"language": None}) for segment in segments]
 
 
 def _assigned(segments: Sequence[Segment], found: Diarization, progress: Progress) -> list[Segment]:
     progress.of("assign")(0.0)
     return assign_speakers(segments, found.exclusive_turns)
-
-
-def _language_of(segments: Sequence[Segment], guess: Guess) -> str:
-    """The language most is said in, where each chunk had its own; else the one there is."""
-    spoken: dict[str, float] = defaultdict(float)
-    for segment in segments:
-        spoken[segment.language or guess.language] += segment.end - segment.start
-    return max(spoken, key=spoken.__getitem__, default=guess.language)
 
 
 def _finished(segments: Iterable[Segment], *, has_words: bool) -> tuple[Segment, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from shared.chunks import KeptChunk, KeptChunks
 from worker.audio import Span
 from worker.checkpoints import Plan
-from worker.engines.base import Decoding, Guess
+from worker.lanes import Done
 from worker.speech import Speech
 
 _log = logging.getLogger(__name__)
@@ -23,34 +23,45 @@ class JobCheckpoint:
         self._job_id = job_id
         self._attempt = attempt
 
-    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Decoding]] | None:
+    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Done]] | None:
         """See `Checkpoint.recall`."""
         kept = self._chunks.read(self._job_id) if self._attempt > 1 else None
         plan = _read_plan(kept[0]) if kept else None
         if kept is None or plan is None or plan.model != model:
             return None
-        done = {
-            index: Decoding(chunk.segments, chunk.language)
-            for index, chunk in kept[1].items()
-            if index < len(plan.speech.chunks)
-        }
-        _log.info("goes on after %d of %d chunks", len(done), len(plan.speech.chunks))
+        try:
+            done = {index: _read_done(chunk) for index, chunk in kept[1].items()}
+        except (ValueError, KeyError, TypeError):  # of another version: it is done again
+            return None
+        _log.info("goes on after %d chunks", len(done))
         return plan, done
 
     def begin(self, plan: Plan) -> None:
         """See `Checkpoint.begin`."""
+        speech = plan.speech
         value = {
             "model": plan.model,
-            "chunks": plan.speech.chunks,
-            "duration_s": plan.speech.duration_s,
-            "guess": plan.guess,
+            "lanes": speech.lanes,
+            "spans": speech.spans,
+            "voiced": speech.voiced,
         }
         self._chunks.begin(self._job_id, self._attempt, json.dumps(value))
 
-    def keep(self, index: int, decoding: Decoding) -> None:
+    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""
-        chunk = KeptChunk(language=decoding.language, segments=decoding.segments)
-        self._chunks.keep(self._job_id, self._attempt, index, chunk)
+        state = {
+            "language_probability": chunk.language_probability,
+            "next_start": chunk.next_start,
+            "context": chunk.context,
+            "is_last": chunk.is_last,
+        }
+        kept = KeptChunk(
+            language=chunk.language or "",
+            next_index=next_index,
+            state=json.dumps(state),
+            segments=chunk.segments,
+        )
+        self._chunks.keep(self._job_id, self._attempt, index, kept)
 
 
 def _read_plan(text: str) -> Plan | None:
@@ -58,9 +69,22 @@ def _read_plan(text: str) -> Plan | None:
     try:
         value = json.loads(text)
         name, revision, engine = value["model"]
-        chunks = tuple(Span(int(start), int(end)) for start, end in value["chunks"])
-        language, probability = value["guess"]
-        speech = Speech(chunks, float(value["duration_s"]))
+        lanes, spans, voiced = (
+            tuple(Span(int(start), int(end)) for start, end in value[part])
+            for part in ("lanes", "spans", "voiced")
+        )
     except (ValueError, KeyError, TypeError):
         return None
-    return Plan((name, revision, engine), speech, Guess(language, probability))
+    return Plan((name, revision, engine), Speech(lanes, spans, voiced))
+
+
+def _read_done(kept: KeptChunk) -> Done:
+    state = json.loads(kept.state)
+    return Done(
+        kept.segments,
+        kept.language or None,
+        float(state["language_probability"]),
+        int(state["next_start"]),
+        tuple(map(int, state["context"])),
+        bool(state["is_last"]),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -185,8 +186,10 @@ def quieten_libraries() -> None:
 
     onnxruntime and pyannote.audio report usage by default; the former only
     obeys its variable, since its call comes too late. Two OpenMP threads that
-    spin for a busy core make inference up to fifty times slower.
+    spin for a busy core make inference up to fifty times slower. pyannote.audio
+    warns of an FFmpeg it does not find, which we have no use for: it is given samples.
     """
+    warnings.filterwarnings("ignore", r"\s*torchcodec is not installed correctly", UserWarning)
     for name, value in {
         "ORT_DISABLE_TELEMETRY": "1",
         "PYANNOTE_METRICS_ENABLED": "0",

@@ -1,4 +1,4 @@
-"""Where somebody speaks, and how to cut it into chunks a model takes."""
+"""Where somebody speaks, and the lanes in which it is transcribed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import Self
 
 from shared.request import TranscriptionRequest
 from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.voice_activity import Method, VoiceActivity, measure_loudness, measure_voice
+from worker.voice_activity import Method, VoiceActivity, measure_voice
 
-MAX_CHUNK_S = 30.0
-"""What Whisper hears at once."""
-
-MAX_PAUSE_S = 5.0
-"""A chunk holds no longer pause: into long silence a model may write what nobody said."""
+MIN_LANE_S = 120.0
+"""A shorter lane would begin without what was said before more often than it saves time."""
 
 _THRESHOLD = 0.5
 _HYSTERESIS = {"silero": 0.15, "pyannote": 0.137}
@@ -26,7 +23,7 @@ class SpeechOptions:
     """
     Attributes:
         method: The model that finds speech.
-        has_vad: Otherwise everything counts as speech, and is cut where it is quiet.
+        has_vad: Otherwise everything is transcribed, whether somebody speaks or not.
         threshold: A level at least this probable is speech; `None` is the method's own, 0.5.
         end_threshold: Speech ends below this; `None` is a little less than `threshold`.
         min_speech_s: Shorter bursts are dropped.
@@ -34,7 +31,7 @@ class SpeechOptions:
         pad_s: Added at both ends of a span, so that no first sound is cut off.
         clips: Only these parts are heard: `start, end, start, end…` in seconds, rising; the
             last may lack its end.
-        max_chunk_s: No chunk is longer.
+        n_lanes: How many chunks of one recording the device decodes at once.
     """
 
     method: Method = "silero"
@@ -45,16 +42,11 @@ class SpeechOptions:
     min_silence_s: float = 0.3
     pad_s: float = 0.25
     clips: tuple[float, ...] = ()
-    max_chunk_s: float = MAX_CHUNK_S
+    n_lanes: int = 1
 
     @classmethod
-    def of(cls, request: TranscriptionRequest, chunk_s: float) -> Self:
-        """
-        What of a request concerns the search for speech.
-
-        Args:
-            chunk_s: The longest chunk the model is good at; who asks for another length has it.
-        """
+    def of(cls, request: TranscriptionRequest, n_lanes: int = 1) -> Self:
+        """What of a request concerns the search for speech."""
         given_ms = {
             "min_speech_s": request.min_speech_duration_ms,
             "min_silence_s": request.min_silence_duration_ms,
@@ -66,7 +58,7 @@ class SpeechOptions:
             threshold=request.vad_onset,
             end_threshold=request.vad_offset,
             clips=request.clip_timestamps,
-            max_chunk_s=min(MAX_CHUNK_S, request.chunk_size or chunk_s),
+            n_lanes=n_lanes,
             **{name: ms / 1000 for name, ms in given_ms.items() if ms is not None},
         )
 
@@ -85,10 +77,23 @@ class SpeechOptions:
 
 @dataclass(frozen=True)
 class Speech:
-    """Where somebody speaks: chunks ready for a model, and how many seconds of speech in all."""
+    """
+    What of a recording is transcribed, all in time order.
 
-    chunks: tuple[Span, ...]
-    duration_s: float
+    Attributes:
+        lanes: Stretches that are decoded side by side, each from its beginning to its end.
+        spans: What is decoded within them: speech with a margin, or all of it where vad is off.
+        voiced: Where the model hears a voice, without a margin.
+    """
+
+    lanes: tuple[Span, ...]
+    spans: tuple[Span, ...]
+    voiced: tuple[Span, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds that are decoded."""
+        return sum(span.duration_s for span in self.spans)
 
 
 def look_for_speech(
@@ -97,7 +102,7 @@ def look_for_speech(
     note: Callable[[float], None] = lambda fraction: None,
 ) -> Speech:
     """
-    Find what is to be transcribed, in chunks in time order.
+    Find what is to be transcribed.
 
     Args:
         note: Called now and then with the fraction done; what it raises ends the work.
@@ -107,21 +112,21 @@ def look_for_speech(
     """
     clips = _clips(options.clips, audio.n_samples)
     total = sum(clip.end - clip.start for clip in clips)
-    chunks: list[Span] = []
-    heard = found_s = 0.0
+    method: Method = options.method if options.has_vad else "silero"
+    lanes: list[Span] = []
+    spans: list[Span] = []
+    voiced: list[Span] = []
+    heard = 0.0
     for clip in clips:
         share = (clip.end - clip.start) / total
-        note_clip = _noted_as(note, heard, share)
-        if options.has_vad:
-            levels = measure_voice(audio, clip, options.method, note_clip)
-            spans = find_speech(levels, clip, options)
-        else:
-            levels = measure_loudness(audio, clip, note_clip)
-            spans = [clip]
-        chunks += cut_chunks(spans, levels, options.max_chunk_s)
-        found_s += sum(span.duration_s for span in spans)
+        activity = measure_voice(audio, clip, method, _noted_as(note, heard, share))
+        found = find_speech(activity, clip, options)
+        voiced += found
+        spans += _padded(found, clip, options.pad_s) if options.has_vad else [clip]
+        if found or not options.has_vad:
+            lanes += cut_lanes(clip, found, max(1, round(options.n_lanes * share)))
         heard += share
-    return Speech(tuple(chunks), found_s)
+    return Speech(tuple(lanes), tuple(spans), tuple(voiced))
 
 
 def _noted_as(
@@ -147,12 +152,12 @@ def find_speech(
     activity: VoiceActivity, part: Span, options: SpeechOptions | None = None
 ) -> list[Span]:
     """
-    Spans of a part of the audio in which somebody speaks, padded, in order, not overlapping.
+    Spans of a part of the audio in which somebody speaks, in order, not overlapping.
 
     >>> import numpy as np
     >>> levels = np.repeat([0.0, 0.9, 0.0], 40)
     >>> find_speech(VoiceActivity(levels, first=0, step=512), Span(0, 120 * 512))
-    [Span(start=16480, end=44960)]
+    [Span(start=20480, end=40960)]
     """
     options = options or SpeechOptions()
     threshold, end_threshold = options.thresholds
@@ -173,12 +178,12 @@ def find_speech(
                 start = quiet_since = None
     if start is not None:
         found.append(Span(start, quiet_since if quiet_since is not None else part.end))
-    kept = [span for span in found if span.end - span.start >= max(1, min_speech)]
-    return _pad(kept, part, int(options.pad_s * SAMPLE_RATE_HZ))
+    return [span for span in found if span.end - span.start >= max(1, min_speech)]
 
 
-def _pad(spans: list[Span], part: Span, pad: int) -> list[Span]:
-    """Widen each span by `pad`, or by half the pause where two would meet."""
+def _padded(spans: list[Span], part: Span, pad_s: float) -> list[Span]:
+    """Widen each span by `pad_s`, or by half the pause where two would meet."""
+    pad = int(pad_s * SAMPLE_RATE_HZ)
     padded = []
     for i, span in enumerate(spans):
         before = span.start - spans[i - 1].end if i else 2 * pad
@@ -188,42 +193,34 @@ def _pad(spans: list[Span], part: Span, pad: int) -> list[Span]:
     return padded
 
 
-def cut_chunks(
-    spans: Sequence[Span], activity: VoiceActivity, max_s: float = MAX_CHUNK_S
-) -> list[Span]:
+def cut_lanes(clip: Span, voiced: Sequence[Span], n_lanes: int) -> list[Span]:
     """
-    Pack speech into chunks of at most `max_s`, cut where it is quietest.
+    Cut a part of the audio into lanes of about the same length, at its longest pauses.
 
-    A chunk runs from the start of its first span to the end of its last, with
-    the pauses between them, so that times within it need only its start added.
+    Args:
+        voiced: Where somebody speaks in it.
+        n_lanes: At most so many; a short part has fewer, as has one without pauses.
+
+    >>> second = SAMPLE_RATE_HZ
+    >>> said = [Span(0, 118 * second), Span(122 * second, 240 * second)]
+    >>> [lane.duration_s for lane in cut_lanes(Span(0, 240 * second), said, 4)]
+    [120.0, 120.0]
     """
-    longest, longest_pause = int(max_s * SAMPLE_RATE_HZ), int(MAX_PAUSE_S * SAMPLE_RATE_HZ)
-    chunks: list[Span] = []
-    for span in spans:
-        for piece in _split(span, activity, longest):
-            if (
-                chunks
-                and piece.end - chunks[-1].start <= longest
-                and piece.start - chunks[-1].end <= longest_pause
-            ):
-                chunks[-1] = Span(chunks[-1].start, piece.end)
-            else:
-                chunks.append(piece)
-    return chunks
+    n_lanes = max(1, min(n_lanes, int(clip.duration_s / MIN_LANE_S)))
+    length = (clip.end - clip.start) // n_lanes
+    pauses = [Span(a.end, b.start) for a, b in zip(voiced, voiced[1:], strict=False)]
+    lanes: list[Span] = []
+    start = clip.start
+    for n in range(1, n_lanes):
+        ideal = clip.start + n * length
+        near = [p for p in pauses if abs(sum(p) // 2 - ideal) < length // 4]
+        if near:
+            longest = max(near, key=_length)
+            cut = (longest.start + longest.end) // 2
+            lanes.append(Span(start, cut))
+            start = cut
+    return [*lanes, Span(start, clip.end)]
 
 
-def _split(span: Span, activity: VoiceActivity, longest: int) -> list[Span]:
-    """
-    Cut a span longer than `longest` at the quietest place of each last third.
-
-    The last two pieces share what is left, so that neither is a syllable.
-    """
-    pieces = []
-    start, end = span
-    while (rest := end - start) > longest:
-        first = start + min(longest * 2 // 3, rest // 2)
-        last = start + min(longest, rest - longest // 6)
-        at = activity.quietest(first, last)
-        pieces.append(Span(start, at))
-        start = at
-    return [*pieces, Span(start, end)]
+def _length(span: Span) -> int:
+    return span.end - span.start

@@ -1,10 +1,10 @@
-"""Whether somebody speaks: by silero's model, by pyannote's, or by how loud it is."""
+"""Whether somebody speaks: by silero's model, or by pyannote's."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 Method = Literal["silero", "pyannote"]
 
 WINDOW = 512
-"""Samples per level of silero and of loudness: 32 ms."""
+"""Samples per level of silero: 32 ms."""
 
 _CONTEXT = 64
-_BLOCK_WINDOWS = 2_000
-"""Windows per run of silero's model: 64 s, about 4 MB."""
+_FRESH_WINDOWS = 250
+"""Silero's model begins anew after so many windows, 8 s."""
 
-_SHAPES_APART = 125
-"""onnxruntime keeps 0.1 MB for every number of windows it ever saw: let there be 16."""
+_WARM_WINDOWS = 31
+"""And hears so many before them again, about 1 s, to know where it is."""
 
-_SMOOTHED_WINDOWS = 9
-"""Loudness is a mean of 0.3 s: the closed lips of a `p` are no pause."""
+_SHAPES_APART = 47
+"""Numbers of windows it is given are multiples of this."""
 
 _SEGMENTATION_BATCH = 8
 """Windows per run of pyannote's model: about 75 MB. Larger ones are no faster on a CPU."""
@@ -56,12 +56,6 @@ class VoiceActivity:
         """The sample that a level is about."""
         return self.first + index * self.step
 
-    def quietest(self, start: int, end: int) -> int:
-        """The sample in the middle of the lowest level between two samples."""
-        low = max(0, (start - self.first) // self.step)
-        high = max(low + 1, (end - self.first) // self.step)
-        return self.sample(low + int(self.levels[low:high].argmin())) + self.step // 2
-
 
 def measure_voice(
     audio: AudioSource,
@@ -82,31 +76,6 @@ def measure_voice(
     return measure(audio, part, note)
 
 
-def measure_loudness(
-    audio: AudioSource, part: Span, note: Callable[[float], None] = lambda fraction: None
-) -> VoiceActivity:
-    """How loud a part of the audio is, as a mean power: tells pauses, not speech from music."""
-    import numpy as np
-
-    levels = np.concatenate([(windows**2).mean(1) for windows in _blocks(audio, part, note)])
-    mean = np.full(_SMOOTHED_WINDOWS, 1 / _SMOOTHED_WINDOWS, np.float32)
-    return VoiceActivity(np.convolve(levels, mean, mode="same")[: len(levels)], part.start, WINDOW)
-
-
-def _blocks(
-    audio: AudioSource, part: Span, note: Callable[[float], None]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield (n_windows, WINDOW) float32; silence is added to fill the last window."""
-    import numpy as np
-
-    step = _BLOCK_WINDOWS * WINDOW
-    for start in range(part.start, part.end, step):
-        end = min(part.end, start + step)
-        block = audio.read(start, end)
-        yield np.pad(block, (0, -len(block) % WINDOW)).reshape(-1, WINDOW)
-        note((end - part.start) / (part.end - part.start))
-
-
 @cache
 def _silero() -> Any:
     from faster_whisper.vad import get_vad_model
@@ -117,20 +86,37 @@ def _silero() -> Any:
 def _measure_by_silero(
     audio: AudioSource, part: Span, note: Callable[[float], None]
 ) -> VoiceActivity:
-    """The model carries its state from block to block."""
+    """
+    The model forgets what it heard every few seconds.
+
+    It was trained on short recordings. After half a minute of noise its state takes a loud
+    sentence for more of the same.
+    """
     import numpy as np
 
-    state = [np.zeros((1, 1, 128), np.float32), np.zeros((1, 1, 128), np.float32)]
-    before = np.zeros(_CONTEXT, np.float32)
     found = []
-    for windows in _blocks(audio, part, note):
-        contexts = np.vstack([before, windows[:-1, -_CONTEXT:]])
-        inputs = np.hstack([contexts, windows])  # (n_windows, 576)
-        inputs = np.pad(inputs, ((0, -len(inputs) % _SHAPES_APART), (0, 0)))
-        output, *state = _silero().run(None, {"input": inputs, "h": state[0], "c": state[1]})
-        found.append(output.reshape(-1)[: len(windows)])
-        before = windows[-1, -_CONTEXT:]
+    for start in range(part.start, part.end, _FRESH_WINDOWS * WINDOW):
+        end = min(part.end, start + _FRESH_WINDOWS * WINDOW)
+        warm = max(part.start, start - _WARM_WINDOWS * WINDOW)
+        found.append(_silero_levels(audio, warm, end)[(start - warm) // WINDOW :])
+        note((end - part.start) / (part.end - part.start))
     return VoiceActivity(np.concatenate(found), part.start, WINDOW)
+
+
+def _silero_levels(audio: AudioSource, start: int, end: int) -> NDArray[np.float32]:
+    """(n_windows,): what the model says of some seconds, beginning with a fresh state."""
+    import numpy as np
+
+    samples = audio.read(start, end)
+    windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
+    contexts = np.vstack([np.zeros(_CONTEXT, np.float32), windows[:-1, -_CONTEXT:]])
+    inputs = np.hstack([contexts, windows])  # (n_windows, 576)
+    # onnxruntime keeps 0.1 MB for every number of windows it ever saw: let there be few.
+    inputs = np.pad(inputs, ((0, -len(inputs) % _SHAPES_APART), (0, 0)))
+    fresh = np.zeros((1, 1, 128), np.float32)
+    output, *_ = _silero().run(None, {"input": inputs, "h": fresh, "c": fresh})
+    levels: NDArray[np.float32] = output.reshape(-1)[: len(windows)]
+    return levels
 
 
 def segmentation_weights(package: str = "whisperx") -> Path:

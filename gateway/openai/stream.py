@@ -44,16 +44,15 @@ class Told:
         self._submission = submission
         self._segments: list[Segment] = []
         self._language = ""
-        self._n_chunks = 0
+        self._next_chunk = 0
         self._n_words = 0
         self.text = ""
 
     def catch_up(self, chunks: KeptChunks, job_id: str) -> str:
         """Read the chunks done since; the text that they add."""
-        more = chunks.following(job_id, self._n_chunks)
+        more, self._next_chunk = chunks.following(job_id, self._next_chunk)
         if not more:
             return ""
-        self._n_chunks += len(more)
         self._language = self._language or more[0].language
         self._segments += [segment for chunk in more for segment in chunk.segments]
         text = self._written()

@@ -1,106 +1,160 @@
-"""Which chunk is decoded when, at which temperature, and what it is told of the ones before."""
+"""Which lane's chunk is decoded when, what is kept of it, and how a request becomes options."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from decodings import decoding, seconds, segment
 
+from shared.catalogue import MODELS
 from shared.request import TranscriptionRequest
-from shared.transcript import Segment
 from worker.audio import Span
-from worker.decoding import decode_chunks, decode_options, temperatures
+from worker.checkpoints import LANES_APART, NoCheckpoint
+from worker.decoding import Work, decode_lanes, decode_options, lane_options, temperatures
 from worker.engines.base import DecodeOptions, Decoding
+from worker.lanes import Done, LaneOptions
+from worker.progress import Progress
+from worker.speech import Speech
 from worker.streams import Turn
 
-NO_OPTIONS = decode_options(TranscriptionRequest(), "en")
-SPANS = [Span(n * 16_000, (n + 1) * 16_000) for n in range(4)]
+OPTIONS = LaneOptions(DecodeOptions("en"))
+LANES = (seconds(0, 60), seconds(60, 120), seconds(120, 170))
+SPEECH = Speech(LANES, LANES, LANES)
 
 
-def segment(text: str, temperature: float = 0.0) -> Segment:
-    return Segment(
-        id=0, seek=0, start=0, end=1, text=text, tokens=(), temperature=temperature,
-        avg_logprob=-0.1, compression_ratio=1, no_speech_prob=0,
-    )  # fmt: skip
+def say(span: Span, options: DecodeOptions) -> Decoding:
+    words = " ".join(f"w{span.start}.{n}" for n in range(round(2 * span.duration_s)))
+    said = segment(words, 0.0, span.duration_s, temperature=options.temperature)
+    return decoding(said, heard_s=span.duration_s)
 
 
 class Stream:
-    """Answers the last chunk added first, by a function of its index and options."""
+    """Answers the chunk added last, by a function of its span and options."""
 
-    def __init__(self, answer: Callable[[int, DecodeOptions], Decoding]) -> None:
+    def __init__(self, answer: Callable[[Span, DecodeOptions], Decoding] = say) -> None:
         self._answer = answer
-        self._waiting: deque[int] = deque()
-        self.asked: list[tuple[int, DecodeOptions]] = []
+        self._waiting: deque[tuple[int, Span, DecodeOptions]] = deque()
+        self.asked: list[tuple[int, Span, Turn]] = []
         self.most_waiting = 0
-        self.turns: list[tuple[int, Turn]] = []
 
     def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
-        assert span == SPANS[index]
-        self.asked.append((index, options))
-        self.turns.append((index, turn))
-        self._waiting.append(len(self.asked) - 1)
+        self.asked.append((index, span, turn))
+        self._waiting.append((index, span, options))
         self.most_waiting = max(self.most_waiting, len(self._waiting))
 
     def next(self) -> tuple[int, Decoding]:
-        index, options = self.asked[self._waiting.pop()]
-        return index, self._answer(index, options)
+        index, span, options = self._waiting.pop()
+        return index, self._answer(span, options)
 
     def close(self) -> None:
         self._waiting.clear()
 
 
-def say(index: int, options: DecodeOptions) -> Decoding:
-    return Decoding((segment(f" said {index}.", options.temperature),), "en")
+class Kept(NoCheckpoint):
+    """Remembers what is kept."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[int, Done] = {}
+        self.jumps: dict[int, int] = {}
+
+    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+        self.chunks[index] = chunk
+        if next_index is not None:
+            self.jumps[index] = next_index
 
 
-def doubtful_below(temperature: float, index: int = 1) -> Callable[[int, DecodeOptions], Decoding]:
-    def answer(i: int, options: DecodeOptions) -> Decoding:
-        said = say(i, options).segments
-        return Decoding(said, "en", i == index and options.temperature < temperature)
-
-    return answer
+def run(stream: Stream, n_lanes: int = 3, **fields: Any) -> dict[int, Done]:
+    values: dict[str, Any] = {"done": {}, "checkpoint": NoCheckpoint(), **fields}
+    work = Work(SPEECH, OPTIONS, n_lanes, **values)
+    return decode_lanes(work, stream, Progress({"transcribe": 1}, lambda *_: None))
 
 
-def run(stream: Stream, done: dict[int, Decoding] | None = None, **fields: Any) -> dict[int, str]:
-    request = TranscriptionRequest(**fields)
-    found = decode_chunks(SPANS, request, "en", stream, done or {})
-    return {index: decoding.segments[0].text for index, decoding in found}
+def spans(found: Mapping[int, Done]) -> list[int]:
+    return [chunk.next_start for _, chunk in sorted(found.items())]
 
 
-def test_all_chunks_wait_at_once_and_come_in_any_order() -> None:
-    stream = Stream(say)
+def test_every_lane_is_decoded_from_beginning_to_end_whatever_comes_first() -> None:
+    stream = Stream()
+
     found = run(stream)
 
-    assert list(found) == [3, 2, 1, 0]
-    assert stream.most_waiting == 4
-    assert {options.temperature for _, options in stream.asked} == {0.0}
+    assert sorted(found) == [
+        0, 1, LANES_APART, LANES_APART + 1, 2 * LANES_APART, 2 * LANES_APART + 1,
+    ]  # fmt: skip
+    assert spans(found) == [seconds(0, at).end for at in (30, 60, 90, 120, 150, 170)]
+    assert stream.most_waiting == 3
 
 
-def test_a_doubtful_chunk_is_tried_again_at_the_next_temperatures_alone() -> None:
-    stream = Stream(doubtful_below(0.4))
-    found = run(stream)
+@pytest.mark.parametrize("n_lanes", [1, 2])
+def test_no_more_lanes_are_decoded_at_once_than_the_device_has_places(n_lanes: int) -> None:
+    stream = Stream()
 
-    assert sorted(found) == [0, 1, 2, 3]
-    tried = [(i, options.temperature) for i, options in stream.asked if i == 1]
-    assert tried == [(1, 0.0), (1, 0.2), (1, 0.4)]
-    assert len(stream.asked) == 6
+    assert run(stream, n_lanes) == run(Stream())
+    assert stream.most_waiting == n_lanes
 
 
-def test_the_last_try_is_taken_as_it_is() -> None:
-    stream = Stream(doubtful_below(9))
-    found = run(stream, temperature_increment=0.5)
+def test_a_chunk_is_kept_when_it_is_done_and_tells_which_one_follows_it() -> None:
+    kept = Kept()
 
-    assert len(found) == 4
-    assert [o.temperature for i, o in stream.asked if i == 1] == [0.0, 0.5, 1.0]
+    found = run(Stream(), checkpoint=kept)
+
+    assert kept.chunks == found
+    assert kept.jumps == {1: LANES_APART, LANES_APART + 1: 2 * LANES_APART}
 
 
-def test_without_an_increment_there_is_one_try() -> None:
-    stream = Stream(doubtful_below(9))
-    run(stream, temperature_increment=0)
+def test_what_an_earlier_attempt_did_is_not_decoded_again() -> None:
+    whole = run(Stream())
+    stream = Stream()
+    done = {n: whole[n] for n in (0, LANES_APART, LANES_APART + 1)}
 
-    assert len(stream.asked) == 4
+    assert run(stream, done=done) == whole
+    assert sorted(span.start for _, span, _ in stream.asked) == [
+        seconds(at, at).start for at in (30, 120, 150)
+    ]
+
+
+def test_progress_is_how_much_of_the_speech_is_decoded() -> None:
+    told: list[tuple[float, float]] = []
+    progress = Progress({"transcribe": 1}, lambda stage, fraction, s: told.append((fraction, s)))
+    work = Work(SPEECH, OPTIONS, 1, {}, NoCheckpoint())
+
+    decode_lanes(work, Stream(), progress)
+
+    assert told[0] == (0.0, 0.0)
+    assert told[1] == (pytest.approx(30 / 170), 30.0)
+    assert told[-1] == (1.0, 170.0)
+
+
+def test_the_first_chunk_that_somebody_waits_to_read_goes_before_everybodys() -> None:
+    def answer(span: Span, options: DecodeOptions) -> Decoding:
+        is_doubtful = span.start == seconds(30, 30).start and bool(options.context)
+        return replace(say(span, options), avg_logprob=-0.9 if is_doubtful else -0.1)
+
+    stream = Stream(answer)
+
+    run(stream, 1, is_read=True)
+
+    assert [turn for _, _, turn in stream.asked] == [
+        "first",
+        "last",
+        "next",
+        "last",
+        "last",
+        "last",
+        "last",
+    ]
+
+
+def test_nobodys_chunk_goes_first_where_nobody_reads() -> None:
+    stream = Stream()
+
+    run(stream, 1)
+
+    assert {turn for _, _, turn in stream.asked} == {"last"}
 
 
 @pytest.mark.parametrize(
@@ -110,57 +164,15 @@ def test_without_an_increment_there_is_one_try() -> None:
         (0.7, 0.2, [0.7, 0.9]),
         (1, 0.2, [1]),
         (0.3, 0, [0.3]),
+        (0.0, None, [0.0]),
     ],
 )
 def test_temperatures_rise_by_the_increment_up_to_one(
-    first: float, step: float, expected: list[float]
+    first: float, step: float | None, expected: list[float]
 ) -> None:
     request = TranscriptionRequest(temperature=first, temperature_increment=step)
 
     assert temperatures(request) == expected
-
-
-def test_each_chunk_is_told_what_was_said_before_when_it_is_asked_for() -> None:
-    stream = Stream(say)
-    found = run(stream, condition_on_previous_text=True, prompt="Names: Ann.")
-
-    assert list(found) == [0, 1, 2, 3]
-    assert stream.most_waiting == 1
-    assert [options.prompt for _, options in stream.asked] == [
-        "Names: Ann.",
-        "Names: Ann. said 0.",
-        "Names: Ann. said 0. said 1.",
-        "Names: Ann. said 0. said 1. said 2.",
-    ]
-
-
-def test_a_translation_is_told_in_english_whatever_is_spoken() -> None:
-    stream = Stream(say)
-    request = TranscriptionRequest(condition_on_previous_text=True, task="translate")
-    list(decode_chunks(SPANS, request, "zh", stream, {}))
-
-    assert [options.prompt for _, options in stream.asked][2] == "said 0. said 1."
-
-
-def test_a_text_drawn_at_a_high_temperature_is_told_to_nobody() -> None:
-    stream = Stream(doubtful_below(0.8))
-    run(stream, condition_on_previous_text=True)
-
-    prompts = {i: o.prompt for i, o in stream.asked}
-    assert prompts == {0: None, 1: "said 0.", 2: None, 3: "said 2."}
-
-
-def test_chunks_that_are_done_are_not_decoded_but_told_to_the_next() -> None:
-    done = {0: Decoding((segment(" kept 0."),), "en"), 1: Decoding((segment(" kept 1."),), "en")}
-    parallel, sequential = Stream(say), Stream(say)
-    found = run(parallel, done)
-    run(sequential, done, condition_on_previous_text=True)
-
-    assert sorted(found) == [2, 3]
-    assert [(i, o.prompt) for i, o in sequential.asked] == [
-        (2, "kept 0. kept 1."),
-        (3, "kept 0. kept 1. said 2."),
-    ]
 
 
 def test_every_option_of_a_request_reaches_the_chunk() -> None:
@@ -173,7 +185,7 @@ def test_every_option_of_a_request_reaches_the_chunk() -> None:
     }  # fmt: skip
     options = decode_options(TranscriptionRequest(**chosen), "de")
 
-    assert {"language": "de", **chosen} == vars(options)
+    assert {"language": "de", "context": (), **chosen} == vars(options)
 
 
 @pytest.mark.parametrize("name", ["word_timestamps", "align", "return_char_alignments", "diarize"])
@@ -182,21 +194,69 @@ def test_words_are_found_for_whatever_needs_them(name: str) -> None:
     assert decode_options(TranscriptionRequest(**{name: True}), "en").word_timestamps
 
 
-def test_chunks_that_are_read_as_they_are_done_have_their_turn_in_the_order_of_time() -> None:
-    stream = Stream(doubtful_below(0.3))
-    request = TranscriptionRequest(temperature_increment=0.2)
+def options_for(model: str = "base", *, can_draw: bool = True, **asked: Any) -> LaneOptions:
+    return lane_options(
+        TranscriptionRequest(**asked),
+        MODELS[model],
+        is_multilingual=MODELS[model].is_multilingual,
+        can_draw=can_draw,
+    )
 
-    list(decode_chunks(SPANS, request, "en", stream, {0: say(0, NO_OPTIONS)}, are_read=True))
 
-    # Until the one that is told first is done, tried again and again, no other is begun.
-    assert stream.turns == [(1, "first")] * 3 + [(2, "last"), (3, "last")]
+def test_a_real_model_is_told_what_was_said_before_and_the_phrase_book_is_not() -> None:
+    real, phrases = options_for(), options_for("demo")
+
+    assert (real.has_context, real.ends_at_pauses, real.chunk_s) == (True, False, 30.0)
+    assert (phrases.has_context, phrases.ends_at_pauses, phrases.chunk_s) == (False, True, 8.0)
 
 
-def test_a_chunk_tried_again_goes_before_the_rest_where_somebody_reads() -> None:
-    for are_read, turn in ((True, "next"), (False, "last")):
-        stream = Stream(doubtful_below(0.1, index=2))
-        request = TranscriptionRequest(temperature_increment=0.2)
+@pytest.mark.parametrize(
+    ("asked", "field", "value"),
+    [
+        ({"condition_on_previous_text": False}, "has_context", False),
+        ({"chunk_size": 12}, "chunk_s", 12.0),
+        ({"vad": False}, "drops_unheard", False),
+        ({"temperature_increment": 0}, "looks_twice", False),
+        ({"temperature_increment": 0.5}, "temperatures", (0.5, 1.0)),
+        ({"multilingual": True}, "detects_always", True),
+    ],
+)
+def test_an_option_of_a_request_changes_how_a_lane_is_decoded(
+    asked: dict[str, Any], field: str, value: object
+) -> None:
+    assert getattr(options_for(), field) != value
+    assert getattr(options_for(**asked), field) == value
 
-        list(decode_chunks(SPANS, request, "en", stream, {}, are_read=are_read))
 
-        assert stream.turns[4:] == [(2, turn)]
+@pytest.mark.parametrize(
+    ("model", "asked", "language"),
+    [
+        ("base", {}, None),
+        ("base", {"language": "de"}, "de"),
+        ("base", {"language": "de", "multilingual": True}, None),
+        ("tiny.en", {}, "en"),
+        ("tiny.en", {"multilingual": True}, "en"),
+    ],
+)
+def test_the_language_is_the_one_asked_for_or_is_to_be_detected(
+    model: str, asked: dict[str, Any], language: str | None
+) -> None:
+    assert options_for(model, **asked).chunk.language == language
+
+
+def test_one_lane_after_the_other_is_decoded_from_the_middle_of_a_recording() -> None:
+    lane = seconds(30, 60)
+    speech = Speech((lane,), (Span(lane.start + 8_000, lane.end),), (lane,))
+    stream = Stream()
+
+    decode_lanes(
+        Work(speech, OPTIONS, 1, {}, NoCheckpoint()),
+        stream,
+        Progress({"transcribe": 1}, lambda *_: None),
+    )
+
+    assert [span for _, span, _ in stream.asked] == [lane]
+
+
+def test_an_engine_that_draws_no_samples_is_not_asked_for_other_temperatures() -> None:
+    assert options_for(can_draw=False, temperature_increment=0.5).temperatures == ()

@@ -15,8 +15,8 @@ from worker.engines.asking import SuppressedTokens, earlier_tokens
 from worker.engines.base import DecodeOptions
 from worker.engines.guards import (
     first_copies,
-    is_doubtful,
     is_silent,
+    needs_fallback,
     says_something,
     without_hallucinations,
 )
@@ -115,7 +115,7 @@ def test_a_chunk_is_silent_where_it_is_likely_and_the_text_unsure(
 def test_a_text_is_doubtful_where_it_repeats_itself_or_is_unsure(
     text: str, avg_logprob: float, changed: dict[str, float | None], doubtful: bool
 ) -> None:
-    assert is_doubtful(text, avg_logprob, replace(OPTIONS, **changed)) == doubtful
+    assert needs_fallback(text, avg_logprob, replace(OPTIONS, **changed)) == doubtful
 
 
 def test_marks_alone_say_nothing() -> None:

@@ -21,7 +21,6 @@ from worker.speech import SpeechOptions, find_speech
 from worker.voice_activity import (
     WINDOW,
     Method,
-    measure_loudness,
     measure_voice,
     segmentation_weights,
 )
@@ -73,17 +72,37 @@ def method(request: pytest.FixtureRequest) -> Method:
     return method
 
 
-def test_blocks_do_not_change_what_silero_says(tmp_path: Path) -> None:
+def test_silero_says_what_faster_whisper_says_of_the_same_seconds(tmp_path: Path) -> None:
     from faster_whisper.vad import get_vad_model
 
-    said = np.concatenate([u.waveform for u in draw_utterances(40, seed=42)])
-    audio = audio_of(tmp_path / "a.pcm", said)
+    said = np.concatenate([u.waveform for u in draw_utterances(8, seed=42)])[: 8 * SAMPLE_RATE_HZ]
     padded = np.pad(said.astype(np.float32) / 32768, (0, -len(said) % WINDOW))
+
+    audio = audio_of(tmp_path / "a.pcm", said)
 
     found = measure_voice(audio, whole(audio), "silero")
 
-    assert len(audio.lengths) > 1
-    assert np.array_equal(found.levels, get_vad_model()(padded).reshape(-1))
+    # faster-whisper drops the end of the last window.
+    theirs = get_vad_model()(padded).reshape(-1)
+    assert np.allclose(found.levels[:-1], theirs[:-1], atol=1e-5)
+
+
+def test_a_sentence_is_heard_after_half_a_minute_of_background(tmp_path: Path) -> None:
+    # Background of many voices: silero's own state takes what follows for more of the same.
+    babble = sum(
+        np.resize(u.waveform.astype(np.float64), 60 * SAMPLE_RATE_HZ)
+        for u in draw_utterances(12, seed=5)
+    )
+    background = 0.02 * 32768 * babble / np.abs(babble).max()
+    [said] = draw_utterances(1, seed=44)
+    n = 40 * SAMPLE_RATE_HZ
+    background[n : n + len(said.waveform)] += said.waveform
+    audio = audio_of(tmp_path / "a.pcm", np.clip(background, -32768, 32767).astype(np.int16))
+
+    levels = measure_voice(audio, whole(audio), "silero").levels
+
+    spoken = levels[n // WINDOW : (n + len(said.waveform)) // WINDOW]
+    assert np.mean(spoken > 0.5) > 0.6
 
 
 @pytest.mark.filterwarnings("ignore")  # of whisperx's own imports
@@ -121,9 +140,8 @@ def test_pyannote_finds_the_speech_that_whisperx_finds(
 
 def test_audio_is_read_a_little_at_a_time(spoken: WatchedAudio, method: Method) -> None:
     measure_voice(spoken, whole(spoken), method)
-    measure_loudness(spoken, whole(spoken))
 
-    assert max(spoken.lengths) <= 64 * SAMPLE_RATE_HZ
+    assert max(spoken.lengths) <= 10 * SAMPLE_RATE_HZ
 
 
 def test_a_part_is_measured_on_the_clock_of_the_whole(spoken: WatchedAudio, method: Method) -> None:
@@ -156,15 +174,6 @@ def test_silero_takes_little_of_a_melody_for_speech(tmp_path: Path) -> None:
     assert seconds_of_speech(audio, "silero") < 0.05 * audio.duration_s
 
 
-def test_loudness_is_low_in_pauses(spoken: WatchedAudio) -> None:
-    activity = measure_loudness(spoken, whole(spoken))
-
-    at = activity.quietest(0, 4 * SAMPLE_RATE_HZ)
-    assert activity.levels[: SAMPLE_RATE_HZ // WINDOW].max() < 1e-6
-    assert activity.levels.max() > 1e-3
-    assert at < 2 * SAMPLE_RATE_HZ
-
-
 def test_a_worker_without_the_model_says_what_it_lacks() -> None:
     with pytest.raises(EngineFailed, match="extra 'diarization'.*vad_method=silero") as raised:
         segmentation_weights("a_package_that_is_not_there")
@@ -183,7 +192,7 @@ found = worker.speech.look_for_speech(audio, worker.speech.SpeechOptions(method=
 from pyannote.audio.telemetry.metrics import is_metrics_enabled
 assert not is_metrics_enabled()
 assert "whisperx" not in sys.modules
-print(len(found.chunks))
+print(len(found.lanes))
 """
 
 

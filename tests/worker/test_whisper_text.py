@@ -6,6 +6,7 @@ import pytest
 
 from shared.transcript import Segment
 from worker.engines.whisper_text import (
+    SplitText,
     TimedWord,
     TokenSpan,
     give_words,
@@ -81,10 +82,37 @@ def test_no_word_ends_after_the_chunk() -> None:
     assert times == [(0.0, 0.8), (1.0, 1.5), (1.5, 1.5)]
 
 
-def test_text_after_the_last_timestamp_is_kept() -> None:
-    tokens = [EOT + 0, 1, EOT + 50, EOT + 60, 2, 3]
+def split(*tokens: int, duration_s: float = 3.0) -> SplitText:
+    return split_by_timestamps(tokens, EOT, duration_s)
 
-    assert split_by_timestamps(tokens, EOT, duration_s=3.0) == [
-        TokenSpan(0.0, 1.0, (EOT, 1, EOT + 50)),
-        TokenSpan(1.2, 3.0, (EOT + 60, 2, 3)),
-    ]
+
+def test_text_after_the_last_timestamp_is_kept_and_all_is_heard() -> None:
+    assert split(EOT, 1, EOT + 50, EOT + 60, 2, 3) == SplitText(
+        (TokenSpan(0.0, 1.0, (EOT, 1, EOT + 50)), TokenSpan(1.2, 3.0, (EOT + 60, 2, 3))), 3.0
+    )
+
+
+def test_two_timestamps_at_the_end_say_that_more_follows() -> None:
+    found = split(EOT, 1, EOT + 50, EOT + 50, 2, EOT + 100, EOT + 110)
+
+    assert [span.tokens for span in found.spans] == [(EOT, 1, EOT + 50), (EOT + 50, 2, EOT + 100)]
+    assert found.heard_s == 2.2
+
+
+def test_one_timestamp_at_the_end_says_that_all_is_heard() -> None:
+    assert split(EOT, 1, EOT + 50).heard_s == 3.0
+
+
+def test_a_text_that_fills_its_room_is_heard_to_its_last_whole_segment() -> None:
+    full = [EOT, *range(1, 150), EOT + 50, EOT + 50, *range(150, 220)]
+
+    found = split(*full)
+
+    assert [span.end for span in found.spans] == [1.0]
+    assert found.heard_s == 1.0
+    assert split(EOT, *range(1, 220)).heard_s == 3.0, "a segment without an end is kept"
+
+
+@pytest.mark.parametrize("tokens", [(), (EOT,), (EOT + 5, EOT + 5)])
+def test_without_text_all_is_heard_and_nothing_said(tokens: tuple[int, ...]) -> None:
+    assert split(*tokens) == SplitText((), 3.0)

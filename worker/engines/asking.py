@@ -52,16 +52,16 @@ def earlier_tokens(
     tokenizer: WhisperTokenizer, options: DecodeOptions, n_context: int
 ) -> list[int]:
     """
-    What the model is told was said before: hotwords, then the prompt.
+    What the model is told was said before: hotwords, the prompt, then what was really said.
 
     Whisper keeps the end of what is too long, of half its context. Hotwords lose their end
-    instead, and leave a prompt half of the room.
+    instead, and leave the others half of the room.
 
     Args:
         n_context: Tokens the model's decoder holds, 448 in all of OpenAI's.
     """
     room = n_context // 2 - 1
-    before = _encoded(tokenizer, options.prompt)
+    before = [*_encoded(tokenizer, options.prompt), *options.context]
     hotwords = _encoded(tokenizer, options.hotwords)[: room // 2 if before else room]
     left = room - len(hotwords)
     return hotwords + before[-left:]

@@ -19,14 +19,16 @@ class DecodeOptions:
     How a chunk is to be decoded; each field as in `TranscriptionRequest`.
 
     Attributes:
-        language: A Whisper code; None to detect it in each chunk.
-        prompt: What came before: the caller's prompt, the text of earlier chunks, or both.
+        language: A Whisper code; None to detect it in this chunk.
+        prompt: The caller's own text, as if it came before the audio.
+        context: Tokens of what was said just before this chunk, timestamps included.
         temperature: Of this one try; tries at higher temperatures are new chunks.
     """
 
     language: str | None
     task: str = "transcribe"
     prompt: str | None = None
+    context: tuple[int, ...] = ()
     hotwords: str | None = None
     temperature: float = 0.0
     beam_size: int = 5
@@ -45,8 +47,8 @@ class DecodeOptions:
 
     @property
     def shared(self) -> DecodeOptions:
-        """What must be equal in all rows of a batch: all but language and prompt."""
-        return replace(self, language=None, prompt=None)
+        """What must be equal in all rows of a batch: all but language, prompt and context."""
+        return replace(self, language=None, prompt=None, context=())
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,21 @@ class Decoding:
     Attributes:
         segments: With times from the chunk's start; none where nobody speaks.
         language: The one asked for, or detected in this chunk.
-        is_doubtful: The text failed a threshold: another temperature is worth a try.
+        heard_s: Seconds of the chunk that the text covers. Whisper ends a text early when a
+            sentence does not fit into the chunk: what follows is to be decoded again.
+        language_probability: How sure the detection is, 0 to 1; 1 for a language asked for.
+        avg_logprob: Mean log probability of the text's tokens.
+        compression_ratio: Of the text before loops are cut; a loop compresses well.
+        needs_fallback: Whether the text failed a threshold of the request.
     """
 
     segments: tuple[Segment, ...]
     language: str
-    is_doubtful: bool = False
+    heard_s: float
+    language_probability: float = 1.0
+    avg_logprob: float = 0.0
+    compression_ratio: float = 1.0
+    needs_fallback: bool = False
 
 
 class Engine(Protocol):

@@ -50,7 +50,7 @@ def guess_languages(model: WhisperModel, encoded: Any) -> list[Guess]:
     return [Guess(token[2:-2], float(probability)) for token, probability in best]
 
 
-def output_of(result: Any, language: str, length_penalty: float) -> Output:
+def output_of(result: Any, language: Guess, length_penalty: float) -> Output:
     """What CTranslate2 generated for one chunk."""
     tokens = result.sequences_ids[0]
     # CTranslate2's score is a sum over the tokens, divided by their number to the power of the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -61,6 +62,8 @@ class FasterWhisperEngine:
         # makes another word of the difference. In float64 what differs is rounded away.
         extract = self._model.feature_extractor
         extract.mel_filters = extract.mel_filters.astype(np.float64)
+        self._last_marks: list[bytes] = []
+        self._last_encoded: Any = None
         self._tokenizer = cache(self._make_tokenizer)
         self._suppressed = SuppressedTokens(self._tokenizer(_ANY, "transcribe"))
 
@@ -91,10 +94,10 @@ class FasterWhisperEngine:
         return [found[row] for row in range(len(chunks))]
 
     def _transcribe_alike(self, chunks: list[Chunk], told: list[list[int]]) -> list[Decoding]:
-        encoded = self._model.encode(self._features([chunk.waveform for chunk in chunks]))
+        encoded = self._encoded([chunk.waveform for chunk in chunks])
         options = chunks[0].options
         languages = self._languages(chunks, encoded)
-        tokenizers = [self._tokenizer(language, options.task) for language in languages]
+        tokenizers = [self._tokenizer(guess.language, options.task) for guess in languages]
         prompts = [self._model.get_prompt(t, b) for t, b in zip(tokenizers, told, strict=True)]
         results = self._model.model.generate(
             encoded,
@@ -123,12 +126,20 @@ class FasterWhisperEngine:
             )
         ]
 
-    def _languages(self, chunks: list[Chunk], encoded: Any) -> list[str]:
+    def _languages(self, chunks: list[Chunk], encoded: Any) -> list[Guess]:
         asked = [chunk.options.language for chunk in chunks]
         if None not in asked or not self.is_multilingual:
-            return [language or "en" for language in asked]
+            return [Guess(language or "en", 1.0) for language in asked]
         heard = guess_languages(self._model, encoded)
-        return [a or guess.language for a, guess in zip(asked, heard, strict=True)]
+        return [Guess(a, 1.0) if a else guess for a, guess in zip(asked, heard, strict=True)]
+
+    def _encoded(self, waveforms: list[NDArray[np.float32]]) -> Any:
+        """Chunks as the decoder takes them; those of the last call are kept for a second look."""
+        marks = [sha256(waveform.tobytes()).digest() for waveform in waveforms]
+        if marks != self._last_marks:
+            self._last_encoded = self._model.encode(self._features(waveforms))
+            self._last_marks = marks
+        return self._last_encoded
 
     def _features(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """(n, n_mels, 3000) float32 of chunks padded with silence to 30 s, as Whisper does."""

@@ -39,7 +39,7 @@ def is_silent(no_speech_prob: float, avg_logprob: float, options: DecodeOptions)
     return confident is None or avg_logprob < confident
 
 
-def is_doubtful(text: str, avg_logprob: float, options: DecodeOptions) -> bool:
+def needs_fallback(text: str, avg_logprob: float, options: DecodeOptions) -> bool:
     """Whether a text repeats itself or is improbable beyond the thresholds."""
     repeats, confident = options.compression_ratio_threshold, options.logprob_threshold
     if repeats is not None and compression_ratio(text) > repeats:

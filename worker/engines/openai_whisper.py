@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -60,12 +61,21 @@ class OpenaiWhisperEngine:
 
     def detect_language(self, waveform: NDArray[np.float32]) -> Guess:
         """See `Engine.detect_language`."""
+        with memory_watched(*self._where):
+            return self._guess(self._encoded(self._features(waveform)))
+
+    def _guess(self, encoded: torch.Tensor) -> Guess:
         if not self.is_multilingual:
             return Guess("en", 1.0)
-        with memory_watched(*self._where):
-            _, probabilities = self._model.detect_language(self._features(waveform)[None])
+        _, probabilities = self._model.detect_language(encoded)
         language = max(probabilities[0], key=probabilities[0].__getitem__)
         return Guess(language, float(probabilities[0][language]))
+
+    def _encoded(self, mel: torch.Tensor) -> torch.Tensor:
+        """(1, 1500, width): encoded once, for whatever is asked of it."""
+        with torch.inference_mode():
+            encoded: torch.Tensor = self._model.encoder(mel[None])
+        return encoded
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
@@ -74,14 +84,16 @@ class OpenaiWhisperEngine:
             return [self._transcribe_one(chunk) for chunk in chunks]
 
     def _transcribe_one(self, chunk: Chunk) -> Decoding:
-        if chunk.options.language is not None:  # that it knows it is to be checked first
-            self._tokenizer(chunk.options.language, chunk.options.task)
+        asked = chunk.options.language
+        if asked is not None:  # that the model knows it is to be checked first
+            self._tokenizer(asked, chunk.options.task)
         mel = self._features(chunk.waveform)
-        result: DecodingResult = self._task(chunk.options).run(mel[None])[0]
-        output = Output(
-            result.tokens, result.avg_logprob, result.no_speech_prob, str(result.language)
-        )
-        tokenizer = self._tokenizer(output.language, chunk.options.task)
+        encoded = self._encoded(mel)
+        language = Guess(asked, 1.0) if asked else self._guess(encoded)
+        options = replace(chunk.options, language=language.language)
+        result: DecodingResult = self._task(options).run(encoded)[0]
+        output = Output(result.tokens, result.avg_logprob, result.no_speech_prob, language)
+        tokenizer = self._tokenizer(language.language, options.task)
         time_words = partial(self._time_words, mel, tokenizer, chunk.duration_s)
         return make_decoding(chunk, output, tokenizer, time_words)
 

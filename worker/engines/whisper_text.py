@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from shared.transcript import Segment, Word
 from worker.engines.asking import WhisperTokenizer
-from worker.engines.base import Chunk, Decoding
+from worker.engines.base import Chunk, Decoding, Guess
 from worker.engines.guards import (
     compression_ratio,
     first_copies,
-    is_doubtful,
     is_silent,
+    needs_fallback,
     says_something,
     without_hallucinations,
 )
@@ -24,6 +24,9 @@ APPENDED = "\"'.。,，!！?？:：”)]}、"
 FRAME_S = 0.02
 """What one timestamp token stands for."""
 
+MOST_TOKENS = 220
+"""A text of so many tokens fills its room: 224, half of what the decoder holds."""
+
 
 @dataclass(frozen=True)
 class TokenSpan:
@@ -34,45 +37,74 @@ class TokenSpan:
     tokens: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class SplitText:
+    """
+    Decoded tokens, cut at their timestamps.
+
+    Attributes:
+        spans: The text that is whole.
+        heard_s: Where the text ends, in seconds from the chunk's start.
+    """
+
+    spans: tuple[TokenSpan, ...]
+    heard_s: float
+
+
 def split_by_timestamps(
     tokens: Sequence[int], timestamp_begin: int, duration_s: float
-) -> list[TokenSpan]:
+) -> SplitText:
     """
     Cut decoded tokens into segments at their timestamp tokens.
 
-    Text after the last timestamp is kept: it runs to the end of the chunk.
+    Whisper ends a text with two timestamps where more is said than fits in: it is heard up to
+    there. With one timestamp at its end, or none, all of the chunk is heard. A text that fills
+    the model's room breaks off anywhere; it is heard up to its last whole segment, if it has one.
+    So do openai-whisper and faster-whisper.
 
-    >>> split_by_timestamps([100, 7, 8, 150, 150, 9], timestamp_begin=100, duration_s=2.0)
-    [TokenSpan(start=0.0, end=1.0, tokens=(100, 7, 8, 150)), TokenSpan(start=1.0, end=2.0, tokens=(150, 9))]
-    """  # noqa: E501 - a doctest's answer stands on one line
+    >>> split_by_timestamps([100, 7, 150, 150, 9, 175], timestamp_begin=100, duration_s=2.0)
+    SplitText(spans=(TokenSpan(start=0.0, end=1.0, tokens=(100, 7, 150)), \
+TokenSpan(start=1.0, end=1.5, tokens=(150, 9, 175))), heard_s=2.0)
+    >>> split_by_timestamps([100, 7, 150, 150], timestamp_begin=100, duration_s=2.0).heard_s
+    1.0
+    """
     spans: list[TokenSpan] = []
     run: list[int] = []
-    start = 0.0
+    start = last = 0.0
     has_text = False
     for token in tokens:
         if token < timestamp_begin:
             run.append(token)
             has_text = True
             continue
-        at = min((token - timestamp_begin) * FRAME_S, duration_s)
+        last = min((token - timestamp_begin) * FRAME_S, duration_s)
         if has_text:
-            spans.append(TokenSpan(start, max(start, at), (*run, token)))
-            run, has_text, start = [], False, at
+            spans.append(TokenSpan(start, max(start, last), (*run, token)))
+            run, has_text = [], False
         else:
-            run, start = [token], at
-    if has_text:
+            run = [token]
+        start = last
+    breaks_off = has_text and bool(spans) and len(tokens) >= MOST_TOKENS
+    if has_text and not breaks_off:
         spans.append(TokenSpan(start, max(start, duration_s), tuple(run)))
-    return spans
+    more_follows = bool(spans) and min(tokens[-2:]) >= timestamp_begin
+    return SplitText(tuple(spans), last if breaks_off or more_follows else duration_s)
 
 
 @dataclass(frozen=True)
 class Output:
-    """What came out of a model for one chunk, how sure it was, and of which language it is."""
+    """
+    What came out of a model for one chunk.
+
+    Attributes:
+        avg_logprob: Mean log probability of the tokens.
+        language: Of the text, and how sure that is where it was detected.
+    """
 
     tokens: Sequence[int]
     avg_logprob: float
     no_speech_prob: float
-    language: str
+    language: Guess
 
 
 def make_decoding(
@@ -88,10 +120,19 @@ def make_decoding(
         time_words: Gives the words of text tokens; called if their times are wanted.
     """
     options = chunk.options
-    if is_silent(output.no_speech_prob, output.avg_logprob, options):
-        return Decoding((), output.language)
     text = _text_of(output.tokens, tokenizer)
-    segments = make_segments(chunk, output, tokenizer)
+    split = split_by_timestamps(output.tokens, tokenizer.timestamp_begin, chunk.duration_s)
+    found = Decoding(
+        (),
+        output.language.language,
+        chunk.duration_s,
+        language_probability=output.language.probability,
+        avg_logprob=output.avg_logprob,
+        compression_ratio=compression_ratio(text),
+    )
+    if is_silent(output.no_speech_prob, output.avg_logprob, options):
+        return found
+    segments = make_segments(chunk, output, split.spans, tokenizer)
     silence_s = options.hallucination_silence_threshold
     if segments and (options.word_timestamps or silence_s is not None):
         tokens = [t for segment in segments for t in segment.tokens if t < tokenizer.eot]
@@ -100,13 +141,18 @@ def make_decoding(
         segments = without_hallucinations(segments, silence_s, chunk.duration_s)
     if not options.word_timestamps:
         segments = [segment.model_copy(update={"words": None}) for segment in segments]
-    doubtful = is_doubtful(text, output.avg_logprob, options)
-    return Decoding(tuple(segments), output.language, doubtful)
+    return replace(
+        found,
+        segments=tuple(segments),
+        heard_s=split.heard_s,
+        needs_fallback=needs_fallback(text, output.avg_logprob, options),
+    )
 
 
-def make_segments(chunk: Chunk, output: Output, tokenizer: WhisperTokenizer) -> list[Segment]:
+def make_segments(
+    chunk: Chunk, output: Output, spans: Sequence[TokenSpan], tokenizer: WhisperTokenizer
+) -> list[Segment]:
     """The segments of one chunk, times from its start, loops cut, none of nothing but marks."""
-    spans = split_by_timestamps(output.tokens, tokenizer.timestamp_begin, chunk.duration_s)
     texts = [_text_of(span.tokens, tokenizer) for span in spans]
     segments: list[Segment] = []
     # Who lets texts repeat themselves has honest refrains whole, and loops as well.
@@ -128,7 +174,7 @@ def make_segments(chunk: Chunk, output: Output, tokenizer: WhisperTokenizer) -> 
                 avg_logprob=round(output.avg_logprob, 6),
                 compression_ratio=round(compression_ratio(text), 6),
                 no_speech_prob=round(output.no_speech_prob, 6),
-                language=output.language if chunk.options.language is None else None,
+                language=output.language.language if chunk.options.language is None else None,
             )
         )
     return segments

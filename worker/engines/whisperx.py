@@ -38,7 +38,7 @@ class WhisperxEngine:
     """
     whisperx, with a CTranslate2 Whisper model.
 
-    It always searches with beams, never draws samples, and so has no second try.
+    It always searches with beams and never draws samples.
 
     Args:
         path: Model directory with `model.bin`, `config.json` and `tokenizer.json`.
@@ -46,9 +46,7 @@ class WhisperxEngine:
         compute_type: As CTranslate2 names them.
     """
 
-    ignores: ClassVar[frozenset[str]] = frozenset(
-        {"temperature", "best_of", "compression_ratio_threshold"}
-    )
+    ignores: ClassVar[frozenset[str]] = frozenset({"temperature", "best_of"})
 
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
         kind, _, index = device.partition(":")
@@ -98,16 +96,18 @@ class WhisperxEngine:
             languages = [self._language(chunk) for chunk in chunks]
             # whisperx takes one language and one prompt a call.
             keys = [
-                (c.options.shared, c.options.prompt, language)
-                for c, language in zip(chunks, languages, strict=True)
+                (c.options.shared, c.options.prompt, c.options.context, guess.language)
+                for c, guess in zip(chunks, languages, strict=True)
             ]
             for rows in rows_alike(keys):
-                alike = self._transcribe_alike([chunks[i] for i in rows], languages[rows[0]])
+                alike = self._transcribe_alike(
+                    [chunks[i] for i in rows], [languages[i] for i in rows]
+                )
                 found |= zip(rows, alike, strict=True)
         return [found[row] for row in range(len(chunks))]
 
-    def _transcribe_alike(self, chunks: list[Chunk], language: str) -> list[Decoding]:
-        options = chunks[0].options
+    def _transcribe_alike(self, chunks: list[Chunk], languages: list[Guess]) -> list[Decoding]:
+        options, language = chunks[0].options, languages[0].language
         self._pipeline.options = self._asked(options)
         self._chunks.put([len(chunk.waveform) for chunk in chunks])
         self._pipeline.transcribe(
@@ -118,17 +118,17 @@ class WhisperxEngine:
         )
         tokenizer = self._tokenizer(language, options.task)
         rows, results = EncodedRows(self._generated.encoded), self._generated.results
-        decodings = [
+        return [
             make_decoding(
                 chunk,
-                output_of(result, language, options.length_penalty),
+                output_of(result, guess, options.length_penalty),
                 tokenizer,
                 word_timer(self._model, rows, row, tokenizer, chunk.duration_s),
             )
-            for row, (chunk, result) in enumerate(zip(chunks, results, strict=True))
+            for row, (chunk, result, guess) in enumerate(
+                zip(chunks, results, languages, strict=True)
+            )
         ]
-        # Another temperature would give the same again.
-        return [replace(decoding, is_doubtful=False) for decoding in decodings]
 
     def _asked(self, options: DecodeOptions) -> Any:
         self._model.told = earlier_tokens(
@@ -145,10 +145,10 @@ class WhisperxEngine:
             suppress_tokens=suppressed,
         )
 
-    def _language(self, chunk: Chunk) -> str:
+    def _language(self, chunk: Chunk) -> Guess:
         if chunk.options.language is None and self.is_multilingual:
-            return self._guess(chunk.waveform).language
-        return chunk.options.language or "en"
+            return self._guess(chunk.waveform)
+        return Guess(chunk.options.language or "en", 1.0)
 
     def _guess(self, waveform: NDArray[np.float32]) -> Guess:
         features = self._pipeline.preprocess({"inputs": waveform})["inputs"]

@@ -1,0 +1,303 @@
+"""A lane goes from chunk to chunk: where each begins and ends, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from decodings import decoding, seconds, segment
+
+from worker.audio import Span
+from worker.engines.base import DecodeOptions, Decoding
+from worker.lanes import Ask, Done, Lane, LaneOptions, next_chunk
+from worker.speech import Speech
+
+OPTIONS = LaneOptions(DecodeOptions("en"))
+ALL_SPEECH = Speech((seconds(0, 100),), (seconds(0, 100),), (seconds(0, 100),))
+SURE = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+
+
+def say(ask: Ask, told_s: float | None = None, text: str = "w", **fields: object) -> Decoding:
+    """Two words a second that no other chunk holds, up to some second of the chunk."""
+    end = min(ask.chunk.duration_s, ask.chunk.duration_s if told_s is None else told_s)
+    words = " ".join(f"{text}{ask.chunk.start}.{n}" for n in range(round(2 * end)))
+    return decoding(segment(words, 0.0, end), **{"heard_s": end, **fields})
+
+
+def walk(
+    answer: Callable[[Ask], Decoding],
+    speech: Speech = ALL_SPEECH,
+    options: LaneOptions = OPTIONS,
+    last: Done | None = None,
+) -> tuple[list[Ask], list[Done]]:
+    """Decode a lane to its end; what was asked for, and the chunks that were done."""
+    lane = Lane(speech.lanes[0], speech, options, last)
+    asked: list[Ask] = []
+    done: list[Done] = []
+    while lane.ask is not None:
+        asked.append(lane.ask)
+        chunk = lane.take(answer(lane.ask))
+        done += [chunk] if chunk else []
+    return asked, done
+
+
+def spoken(*times: tuple[float, float], lane_s: float = 100) -> Speech:
+    spans = tuple(seconds(*pair) for pair in times)
+    return Speech((seconds(0, lane_s),), spans, spans)
+
+
+# Where chunks begin and end
+
+
+def test_a_chunk_begins_where_the_text_of_the_last_one_ended() -> None:
+    asked, done = walk(lambda ask: say(ask, 23.5))
+
+    assert [ask.chunk for ask in asked[:3]] == [
+        seconds(0, 30), seconds(23.5, 53.5), seconds(47, 77),
+    ]  # fmt: skip
+    assert done[-1].is_last and not any(chunk.is_last for chunk in done[:-1])
+    assert asked[-1].chunk.end == seconds(0, 100).end
+
+
+def test_silence_between_chunks_is_passed_over() -> None:
+    speech = spoken((10, 12), (40, 42), (90, 95))
+
+    asked, _ = walk(lambda ask: say(ask), speech)
+
+    assert [ask.chunk for ask in asked] == [seconds(10, 12), seconds(40, 42), seconds(90, 100)]
+
+
+def test_a_chunk_ends_where_a_long_pause_begins_and_goes_on_through_short_ones() -> None:
+    chunk = next_chunk(
+        seconds(0, 60), [seconds(3, 6), seconds(10, 12), seconds(20, 25)], 0, OPTIONS
+    )
+
+    assert chunk == seconds(3, 12)
+
+
+@pytest.mark.parametrize(("speech_at", "begin"), [(0.4, 0.0), (1.0, 0.0), (1.5, 1.5)])
+def test_a_recording_is_heard_from_its_beginning_if_speech_begins_soon(
+    speech_at: float, begin: float
+) -> None:
+    chunk = next_chunk(seconds(0, 8), [seconds(speech_at, 7.5)], 0, OPTIONS)
+
+    assert chunk == seconds(begin, 8)
+
+
+def test_a_chunk_stays_within_its_lane() -> None:
+    lane = seconds(10, 22)
+    spans = [seconds(0, 9), seconds(11.5, 15), seconds(20, 40)]
+
+    assert next_chunk(lane, spans, lane.start, OPTIONS) == seconds(11.5, 22)
+    assert next_chunk(lane, spans, lane.end, OPTIONS) is None
+    assert next_chunk(lane, [seconds(0, 9), seconds(30, 40)], lane.start, OPTIONS) is None
+
+
+def test_a_model_that_does_not_tell_how_far_it_heard_is_given_whole_phrases() -> None:
+    options = replace(OPTIONS, chunk_s=8, ends_at_pauses=True)
+    spans = [seconds(0, 3), seconds(3.5, 7), seconds(7.4, 12), seconds(12.5, 30)]
+
+    chunks = [next_chunk(seconds(0, 30), spans, start * 16_000, options) for start in (0, 7, 12)]
+
+    assert chunks == [seconds(0, 7), seconds(7.4, 12), seconds(12.5, 20.5)]
+
+
+def test_speech_after_the_last_segment_is_decoded_again() -> None:
+    speech = spoken((0, 20), (21, 24), lane_s=28)
+
+    asked, _ = walk(lambda ask: say(ask, 20.0, heard_s=ask.chunk.duration_s), speech)
+
+    assert [ask.chunk for ask in asked if not ask.is_again] == [seconds(0, 28), seconds(21, 28)]
+
+
+def test_a_word_left_over_is_not_worth_another_chunk() -> None:
+    speech = spoken((0, 20), (21, 21.9), lane_s=26)
+
+    asked, _ = walk(lambda ask: say(ask, 20.0, heard_s=ask.chunk.duration_s), speech)
+
+    assert [ask.chunk for ask in asked] == [seconds(0, 26)]
+
+
+def test_a_lane_never_stands_still() -> None:
+    stuck = decoding(heard_s=0.0)
+
+    asked, done = walk(lambda ask: stuck)
+
+    first_looks = [ask.chunk.start for ask in asked if not ask.is_again]
+    assert first_looks == [seconds(at, at).start for at in (0, 30, 60, 90)]
+    assert done[-1].is_last
+
+
+# What a chunk is told
+
+
+def test_a_chunk_is_told_the_tokens_of_the_ones_before_timestamps_included() -> None:
+    asked, done = walk(lambda ask: say(ask))
+
+    told = [ask.options.context for ask in asked]
+    assert told[0] == ()
+    first, second = done[0].segments[0].tokens, done[1].segments[0].tokens
+    # In steps of 32: of 62 tokens the last 32, and of these and the next 62 the last 64.
+    assert told[1] == first[-32:]
+    assert told[2] == (first[-32:] + second)[-64:]
+    assert told[3] == (told[2] + done[2].segments[0].tokens)[-96:]
+
+
+def test_no_more_is_told_than_leaves_room_for_a_prompt() -> None:
+    speech = Speech((seconds(0, 600),), (seconds(0, 600),), (seconds(0, 600),))
+
+    asked, _ = walk(lambda ask: say(ask), speech)
+
+    assert max(len(ask.options.context) for ask in asked) == 192
+
+
+def test_without_context_nothing_is_told() -> None:
+    asked, done = walk(lambda ask: say(ask), options=replace(OPTIONS, has_context=False))
+
+    assert {ask.options.context for ask in asked} == {()}
+    assert {chunk.context for chunk in done} == {()}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"needs_fallback": True}, {"avg_logprob": -0.9}],
+)
+def test_a_text_that_was_not_to_be_believed_is_told_to_nobody(bad: dict[str, object]) -> None:
+    def answer(ask: Ask) -> Decoding:
+        is_second = ask.chunk.start == seconds(30, 30).start
+        if is_second and ask.options.context == () and "avg_logprob" in bad:
+            return say(ask)  # better without: it begins a context of its own
+        return say(ask, **(bad if is_second else {}))
+
+    asked, done = walk(answer)
+
+    third = next(ask for ask in asked if ask.chunk.start == seconds(60, 60).start)
+    own = done[1].segments[0].tokens[-32:]
+    assert third.options.context == (() if "needs_fallback" in bad else own)
+
+
+# A second look
+
+
+def test_a_doubtful_chunk_is_decoded_again_without_context() -> None:
+    def answer(ask: Ask) -> Decoding:
+        if ask.options.context:
+            return say(ask, text="doubtful", avg_logprob=-0.6)
+        return say(ask, text="plain", avg_logprob=-0.7)
+
+    asked, done = walk(answer, spoken((0, 60), lane_s=60))
+
+    again = [ask for ask in asked if ask.is_again]
+    assert [(ask.chunk, ask.options.context) for ask in again] == [(seconds(30, 60), ())]
+    assert done[1].segments[0].text.startswith("plain")
+
+
+def test_what_was_decoded_without_context_is_not_decoded_the_same_way_again() -> None:
+    asked, _ = walk(lambda ask: say(ask, avg_logprob=-0.9), spoken((0, 30), lane_s=30))
+
+    assert [ask.is_again for ask in asked] == [False]
+
+
+def test_one_look_is_enough_where_one_is_asked_for() -> None:
+    asked, _ = walk(
+        lambda ask: say(ask, avg_logprob=-0.9, needs_fallback=True),
+        options=replace(OPTIONS, looks_twice=False),
+    )
+
+    assert not any(ask.is_again for ask in asked)
+
+
+def test_a_failing_text_is_tried_at_higher_temperatures_until_one_passes() -> None:
+    def answer(ask: Ask) -> Decoding:
+        return say(ask, needs_fallback=ask.options.temperature < 0.4)
+
+    asked, done = walk(
+        answer, spoken((0, 30), lane_s=30), replace(OPTIONS, temperatures=(0.2, 0.4, 0.6))
+    )
+
+    assert [ask.options.temperature for ask in asked] == [0.0, 0.2, 0.4]
+    assert len(done) == 1
+
+
+# Languages
+
+
+def test_the_language_of_the_first_chunk_is_that_of_the_others() -> None:
+    options = LaneOptions(DecodeOptions(None))
+
+    asked, done = walk(
+        lambda ask: say(ask, language="de", language_probability=0.9), options=options
+    )
+
+    assert [ask.options.language for ask in asked] == [None, "de", "de", "de"]
+    assert {chunk.language for chunk in done} == {"de"}
+    assert {s.language for chunk in done for s in chunk.segments} == {"de"}
+
+
+def test_another_language_is_noticed_where_the_text_is_in_doubt_and_ends_the_context() -> None:
+    def answer(ask: Ask) -> Decoding:
+        if ask.chunk.start == 0:
+            return say(ask, language="fr", language_probability=0.99)
+        if ask.options.language == "fr":
+            return say(ask, language="fr", avg_logprob=-0.8)
+        return say(ask, language="en", language_probability=0.95)
+
+    asked, done = walk(answer, options=LaneOptions(DecodeOptions(None)))
+
+    assert [chunk.language for chunk in done] == ["fr", "en", "en", "en"]
+    again = next(ask for ask in asked if ask.is_again)
+    assert (again.options.language, again.options.context) == (None, ())
+    assert done[1].context == done[1].segments[0].tokens[-32:]
+
+
+def test_an_unsure_language_does_not_take_over() -> None:
+    def answer(ask: Ask) -> Decoding:
+        if ask.chunk.start == 0:
+            return say(ask, language="fr", language_probability=0.99)
+        language = ask.options.language or "cy"
+        return say(ask, language=language, language_probability=0.3, avg_logprob=-0.8)
+
+    _, done = walk(answer, options=LaneOptions(DecodeOptions(None)))
+
+    assert {chunk.language for chunk in done} == {"fr"}
+
+
+def test_where_languages_are_mixed_each_chunk_is_asked_for_its_own() -> None:
+    options = LaneOptions(DecodeOptions(None), detects_always=True)
+
+    asked, _ = walk(lambda ask: say(ask, language="de"), options=options)
+
+    assert {ask.options.language for ask in asked} == {None}
+
+
+# Going on
+
+
+def test_a_lane_goes_on_after_its_last_chunk_as_if_it_had_never_stopped() -> None:
+    def answer(ask: Ask) -> Decoding:
+        return say(ask, 24.3)
+
+    asked, done = walk(answer)
+    asked_later, done_later = walk(answer, last=done[1])
+
+    assert asked_later == asked[2:]
+    assert done_later == done[2:]
+
+
+def test_text_where_no_voice_is_heard_is_dropped_unless_all_is_to_be_transcribed() -> None:
+    speech = spoken((0, 5), (8, 9), lane_s=30)
+    said = segment(SURE, 0.0, 5.0), segment(" Thank you.", 20.0, 22.0)
+    everything = Speech(speech.lanes, speech.lanes, speech.voiced)
+
+    _, done = walk(lambda ask: decoding(*said), replace(everything))
+    _, kept = walk(lambda ask: decoding(*said), everything, replace(OPTIONS, drops_unheard=False))
+
+    assert [s.text for s in done[0].segments] == [SURE]
+    assert [s.text for s in kept[0].segments] == [SURE, " Thank you."]
+
+
+def test_a_lane_without_speech_has_nothing_to_ask() -> None:
+    lane = Lane(Span(0, 16_000), Speech((Span(0, 16_000),), (), ()), OPTIONS)
+
+    assert lane.ask is None

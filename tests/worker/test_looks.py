@@ -1,0 +1,103 @@
+"""Which texts are in doubt, and which of two is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from decodings import TIMESTAMP, decoding, seconds, segment
+
+from worker.engines.base import DecodeOptions
+from worker.looks import Look, better, is_doubtful, likelier, longest_copy
+
+CHUNK = seconds(10, 40)
+VOICED = [seconds(0, 12), seconds(13, 25), seconds(30, 50)]
+WORDS = " ".join(f"w{n}" for n in range(80))
+
+
+def look(*segments: Any, context: tuple[int, ...] = (), **fields: Any) -> Look:
+    said = segments or (segment(WORDS, 0.0, 30.0),)
+    options = DecodeOptions("en", context=context)
+    return Look.at(CHUNK, options, decoding(*said, **fields), VOICED)
+
+
+def test_speech_without_text_is_counted_as_far_as_the_chunk_was_heard() -> None:
+    told = look(segment(WORDS, 0.0, 14.0), heard_s=22.0)
+
+    # Voiced are 10-12, 13-25 and 30-32 s; told is 10-24 s.
+    assert (told.voiced_s, told.untold_s) == (16.0, 3.0)
+
+
+def test_a_whole_probable_text_is_believed() -> None:
+    assert not is_doubtful(look())
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        pytest.param(look(avg_logprob=-0.5), id="improbable"),
+        pytest.param(look(compression_ratio=2.1), id="repeats itself"),
+        pytest.param(look(segment(WORDS, 0.0, 20.0)), id="speech without text"),
+        pytest.param(look(segment("a few words", 0.0, 30.0)), id="little text over much speech"),
+        pytest.param(
+            look(segment("1 2 3 4 5 6 7 8 9 10 11 12 13", 3.0, 4.0), segment(WORDS, 4.0, 30.0)),
+            id="more text than can be said",
+        ),
+    ],
+)
+def test_a_text_is_in_doubt(doubtful: Look) -> None:
+    assert is_doubtful(doubtful)
+
+
+def test_a_text_is_in_doubt_where_it_copies_what_was_said_before() -> None:
+    said = segment(WORDS, 0.0, 30.0)
+    text = said.tokens[1:-1]
+
+    assert is_doubtful(look(said, context=(5, 6, *text[20:32], 7)))
+    assert not is_doubtful(look(said, context=(5, 6, *text[20:31], 7)))
+
+
+def test_timestamps_do_not_hide_a_copy() -> None:
+    said = segment(WORDS, 0.0, 30.0)
+    text = said.tokens[1:-1]
+
+    assert is_doubtful(look(said, context=(*text[:6], TIMESTAMP, TIMESTAMP, *text[6:12])))
+
+
+def test_the_longest_run_is_found_wherever_it_stands() -> None:
+    assert longest_copy([1, 2, 3, 4, 1, 2], [9, 1, 2, 8, 2, 3, 4, 1, 7]) == 4
+    assert longest_copy([], [1]) == longest_copy([1], []) == 0
+
+
+@pytest.mark.parametrize(
+    ("plain", "is_kept"),
+    [
+        ({"avg_logprob": -0.55}, True),
+        ({"avg_logprob": -0.75}, False),
+        ({"compression_ratio": 2.5}, False),
+        ({"compression_ratio": 2.1}, True),
+    ],
+)
+def test_a_look_without_context_is_kept_unless_it_is_clearly_worse(
+    plain: dict[str, Any], is_kept: bool
+) -> None:
+    first, second = look(avg_logprob=-0.41), look(**{"avg_logprob": -0.5, **plain})
+
+    assert (better(first, second) is second) == is_kept
+
+
+def test_a_look_that_leaves_more_speech_without_text_is_not_the_better_one() -> None:
+    first, second = look(avg_logprob=-0.5), look(segment(WORDS, 0.0, 20.0))
+
+    assert better(first, second) is first
+
+
+def test_of_failing_texts_the_most_probable_is_kept_and_a_loop_last() -> None:
+    passes = look(avg_logprob=-0.9)
+    loops = look(avg_logprob=-0.1, compression_ratio=9.0, needs_fallback=True)
+    unsure = look(avg_logprob=-1.2, needs_fallback=True)
+    unsurer = look(avg_logprob=-1.5, needs_fallback=True)
+
+    assert likelier(loops, unsure) is unsure
+    assert likelier(unsure, unsurer) is unsure
+    assert likelier(unsure, passes) is passes

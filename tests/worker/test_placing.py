@@ -1,0 +1,57 @@
+"""When segments are said: as Whisper tells it, corrected by where a voice is heard."""
+
+from __future__ import annotations
+
+import pytest
+from decodings import seconds, segment
+
+from shared.transcript import Word
+from worker.placing import is_heard, place_segments
+
+CHUNK = seconds(100, 130)
+VOICED = [seconds(90, 99), seconds(101.5, 104), seconds(106, 110), seconds(111, 140)]
+
+
+def times(*segments: tuple[float, float]) -> list[tuple[float, float]]:
+    said = [segment("words", start, end) for start, end in segments]
+    return [(s.start, s.end) for s in place_segments(said, CHUNK, VOICED)]
+
+
+@pytest.mark.parametrize(
+    ("told", "placed"),
+    [
+        pytest.param((0.0, 4.0), (101.5, 104.0), id="begins in the pause before"),
+        pytest.param((1.8, 4.0), (101.5, 104.0), id="begins a little late"),
+        pytest.param((2.5, 4.0), (102.5, 104.0), id="begins within the sentence"),
+        pytest.param((1.5, 5.5), (101.5, 104.0), id="ends in the pause after"),
+        pytest.param((1.5, 9.0), (101.5, 109.0), id="ends within a sentence"),
+        pytest.param((4.5, 5.5), (104.5, 105.5), id="nobody is heard"),
+        pytest.param((12.0, 45.0), (112.0, 130.0), id="ends with the chunk"),
+    ],
+)
+def test_a_segment_begins_and_ends_where_a_voice_does(
+    told: tuple[float, float], placed: tuple[float, float]
+) -> None:
+    assert times(told) == [placed]
+
+
+def test_no_segment_begins_before_the_one_before_it_ends() -> None:
+    assert times((1.6, 2.0), (2.0, 4.0), (4.0, 10.0)) == [
+        (101.5, 102.0), (102.0, 104.0), (106.0, 110.0),
+    ]  # fmt: skip
+
+
+def test_a_segment_with_words_begins_and_ends_with_them() -> None:
+    words = (Word(word=" so", start=0.7, end=3.9, probability=0.9),)
+    said = segment(" so", 0.7, 3.9).model_copy(update={"words": words})
+
+    [placed] = place_segments([said], CHUNK, VOICED)
+
+    assert placed.words is not None
+    assert [(w.start, w.end) for w in placed.words] == [(100.7, 103.9)]
+    assert (placed.start, placed.end, placed.seek) == (100.7, 103.9, 10_000)
+
+
+@pytest.mark.parametrize(("start", "heard"), [(104.5, True), (99.5, True), (142.0, False)])
+def test_a_segment_is_heard_near_a_voice(start: float, heard: bool) -> None:
+    assert is_heard(segment("words", start, start + 0.5), VOICED) == heard

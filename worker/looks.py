@@ -1,0 +1,158 @@
+"""Whether the text of a chunk is to be believed, and which of two is the better one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from shared.transcript import Segment
+from worker.audio import SAMPLE_RATE_HZ, Span
+from worker.engines.base import DecodeOptions, Decoding
+
+_DOUBTFUL_LOGPROB = -0.4
+_DOUBTFUL_COMPRESSION = 2.0
+_DOUBTFUL_COPY = 12
+"""So many tokens in a row that stand in the context too: the model may go on copying it."""
+
+_UNTOLD_S = 1.0
+"""So much speech without text is looked for again."""
+
+_FEWEST_TOKENS_PER_S = 1.5
+"""Of speech; slow readers need two and a half. A long segment may hold the text of a short one."""
+
+_REPEATS = 2.2
+_MUCH_LESS_PROBABLE = 0.3
+
+_TEXT_TOKENS_BELOW = 50_256
+"""The smallest id that is not text, in every Whisper model."""
+
+
+_MOST_TOKENS_PER_S = 6.0
+"""Of speech, beyond a few: nobody speaks faster, so the text is another or its times are wrong."""
+
+_A_FEW_TOKENS = 4
+
+
+@dataclass(frozen=True)
+class Look:
+    """
+    One decoding of a chunk.
+
+    Attributes:
+        options: How it was asked for.
+        voiced_s: Seconds of speech, as far as the chunk was heard.
+        untold_s: Those of them that no segment covers.
+        is_rushed: Whether a segment holds more text than can be said in its time.
+    """
+
+    options: DecodeOptions
+    decoding: Decoding
+    voiced_s: float
+    untold_s: float
+    is_rushed: bool = False
+
+    @classmethod
+    def at(
+        cls, chunk: Span, options: DecodeOptions, decoding: Decoding, voiced: Sequence[Span]
+    ) -> Look:
+        """What came out for a chunk, beside where a voice is heard in the recording."""
+
+        def span(start_s: float, end_s: float) -> Span:
+            return Span(*(chunk.start + round(at * SAMPLE_RATE_HZ) for at in (start_s, end_s)))
+
+        heard = span(0.0, decoding.heard_s)
+        spoken = [Span(max(v.start, heard.start), min(v.end, heard.end)) for v in voiced]
+        spoken = [each for each in spoken if each.start < each.end]
+        told_s = [shared_s(spoken, span(s.start, s.end)) for s in decoding.segments]
+        voiced_s = sum(each.duration_s for each in spoken)
+        is_rushed = any(
+            len(text_tokens(s)) > _MOST_TOKENS_PER_S * seconds + _A_FEW_TOKENS
+            for s, seconds in zip(decoding.segments, told_s, strict=True)
+        )
+        return cls(options, decoding, voiced_s, max(0.0, voiced_s - sum(told_s)), is_rushed)
+
+    @property
+    def text_tokens(self) -> list[int]:
+        """The tokens of the whole text, timestamps left out."""
+        return [token for segment in self.decoding.segments for token in text_tokens(segment)]
+
+
+def text_tokens(segment: Segment) -> list[int]:
+    """The tokens of a segment's text, timestamps left out."""
+    return [token for token in segment.tokens if token < _TEXT_TOKENS_BELOW]
+
+
+def shared_s(spans: Iterable[Span], other: Span) -> float:
+    """
+    Seconds of a span that lie in any of others, which do not overlap each other.
+
+    >>> shared_s([Span(0, 16_000), Span(32_000, 64_000)], Span(8_000, 48_000))
+    1.5
+    """
+    shared = (min(s.end, other.end) - max(s.start, other.start) for s in spans)
+    return sum(n for n in shared if n > 0) / SAMPLE_RATE_HZ
+
+
+def is_doubtful(look: Look) -> bool:
+    """
+    Whether a second look, without context, is worth its time.
+
+    The figures are those at which it was the better one more often than not, measured on real
+    speech (bench/results).
+    """
+    found = look.decoding
+    return (
+        found.avg_logprob < _DOUBTFUL_LOGPROB
+        or found.compression_ratio > _DOUBTFUL_COMPRESSION
+        or look.untold_s > _UNTOLD_S
+        or look.is_rushed
+        or len(look.text_tokens) < _FEWEST_TOKENS_PER_S * (look.voiced_s - _UNTOLD_S)
+        or longest_copy(look.text_tokens, look.options.context) >= _DOUBTFUL_COPY
+    )
+
+
+def better(first: Look, second: Look) -> Look:
+    """
+    Of a look with context and one without: the second, unless it is clearly the worse one.
+
+    Context makes a text more probable, right or wrong, so that its probability says little.
+    """
+    a, b = first.decoding, second.decoding
+    is_worse = (
+        (b.compression_ratio > _REPEATS and b.compression_ratio > a.compression_ratio)
+        or b.avg_logprob < a.avg_logprob - _MUCH_LESS_PROBABLE
+        or second.untold_s > first.untold_s + _UNTOLD_S
+    )
+    return first if is_worse else second
+
+
+def likelier(first: Look, second: Look) -> Look:
+    """
+    Of two looks in the same way, one drawn at a higher temperature: the one to keep.
+
+    One that passes the thresholds of its request; else one that does not repeat itself, since a
+    loop is always probable; else the more probable one.
+    """
+
+    def rank(look: Look) -> tuple[bool, bool, float]:
+        found = look.decoding
+        return not found.needs_fallback, found.compression_ratio <= _REPEATS, found.avg_logprob
+
+    return max(first, second, key=rank)
+
+
+def longest_copy(tokens: Sequence[int], context: Sequence[int]) -> int:
+    """
+    How many text tokens in a row stand in the context too.
+
+    >>> longest_copy([5, 1, 2, 3, 9], [0, 1, 2, 3, 4])
+    3
+    """
+    before = [token for token in context if token < _TEXT_TOKENS_BELOW]
+    longest, ending_here = 0, [0] * (len(before) + 1)
+    for token in tokens:
+        ending_here = [0] + [
+            n + 1 if token == other else 0 for n, other in zip(ending_here, before, strict=False)
+        ]
+        longest = max(longest, *ending_here)
+    return longest
