@@ -20,13 +20,18 @@ from cli.processes import Processes
 from cli.redis_server import RedisNotFound, find_redis_server, free_port, write_redis_config
 from cli.stack import Stack
 from shared.settings import CHECKOUT
+from worker.models.files import ModelFiles
+from worker.models.store import NotFetched
+from worker.settings import WorkerSettings
 
 DEMO_MODEL = CHECKOUT / "models" / "demo"
+REAL_MODELS = ("base", "tiny.en")
 
 # By the fixtures a test uses; those marked `main_job` use both by definition.
 _COUNTED = {
     "real Redis": {"redis_server", "start_stack", "served"},
     "the real demo model": {"demo_model"},
+    "real weights": {"real_models"},
 }
 
 
@@ -100,6 +105,19 @@ def demo_model() -> Path:
     if not (DEMO_MODEL / "model.bin").is_file():
         missing(f"no model at {DEMO_MODEL}: it comes with the repository")
     return DEMO_MODEL
+
+
+@pytest.fixture(scope="session")
+def real_models() -> Path:
+    """The folder that holds `REAL_MODELS`, real Whisper weights; fetched once for all checkouts."""
+    settings = WorkerSettings(downloads=True)
+    files = ModelFiles.of(settings)
+    for name in REAL_MODELS:
+        try:
+            files.pull(name)
+        except NotFetched as error:
+            missing(str(error))
+    return settings.models_dir
 
 
 @pytest.fixture
