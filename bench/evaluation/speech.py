@@ -38,7 +38,7 @@ class Utterance:
     What somebody says without a longer pause; times in seconds from the start of its recording.
 
     Attributes:
-        has_times: Whether `start` and `end` tell when, and not merely where the clip begins and ends.
+        has_times: Whether `start` and `end` tell when, and not merely how long the clip is.
     """
 
     text: str
