@@ -116,7 +116,7 @@ class Evaluation:
                     system,
                     *(_rate(clips, language) for language in ("en", "de", "zh")),
                     f"{sum(n_words)} ({sum(map(bool, n_words))} of {len(n_words)} files)",
-                    f"{quantile(late, 0.5):.2f} s ({len(late)})",
+                    f"{quantile(late, 0.5):.2f} s ({len(late)})" if late else "-",
                     *(f"{seconds:.1f}" for seconds in cpu_s),
                 ]
             )
@@ -151,39 +151,43 @@ def pooled(scores: dict[str, Score]) -> Score:
 
 
 def _long_table(title: str, found: dict[str, dict[str, Score]]) -> str:
-    scores = {system: pooled(by_file) for system, by_file in found.items()}
-    peer = best_peer(scores)
-    most = max(scores.values(), key=lambda one: one.counts.n_words)
-    n_files = max(len(by_file) for by_file in found.values())
+    peer = best_peer({system: pooled(by_file) for system, by_file in found.items()})
+    most = pooled(max(found.values(), key=len))
+    n_files, n_words = max(map(len, found.values())), most.counts.n_words
     rows = []
-    for system, one in scores.items():
-        counts, times = one.counts, one.times
-        best_s = sum(found[peer][name].cpu_s for name in found[system]) if peer else 0.0
-        share = f" ({one.cpu_s / best_s:.2f})" if best_s else ""
-        n = len(found[system])
-        rows.append(
-            [
-                system + (" (best)" if system == peer else "") + (f", {n} file" * (n < n_files)),
-                f"{counts.rate:.1%}",
-                *(str(n) for n in (counts.substituted, counts.lost, counts.invented)),
-                f"{one.cpu_s:.1f}{share}",
-                *(
-                    f"{quantile(errors, 0.5):.2f}, {quantile(errors, 0.9):.2f}{n_of}"
-                    for errors, n_of in (
-                        (times.starts, f" ({len(times.starts)})"),
-                        (times.nearest_starts, ""),
-                        (times.ends, f" ({len(times.ends)})"),
-                        (times.nearest_ends, ""),
-                    )
-                ),
-            ]
-        )
+    for system, by_file in found.items():
+        best_s = sum(found[peer][name].cpu_s for name in by_file) if peer else 0.0
+        notes = ["best"] if system == peer else []
+        if len(by_file) < n_files:
+            notes.append(_files(len(by_file)))
+        name = f"{system} ({', '.join(notes)})" if notes else system
+        rows.append([name, *_long_row(pooled(by_file), best_s)])
     head = ["system", "WER", "substituted", "lost", "invented", "CPU s (of the best's)",
             "starts: median, p90", "any", "ends: median, p90", "any"]  # fmt: skip
-    n_words = most.counts.n_words
     few = f"; a report takes {ENOUGH_WORDS}" if n_words < ENOUGH_WORDS else ""
-    said = f"{n_files} files, {len(most.by_utterance)} utterances, {n_words} words{few}."
+    said = f"{_files(n_files)}, {len(most.by_utterance)} utterances, {n_words} words{few}."
     return f"## {title}\n\n{said}\n\n{_markdown(head, rows)}"
+
+
+def _long_row(one: Score, best_s: float) -> list[str]:
+    counts, times = one.counts, one.times
+    return [
+        f"{counts.rate:.1%}",
+        *map(str, (counts.substituted, counts.lost, counts.invented)),
+        f"{one.cpu_s:.1f} ({one.cpu_s / best_s:.2f})" if best_s else f"{one.cpu_s:.1f}",
+        f"{_spread(times.starts)} ({len(times.starts)})",
+        _spread(times.nearest_starts),
+        f"{_spread(times.ends)} ({len(times.ends)})",
+        _spread(times.nearest_ends),
+    ]
+
+
+def _files(n_files: int) -> str:
+    return "1 file" if n_files == 1 else f"{n_files} files"
+
+
+def _spread(errors: list[float]) -> str:
+    return f"{quantile(errors, 0.5):.2f}, {quantile(errors, 0.9):.2f}" if errors else "-"
 
 
 def _apart(found: dict[str, dict[str, Score]]) -> Iterator[str]:
