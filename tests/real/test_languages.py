@@ -60,10 +60,10 @@ def test_a_few_seconds_of_french_do_not_cost_the_english_after_them(
     heard = hear(clip, multilingual=is_multilingual)
 
     said = (
-        "if the reader will excuse me i will say nothing of my antecedents nor of the circumstances "
-        "which led me to leave my native country the narrative would be tedious to him and painful "
-        "to myself and so my fellow americans ask not what your country can do for you ask what you "
-        "can do for your country"
+        "if the reader will excuse me i will say nothing of my antecedents nor of the "
+        "circumstances which led me to leave my native country the narrative would be tedious to "
+        "him and painful to myself and so my fellow americans ask not what your country can do "
+        "for you ask what you can do for your country"
     )
     english = [segment for segment in heard.segments if segment.language == "en"]
     assert heard.language == "en"
