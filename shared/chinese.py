@@ -5,11 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from shared.chinese_text import Converted, convert_text
 from shared.errors import InvalidRequest
-from shared.transcript import Segment, Transcript, Word, join_text
+from shared.transcript import Character, Segment, Transcript, Word, join_text
+
+_Timed = TypeVar("_Timed", Word, Character)
 
 Variant = Literal[
     "none", "s2t", "s2tw", "s2twp", "s2hk", "t2s", "tw2s", "tw2sp", "hk2s", "t2tw", "t2hk"
@@ -50,8 +52,9 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
     The transcript in another script, if it is in Chinese.
 
     Its segments are converted as one text, since 发 is 髮 in 头发 and 發 in 发展, even where a
-    phrase runs from one word or segment into the next. Times stay. A word that is left without
-    a character, where a phrase became shorter, goes into the word beside it.
+    phrase runs from one word or segment into the next. Times stay, and so do tokens: they are
+    what was recognised. A word, or a timed character, that is left with nothing, where a phrase
+    became shorter, goes into the one beside it.
 
     Returns:
         A new transcript whose `options` name the variant; the same if it is not in Chinese.
@@ -71,8 +74,11 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
         start, written = written, written + len(segment.text.strip())
         new = _in_place(segment.text, whole.between(start, written))
         spans = _find(segment.words or (), text, spoken)
-        words = segment.words and _convert_words(segment.words, spans, whole, variant)
-        segments.append(segment.model_copy(update={"text": new, "words": words}))
+        words = segment.words and _convert_timed(segment.words, spans, whole, variant)
+        at = _find(segment.chars or (), text, start)
+        chars = segment.chars and _convert_timed(segment.chars, at, whole, variant)
+        update = {"text": new, "words": words, "chars": chars}
+        segments.append(segment.model_copy(update=update))
         spoken = spans[-1][1] if spans else max(spoken, written)
     return transcript.model_copy(
         update={"text": whole.text, "segments": tuple(segments), "options": options}
@@ -101,16 +107,18 @@ def _convert_in_part(transcript: Transcript, variant: Variant) -> Transcript:
     return transcript.model_copy(update={"segments": tuple(segments), "text": text})
 
 
-def _find(words: Sequence[Word], text: str, start: int) -> list[tuple[int, int]]:
+def _find(
+    timed: Sequence[Word] | Sequence[Character], text: str, start: int
+) -> list[tuple[int, int]]:
     """
-    Where in the text each word stands, without the white space around it.
+    Where in the text each word or character stands, without the white space around it.
 
     A mark that begins a segment may be part of the last word of the one before: so it is the
     whole text that is looked at. There are no spans if the words spell something else.
     """
     spans: list[tuple[int, int]] = []
-    for word in words:
-        core = word.word.strip()
+    for each in timed:
+        core = _spelled(each).strip()
         found = text.find(core, start)
         if found < 0 or any(map(str.isalnum, text[start:found])):
             return []
@@ -119,21 +127,21 @@ def _find(words: Sequence[Word], text: str, start: int) -> list[tuple[int, int]]
     return spans
 
 
-def _convert_words(
-    words: Sequence[Word], spans: Sequence[tuple[int, int]], whole: Converted, variant: Variant
-) -> tuple[Word, ...]:
+def _convert_timed(
+    timed: Sequence[_Timed], spans: Sequence[tuple[int, int]], whole: Converted, variant: Variant
+) -> tuple[_Timed, ...]:
     """
-    The words as the whole text has them; without spans, as a text of their own.
+    Words or characters as the whole text has them; without spans, as a text of their own.
 
-    A word that is left without a character goes into the one before it, or at the start of the
-    segment into the one after it.
+    What is left with nothing goes into the one before it, or at the start of the segment into
+    the one after it.
     """
     if not spans:
-        own = "".join(word.word for word in words)
-        whole, spans = convert_text(own, variant), _find(words, own, 0)
+        own = "".join(map(_spelled, timed))
+        whole, spans = convert_text(own, variant), _find(timed, own, 0)
     new = [
-        _in_place(word.word, whole.between(start, end))
-        for word, (start, end) in zip(words, spans, strict=True)
+        _in_place(_spelled(each), whole.between(start, end))
+        for each, (start, end) in zip(timed, spans, strict=True)
     ]
     kept = [n for n, text in enumerate(new) if text.strip()]
     if not kept:
@@ -143,12 +151,16 @@ def _convert_words(
     for owner, group in groupby(range(len(new)), key=owners.__getitem__):
         members = list(group)
         update = {
-            "word": "".join(new[n] for n in members),
-            "start": words[members[0]].start,
-            "end": words[members[-1]].end,
+            "word" if isinstance(timed[owner], Word) else "char": "".join(new[n] for n in members),
+            "start": timed[members[0]].start,
+            "end": timed[members[-1]].end,
         }
-        rewritten.append(words[owner].model_copy(update=update))
+        rewritten.append(timed[owner].model_copy(update=update))
     return tuple(rewritten)
+
+
+def _spelled(timed: Word | Character) -> str:
+    return timed.word if isinstance(timed, Word) else timed.char
 
 
 def _in_place(old: str, new: str) -> str:

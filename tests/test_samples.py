@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import pytest
-from source_code import ROOT
+from real_speech import SAMPLES, turns_of
 
 from worker.audio import SAMPLE_RATE_HZ, decode
 
-SAMPLES = ROOT / "samples"
 _AUDIBLE = 0.01
-
-
-class Turn(NamedTuple):
-    """A line of a table; times in seconds."""
-
-    start: float
-    end: float
-    speaker: str
-    text: str
-
-
-def turns_of(name):
-    lines = (SAMPLES / f"{name}.txt").read_text("utf-8").splitlines()
-    rows = (line.split(" ", 3) for line in lines)
-    return [Turn(float(start), float(end), speaker, text) for start, end, speaker, text in rows]
 
 
 @pytest.fixture

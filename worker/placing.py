@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from shared.transcript import Segment, Word
@@ -24,8 +25,9 @@ def place_segments(
     Give segments of a chunk the times of the whole recording.
 
     Whisper tells times to about half a second, and begins a segment within the pause before it.
-    Where a voice is heard is known more exactly. Words keep the times they have, and so do the
-    segments that hold them.
+    Where a voice is heard is known more exactly. The first word of a chunk begins with the chunk
+    for Whisper: no word begins or ends in a pause, if a voice is heard within it. A segment
+    begins and ends with its words, where it has any.
 
     Args:
         segments: With times from the chunk's start.
@@ -45,6 +47,10 @@ def place_segments(
         if moved.words is None:
             start = _begin(moved.start, moved.end, before, spans)
             moved = moved.model_copy(update={"start": start, "end": _end(start, moved.end, spans)})
+        elif moved.words:
+            words = tuple(_voiced(word, spans) for word in moved.words)
+            times = {"start": words[0].start, "end": words[-1].end}
+            moved = moved.model_copy(update={"words": words, **times})
         before = moved.end
         placed.append(moved)
     return tuple(placed)
@@ -55,6 +61,12 @@ def is_heard(segment: Segment, voiced: Sequence[Span]) -> bool:
     start = (segment.start - _NEAR_S) * SAMPLE_RATE_HZ
     end = (segment.end + _NEAR_S) * SAMPLE_RATE_HZ
     return any(span.start < end and span.end > start for span in voiced)
+
+
+def _voiced(word: Word, spans: Sequence[tuple[float, float]]) -> Word:
+    """A word without the pause before the voice in it, and the one after."""
+    start = _begin(word.start, word.end, math.inf, spans)
+    return word.model_copy(update={"start": start, "end": _end(start, word.end, spans)})
 
 
 def _begin(start: float, end: float, before: float, spans: Sequence[tuple[float, float]]) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from urllib.parse import parse_qsl
 
 import docx
 import pytest
 from chinese_phrases import KEPT
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
+from older_calls import ending, post
 from work import SEGMENT, TRANSCRIPT, meanwhile, succeed, upload
 
 from gateway.services import Services
@@ -160,6 +162,43 @@ def test_a_site_has_a_script_of_its_own(
     assert found == asked
     succeed(services, jobs[""], transcript_of(RECOGNISED, "zh"))
     assert json.loads(read(taiwan, jobs[""]))["text"] == READ["s2tw"]
+
+
+@pytest.mark.promise("S4-17", "C-17")
+@pytest.mark.parametrize("variant", ["none", "s2tw", "t2s"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/transcribe",
+        "/recognise",
+        "/asr?output=json",
+        "/transcribe/file?wait=true&timestamps=true",
+        "/v1/audio/transcriptions?response_format=verbose_json",
+        "/v1/audio/transcriptions?stream=true",
+    ],
+)
+def test_every_route_answers_in_the_script_of_the_site(
+    make_client: Callable[..., FlaskClient],
+    services: Services,
+    speech: bytes,
+    path: str,
+    variant: str,
+) -> None:
+    site = make_client(default_chinese=variant)
+    route, _, query = path.partition("?")
+    field = "audio_file" if route == "/asr" else "file"
+    # What a model wrote in both scripts, as they do.
+    found = transcript_of([["头", "髮", "和"], ["軟", "件。"]], "zh")
+
+    with meanwhile(services, ending(services, found)):
+        answer = post(site, route, speech, field, **dict(parse_qsl(query)))
+
+    told = answer.get_data(as_text=True)
+    told = (
+        told if "头" in told or "頭" in told else json.dumps(answer.get_json(), ensure_ascii=False)
+    )
+    wanted = {"none": "头髮和軟件。", "s2tw": "頭髮和軟件。", "t2s": "头发和软件。"}
+    assert [text for text in wanted.values() if text in told] == [wanted[variant]]
 
 
 def test_whoever_waits_is_answered_in_the_script_asked_for(

@@ -11,6 +11,7 @@ from opencc import OpenCC
 
 from shared.chinese import convert
 from shared.chinese_text import convert_text
+from shared.transcript import Character
 from tools.demo_model.phrasebook import draw_sentence
 
 PHRASES = [*IN_CONTEXT, *TAIWANS_WORDS]
@@ -218,3 +219,50 @@ def test_the_rest_of_a_transcript_is_kept(spoken):
     assert [w.probability for w in words_of(converted)] == [
         w.probability for w in words_of(transcript)
     ]
+
+
+def timed_characters(transcript):
+    """The transcript with times for every character of its words, instead of for the words."""
+    segments = [
+        segment.model_copy(
+            update={
+                "words": None,
+                "chars": tuple(
+                    Character(char=w.word, start=w.start, end=w.end, score=w.probability)
+                    for w in segment.words
+                ),
+            }
+        )
+        for segment in transcript.segments
+    ]
+    return transcript.model_copy(update={"segments": tuple(segments)})
+
+
+def test_timed_characters_are_written_as_the_text_is(spoken):
+    transcript = timed_characters(spoken(list("大皇"), list("后的头发。"), list("出发")))
+    converted = convert(transcript, "s2tw")
+
+    assert [s.text for s in converted.segments] == ["大皇", "后的頭髮。", "出發"]
+    for before, after in zip(transcript.segments, converted.segments, strict=True):
+        assert "".join(char.char for char in after.chars) == after.text
+        assert times(after.chars) == times(before.chars)
+        assert [char.score for char in after.chars] == [char.score for char in before.chars]
+
+
+def test_a_timed_character_that_is_left_with_nothing_goes_into_the_one_before(spoken):
+    transcript = timed_characters(spoken(list("看部落格")))
+    [segment] = convert(transcript, "tw2sp").segments
+
+    assert segment.text == "".join(char.char for char in segment.chars) == "看博客"
+    assert (segment.chars[0].start, segment.chars[-1].end) == (0.0, 0.4)
+
+
+@pytest.mark.parametrize("asked", ["s2t", "s2tw", "s2hk", "t2s", "tw2s", "hk2s"])
+def test_what_is_in_the_script_asked_for_already_stays_as_it_is(spoken, asked):
+    """A model may write either: `base` writes some recordings in Traditional unasked."""
+    for phrase in PHRASES:
+        once = convert(spoken(list(phrase)), asked)
+
+        assert convert(once, asked).text == once.text
+        if asked.endswith("s"):
+            assert once.text == phrase

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from real_speech import CONVERSATION, as_checkpoint, samples_of, turns_of
 from spoken import draw_utterances
 
 from shared.errors import EngineFailed
@@ -176,6 +177,25 @@ def test_all_engines_write_the_same_in_float32(demo_model: Path) -> None:
 
     same = [len(set(written)) == 1 for written in zip(*texts, strict=True)]
     assert sum(same) >= 0.95 * len(said)
+
+
+def test_all_engines_write_the_same_with_real_weights(real_models: Path, tmp_path: Path) -> None:
+    [turn, *_] = turns_of("conversation")
+    waveform = samples_of(CONVERSATION, tmp_path, 4.5).astype(np.float32) / 32_768
+    chunk = Chunk(waveform, DecodeOptions("en", word_timestamps=True))
+    paths = dict.fromkeys(ENGINES, real_models / "tiny.en")
+    paths["openai_whisper"] = as_checkpoint(real_models, "tiny.en", tmp_path / "models")
+
+    found = [
+        open_engine(name, path, device="cpu", compute_type="float32", threads=1).transcribe([chunk])
+        for name, path in paths.items()
+    ]
+
+    said = [text_of(decoding.segments) for [decoding] in found]
+    assert set(said) == {" " + turn.text}
+    starts = [[w.start for s in d.segments for w in s.words or ()] for [d] in found]
+    for other in starts[1:]:
+        assert other == pytest.approx(starts[0], abs=0.1)
 
 
 def test_a_language_the_model_does_not_know_is_refused_by_name(engine: Engine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from decodings import seconds, segment
 
-from shared.transcript import Word
+from shared.transcript import Segment, Word
 from worker.placing import is_heard, place_segments
 
 CHUNK = seconds(100, 130)
@@ -41,15 +41,39 @@ def test_no_segment_begins_before_the_one_before_it_ends() -> None:
     ]  # fmt: skip
 
 
+def with_words(*times: tuple[float, float]) -> Segment:
+    words = tuple(Word(word=" so", start=a, end=b, probability=0.9) for a, b in times)
+    told = segment(" so" * len(times), times[0][0], times[-1][1])
+    return told.model_copy(update={"words": words})
+
+
+@pytest.mark.parametrize(
+    ("told", "placed"),
+    [
+        pytest.param((0.0, 1.9), (101.5, 101.9), id="begins in the pause before"),
+        pytest.param((1.8, 2.0), (101.8, 102.0), id="within the voice"),
+        pytest.param((3.7, 5.5), (103.7, 104.0), id="ends in the pause after"),
+        pytest.param((4.5, 5.5), (104.5, 105.5), id="nobody is heard"),
+    ],
+)
+def test_no_word_begins_or_ends_in_a_pause(
+    told: tuple[float, float], placed: tuple[float, float]
+) -> None:
+    [found] = place_segments([with_words(told)], CHUNK, VOICED)
+
+    assert found.words is not None
+    assert [(word.start, word.end) for word in found.words] == [placed]
+
+
 def test_a_segment_with_words_begins_and_ends_with_them() -> None:
-    words = (Word(word=" so", start=0.7, end=3.9, probability=0.9),)
-    said = segment(" so", 0.7, 3.9).model_copy(update={"words": words})
+    said = with_words((0.7, 1.9), (1.9, 2.4), (2.4, 5.0))
 
     [placed] = place_segments([said], CHUNK, VOICED)
 
     assert placed.words is not None
-    assert [(w.start, w.end) for w in placed.words] == [(100.7, 103.9)]
-    assert (placed.start, placed.end, placed.seek) == (100.7, 103.9, 10_000)
+    times = [(word.start, word.end) for word in placed.words]
+    assert times == [(101.5, 101.9), (101.9, 102.4), (102.4, 104.0)]
+    assert (placed.start, placed.end, placed.seek) == (101.5, 104.0, 10_000)
 
 
 @pytest.mark.parametrize(("start", "heard"), [(104.5, True), (99.5, True), (142.0, False)])

@@ -1,0 +1,40 @@
+"""What is told of a process only from another one: other arithmetic, and how much memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hearing import hear_apart
+from real_speech import CONVERSATION, n_errors, samples_of, silence, turns_of, write_wav
+
+TURNS = turns_of("conversation")
+
+ALLOWED_BYTES = 5_000_000
+"""Of growth, from one minute to ten, which are 19 MB of 16-bit samples and 38 MB of float32."""
+
+
+@pytest.mark.parametrize("uses_mkl", ["0", "1"])
+def test_either_arithmetic_writes_the_right_words(
+    real_models: Path, tmp_path: Path, uses_mkl: str
+) -> None:
+    """Processors of Intel take CTranslate2's MKL, others oneDNN: in int8 their sums differ."""
+    clip = write_wav(tmp_path / "clip.wav", [samples_of(CONVERSATION, tmp_path, 4.5)])
+
+    [heard] = hear_apart(real_models, "base", [clip], {"CT2_USE_MKL": uses_mkl})
+
+    assert heard.text == (
+        "Good morning. Did you listen to the interview that we recorded on the boat?"
+    )
+
+
+def test_ten_minutes_need_no_more_memory_than_one(real_models: Path, tmp_path: Path) -> None:
+    said = samples_of(CONVERSATION, tmp_path, 4.5)
+    minute = write_wav(tmp_path / "minute.wav", [said, silence(26)] * 2)
+    ten_minutes = write_wav(tmp_path / "ten.wav", [said, silence(296)] * 2)
+
+    # What is imported and loaded on the way is held from the first on.
+    _, short, long = hear_apart(real_models, "tiny.en", [minute, minute, ten_minutes])
+
+    assert n_errors(" ".join([TURNS[0].text] * 2), long.text) <= 1
+    assert long.peak_bytes - short.peak_bytes < ALLOWED_BYTES, (short, long)
