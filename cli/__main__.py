@@ -62,15 +62,20 @@ def serve(port: int | None, n_workers: int, directory: Path, env_file: Path) -> 
 
 @longhand.command()
 def check() -> None:
-    """Say what is wrong with the settings, and whether Redis and storage can be reached."""
-    from cli.check import find_problems
+    """
+    Say what is wrong with the settings and this machine, and what mends it.
 
-    problems = find_problems()
-    for problem in problems:
-        click.echo(problem, err=True)
-    if problems:
+    It looks at Redis, storage, keys, the engine and its device, the default model, speakers and
+    room on disks. What jobs would fail of ends it with status 1.
+    """
+    from cli.check import look
+
+    found = look()
+    for finding in found:
+        click.echo(finding.sentence, err=finding.is_problem)
+    if any(finding.is_problem for finding in found):
         sys.exit(1)
-    click.echo("settings, Redis and storage are fine")
+    click.echo("settings, Redis, storage, engine and models are fine")
 
 
 longhand.add_command(models)
