@@ -62,7 +62,7 @@ def _of_default_model(settings: WorkerSettings) -> Iterator[Finding]:
     if name is None:  # the settings say so themselves
         return
     if name == PHRASE_BOOK:
-        yield Finding(f"{_DEFAULT} is {name}: {WARNING}", is_problem=False)
+        yield Finding(f"{_DEFAULT}: {WARNING}", is_problem=False)
     if name in files.local_revisions():
         return
     known = [*MODELS, *files.own_names()]
@@ -81,8 +81,8 @@ def _of_default_model(settings: WorkerSettings) -> Iterator[Finding]:
         yield Finding(f"{_DEFAULT}: {folder} lacks {lacks}; {pull} completes it")
     elif settings.downloads:
         yield Finding(
-            f"{_DEFAULT}: {name} is not in {settings.models_dir} yet; a worker fetches it before it "
-            f"takes jobs, {pull} does so now",
+            f"{_DEFAULT}: {name} is not in {settings.models_dir} yet; a worker fetches it "
+            f"before it takes jobs, {pull} does so now",
             is_problem=False,
         )
     else:
@@ -102,7 +102,7 @@ def _of_disks(settings: WorkerSettings) -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         if free < _LEAST_FREE_BYTES:
             yield Finding(
-                f"{variable}: {in_words(free)} are free at {there}; make room, or name another place"
+                f"{variable}: {in_words(free)} are free at {there}; make room, or name another"
             )
 
 
@@ -130,7 +130,8 @@ def _of_speakers(settings: WorkerSettings) -> Iterator[Finding]:
         return
     if files.store.find(wanted) is None:
         yield Finding(
-            f"speakers cannot be told apart yet: {name} is not here; `./longhand models pull {name}` "
-            "fetches it, with LONGHAND_HF_TOKEN of one who accepted its conditions",
+            f"speakers cannot be told apart yet: {name} is not here; "
+            f"`./longhand models pull {name}` fetches it, with LONGHAND_HF_TOKEN of one "
+            "who accepted its conditions",
             is_problem=False,
         )

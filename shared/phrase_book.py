@@ -7,6 +7,6 @@ PHRASE_BOOK = "demo"
 
 WARNING_CODE = "demo_model"
 WARNING = (
-    "the bundled phrase-book `demo` wrote this, which knows a few made-up sentences and no real "
-    "speech; ask for another model, or set LONGHAND_DEFAULT_MODEL"
+    "`demo` is the bundled phrase-book: it knows a few made-up sentences and cannot transcribe "
+    "real speech; ask for another model, or set LONGHAND_DEFAULT_MODEL"
 )

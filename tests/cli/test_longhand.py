@@ -87,7 +87,7 @@ def test_check_is_content_with_a_site_that_works_and_says_what_its_model_is(site
     answer = longhand("check", **site)
 
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert answer.stdout.startswith("LONGHAND_DEFAULT_MODEL is demo: the bundled phrase-book")
+    assert answer.stdout.startswith("LONGHAND_DEFAULT_MODEL: `demo` is the bundled phrase-book")
     assert answer.stdout.endswith(FINE)
 
 
