@@ -52,12 +52,9 @@ def test_settings_in_the_env_file_count_and_the_phrase_book_is_called_what_it_is
         f"LONGHAND_PORT={port}\nLONGHAND_DEFAULT_MODEL='demo'\nLONGHAND_DOWNLOADS=true\n"
     )
 
-    first, health, out, err = serve(
-        short_dir,
-        tmp_path / ".env",
-        LONGHAND_DOWNLOADS="false",
-        LONGHAND_LIVE_PORT=str(free_port()),
-    )
+    set_too = {"LONGHAND_DOWNLOADS": "false", "LONGHAND_LIVE_PORT": str(free_port())}
+
+    first, health, out, err = serve(short_dir, tmp_path / ".env", **set_too)
 
     assert first == f"Longhand is at http://127.0.0.1:{port} (Ctrl-C stops it). Try:\n", err
     told = json.loads(health)
@@ -75,7 +72,8 @@ def test_what_is_set_goes_before_what_stands_in_the_file(tmp_path):
     program = (
         "import sys, os; from pathlib import Path; from cli.settings import take_env_file;"
         "take_env_file(Path(sys.argv[1]));"
-        "print(os.environ['LONGHAND_SLOTS'], os.environ['LONGHAND_LOG_LEVEL'], 'OTHER' in os.environ)"
+        "found = os.environ;"
+        "print(found['LONGHAND_SLOTS'], found['LONGHAND_LOG_LEVEL'], 'OTHER' in found)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", program, tmp_path / ".env"],
