@@ -16,30 +16,28 @@ from shared.phrase_book import WARNING
 from shared.settings import CHECKOUT
 
 
-def serve(directory: Path, env_file: Path, *options: str, **variables: str) -> list[str]:
-    """Serve until the banner is out; its lines, then those of standard error, and `/health`."""
-    program = subprocess.Popen(
-        [sys.executable, "-m", "cli", "serve", f"--directory={directory}"]
-        + [f"--env-file={env_file}", *options],
+def serve(directory: Path, env_file: Path, *options: str, **variables: str) -> tuple[str, ...]:
+    """Serve until `/health` was asked: the first line, what that said, the other lines, errors."""
+    command = [sys.executable, "-m", "cli", "serve", f"--directory={directory}"]
+    with subprocess.Popen(
+        [*command, f"--env-file={env_file}", *options],
         cwd=CHECKOUT,
         env=os.environ | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    assert program.stdout is not None
-    first = program.stdout.readline()
-    said = [first]
-    try:
-        if first:
-            url = first.split()[3]
-            with urllib.request.urlopen(f"{url}/health", timeout=20) as answer:
-                said.append(answer.read().decode())
-    finally:
-        program.terminate()
-        out, err = program.communicate(timeout=60)
-    return [*said, out, err]
+    ) as program:
+        assert program.stdout and program.stderr
+        first = program.stdout.readline()  # at its end if it failed to start
+        health = ""
+        try:
+            if first:
+                with urllib.request.urlopen(f"{first.split()[3]}/health", timeout=20) as answer:
+                    health = answer.read().decode()
+        finally:
+            program.terminate()
+        return first, health, program.stdout.read(), program.stderr.read()
 
 
 @pytest.mark.main_job
