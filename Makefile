@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
-AUDIO ?= samples/demo.wav
+AUDIO ?=
 FORMAT ?= text
 N ?= 1
 # The name as it was typed, read by the recipe as a shell variable: neither make nor the
@@ -21,8 +21,8 @@ help: ## list the targets
 	@tools/setup dev
 
 .PHONY: demo
-demo: .venv/demo.stamp ## print the transcript of AUDIO=samples/demo.wav as FORMAT=text (srt, vtt, json …)
-	@$(PYTHON) -m cli demo --format "$$FORMAT" -- "$$AUDIO"
+demo: .venv/demo.stamp ## print the transcript of AUDIO=talk.mp3, or of a sample, as FORMAT=text (srt, vtt, json …)
+	@$(PYTHON) -m cli demo --format "$$FORMAT" $${AUDIO:+-- "$$AUDIO"}
 
 .PHONY: serve
 serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data lies in data/

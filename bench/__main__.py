@@ -33,7 +33,7 @@ def main() -> int:
     options = parser.parse_args()
     settings = WorkerSettings(default_model="demo", downloads=False, device=options.device)
     quieten_libraries()
-    limit_threads(settings.engine_threads)
+    limit_threads(settings.n_threads)
     report = Report()
     with tempfile.TemporaryDirectory() as folder:
         short = draw_clips(Path(folder), options.clips, options.seed)

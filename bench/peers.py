@@ -35,7 +35,7 @@ def open_programs(settings: WorkerSettings) -> dict[str, Program]:
         str(settings.models_dir / "demo"),
         device=cache.device,
         compute_type=cache.compute_type,
-        cpu_threads=settings.engine_threads,
+        cpu_threads=settings.n_threads,
     )
     beam_size = TranscriptionRequest.model_fields["beam_size"].default
     alike = {"beam_size": beam_size, "temperature": 0.0, "vad_filter": True}

@@ -12,7 +12,7 @@ from cli.keys import keys
 from cli.models import models
 from cli.signals import end_on
 
-_SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "demo.wav"
+_ENV_FILE = Path(__file__).resolve().parents[1] / ".env"
 _INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -22,10 +22,14 @@ def longhand() -> None:
 
 
 @longhand.command()
-@click.argument("audio", type=click.Path(path_type=Path), default=_SAMPLE)
+@click.argument("audio", type=click.Path(path_type=Path), required=False)
 @click.option("--format", "format_name", default="text", help="text, srt, vtt, tsv, json …")
-def demo(audio: Path, format_name: str) -> None:
-    """Transcribe AUDIO (the bundled sample unless given) through a stack of its own."""
+def demo(audio: Path | None, format_name: str) -> None:
+    """
+    Transcribe AUDIO (a bundled sample unless given) through a stack of its own.
+
+    By Whisper `base`, fetched once; where it cannot be had by the phrase-book that comes along.
+    """
     from cli.demo import run_demo
 
     end_on(signal.SIGTERM, signal.SIGHUP)
@@ -40,25 +44,38 @@ def demo(audio: Path, format_name: str) -> None:
 )
 @click.option("--workers", "n_workers", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--directory", type=click.Path(path_type=Path), default=Path("data"))
-def serve(port: int | None, n_workers: int, directory: Path) -> None:
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    default=_ENV_FILE,
+    help="Settings beside those of the environment; `.env` of the checkout.",
+)
+def serve(port: int | None, n_workers: int, directory: Path, env_file: Path) -> None:
     """Run a stack until Ctrl-C: Redis, gateway and workers, kept in DIRECTORY."""
     from cli.serve import run_stack
+    from cli.settings import take_env_file
 
+    take_env_file(env_file)
     end_on(signal.SIGTERM, signal.SIGHUP)
     run_stack(directory, port=port, n_workers=n_workers)
 
 
 @longhand.command()
 def check() -> None:
-    """Say what is wrong with the settings, and whether Redis and storage can be reached."""
-    from cli.check import find_problems
+    """
+    Say what is wrong with the settings and this machine, and what mends it.
 
-    problems = find_problems()
-    for problem in problems:
-        click.echo(problem, err=True)
-    if problems:
+    It looks at Redis, storage, keys, the engine and its device, the default model, speakers and
+    room on disks. What jobs would fail of ends it with status 1.
+    """
+    from cli.check import look
+
+    found = look()
+    for finding in found:
+        click.echo(finding.sentence, err=finding.is_problem)
+    if any(finding.is_problem for finding in found):
         sys.exit(1)
-    click.echo("settings, Redis and storage are fine")
+    click.echo("settings, Redis, storage, engine and models are fine")
 
 
 longhand.add_command(models)

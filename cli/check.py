@@ -7,6 +7,7 @@ import difflib
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from cli.findings import Finding, find_in_worker
 from cli.settings import own_settings
 from gateway.access.keys import KeyFileError, read_keys
 from gateway.settings import GatewaySettings
@@ -18,13 +19,14 @@ from worker.settings import WorkerSettings
 _CLASSES: tuple[type[SharedSettings], ...] = (GatewaySettings, WorkerSettings)
 
 
-def find_problems() -> list[str]:
-    """One sentence for each thing that is wrong; none if all is well."""
+def look() -> list[Finding]:
+    """All there is to say of the settings and of this machine; nothing wrong if no problems."""
     problems = [*_unknown_variables(), *_wrong_values()]
     if problems:
-        return problems
+        return [Finding(problem) for problem in problems]
     settings = GatewaySettings()
-    return [*_unreachable(settings), *_shut_out(settings)]
+    site = [*_unreachable(settings), *_shut_out(settings)]
+    return [*(Finding(problem) for problem in site), *find_in_worker(WorkerSettings())]
 
 
 def _wrong_values() -> list[str]:

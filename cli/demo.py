@@ -8,40 +8,55 @@ import time
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from cli.calls import GatewayCalls, RequestRefused
+from cli.chosen_model import ChosenModel, choose_model
 from cli.processes import ChildFailed
 from cli.progress import ProgressLine
 from cli.redis_server import RedisNotFound
-from cli.stack import Stack
+from cli.settings import only, own_settings
+from cli.stack import Stack, Watch
 from shared.formats import FORMATS
-from shared.settings import CHECKOUT
+from shared.settings import CHECKOUT, describe_problems
+from worker.settings import WorkerSettings
+
+CONVERSATION = CHECKOUT / "samples" / "conversation.flac"
+PHRASES = CHECKOUT / "samples" / "demo.wav"
+"""The one recording that the phrase-book understands."""
 
 _POLL_S = 0.1
+_OF_ENGINES = ("LONGHAND_ENGINE", "LONGHAND_ENGINE_THREADS", "LONGHAND_COMPUTE_TYPE")
+"""Settings of the caller's that hold here too, beside those that say where models are."""
 
 
 class DemoFailed(click.ClickException):
     """The demo printed no transcript; the message says why."""
 
 
-def run_demo(audio: Path, format_name: str) -> None:
+def run_demo(audio: Path | None, format_name: str) -> None:
     """
     Print the transcript of `audio`, and nothing else, on standard output.
 
     What happens meanwhile is told on standard error. Everything that was
-    started is stopped, and nothing of it is kept.
+    started is stopped, and nothing of it is kept but a model that was fetched.
+
+    Args:
+        audio: None for a sample that the model understands.
     """
     _check_inputs(audio, format_name)
+    chosen = _choose()
+    audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
+    # A GPU may lack libraries, and these models need none.
+    env = only(_OF_ENGINES, own_settings()) | {**chosen.env, "LONGHAND_DEVICE": "cpu"}
     progress = ProgressLine(sys.stderr)
     # Not always removed by the last who writes there: a killed worker may have left a file open.
     with (
         tempfile.TemporaryDirectory(prefix="longhand-demo-", ignore_cleanup_errors=True) as name,
         progress,
     ):
-        progress.show("starting Redis, gateway and worker")
         try:
-            # The demo model needs no GPU, and a GPU may lack libraries.
-            with Stack(Path(name), env={"LONGHAND_DEVICE": "cpu"}) as stack:
+            with Stack(Path(name), env=env, watch=Watch(progress.show)) as stack:
                 result = _transcribe(stack, audio, format_name, progress)
                 progress.show("stopping")
         except (ChildFailed, RedisNotFound, RequestRefused, OSError) as error:
@@ -49,14 +64,21 @@ def run_demo(audio: Path, format_name: str) -> None:
     _print_result(result)
 
 
-def _check_inputs(audio: Path, format_name: str) -> None:
+def _choose() -> ChosenModel:
+    try:
+        chosen = choose_model(sys.stderr)
+    except ValidationError as error:
+        raise DemoFailed("\n".join(describe_problems(error, WorkerSettings))) from error
+    if chosen.sentence:
+        click.echo(chosen.sentence, err=True)
+    return chosen
+
+
+def _check_inputs(audio: Path | None, format_name: str) -> None:
     if format_name not in FORMATS:
         raise DemoFailed(f"format {format_name!r} is not known; it is one of {', '.join(FORMATS)}")
-    if not audio.is_file():
+    if audio is not None and not audio.is_file():
         raise DemoFailed(f"there is no file {audio}")
-    model = CHECKOUT / "models" / "demo"
-    if not (model / "model.bin").is_file():
-        raise DemoFailed(f"the demo model is missing: {model} should have come with the repository")
 
 
 def _transcribe(stack: Stack, audio: Path, format_name: str, progress: ProgressLine) -> bytes:

@@ -23,6 +23,10 @@ class ProgressLine:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Leave no line on a terminal."""
         if self._is_terminal:
             self._write("\r\x1b[K")
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
+from cli.addresses import PortInUse
+from cli.chosen_model import ChosenModel, choose_model
 from cli.processes import ChildFailed
+from cli.progress import ProgressLine
 from cli.redis_server import RedisNotFound
 from cli.settings import own_settings
-from cli.stack import DirectoryInUse, PortInUse, Stack
+from cli.stack import DirectoryInUse, Stack, Watch
+from shared.phrase_book import WARNING
+from shared.settings import describe_problems
+from worker.settings import WorkerSettings
 
 _DEFAULT_PORT = 8499
 _HIGHEST_PORT = 65535
 _POLL_S = 0.5
-_LIVE = ("LONGHAND_LIVE_HOST", "LONGHAND_LIVE_PORT", "LONGHAND_LIVE_URL")
+_DEADLINE_S = 3600
+"""A worker may have to fetch or load more than the default model first."""
+
+_OWN = ("LONGHAND_REDIS_URL", "LONGHAND_PORT", "LONGHAND_LIVE_PORT")
+"""What the stack chooses, whatever the caller's site uses."""
 
 
 def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
@@ -25,18 +37,23 @@ def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
     if port is None:
         port = _port(settings, "LONGHAND_PORT", _DEFAULT_PORT)
     live_port = _port(settings, "LONGHAND_LIVE_PORT", port + 1 if port else 0)
-    for name in ("LONGHAND_REDIS_URL", "LONGHAND_HOST", "LONGHAND_PORT", *_LIVE):
-        settings.pop(name, None)  # the stack's own, whatever the caller's site uses
+    settings.setdefault("LONGHAND_LIVE_HOST", settings.get("LONGHAND_HOST", "127.0.0.1"))
+    settings = {name: value for name, value in settings.items() if name not in _OWN}
     try:
-        with Stack(
-            directory, n_workers=n_workers, env=settings, port=port, live_port=live_port
-        ) as stack:
-            click.echo(
-                f"Longhand is at {stack.url} (Ctrl-C stops it). Try:\n"
-                f"  curl -F file=@samples/demo.wav '{stack.url}/transcribe/file?wait=true'\n"
-                f"What happens to jobs is told at {stack.live_url}:\n"
-                f"  curl -N {stack.live_url}/events"
-            )
+        chosen = _choose() if n_workers else None
+        with (
+            ProgressLine(sys.stderr) as line,
+            Stack(
+                directory,
+                n_workers=n_workers,
+                env={**settings, **(chosen.env if chosen else {})},
+                port=port,
+                live_port=live_port,
+                watch=Watch(line.show, _DEADLINE_S),
+            ) as stack,
+        ):
+            line.clear()
+            click.echo(_banner(stack, chosen))
             while True:
                 stack.check()
                 time.sleep(_POLL_S)
@@ -47,6 +64,32 @@ def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
         raise click.ClickException(told) from error
     except (ChildFailed, RedisNotFound, DirectoryInUse, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _choose() -> ChosenModel:
+    try:
+        chosen = choose_model(sys.stderr)
+    except ValidationError as error:
+        problems = describe_problems(error, WorkerSettings)
+        raise click.ClickException("\n".join(problems)) from error
+    if chosen.sentence:
+        click.echo(chosen.sentence, err=True)
+    return chosen
+
+
+def _banner(stack: Stack, chosen: ChosenModel | None) -> str:
+    lines = [
+        f"Longhand is at {stack.url} (Ctrl-C stops it). Try:",
+        f"  curl -F file=@samples/conversation.flac '{stack.url}/transcribe/file?wait=true'",
+        f"What happens to jobs is told at {stack.live_url}:",
+        f"  curl -N {stack.live_url}/events",
+    ]
+    if chosen is not None:
+        lines.append(f"Requests that name no model are answered by {chosen.name}.")
+        if chosen.is_phrase_book:
+            lines[1] = lines[1].replace("conversation.flac", "demo.wav")
+            lines.append(f"Warning: {WARNING}.")
+    return "\n".join(lines)
 
 
 def _port(settings: Mapping[str, str], name: str, default: int) -> int:

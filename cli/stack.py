@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import http.client
 import secrets
-import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -17,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from cli.addresses import claim, in_url, is_ready, reachable
 from cli.processes import Child, Processes
 from cli.redis_server import find_redis_server, free_port, write_redis_config
 from cli.settings import plain_environment
@@ -31,8 +31,18 @@ class DirectoryInUse(Exception):
     """Another stack keeps its files in the same directory; two Redis would spoil each other's."""
 
 
-class PortInUse(Exception):
-    """Another program listens where the gateway, or gateway.live, was to."""
+@dataclass(frozen=True)
+class Watch:
+    """
+    How somebody waits for a stack.
+
+    Attributes:
+        say: Told what is waited for, again and again.
+        deadline_s: How long everything may take to be ready.
+    """
+
+    say: Callable[[str], None] = lambda told: None
+    deadline_s: float = 120
 
 
 class Stack:
@@ -61,7 +71,7 @@ class Stack:
         env: Mapping[str, str] | None = None,
         port: int | None = None,
         live_port: int | None = None,
-        deadline_s: float = 120,
+        watch: Watch = Watch(),  # noqa: B008 - it is frozen
     ) -> None:
         """
         Prepare a stack; nothing runs yet.
@@ -71,21 +81,24 @@ class Stack:
             env: Settings, `LONGHAND_…` included, on top of the stack's own.
             port: Where the gateway listens; a free one unless given.
             live_port: The same of gateway.live.
-            deadline_s: How long everything may take to be ready.
+            watch: How it is waited for.
         """
         self._directory = directory.absolute()
         self._n_workers = n_workers
-        self._deadline_s = deadline_s
+        self._watch = watch
         self._password = secrets.token_urlsafe(24)
         self.redis_port = free_port()
         self.port = port or free_port()
         self.live_port = live_port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.live_url = f"http://127.0.0.1:{self.live_port}"
         self.redis_url = f"redis://:{self._password}@127.0.0.1:{self.redis_port}/0"
         self.storage_dir = self._directory / "storage"
         self.workers: list[Child] = []
         self._env = plain_environment() | self._settings() | dict(env or {})
+        self._host = reachable(self._env["LONGHAND_HOST"])
+        self._live_host = reachable(self._env["LONGHAND_LIVE_HOST"])
+        self.url = f"http://{in_url(self._host)}:{self.port}"
+        self.live_url = f"http://{in_url(self._live_host)}:{self.live_port}"
+        self._env.setdefault("LONGHAND_LIVE_URL", self.live_url)
 
     def _settings(self) -> dict[str, str]:
         scratch = self._directory / "scratch"
@@ -100,7 +113,6 @@ class Stack:
             "LONGHAND_PORT": str(self.port),
             "LONGHAND_LIVE_HOST": "127.0.0.1",
             "LONGHAND_LIVE_PORT": str(self.live_port),
-            "LONGHAND_LIVE_URL": self.live_url,
             "TMPDIR": str(scratch),
         }
 
@@ -118,14 +130,15 @@ class Stack:
         self._lock = _lock(self._directory)
         self._processes = Processes(self._directory / "logs")
         try:
-            self._claim_ports()
+            claim(self._env["LONGHAND_HOST"], self.port)
+            claim(self._env["LONGHAND_LIVE_HOST"], self.live_port)
             self.start_redis()
             self.start_gateway()
             self.start_live()
             for _ in range(self._n_workers):
                 self.start_worker()
             self._processes.wait_until(
-                self._is_ready, needed=self._processes.running, deadline_s=self._deadline_s
+                self._is_ready, needed=self._processes.running, deadline_s=self._watch.deadline_s
             )
         except BaseException:
             self.stop(grace_s=_SHORT_GRACE_S)
@@ -152,21 +165,12 @@ class Stack:
             self._processes.close()
             self._lock.close()
 
-    def _claim_ports(self) -> None:
-        """Fail now if somebody else has a port: their site would answer for ours meanwhile."""
-        for port in (self.port, self.live_port):
-            with socket.socket() as free:
-                free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    free.bind(("127.0.0.1", port))
-                except OSError as error:
-                    raise PortInUse(f"port {port} is taken by another program") from error
-
     def start_redis(self) -> None:
         """Start Redis, on the same port and with what it kept, and wait until it answers."""
         config = write_redis_config(
             self._directory / "redis", port=self.redis_port, password=self._password
         )
+        self._watch.say("starting Redis")
         self._redis = self._processes.start(
             "redis",
             [str(find_redis_server()), str(config)],
@@ -240,31 +244,31 @@ class Stack:
 
     def _is_ready(self) -> bool:
         """Whether gateway and gateway.live are ready, and as many workers as were started."""
-        query = "?workers=1" if self._n_workers else ""
-        if not (
-            _is_ok(self.port, f"/health/ready{query}") and _is_ok(self.live_port, "/health/ready")
-        ):
-            return False
+        waited_for = self._waited_for()
+        if waited_for:
+            self._watch.say(f"waiting for {waited_for}")
+        return not waited_for
+
+    def _waited_for(self) -> str:
+        """What is not ready yet; "" if all is."""
+        if not is_ready(self._host, self.port):
+            return "the gateway"
+        if not is_ready(self._live_host, self.live_port):
+            return "gateway.live"
         try:
             with self._connect() as redis:
-                return len(Workers(redis).live()) >= self._n_workers
+                n_live = len(Workers(redis).live())
         except RedisError:
-            return False
+            return "Redis"
+        if n_live >= self._n_workers:
+            return ""
+        logs = self.log_path("worker-1").parent
+        which = f"{self._n_workers - n_live} of {self._n_workers} workers"
+        which = "the worker" if self._n_workers == 1 else which
+        return f"{which} to load the model {self._env['LONGHAND_DEFAULT_MODEL']} (log in {logs})"
 
     def _connect(self) -> Redis:
         return Redis.from_url(self.redis_url, socket_timeout=2, retry=Retry(NoBackoff(), 0))
-
-
-def _is_ok(port: int, target: str) -> bool:
-    """Whether an address of this machine answers 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", target)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def _lock(directory: Path) -> TextIO:

@@ -15,6 +15,7 @@ from gateway.hangups import Reader, hand_out, is_gone, let_go
 from gateway.services import Services
 from gateway.submission import Submission
 from gateway.waiting import preferred_wait_s
+from gateway.warned import name_warnings
 from shared.records import JobRecord, Status
 
 
@@ -59,4 +60,4 @@ def _answer_ended(here: Services, record: JobRecord) -> Response:
     transcript = read_transcript(here.jobs, record)
     answer = jsonify(transcript_value(record, transcript, has_segments=wants_segments(record)))
     answer.headers["Location"] = f"/jobs/{record.id}"
-    return answer
+    return name_warnings(answer, transcript)

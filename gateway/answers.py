@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
+from gateway.warned import warnings_value
 from shared.chinese import Variant, convert
 from shared.errors import JobCancelled, JobNotFound, LonghandError, error_from_value
 from shared.formats import segment_values, speaker_values, tidy
@@ -57,6 +58,7 @@ def job_value(record: JobRecord) -> dict[str, Any]:
         "eta_s": record.eta_s,
         "request": record.request.model_dump(mode="json", exclude={"known_speaker_references"}),
         "error": record.error,
+        "warnings": warnings_value(record.warnings),
         **job_links(record.id),
         "audio_url": f"/jobs/{record.id}/audio",
     }
@@ -89,7 +91,7 @@ def transcript_value(
         "filename": record.audio.filename,
         "model": transcript.model,
         "process_time": process_time_s(record),
-        "warnings": warnings_value(transcript),
+        "warnings": warnings_value(transcript.warnings),
     }
 
 
@@ -161,8 +163,3 @@ def as_rfc3339(time_s: float | None) -> str | None:
         return None
     text = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
-
-
-def warnings_value(transcript: Transcript) -> list[dict[str, Any]]:
-    """What did not stop the transcript but should be known."""
-    return [warning.model_dump(mode="json") for warning in transcript.warnings]

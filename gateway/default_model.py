@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gateway.services import Services
+from redis import Redis
+
 from shared.catalogue import DEFAULT_NAMES
+from shared.settings import SharedSettings
+
+if TYPE_CHECKING:
+    from gateway.services import Services
 
 _KEY = "longhand:chosen_model"
 
@@ -22,14 +27,23 @@ def choose_default(here: Services, model: str) -> None:
 
 def chosen_default(here: Services) -> str | None:
     """The model that was chosen; None while it is the operator's."""
-    value: Any = here.redis.get(_KEY)
+    return _chosen(here.redis, here.settings)
+
+
+def _chosen(redis: Redis, settings: SharedSettings) -> str | None:
+    value: Any = redis.get(_KEY)
     instead_of, model = json.loads(value) if value else (None, None)
-    return model if instead_of == here.settings.default_model else None
+    return model if instead_of == settings.default_model else None
 
 
 def default_model(here: Services) -> str | None:
     """The model of a request that names none."""
-    return chosen_default(here) or here.settings.catalogue.resolve(None)
+    return default_model_of(here.redis, here.settings)
+
+
+def default_model_of(redis: Redis, settings: SharedSettings) -> str | None:
+    """The same, where there are no services yet."""
+    return _chosen(redis, settings) or settings.catalogue.resolve(None)
 
 
 def meant_model(here: Services, asked: str | None) -> str | None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as omit_times_of_creation
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from gateway.families import counter, gauge, tell_default, tell_workers
 from gateway.outward.deliveries import Outcome
 from gateway.waiting import Waiting
 from shared.jobs import Jobs
@@ -38,7 +39,14 @@ _log = logging.getLogger(__name__)
 class Metrics:
     """The metrics of one gateway process, in a registry of its own."""
 
-    def __init__(self, redis: Redis, jobs: Jobs, workers: Workers, waiting: Waiting) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        jobs: Jobs,
+        workers: Workers,
+        waiting: Waiting,
+        default_model: Callable[[], str | None],
+    ) -> None:
         omit_times_of_creation()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -56,7 +64,7 @@ class Metrics:
         )
         ProcessCollector(registry=self._registry)
         self._registry.register(_Here(waiting))
-        self._registry.register(_Site(redis, jobs, workers))
+        self._registry.register(_Site(redis, jobs, workers, default_model))
 
     def count_request(
         self, route: str, method: str, status: int, seconds: float | None = None
@@ -93,11 +101,11 @@ class _Here(Collector):
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now."""
         version = {(self._version,): 1.0}
-        yield _gauge("longhand_gateway_info", "1, for its labels.", version, "version")
-        yield _gauge(
+        yield gauge("longhand_gateway_info", "1, for its labels.", version, "version")
+        yield gauge(
             "longhand_waiting_slots", "Requests that may wait for a job.", self._waiting.n_slots
         )
-        yield _gauge(
+        yield gauge(
             "longhand_waiting_slots_used", "Requests that wait for a job.", self._waiting.n_held
         )
 
@@ -111,6 +119,7 @@ class _Seen:
     head_age_s: float
     totals: Mapping[str, float]
     workers: Sequence[WorkerRecord]
+    default_model: str | None
 
     def total(self, name: str) -> float:
         """One total."""
@@ -129,8 +138,11 @@ class _Seen:
 class _Site(Collector):
     """What Redis knows of jobs and workers; one gateway tells it for all."""
 
-    def __init__(self, redis: Redis, jobs: Jobs, workers: Workers) -> None:
+    def __init__(
+        self, redis: Redis, jobs: Jobs, workers: Workers, default_model: Callable[[], str | None]
+    ) -> None:
         self._redis = redis
+        self._default_model = default_model
         self._jobs = jobs
         self._workers = workers
 
@@ -145,12 +157,13 @@ class _Site(Collector):
             seen = self._look()
         except (RedisError, OSError) as error:
             _log.warning("Redis is away: %s", error)
-            yield _gauge("longhand_redis_up", text, 0)
+            yield gauge("longhand_redis_up", text, 0)
             return
-        yield _gauge("longhand_redis_up", text, 1)
+        yield gauge("longhand_redis_up", text, 1)
         yield from _tell_jobs(seen)
         yield from _tell_work(seen)
-        yield from _tell_workers(seen.workers)
+        yield from tell_default(seen.default_model, seen.workers)
+        yield from tell_workers(seen.workers)
 
     def _look(self) -> _Seen:
         pipe = self._redis.pipeline(transaction=False)
@@ -166,28 +179,29 @@ class _Site(Collector):
             head_age_s=max(0.0, time.time() - min(heads)) if heads else 0.0,
             totals={name.decode(): float(value) for name, value in totals.items()},
             workers=self._workers.live(),
+            default_model=self._default_model(),
         )
 
 
 def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
     standing = {(status,): n for status, n in seen.standing.items()}
-    yield _gauge("longhand_jobs", "Jobs that have not ended.", standing, "status")
+    yield gauge("longhand_jobs", "Jobs that have not ended.", standing, "status")
     depths = {(priority,): n for priority, n in seen.depths.items()}
-    yield _gauge("longhand_queue_depth", "Jobs that wait for a worker.", depths, "priority")
-    yield _gauge(
+    yield gauge("longhand_queue_depth", "Jobs that wait for a worker.", depths, "priority")
+    yield gauge(
         "longhand_queue_head_age_seconds",
         "How long the job that waits longest has waited; 0 if none does.",
         seen.head_age_s,
     )
     ended = seen.totals_by("jobs", always=_ENDED)
-    yield _counter("longhand_jobs_total", "Jobs that have ended.", ended, "status")
-    yield _counter(
+    yield counter("longhand_jobs_total", "Jobs that have ended.", ended, "status")
+    yield counter(
         "longhand_webhooks_total",
         "Messages sent to the callers of jobs.",
         seen.totals_by("webhooks", always=get_args(Outcome)),
         "result",
     )
-    yield _counter(
+    yield counter(
         "longhand_cache_hits_total",
         "Jobs that took the result of another.",
         seen.total("cache_hits"),
@@ -195,82 +209,21 @@ def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
 
 
 def _tell_work(seen: _Seen) -> Iterator[Metric]:
-    yield _counter(
+    yield counter(
         "longhand_stage_seconds_total",
         "Time that jobs spent in each stage.",
         seen.totals_by("stage_s"),
         "stage",
     )
-    yield _counter(
+    yield counter(
         "longhand_stage_jobs_total",
         "Jobs that went through each stage.",
         seen.totals_by("stage_n"),
         "stage",
     )
-    yield _counter("longhand_audio_seconds_total", "Audio transcribed.", seen.total("audio_s"))
-    yield _counter(
+    yield counter("longhand_audio_seconds_total", "Audio transcribed.", seen.total("audio_s"))
+    yield counter(
         "longhand_work_seconds_total",
         "Time from start to end of jobs that succeeded; audio by work is RTFx.",
         seen.total("work_s"),
     )
-
-
-def _tell_workers(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
-    yield _gauge("longhand_workers", "Workers that live.", len(workers))
-    labels = ("worker", "host", "engine", "device", "compute_type")
-    told = {tuple(str(getattr(w, label, w.name)) for label in labels): 1.0 for w in workers}
-    yield _gauge("longhand_worker_info", "1, for its labels.", told, *labels)
-    slots = {(w.name,): w.slots for w in workers}
-    yield _gauge("longhand_worker_slots", "Jobs it works on at a time.", slots, "worker")
-    running = {(w.name,): w.n_running for w in workers}
-    yield _gauge("longhand_worker_jobs", "Jobs it works on now.", running, "worker")
-    starts = {(w.name,): w.n_engine_starts for w in workers}
-    yield _counter(
-        "longhand_worker_engine_starts_total",
-        "Starts of the process that holds its models; each after the first replaced a dead one.",
-        starts,
-        "worker",
-    )
-    fill = {(w.name,): w.n_chunks / (w.n_batches * w.batch_size) for w in workers if w.n_batches}
-    yield _gauge(
-        "longhand_batch_fill_ratio",
-        "Chunks in its batches, of those there was room for, since it started.",
-        fill,
-        "worker",
-    )
-    memory = {
-        (w.name, w.device, kind): n_bytes
-        for w in workers
-        for kind, n_bytes in (
-            ("used", w.gpu_memory_used_bytes),
-            ("total", w.gpu_memory_total_bytes),
-        )
-        if n_bytes is not None
-    }
-    yield _gauge(
-        "longhand_gpu_memory_bytes",
-        "Memory of its GPU, used by all programs or in total.",
-        memory,
-        "worker",
-        "device",
-        "kind",
-    )
-
-
-Values = float | Mapping[Any, float]
-
-
-def _gauge(name: str, text: str, values: Values, *labels: str) -> Metric:
-    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
-
-
-def _counter(name: str, text: str, values: Values, *labels: str) -> Metric:
-    return _filled(CounterMetricFamily(name, text, labels=labels), values)
-
-
-def _filled(family: Any, values: Values) -> Metric:
-    """A family with a sample for each set of labels, or the one it has without any."""
-    for labels, value in (values if isinstance(values, Mapping) else {(): values}).items():
-        family.add_metric(labels, value)
-    filled: Metric = family
-    return filled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Flask, current_app
 from redis import Redis
@@ -10,6 +11,7 @@ from redis import Redis
 from gateway.access.breaches import Breaches
 from gateway.access.callers import Access
 from gateway.batches import Batches
+from gateway.default_model import default_model_of
 from gateway.metrics import Metrics
 from gateway.outward.downloads import Downloader
 from gateway.probe import Probe
@@ -77,7 +79,7 @@ def open_services(settings: GatewaySettings) -> Services:
             most=settings.max_uploads,
             limit=settings.max_audio_bytes,
         ),
-        metrics=Metrics(redis, jobs, workers, waiting),
+        metrics=Metrics(redis, jobs, workers, waiting, partial(default_model_of, redis, settings)),
     )
 
 

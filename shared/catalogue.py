@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from shared.phrase_book import PHRASE_BOOK
+
 
 @dataclass(frozen=True)
 class ModelEntry:
@@ -26,6 +28,8 @@ class ModelEntry:
             it heard, as Whisper was.
         aligners: Alignment models that go with it, by language, and instead of all others.
         diarizer: Diarization model that goes with it, or "": the site's own.
+        compute_type: Number format that it needs, or "": the quickest of the device. What is too
+            small for int8 writes other sentences with other libraries.
     """
 
     name: str
@@ -39,6 +43,7 @@ class ModelEntry:
     knows_context: bool = True
     aligners: Mapping[str, str] = field(default_factory=dict)
     diarizer: str = ""
+    compute_type: str = ""
 
 
 def _openai(name: str, repository: str = "", *, translates: bool = True) -> ModelEntry:
@@ -74,8 +79,9 @@ class _Models(dict[str, ModelEntry]):
 MODELS: Mapping[str, ModelEntry] = _Models(
     (entry.name, entry)
     for entry in (
-        ModelEntry("demo", "", translates=False, chunk_s=8, knows_context=False,
-                   aligners={"en": "demo-aligner-en"}, diarizer="demo-diarization"),
+        ModelEntry(PHRASE_BOOK, "", translates=False, chunk_s=8, knows_context=False,
+                   aligners={"en": "demo-aligner-en"}, diarizer="demo-diarization",
+                   compute_type="float32"),
         *(_openai(f"{size}{suffix}") for size in ("tiny", "base", "small", "medium")
           for suffix in ("", ".en")),
         *(_openai(f"large-v{version}") for version in (1, 2, 3)),
@@ -101,7 +107,7 @@ _ALIASES: Mapping[str, str] = {
     "large": "large-v3",
     "turbo": "large-v3-turbo",
     **{entry.repository: name for name, entry in MODELS.items() if entry.repository},
-    **{f"openai/whisper-{name}": name for name in MODELS if name != "demo"},
+    **{f"openai/whisper-{name}": name for name in MODELS if name != PHRASE_BOOK},
     **{name.replace("distil-whisper-", "distil-"): name for name in MODELS},
     "deepdml/faster-whisper-large-v3-turbo-ct2": "large-v3-turbo",
 }

@@ -119,6 +119,7 @@ class Following:
         self._share_audio(record, run)
         taken = {"result_key": key, "status": Status.SUCCEEDED, "stage": "convert"}
         ended = {"progress": 1.0, "audio_done_s": theirs.audio_done_s, "follows": run}
+        ended["warnings"] = theirs.warnings
         times = {"started_at": record.created_at, "ended_at": record.created_at}
         return record.model_copy(update=taken | ended | times)
 

@@ -194,6 +194,7 @@ class Jobs:
                 out.write(value.model_dump_json().encode())
         fields = {"result_key": key, "stage": "convert", "progress": 1.0}
         fields |= {"audio_done_s": transcript.duration, "eta_s": ""}
+        fields["warnings"] = json.dumps([warned.model_dump() for warned in transcript.warnings])
         if any(warned.is_of_a_failure for warned in transcript.warnings):
             fields["flawed"] = "1"  # whoever asks for the same later has it tried again
         if self._end(job_id, attempt, Status.SUCCEEDED, fields):
@@ -282,7 +283,8 @@ class Jobs:
         fields: dict[str, Any] = {"attempt": attempt, "first_attempt": attempt, "progress": 0.0}
         fields |= {"audio_done_s": 0.0, "stages_s": "", "follows": "", "cache": ""}
         fields["abandoned"] = ""
-        fields |= dict.fromkeys(("error", "ended_at", "started_at", "stage", "worker"), "")
+        fields |= dict.fromkeys(("error", "warnings", "stage", "worker"), "")
+        fields |= dict.fromkeys(("ended_at", "started_at"), "")
         if not self._redis.exists(job_key(job_id)):  # Redis lost it; storage has what it was
             if self._history.find(job_id) is None:  # unless it was deleted just now
                 raise JobNotFound(f"there is no job {job_id[:64]!r}")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import ErrorValue
 from shared.request import TranscriptionRequest
+from shared.transcript import Warned
 
 DEFAULT_OWNER = "local"
 Priority = Literal["high", "normal", "low"]
@@ -65,6 +66,7 @@ class JobRecord(BaseModel):
         eta_s: Seconds it will take from its last report on, as it goes now.
         stages_s: Seconds each stage took so far.
         result_key: Where the transcript lies in storage, once succeeded.
+        warnings: Of the transcript, for those who are told of the job and not of its text.
         label, priority, callback_url: As its caller said; see `gateway.fields.JobOptions`.
         speaker_names: Names given to speakers after the fact, by what the transcript calls them.
         is_streamed: Whether somebody reads the text while it is made.
@@ -96,6 +98,7 @@ class JobRecord(BaseModel):
     worker: str | None = None
     error: ErrorValue | None = None
     result_key: str | None = None
+    warnings: tuple[Warned, ...] = ()
     label: str | None = None
     priority: Priority = "normal"
     callback_url: str | None = None
@@ -169,7 +172,7 @@ def owner_key(owner: str) -> str:
     return f"longhand:jobs:{owner}"
 
 
-_JSON_FIELDS = ("request", "audio", "error", "stages_s", "speaker_names")
+_JSON_FIELDS = ("request", "audio", "error", "stages_s", "speaker_names", "warnings")
 
 
 def to_hash(record: JobRecord) -> dict[Any, Any]:
@@ -178,7 +181,7 @@ def to_hash(record: JobRecord) -> dict[Any, Any]:
     return {
         name: json.dumps(value) if name in _JSON_FIELDS else _written(value)
         for name, value in values.items()
-        if value is not None and value is not False and value != {}
+        if value is not None and value is not False and value not in ({}, [])
     }
 
 

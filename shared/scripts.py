@@ -25,10 +25,11 @@ local function number(value) return null(value) == cjson.null and cjson.null or 
 -- Tells the owner of `id` how the run `run` stands, or `status` if one is given.
 local function tell(id, run, status)
   local v = redis.call('HMGET', key(run), 'status', 'stage', 'progress', 'audio_done_s', 'eta_s',
-                       'attempt', 'error')
+                       'attempt', 'error', 'warnings')
   local data = {{job_id = id, status = status or v[1], stage = null(v[2]), progress = number(v[3]),
                 audio_done_s = number(v[4]), eta_s = number(v[5]), attempt = number(v[6])}}
   if v[7] and v[7] ~= '' then data.error = cjson.decode(v[7]) end
+  if v[8] and #v[8] > 2 then data.warnings = cjson.decode(v[8]) end
   redis.call('XADD', '{EVENTS}', 'MAXLEN', '~', {EVENTS_KEPT}, '*', 'job', id,
              'owner', redis.call('HGET', key(id), 'owner') or '', 'type', 'job',
              'data', cjson.encode(data))
@@ -236,7 +237,7 @@ redis.call('SREM', followers(ARGV[2]), ARGV[1])
 local status = redis.call('HGET', KEYS[1], 'status')
 if not status or is_final(status) then return 'gone' end
 local names = {'status', 'attempt', 'started_at', 'ended_at', 'stage', 'progress', 'audio_done_s',
-               'stages_s', 'worker', 'error'}
+               'stages_s', 'worker', 'error', 'warnings'}
 local values = redis.call('HMGET', KEYS[2], unpack(names))
 for i, name in ipairs(names) do
   if values[i] then redis.call('HSET', KEYS[1], name, values[i]) end

@@ -50,7 +50,7 @@ def view(record: JobRecord, run: JobRecord | None) -> JobRecord | None:
     changes: dict[str, Any] = {}
     if record.released == "cancelled":
         changes = {"status": Status.CANCELLED, "ended_at": record.released_at, "eta_s": None}
-        changes |= {"result_key": None, "error": None}
+        changes |= {"result_key": None, "error": None, "warnings": ()}
     elif follows_now(record) and run is not None:
         changes = {name: getattr(run, name) for name in _SHARED}
         # Once the run has ended its result is made the job's own; until then it is not there.

@@ -12,6 +12,7 @@ from shared.catalogue import MODELS, ModelEntry
 from shared.connections import as_texts
 
 _WORKERS = "longhand:workers"
+_EVER = "longhand:workers:ever"
 EXPIRES_S = 15
 """A worker that has not spoken for so long is taken for gone."""
 
@@ -31,6 +32,7 @@ class WorkerRecord(BaseModel):
         gpu_memory_used_bytes: By all programs, of the GPU it computes on, after its last pass;
             None without one.
         gpu_memory_total_bytes: What that GPU has.
+        failed: Models that did not load when they were asked for last, and why.
         can_download: Whether it may fetch any other model of the catalogue.
         engine_pid: Process that owns the models; it changes when that process was replaced.
         n_model_loads: Models loaded by the present engine process.
@@ -56,6 +58,7 @@ class WorkerRecord(BaseModel):
     batch_size: int = 1
     gpu_memory_used_bytes: int | None = None
     gpu_memory_total_bytes: int | None = None
+    failed: dict[str, str] = Field(default_factory=dict)
     can_download: bool = False
     slots: int
     n_running: int = 0
@@ -72,6 +75,10 @@ class WorkerRecord(BaseModel):
         """Whether the worker has the model or may fetch it, as it may those of the catalogue."""
         return model in self.models or (self.can_download and model in MODELS)
 
+    def is_usable(self, model: str) -> bool:
+        """Whether a job with the model would be done, as far as is known."""
+        return self.can_run(model) and model not in self.failed
+
 
 class Workers:
     """The live workers, in Redis."""
@@ -84,7 +91,12 @@ class Workers:
         pipe = self._redis.pipeline()
         pipe.set(f"longhand:worker:{record.name}", record.model_dump_json(), ex=EXPIRES_S)
         pipe.zadd(_WORKERS, {record.name: time.time()})
+        pipe.set(_EVER, "1")
         pipe.execute()
+
+    def have_been(self) -> bool:
+        """Whether a worker has ever come up here."""
+        return bool(self._redis.exists(_EVER))
 
     def retire(self, name: str) -> None:
         """Say that this worker has stopped."""

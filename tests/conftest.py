@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from leftovers import processes_of
@@ -27,6 +28,9 @@ from worker.settings import WorkerSettings
 DEMO_MODEL = CHECKOUT / "models" / "demo"
 REAL_MODELS = ("base", "tiny.en")
 
+# A product of matrices depends on how many threads it is made by, and a text may.
+ONE_THREAD = {"LONGHAND_ENGINE_THREADS": "1"}
+
 # By the fixtures a test uses; those marked `main_job` use both by definition.
 _COUNTED = {
     "real Redis": {"redis_server", "start_stack", "served"},
@@ -44,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _no_settings_from_outside() -> None:
     for name in [name for name in os.environ if name.startswith("LONGHAND_")]:
         del os.environ[name]
+    os.environ |= ONE_THREAD
 
 
 @pytest.fixture
@@ -130,10 +135,11 @@ def start_stack(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]
     directories: list[Path] = []
     with ExitStack() as stacks:
 
-        def start(**options: object) -> Stack:
+        def start(**options: Any) -> Stack:
             directory = Path(tempfile.mkdtemp(prefix="longhand-"))
             directories.append(directory)
-            return stacks.enter_context(Stack(directory, **options))  # type: ignore[arg-type]
+            env = ONE_THREAD | options.pop("env", {})
+            return stacks.enter_context(Stack(directory, env=env, **options))
 
         yield start
     left = [line for directory in directories for line in processes_of(directory)]

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from source_code import ROOT
+from texts import spoken_text, word_errors
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -21,10 +22,11 @@ def lasting(answer):
 
 
 @pytest.mark.main_job
-def test_the_request_of_the_readme_prints_the_answer_of_the_readme(demo_model, start_stack):
+def test_the_request_of_the_readme_prints_the_answer_of_the_readme(real_models, start_stack):
     command = re.search(r"^\$ (curl .*)$", README, re.MULTILINE)[1]
     promised = json.loads(re.search(r"```json\n(.*?)```", README, re.DOTALL)[1])
-    stack = start_stack()
+    env = {"LONGHAND_DEFAULT_MODEL": "base", "LONGHAND_MODELS_DIR": str(real_models)}
+    stack = start_stack(env=env)
     sent = command.replace("http://127.0.0.1:8499", stack.url).replace("curl", "curl -sS", 1)
     answered = json.loads(subprocess.check_output(shlex.split(sent), cwd=ROOT))
 
@@ -42,3 +44,10 @@ def test_the_program_that_tries_the_routes_says_that_a_file_is_not_there(tmp_pat
     )
 
     assert (tried.returncode, tried.stdout) == (2, "there is no file nowhere.wav\n")
+
+
+def test_the_readme_shows_what_the_demo_prints():
+    shown = re.search(r"^\$ make demo\n(.*?)\n```", README, re.MULTILINE | re.DOTALL)[1]
+    said = spoken_text(ROOT / "samples" / "conversation.txt")
+
+    assert word_errors(said, shown) == 0

@@ -178,7 +178,7 @@ class Worker:
             loaded=status.loaded if status else (),
             revisions=on_disk | dict(status.revisions if status else {}),
             engine_options={
-                "threads": settings.engine_threads,
+                "threads": settings.n_threads,
                 "resident_models": settings.resident_models,
                 "model_ttl_s": settings.model_ttl_s,
             },
@@ -186,6 +186,7 @@ class Worker:
             gpu_memory_used_bytes=memory.used_bytes if memory else None,
             gpu_memory_total_bytes=memory.total_bytes if memory else None,
             can_download=settings.downloads,
+            failed=self.processes.failed_loads.standing(on_disk),
             slots=settings.slots,
             n_running=self._leases.n_held,
             engine_pid=batcher.engine_pid,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
+from shared.phrase_book import PHRASE_BOOK, WARNING, WARNING_CODE
 from shared.request import TranscriptionRequest
 from shared.speaker_names import rename_speakers
 from shared.transcript import Segment, Transcript, Warned, join_text
@@ -105,7 +106,7 @@ def transcribe(
     progress = Progress(_shares(request), report)
     decoded = _decoded(subject, models, used, extras, progress)
     segments, language = decoded.segments, decoded.language.language
-    warnings = ignored_options(request, used)
+    warnings = [*notices(used.name), *ignored_options(request, used)]
     if _aligns(request):
         segments, more = align_words(subject, segments, language, progress.of("align"))
         warnings += more
@@ -130,6 +131,11 @@ def transcribe(
         speaker_embeddings=dict(found.embeddings) if found and found.embeddings else None,
     )
     return rename_speakers(transcript, request.speaker_names)
+
+
+def notices(model: str) -> list[Warned]:
+    """What is to be known of every text by a model."""
+    return [Warned(code=WARNING_CODE, message=WARNING)] if model == PHRASE_BOOK else []
 
 
 def ignored_options(request: TranscriptionRequest, used: ModelUsed) -> list[Warned]:

@@ -14,6 +14,7 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.catalogue import may_be_own
 from shared.settings import BASE_NAMES, SharedSettings
+from worker.cores import usable_cores
 
 MODELS_CACHE = "~/.cache/longhand/models"
 """Where models land; below `XDG_CACHE_HOME`, where that is set."""
@@ -110,7 +111,12 @@ class WorkerSettings(SharedSettings):
     cpu_processes: int = Field(
         1, ge=1, description="Processes that decode audio and find speech in it."
     )
-    engine_threads: int = Field(1, ge=1, description="CPU threads of the engine.")
+    engine_threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of the engine; 0 for as many as the cores this worker may use. "
+        "With several workers on a machine, give each its share.",
+    )
     stall_s: float = Field(
         300, gt=0, description="Seconds without progress after which a job fails `job_timed_out`."
     )
@@ -161,6 +167,11 @@ class WorkerSettings(SharedSettings):
                 f"{' or '.join(usable)}"
             )
         return self
+
+    @property
+    def n_threads(self) -> int:
+        """CPU threads of the engine."""
+        return self.engine_threads or usable_cores()
 
     @property
     def preloaded_models(self) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ _ANSWER_HEADERS = ", ".join((
     "Accept-Ranges", "Asr-Engine", "Content-Disposition", "Content-Range", "Location",
     "Preference-Applied", "Retry-After", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable",
     "Tus-Version", "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset",
-    "X-Longhand-Ignored", "X-Longhand-Model", "X-Request-Id", "X-Should-Retry",
+    "X-Longhand-Ignored", "X-Longhand-Model", "X-Longhand-Warnings", "X-Request-Id",
+    "X-Should-Retry",
 ))  # fmt: skip
 _PREFLIGHT_LASTS_S = 600
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,80}")  # RFC 9110 §5.6.2

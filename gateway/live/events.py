@@ -104,6 +104,8 @@ def snapshot(record: JobRecord, at: EventId) -> Event:
     }
     if record.error is not None:
         value["error"] = record.error
+    if record.warnings:
+        value["warnings"] = [warning.model_dump() for warning in record.warnings]
     if record.status.is_final:
         at = max(at, after_end_of(record))
     text = json.dumps(value, ensure_ascii=False)

@@ -13,6 +13,7 @@ from gateway.answers import transcript_value
 from gateway.ignored import name_ignored
 from gateway.older.fields import ASR_FORMATS, AsrFields, OlderSubmission, RecogniseFields
 from gateway.synchronous import Transcribed
+from gateway.warned import name_warnings
 from shared.formats import find_format, render, tidy
 from shared.languages import NAMES
 from shared.records import JobRecord
@@ -79,4 +80,4 @@ def finished(answer: Response, done: Transcribed) -> Response:
     answer.headers["Location"] = f"/jobs/{done.record.id}"
     if isinstance(done.submission, OlderSubmission):
         name_ignored(answer, done.submission.ignored)
-    return answer
+    return name_warnings(answer, done.transcript)

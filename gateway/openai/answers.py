@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from gateway.answers import warnings_value
 from gateway.ignored import name_ignored
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
+from gateway.warned import name_warnings, warnings_value
 from shared.formats import find_format, render, segment_values, tidy
 from shared.languages import NAMES
 from shared.records import JobRecord
@@ -39,7 +39,7 @@ def answer_transcript(
         answer = Response(render(transcript, wanted), content_type=find_format(wanted).media_type)
     answer.headers["X-Longhand-Model"] = transcript.model
     say_how(answer, record, submission)
-    return answer
+    return name_warnings(answer, transcript)
 
 
 def say_how(answer: Response, record: JobRecord, submission: OpenAISubmission) -> None:
@@ -72,7 +72,7 @@ def _verbose_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str
     if submission.request.word_timestamps:
         value["words"] = [_word_value(word) for word in words_of(tidied.segments)]
     if tidied.warnings:
-        value["warnings"] = warnings_value(tidied)
+        value["warnings"] = warnings_value(tidied.warnings)
     return value
 
 
@@ -86,7 +86,7 @@ def _diarized_value(tidied: Transcript) -> dict[str, Any]:
         "model": tidied.model,
     }
     if tidied.warnings:
-        value["warnings"] = warnings_value(tidied)
+        value["warnings"] = warnings_value(tidied.warnings)
     return value
 
 

@@ -15,6 +15,7 @@ from gateway.hangups import Reader
 from gateway.openai.answers import logprobs, spoken_segments, words_of
 from gateway.openai.fields import OpenAISubmission
 from gateway.services import Services
+from gateway.warned import warnings_value
 from shared.chinese import CHINESE
 from shared.chinese_text import convert_text
 from shared.chunks import KeptChunks
@@ -180,6 +181,8 @@ def _done_value(told: Told, transcript: Transcript, submission: OpenAISubmission
     value: dict[str, Any] = {"type": "transcript.text.done", "text": told.text}
     if submission.has_logprobs:
         value["logprobs"] = logprobs(words_of(transcript.segments))
+    if transcript.warnings:
+        value["warnings"] = warnings_value(transcript.warnings)
     return value
 
 

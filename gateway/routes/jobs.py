@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.accepting import wait_of
 from gateway.access.auth import present_owner
-from gateway.answers import answer_accepted, job_value, read_transcript, warnings_value
+from gateway.answers import answer_accepted, job_value, read_transcript
 from gateway.batches import Batch, batch_status, batch_value
 from gateway.bodies import read_object
 from gateway.fields import MAX_LABEL_CHARACTERS, WaitOption, read_model, read_query
@@ -20,6 +20,7 @@ from gateway.openapi.documented import Answer, Body, documented
 from gateway.parse import parse_wait, refuse_unknown
 from gateway.services import Services, services
 from gateway.shapes.jobs import Accepted, Cancelled, Deleted, JobAnswer, JobList, JobOrBatch
+from gateway.warned import warnings_value
 from shared import errors
 from shared.errors import JobCancelled, JobNotFound
 from shared.records import JobRecord, Status
@@ -237,7 +238,7 @@ def _told(here: Services, record: JobRecord) -> dict[str, object]:
         "queue_position": here.jobs.queue_position(record.run_id) if is_queued else None,
         "model": transcript.model if transcript else None,
         "options": transcript.options if transcript else None,
-        "warnings": warnings_value(transcript) if transcript else [],
+        "warnings": warnings_value(transcript.warnings if transcript else record.warnings),
     }
 
 

@@ -27,6 +27,7 @@ from gateway.shapes import older as shapes
 from gateway.submission import submit
 from gateway.synchronous import transcribe_now
 from gateway.uploads import AudioWriter, no_choice, no_file
+from gateway.warned import DOCUMENTED
 from shared import errors
 from shared.delivery import QUEUES
 from shared.records import Status
@@ -39,6 +40,7 @@ TAG = "Older systems"
 MADE = {
     "Location": "The job that was made.",
     "X-Longhand-Ignored": "Fields that mean nothing here, percent-encoded, with commas.",
+    **DOCUMENTED,
 }
 REFUSED = (
     errors.InvalidRequest, errors.UnsupportedMedia, errors.EngineNotAvailable,

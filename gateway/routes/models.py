@@ -7,6 +7,7 @@ import json
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
+from gateway.condition import notices
 from gateway.default_model import choose_default, default_model
 from gateway.fields import read_model
 from gateway.offers import offered_names
@@ -58,6 +59,7 @@ def list_models() -> Response:
             "translates": entry.translates,
             "present": sum(name in worker.models for worker in live),
             "loaded": sum(name in worker.loaded for worker in live),
+            "warnings": notices(name),
         }
         for name, entry in known.items()
         if can_run(name, live)

@@ -28,6 +28,7 @@ from gateway.shapes import openai as shapes
 from gateway.submission import submit
 from gateway.synchronous import see_through, take_slot
 from gateway.uploads import AudioWriter
+from gateway.warned import DOCUMENTED, name_warnings_early
 from shared import errors
 from shared.records import JobRecord
 from shared.request import TranscriptionRequest
@@ -39,6 +40,7 @@ _HEADERS = {
     "Location": "The job that was made.",
     "X-Longhand-Ignored": "Fields that mean nothing here, percent-encoded, with commas.",
     "X-Longhand-Model": "The model that ran.",
+    **DOCUMENTED,
 }
 _TEXTS = ("text/plain", "application/x-subrip", "text/vtt")
 _ERRORS = (
@@ -152,4 +154,4 @@ def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> 
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx hands on each event as it comes
     say_how(answer, record, submission)
-    return answer
+    return name_warnings_early(answer, here.settings.catalogue, record)

@@ -15,6 +15,7 @@ from gateway.parse import once_each, parse_flag, refuse_unknown
 from gateway.routes.jobs import POLL_S, find_job
 from gateway.services import services
 from gateway.shapes.jobs import ResultAnswer, SegmentsAnswer
+from gateway.warned import DOCUMENTED, name_warnings, name_warnings_early
 from shared import errors
 from shared.chinese import Variant, find_variant
 from shared.errors import JobFailed, JobNotFinished
@@ -56,7 +57,10 @@ class ResultQuery(BaseModel):
         200: Answer(
             ResultAnswer,
             media_types=tuple(dict.fromkeys(_MEDIA_TYPES)),
-            headers={"Content-Disposition": "A filename, where a format was asked for."},
+            headers={
+                "Content-Disposition": "A filename, where a format was asked for.",
+                **DOCUMENTED,
+            },
         )
     },
     errors=(
@@ -91,14 +95,15 @@ def read_result(job_id: str) -> Response:
         )
     transcript = read_transcript(jobs, record, chinese=chinese)
     if wanted is not None:
-        return _answer_format(record, transcript, wanted, options)
-    return jsonify(transcript_value(record, transcript, has_segments=wants_segments(record, asked)))
+        return name_warnings(_answer_format(record, transcript, wanted, options), transcript)
+    value = transcript_value(record, transcript, has_segments=wants_segments(record, asked))
+    return name_warnings(jsonify(value), transcript)
 
 
 @blueprint.get("/jobs/<job_id>/segments")
 @documented(
     tag="jobs",
-    answers={200: Answer(SegmentsAnswer)},
+    answers={200: Answer(SegmentsAnswer, headers=DOCUMENTED)},
     errors=(errors.InvalidRequest, errors.JobNotFound, errors.JobCancelled),
 )
 def read_segments(job_id: str) -> Response:
@@ -117,13 +122,14 @@ def read_segments(job_id: str) -> Response:
         raise error
     if record.status is Status.SUCCEEDED:
         segments = list(read_transcript(jobs, record).segments)
-    return jsonify(
+    answer = jsonify(
         success=True,
         job_id=record.id,
         status=record.status.value,
         progress=round(record.progress, 4),
         segments=[segment_value(segment) for segment in segments],
     )
+    return name_warnings_early(answer, services().settings.catalogue, record)
 
 
 def _answer_failed(record: JobRecord) -> Response:

@@ -19,6 +19,7 @@ from gateway.shapes.jobs import Accepted, TranscriptAnswer
 from gateway.sharing import KEY_HEADER
 from gateway.submission import Submission, submit
 from gateway.uploads import AudioWriter
+from gateway.warned import DOCUMENTED
 from shared import errors
 from shared.errors import InvalidRequest
 from shared.request import TranscriptionRequest
@@ -39,7 +40,11 @@ ACCEPTED = Answer(
 )
 ANSWERS = {
     202: ACCEPTED,
-    200: Answer(TranscriptAnswer, description="The caller waited, and this is the result."),
+    200: Answer(
+        TranscriptAnswer,
+        description="The caller waited, and this is the result.",
+        headers=DOCUMENTED,
+    ),
 }
 ERRORS = (
     errors.InvalidRequest,

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.shapes.jobs import WarningShown
+
 
 class Live(BaseModel):
     """The process answers."""
@@ -33,13 +35,19 @@ class Health(BaseModel):
     status: Literal["healthy", "degraded"]
     service: str
     ready: bool = Field(description="Whether a job would be accepted.")
+    starting: bool = Field(description="Whether no worker has come up yet, ever.")
     backend: str | None = Field(description="The engines of the workers that live.")
     faster_whisper: Literal["up", "down"] = Field(description="Whether a worker lives.")
     redis: Literal["connected", "unreachable"]
     storage: Literal["writable", "not writable"]
     workers: int = Field(description="Workers that live.")
     queue: Queue | None
+    default_model: str | None = Field(description="The model of requests that name none.")
+    default_model_usable: bool = Field(
+        description="Whether a live worker has it, or may fetch it, and did not fail to load it."
+    )
     problem: str | None = Field(description="Why it is degraded, and what to do.")
+    warnings: list[WarningShown] = Field(description="Of every text by the default model.")
     message: Literal["OK"]
 
 

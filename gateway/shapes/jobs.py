@@ -36,6 +36,15 @@ class ErrorShown(BaseModel):
     message: str
 
 
+class WarningShown(BaseModel):
+    """What did not stop the transcript but should be known."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str
+
+
 class JobShown(Links):
     """What a job's record tells its caller; times are RFC 3339, in UTC."""
 
@@ -61,16 +70,8 @@ class JobShown(Links):
     eta_s: float | None = Field(description="Seconds it will still take, as it goes now.")
     request: dict[str, Any] = Field(description="The options it was asked with.")
     error: ErrorShown | None
+    warnings: list[WarningShown] = Field(description="Of its transcript, once there is one.")
     audio_url: str
-
-
-class WarningShown(BaseModel):
-    """What did not stop the transcript but should be known."""
-
-    model_config = ConfigDict(extra="allow")
-
-    code: str
-    message: str
 
 
 class JobAnswer(JobShown):
@@ -80,7 +81,6 @@ class JobAnswer(JobShown):
     queue_position: int | None = Field(description="From 1, while it waits.")
     model: str | None = Field(description="The model that ran.")
     options: dict[str, Any] | None = Field(description="The options that were used.")
-    warnings: list[WarningShown]
 
 
 class JobList(BaseModel):

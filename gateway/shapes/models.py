@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.shapes.jobs import WarningShown
+
 
 class UsableModel(BaseModel):
     """A model that a request may name now."""
@@ -18,6 +20,7 @@ class UsableModel(BaseModel):
     translates: bool
     present: int = Field(description="Workers that have its files.")
     loaded: int = Field(description="Workers that have it in memory.")
+    warnings: list[WarningShown] = Field(description="Of every text by it.")
 
 
 class UsableModels(BaseModel):

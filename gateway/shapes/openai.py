@@ -120,6 +120,7 @@ class Done(_Shape):
     type: Literal["transcript.text.done"]
     text: str
     logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
+    warnings: list[Warned] | None = None
 
 
 class Model(_Shape):

@@ -4,6 +4,7 @@
 const POLL_MS = 700;
 const FORMATS = ["text", "docx", "srt", "vtt", "tsv", "rttm", "json", "verbose_json", "whisper"];
 const element = (id) => document.getElementById(id);
+const noticesOf = new Map();
 let upload = null;
 let jobUrl = null;
 
@@ -35,8 +36,25 @@ async function read(response) {
   return value;
 }
 
+// What is said of texts before there are any: of the model chosen, and of the site.
+function say(id, sentences) {
+  element(id).textContent = sentences.map((text) => `${text}.`).join(" ");
+  show(id, sentences.length > 0);
+}
+
+async function tellNotice() {
+  const health = await read(await fetch("/health"));
+  const chosen = element("model").value;
+  const told = chosen ? (noticesOf.get(chosen) ?? []) : health.warnings;
+  const problem = !chosen && health.problem ? [health.problem] : [];
+  say("notice", [...problem, ...told.map((warning) => warning.message)]);
+}
+
 async function listModels() {
   const value = await read(await fetch("/models"));
+  for (const { name, aliases, warnings } of value.data) {
+    for (const each of [name, ...aliases]) noticesOf.set(each, warnings);
+  }
   for (const name of value.models) {
     const label = name === value.default ? `${name} (the site's own)` : name;
     element("model").add(new Option(label, name));
@@ -85,8 +103,8 @@ async function finish(url) {
   element("text").textContent = result.text || "(nobody speaks)";
   element("facts").textContent =
     `${result.filename}: ${result.info.duration.toFixed(1)} s, ${result.language}, by ${result.model} in ` +
-    `${(result.process_time ?? 0).toFixed(1)} s` +
-    result.warnings.map((warning) => `; ${warning.message}`).join("");
+    `${(result.process_time ?? 0).toFixed(1)} s`;
+  say("warnings", result.warnings.map((warning) => warning.message));
   const written = FORMATS.filter((name) => name !== "rttm" || result.turns);
   const links = written.map((name) => {
     const link = document.createElement("a");
@@ -117,4 +135,7 @@ element("cancel").addEventListener("click", () => {
   if (url) fetch(url, { method: "DELETE" });
 });
 
+element("model").addEventListener("change", () => tellNotice().catch(() => {}));
+
 listModels().catch(() => {}); // the default model works without a list
+tellNotice().catch(() => {});

@@ -69,10 +69,63 @@ def test_check_recognises_a_mistyped_variable():
     assert answer.stderr == "LONGHAND_SLOT is not a setting; did you mean LONGHAND_SLOTS?\n"
 
 
-def test_check_is_content_with_a_site_that_works(redis_url, storage_dir):
-    answer = longhand("check", LONGHAND_REDIS_URL=redis_url, LONGHAND_STORAGE_DIR=str(storage_dir))
+@pytest.fixture
+def site(redis_url, storage_dir, tmp_path) -> dict[str, str]:
+    """The variables of a site that works, with the phrase-book."""
+    return {
+        "LONGHAND_REDIS_URL": redis_url,
+        "LONGHAND_STORAGE_DIR": str(storage_dir),
+        "LONGHAND_MODELS_DIR": str(tmp_path / "models"),
+        "LONGHAND_DEFAULT_MODEL": "demo",
+    }
 
-    assert (answer.stdout, answer.stderr) == ("settings, Redis and storage are fine\n", "")
+
+FINE = "settings, Redis, storage, engine and models are fine\n"
+
+
+def test_check_is_content_with_a_site_that_works_and_says_what_its_model_is(site):
+    answer = longhand("check", **site)
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith("LONGHAND_DEFAULT_MODEL: `demo` is the bundled phrase-book")
+    assert answer.stdout.endswith(FINE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"DEFAULT_MODEL": "bsae"}, "LONGHAND_DEFAULT_MODEL is 'bsae', which no catalogue knows"),
+        ({"DEFAULT_MODEL": "bsae"}, "did you mean base?"),
+        ({"DEFAULT_MODEL": "base", "DOWNLOADS": "false"}, "`./longhand models pull base` fetches"),
+        ({"ENGINE": "whisperx", "COMPUTE_TYPE": "float16", "DEVICE": "cuda:7"}, "LONGHAND_"),
+    ],
+)
+def test_check_names_what_jobs_would_fail_of_and_its_cure(site, changed, words):
+    variables = {f"LONGHAND_{name}": value for name, value in changed.items()}
+
+    answer = longhand("check", **{**site, **variables})
+
+    assert answer.returncode == 1
+    assert words in answer.stderr
+
+
+def test_check_names_what_a_model_lacks(site, tmp_path):
+    folder = tmp_path / "models" / "base"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+
+    answer = longhand("check", **{**site, "LONGHAND_DEFAULT_MODEL": "base"})
+
+    assert answer.returncode == 1
+    assert f"{folder} lacks model.bin" in answer.stderr
+    assert "`./longhand models pull base` completes it" in answer.stderr
+
+
+def test_check_does_not_mind_a_model_that_a_worker_will_fetch(site):
+    answer = longhand("check", **{**site, "LONGHAND_DEFAULT_MODEL": "base"})
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "a worker fetches it before it takes jobs" in answer.stdout
 
 
 def test_check_says_which_part_of_a_site_cannot_be_reached(storage_dir):
@@ -83,6 +136,7 @@ def test_check_says_which_part_of_a_site_cannot_be_reached(storage_dir):
         "check",
         LONGHAND_REDIS_URL="redis://:hidden@127.0.0.1:1/0",
         LONGHAND_STORAGE_DIR=str(occupied),
+        LONGHAND_DEFAULT_MODEL="demo",
     )
 
     assert answer.returncode == 1

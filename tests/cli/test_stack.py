@@ -27,12 +27,14 @@ GONE_WITHIN_S = 15
 class Served:
     """`longhand serve` in a process of its own, without workers."""
 
-    def __init__(self, directory: Path, **variables: str) -> None:
+    def __init__(
+        self, directory: Path, env_file: Path = Path("/dev/null"), **variables: str
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cli", "serve", "--workers=0"]
-            + [f"--port={self.port}", f"--directory={directory}"],
+            + [f"--port={self.port}", f"--directory={directory}", f"--env-file={env_file}"],
             cwd=CHECKOUT,
             env=os.environ | variables,
             stdout=subprocess.PIPE,
@@ -107,6 +109,7 @@ def test_a_port_that_another_program_has_is_named_at_once(short_dir):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         command = [sys.executable, "-m", "cli", "serve", "--port", str(port)]
+        command += ["--env-file", "/dev/null"]
         ended = subprocess.run(
             [*command, "--workers", "0", "--directory", str(short_dir)],
             cwd=CHECKOUT,

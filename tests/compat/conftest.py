@@ -37,6 +37,7 @@ TRANSLATES = "small=tiny"
 SETTINGS = {
     "LONGHAND_MODEL_ALIASES": ",".join([*(f"{name}=demo" for name in ALIASES), TRANSLATES]),
     "LONGHAND_DEFAULT_WAIT_S": "300",
+    "LONGHAND_ENGINE_THREADS": "1",  # as in every other test
 }
 
 

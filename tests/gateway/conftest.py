@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from flask.testing import FlaskClient
@@ -133,6 +134,7 @@ def live_worker(services: Services) -> Callable[..., None]:
         *models: str,
         name: str = "w1",
         can_download: bool = False,
+        failed: Mapping[str, str] = MappingProxyType({}),
         own: Sequence[ModelEntry] = (),
     ) -> None:
         services.workers.publish(
@@ -147,6 +149,7 @@ def live_worker(services: Services) -> Callable[..., None]:
                 own_models=tuple(own),
                 loaded=models[:1],
                 can_download=can_download,
+                failed=dict(failed),
                 slots=1,
                 started_at=time.time(),
             )

@@ -14,6 +14,7 @@ from gateway_errors import assert_error
 from gateway.app import create_app
 from gateway.services import Services
 from shared.generations import Generations
+from shared.phrase_book import WARNING
 from shared.storage.local import LocalStorage
 
 LiveWorker = Callable[..., None]
@@ -31,15 +32,78 @@ def test_a_whole_site_is_healthy(client: FlaskClient, live_worker: LiveWorker) -
         "status": "healthy",
         "service": "longhand",
         "ready": True,
+        "starting": False,
         "backend": "faster_whisper",
         "faster_whisper": "up",
         "redis": "connected",
         "storage": "writable",
         "workers": 1,
         "queue": {"queued": 0, "running": 0},
+        "default_model": "demo",
+        "default_model_usable": True,
         "problem": None,
+        "warnings": [{"code": "demo_model", "message": WARNING}],
         "message": "OK",
     }
+
+
+@pytest.mark.parametrize(
+    ("default", "failed", "words"),
+    [
+        ("base", {}, "LONGHAND_DEFAULT_MODEL) or may fetch it (LONGHAND_DOWNLOADS); `./longhand"),
+        ("tiny", {"tiny": "its file is cut short"}, "'tiny' did not load: its file is cut short"),
+        (
+            "bsae",
+            {},
+            "'bsae' (LONGHAND_DEFAULT_MODEL), and no catalogue knows it; did you mean",
+        ),
+    ],
+)
+def test_a_site_is_degraded_when_no_worker_can_run_its_default_model(
+    make_client: Callable[..., FlaskClient],
+    live_worker: LiveWorker,
+    default: str,
+    failed: dict[str, str],
+    words: str,
+) -> None:
+    live_worker("demo", "tiny", failed=failed)
+    client = make_client(default_model=default)
+
+    answer = client.get("/health")
+
+    health = answer.get_json()
+    assert (answer.status_code, health["status"], health["ready"]) == (200, "degraded", True)
+    assert (health["default_model"], health["default_model_usable"]) == (default, False)
+    assert words in health["problem"]
+    assert health["warnings"] == []
+    assert client.get("/health/ready?workers=1").status_code == 200
+    told = f'longhand_default_model_usable{{model="{default}"}} 0.0'
+    assert told in client.get("/metrics").text
+
+
+def test_one_worker_that_can_run_the_default_model_is_enough(
+    make_client: Callable[..., FlaskClient], live_worker: LiveWorker
+) -> None:
+    live_worker("demo", name="w1", failed={"base": "no source has it"}, can_download=True)
+    live_worker("base", name="w2")
+    client = make_client(default_model="base")
+
+    assert client.get("/health").get_json()["status"] == "healthy"
+    assert 'longhand_default_model_usable{model="base"} 1.0' in client.get("/metrics").text
+
+
+def test_a_site_is_starting_until_a_worker_has_come_up(
+    client: FlaskClient, services: Services, live_worker: LiveWorker
+) -> None:
+    before = client.get("/health").get_json()
+    live_worker("demo")
+    services.workers.retire("w1")
+    after = client.get("/health").get_json()
+
+    assert (before["status"], before["starting"]) == ("degraded", True)
+    assert "no worker is running yet" in before["problem"]
+    assert (after["status"], after["starting"]) == ("degraded", False)
+    assert after["problem"] == "no worker is running; jobs are accepted and wait for one"
 
 
 @pytest.mark.promise("C-05")
@@ -96,7 +160,9 @@ def test_models_are_those_a_request_may_name_now(
         "translates": False,
         "present": 1,
         "loaded": 1,
+        "warnings": [{"code": "demo_model", "message": WARNING}],
     }
+    assert value["data"][1]["warnings"] == []
 
 
 @pytest.mark.parametrize("can_download", [None, True])

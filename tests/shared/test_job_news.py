@@ -6,6 +6,8 @@ import json
 
 from job_traces import events
 
+from shared.transcript import Warned
+
 
 def test_every_change_is_told_to_the_owner_of_every_job_it_is_about(
     jobs, redis, share, make_transcript
@@ -66,3 +68,18 @@ def test_what_all_jobs_took_is_added_up(jobs, redis, share, make_transcript):
     assert totals["stage_s:transcribe"] == 1.5
     assert totals["stage_n:decode"] == 1
     assert totals["work_s"] > 0
+
+
+def test_the_end_of_a_job_is_told_with_its_warnings_also_to_those_who_share_it(
+    jobs, redis, share, make_transcript
+):
+    leader, follower = share(owner="ann"), share(owner="bob")
+    jobs.claim(leader.id, 1, "w1")
+    warned = Warned(code="demo_model", message="made up")
+    jobs.finish(leader.id, 1, make_transcript(warnings=(warned,)))
+    later = share(owner="eve")
+
+    for job in (leader, follower, later):
+        assert events(redis, job.id)[-1][1]["warnings"] == [warned.model_dump()]
+        assert jobs.get(job.id).warnings == (warned,)
+    assert "warnings" not in events(redis, leader.id)[0][1]

@@ -76,12 +76,12 @@ def test_a_variable_without_use_says_what_to_do_instead(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "default"),
-    [("FASTERWHISPER_MODEL", "/models/mine", "small"), ("OMP_NUM_THREADS", "4,2", "1")],
+    [("FASTERWHISPER_MODEL", "/models/mine", "small"), ("OMP_NUM_THREADS", "4,2", "0")],
 )
 def test_a_value_that_means_nothing_here_is_said_to(
     tmp_path: Path, name: str, value: str, default: str
 ) -> None:
-    field = {"small": "default_model", "1": "engine_threads"}[default]
+    field = {"small": "default_model", "0": "engine_threads"}[default]
 
     told = ask("worker", field, {name: value}, tmp_path)
 

@@ -50,7 +50,7 @@ class AnnotationModels:
                 aligner,
                 self._store,
                 device=best_device(settings.device),
-                threads=settings.engine_threads,
+                threads=settings.n_threads,
             ),
             most=_MOST_ALIGNERS,
         )
@@ -65,7 +65,7 @@ class AnnotationModels:
                 diarizer,
                 self._store,
                 device=best_device(settings.device),
-                threads=settings.engine_threads,
+                threads=settings.n_threads,
             ),
             most=1,
         )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.catalogue import MODELS
 from shared.errors import GpuOutOfMemory, LonghandError
 from shared.sizes import in_words
 from worker.audio import AudioSource, Span
@@ -159,11 +160,12 @@ class ModelCache:
         revision = self._files.revision(name)
         self._make_room(name, n_bytes)
         started = time.monotonic()
-        engine = self._open_engine(path)
+        compute_type = self._compute_type_for(name)
+        engine = self._open_engine(path, compute_type)
         self.n_loads += 1
         _log.info(
             "model %s (%s) loaded on %s (%s) in %.1f s",
-            name, revision or "no revision", self.device, self.compute_type,
+            name, revision or "no revision", self.device, compute_type,
             time.monotonic() - started,
         )  # fmt: skip
         used = ModelUsed(
@@ -173,7 +175,12 @@ class ModelCache:
         )  # fmt: skip
         return _Resident(engine, used, self._generation, n_bytes, self._clock())
 
-    def _open_engine(self, path: Path) -> Engine:
+    def _compute_type_for(self, name: str) -> str:
+        """The number format of a model; the operator's choice goes before what the model needs."""
+        needed = MODELS[name].compute_type
+        return needed if needed and self._settings.compute_type == "auto" else self.compute_type
+
+    def _open_engine(self, path: Path, compute_type: str) -> Engine:
         """Load weights; where they do not fit, every other model leaves first."""
 
         def load() -> Engine:
@@ -182,8 +189,8 @@ class ModelCache:
                 settings.engine,
                 path,
                 device=self.device,
-                compute_type=self.compute_type,
-                threads=settings.engine_threads,
+                compute_type=compute_type,
+                threads=settings.n_threads,
             )
 
         try:

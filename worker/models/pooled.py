@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.catalogue import MODELS
-from shared.errors import EngineFailed, JobTimedOut
+from shared.errors import EngineFailed, JobTimedOut, ModelNotFound
 from shared.transcript import Segment
 from worker.alignment import AlignOptions
 from worker.audio import AudioSource, Span
@@ -18,6 +18,7 @@ from worker.batching import ChunkBatcher
 from worker.children import Child, ChildDied, ChildPool
 from worker.diarization import Diarization, DiarizationOptions, diarizer_name
 from worker.engines.base import DecodeOptions, Decoding, Guess
+from worker.loads import FailedLoads
 from worker.models.cache import ChunkTask
 from worker.models.services import annotation_service, audio_service, engine_service
 from worker.pipeline import ModelUsed
@@ -47,6 +48,7 @@ class SharedProcesses:
         make_engine: Callable[[WorkerSettings], object] = engine_service,
     ) -> None:
         self.settings = settings
+        self.failed_loads = FailedLoads()
         factory = functools.partial(make_engine, settings)
         self.batcher = ChunkBatcher(
             lambda: Child(factory, "engine"),
@@ -114,7 +116,13 @@ class PooledModels:
         call = Call(
             "load", (name,), self._generation, f"model {name!r}", is_batched=False, stall_s=LOAD_S
         )
-        used: ModelUsed = self._processes.batcher.answer(call, self._tick)
+        failed = self._processes.failed_loads
+        try:
+            used: ModelUsed = self._processes.batcher.answer(call, self._tick)
+        except (ModelNotFound, EngineFailed) as error:
+            failed.note(name, str(error))
+            raise
+        failed.forget(name)
         return used
 
     def find_speech(

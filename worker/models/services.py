@@ -135,7 +135,7 @@ class AnnotationService:
 
 def engine_service(settings: WorkerSettings) -> EngineService:
     """Set this process up for an engine."""
-    _set_up(settings, settings.engine_threads)
+    _set_up(settings, settings.n_threads)
     return EngineService(settings)
 
 
@@ -148,7 +148,7 @@ def audio_service(settings: WorkerSettings) -> AudioService:
 def annotation_service(settings: WorkerSettings) -> AnnotationService:
     """Set this process up for alignment and diarization."""
     limit_primitives()
-    _set_up(settings, settings.engine_threads)
+    _set_up(settings, settings.n_threads)
     return AnnotationService(settings)
 
 

@@ -1,0 +1,102 @@
+"""Which model a stack of this checkout runs: a real one if it can be had, else the phrase-book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TextIO
+
+from shared.phrase_book import PHRASE_BOOK
+
+if TYPE_CHECKING:
+    from worker.models.files import ModelFiles
+    from worker.settings import WorkerSettings
+
+WANTED = "base"
+"""Small enough to be fetched while somebody waits, and good enough to show what Whisper can do."""
+
+_DEFAULT = "LONGHAND_DEFAULT_MODEL"
+
+
+@dataclass(frozen=True)
+class ChosenModel:
+    """
+    The model of a stack.
+
+    Attributes:
+        env: What the stack is told of it: the settings that differ from a stack's own.
+        sentence: Why it is not the one that was wanted, or what to expect of it; "" if nothing.
+    """
+
+    name: str
+    env: Mapping[str, str]
+    sentence: str = ""
+
+    @property
+    def is_phrase_book(self) -> bool:
+        """Whether it is the model that ships with Longhand."""
+        return self.name == PHRASE_BOOK
+
+
+def choose_model(out: TextIO) -> ChosenModel:
+    """
+    Have a model here before a stack is started, fetched if need be while `out` says how far it is.
+
+    It is the operator's, or `base` if they named none. Only that one is stood in for: of a model
+    that was asked for by name it is said why it is not here.
+
+    Raises:
+        ValidationError: A setting is wrong.
+    """
+    from worker.models.files import ModelFiles
+    from worker.settings import WorkerSettings
+
+    read = WorkerSettings()
+    is_named = "default_model" in read.model_fields_set
+    if not is_named:
+        read = WorkerSettings(default_model=WANTED)
+    name = read.catalogue.resolve(None)
+    assert name is not None  # or the settings would not be valid
+    chosen = ChosenModel(name, _told(read))
+    why = _why_not_here(ModelFiles.of(read), read, name, out)
+    if not why:
+        return chosen
+    if is_named:
+        return replace(chosen, sentence=f"{why}; jobs that name no model will wait or fail")
+    return ChosenModel(
+        PHRASE_BOOK,
+        {**chosen.env, _DEFAULT: PHRASE_BOOK},
+        f"{why}: going on with the bundled phrase-book, which knows a few made-up sentences and "
+        f"no real speech",
+    )
+
+
+def _told(read: WorkerSettings) -> dict[str, str]:
+    return {
+        _DEFAULT: read.default_model,
+        "LONGHAND_MODELS_DIR": str(read.models_dir.absolute()),
+        "LONGHAND_DOWNLOADS": str(read.downloads).lower(),
+    }
+
+
+def _why_not_here(files: ModelFiles, read: WorkerSettings, name: str, out: TextIO) -> str:
+    """Fetch what is missing of a model; one sentence if it cannot be had, else ""."""
+    from cli.pulling import pull_shown
+    from shared.errors import ModelNotFound
+    from worker.models.listing import named_files
+    from worker.models.store import NotFetched
+    from worker.settings import quieten_libraries
+
+    if name in files.local_revisions():
+        return ""
+    if not read.downloads:
+        return f"the model {name} is not here, and LONGHAND_DOWNLOADS is off"
+    quieten_libraries()
+    try:
+        pull_shown(files, named_files(name, files, may_be_new=True), out)
+    except NotFetched as error:
+        reasons = "; ".join(error.failures) or "no source has it"
+        return f"the model {name} could not be fetched ({reasons})"
+    except ModelNotFound as error:
+        return str(error)
+    return ""

@@ -1,0 +1,85 @@
+"""Families of metrics, and those that tell of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from shared.workers import WorkerRecord
+
+Values = float | Mapping[Any, float]
+
+
+def gauge(name: str, text: str, values: Values, *labels: str) -> Metric:
+    """What goes up and down, by its labels."""
+    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
+
+
+def counter(name: str, text: str, values: Values, *labels: str) -> Metric:
+    """What only grows, by its labels."""
+    return _filled(CounterMetricFamily(name, text, labels=labels), values)
+
+
+def _filled(family: Any, values: Values) -> Metric:
+    """A family with a sample for each set of labels, or the one it has without any."""
+    for labels, value in (values if isinstance(values, Mapping) else {(): values}).items():
+        family.add_metric(labels, value)
+    filled: Metric = family
+    return filled
+
+
+def tell_default(model: str | None, workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
+    """Whether requests that name no model would be done."""
+    name = model or ""
+    usable = {(name,): float(any(worker.is_usable(name) for worker in workers))}
+    yield gauge(
+        "longhand_default_model_usable",
+        "1 if a live worker would do a job that names no model.",
+        usable,
+        "model",
+    )
+
+
+def tell_workers(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
+    """What each worker says of itself."""
+    yield gauge("longhand_workers", "Workers that live.", len(workers))
+    labels = ("worker", "host", "engine", "device", "compute_type")
+    told = {tuple(str(getattr(w, label, w.name)) for label in labels): 1.0 for w in workers}
+    yield gauge("longhand_worker_info", "1, for its labels.", told, *labels)
+    slots = {(w.name,): w.slots for w in workers}
+    yield gauge("longhand_worker_slots", "Jobs it works on at a time.", slots, "worker")
+    running = {(w.name,): w.n_running for w in workers}
+    yield gauge("longhand_worker_jobs", "Jobs it works on now.", running, "worker")
+    starts = {(w.name,): w.n_engine_starts for w in workers}
+    yield counter(
+        "longhand_worker_engine_starts_total",
+        "Starts of the process that holds its models; each after the first replaced a dead one.",
+        starts,
+        "worker",
+    )
+    fill = {(w.name,): w.n_chunks / (w.n_batches * w.batch_size) for w in workers if w.n_batches}
+    yield gauge(
+        "longhand_batch_fill_ratio",
+        "Chunks in its batches, of those there was room for, since it started.",
+        fill,
+        "worker",
+    )
+    memory = {
+        (w.name, w.device, kind): n_bytes
+        for w in workers
+        for kind, n_bytes in (
+            ("used", w.gpu_memory_used_bytes),
+            ("total", w.gpu_memory_total_bytes),
+        )
+        if n_bytes is not None
+    }
+    yield gauge(
+        "longhand_gpu_memory_bytes",
+        "Memory of its GPU, used by all programs or in total.",
+        memory,
+        "worker",
+        "device",
+        "kind",
+    )

@@ -1,0 +1,36 @@
+"""Warnings of a transcript: in JSON beside the text; in a header where the text stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Response
+
+from shared.catalogue import Catalogue
+from shared.phrase_book import PHRASE_BOOK, WARNING_CODE
+from shared.records import JobRecord
+from shared.transcript import Transcript, Warned
+
+HEADER = "X-Longhand-Warnings"
+DOCUMENTED = {HEADER: "Codes of the transcript's warnings, with commas, such as `demo_model`."}
+
+
+def warnings_value(warnings: Iterable[Warned]) -> list[dict[str, Any]]:
+    """What did not stop the transcript but should be known."""
+    return [warning.model_dump(mode="json") for warning in warnings]
+
+
+def name_warnings(answer: Response, transcript: Transcript) -> Response:
+    """The answer, naming in a header each kind of warning once, whatever format it is in."""
+    codes = dict.fromkeys(warning.code for warning in transcript.warnings)
+    if codes:
+        answer.headers[HEADER] = ", ".join(codes)
+    return answer
+
+
+def name_warnings_early(answer: Response, catalogue: Catalogue, record: JobRecord) -> Response:
+    """The same before there is a transcript: what is known from the model that was asked for."""
+    if catalogue.resolve(record.request.model) == PHRASE_BOOK:
+        answer.headers[HEADER] = WARNING_CODE
+    return answer

@@ -1,0 +1,12 @@
+"""The model that ships with Longhand, which is for trying things out, and what is said of it."""
+
+from __future__ import annotations
+
+PHRASE_BOOK = "demo"
+"""Its name in the catalogue."""
+
+WARNING_CODE = "demo_model"
+WARNING = (
+    "`demo` is the bundled phrase-book: it knows a few made-up sentences and cannot transcribe "
+    "real speech; ask for another model, or set LONGHAND_DEFAULT_MODEL"
+)

@@ -1,0 +1,63 @@
+"""How many cores this process may use: by its affinity, and by the quotas of its cgroups."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+_CONTROLLERS = Path("sys/fs/cgroup")
+_OLDER_FOLDERS = ("cpu", "cpu,cpuacct")
+
+
+def usable_cores(root: Path = Path("/"), *, n_allowed: int | None = None) -> int:
+    """
+    Cores that the engine can be given without being held back; at least 1.
+
+    Args:
+        root: Where `proc` and `sys` are.
+        n_allowed: Cores that the scheduler lets this process run on; None to ask it.
+    """
+    allowed = n_allowed if n_allowed is not None else len(os.sched_getaffinity(0))
+    whole = [int(quota) for quota in _quotas(root)]  # a part of a core is no core
+    return max(1, min([allowed, *whole]))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Every limit on this process, in cores: its own cgroup's and those of all above it."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            folders = [root / _CONTROLLERS, root / _CONTROLLERS / "unified"]
+        elif "cpu" in controllers.split(","):
+            folders = [root / _CONTROLLERS / name for name in _OLDER_FOLDERS]
+        else:
+            continue
+        for folder in folders:
+            for below in (PurePosixPath(path), *PurePosixPath(path).parents):
+                # In a container the path is the host's and leads nowhere; its own is the root.
+                with suppress(OSError, ValueError, ZeroDivisionError):
+                    yield _quota(folder / str(below).strip("/"), is_older=bool(controllers))
+
+
+def _quota(folder: Path, *, is_older: bool) -> float:
+    """
+    The limit of one cgroup.
+
+    Raises:
+        OSError, ValueError: It has none.
+    """
+    if is_older:
+        quota = int((folder / "cpu.cfs_quota_us").read_text())
+        period = int((folder / "cpu.cfs_period_us").read_text())
+    else:
+        first, second = (folder / "cpu.max").read_text().split()
+        quota, period = int(first), int(second)  # `max` is no number
+    if quota <= 0:
+        raise ValueError("no limit")
+    return quota / period
