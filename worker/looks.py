@@ -18,7 +18,7 @@ _DOUBTFUL_COPY = 12
 _UNTOLD_S = 1.0
 """So much speech without text is looked for again."""
 
-_FEWEST_TOKENS_PER_S, _SPARE_TOKENS = 1.5, 2
+_FEWEST_TOKENS_PER_S, _SPARE_TOKENS = 2.0, 2
 """
 Of a segment's speech; slow readers need two and a half. More speech than its text can fill is
 without text: a long segment may hold the text of a short one.

@@ -46,7 +46,10 @@ def place_segments(
         moved = _move(segment, start_s, end_s)
         if moved.words is None:
             start = _begin(moved.start, moved.end, before, spans)
-            moved = moved.model_copy(update={"start": start, "end": _end(start, moved.end, spans)})
+            # Whisper may begin and end a text at one time, mostly at the chunk's end.
+            end = max(_end(start, moved.end, spans), min(start + _SHORTEST_S, end_s))
+            start = min(start, max(before, round(end - _SHORTEST_S, 3)))
+            moved = moved.model_copy(update={"start": start, "end": round(end, 3)})
         elif moved.words:
             words = tuple(_voiced(word, spans) for word in moved.words)
             times = {"start": words[0].start, "end": words[-1].end}

@@ -41,6 +41,14 @@ def test_no_segment_begins_before_the_one_before_it_ends() -> None:
     ]  # fmt: skip
 
 
+def test_a_text_that_begins_and_ends_at_one_time_lasts_a_moment() -> None:
+    told = segment("and", 12.0, 20.0), segment("so", 20.0, 20.0), segment("on", 30.0, 30.0)
+
+    placed = place_segments(told, CHUNK, ())
+
+    assert [(s.start, s.end) for s in placed] == [(112.0, 120.0), (120.0, 120.1), (129.9, 130.0)]
+
+
 def with_words(*times: tuple[float, float]) -> Segment:
     words = tuple(Word(word=" so", start=a, end=b, probability=0.9) for a, b in times)
     told = segment(" so" * len(times), times[0][0], times[-1][1])

@@ -15,6 +15,27 @@ from worker.engines.whisper_text import Output, TimedWord
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
     from faster_whisper.tokenizer import Tokenizer
+    from numpy.typing import NDArray
+
+
+N_SAMPLES = 480_000
+N_FRAMES = 3_000
+"""Of a model's input: 30 s."""
+
+
+def features_of(model: WhisperModel, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """
+    The log-mel spectrogram of one chunk: (n_mels, 3000) float32.
+
+    Frames after its end are 0, as openai-whisper's and faster-whisper's own programs fill them up.
+    Silence would be another sound there: Chinese clips had 13 wrong characters of 61, instead of 8.
+
+    Args:
+        waveform: (n_samples,) float32, at most 30 s.
+    """
+    frames = model.feature_extractor(waveform[:N_SAMPLES])[:, :N_FRAMES]
+    padded = np.pad(frames, ((0, 0), (0, N_FRAMES - frames.shape[1])))
+    return padded.astype(np.float32)
 
 
 def sampling(options: DecodeOptions) -> dict[str, Any]:

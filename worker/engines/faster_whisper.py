@@ -15,6 +15,7 @@ from worker.engines.asking import SuppressedTokens, earlier_tokens, rows_alike
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.ctranslate2_output import (
     EncodedRows,
+    features_of,
     guess_languages,
     make_tokenizer,
     output_of,
@@ -27,9 +28,6 @@ from worker.engines.whisper_text import make_decoding
 if TYPE_CHECKING:
     from faster_whisper.tokenizer import Tokenizer
     from numpy.typing import NDArray
-
-N_SAMPLES = 480_000
-N_FRAMES = 3_000
 
 _ANY = "en"
 """A language for what does not depend on it."""
@@ -77,7 +75,7 @@ class FasterWhisperEngine:
         if not self.is_multilingual:
             return Guess("en", 1.0)
         with memory_watched(*self._where):
-            encoded = self._model.encode(self._features([waveform[:N_SAMPLES]]))
+            encoded = self._model.encode(self._features([waveform]))
             return guess_languages(self._model, encoded)[0]
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
@@ -142,10 +140,8 @@ class FasterWhisperEngine:
         return self._last_encoded
 
     def _features(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """(n, n_mels, 3000) float32 of chunks padded with silence to 30 s, as Whisper does."""
-        extract = self._model.feature_extractor
-        padded = (np.pad(w, (0, max(0, N_SAMPLES - len(w)))) for w in waveforms)
-        return np.stack([extract(w)[:, :N_FRAMES].astype(np.float32) for w in padded])
+        """(n, n_mels, 3000) float32."""
+        return np.stack([features_of(self._model, waveform) for waveform in waveforms])
 
     def _told(self, options: DecodeOptions) -> list[int]:
         tokenizer = self._tokenizer(_ANY, "transcribe")

@@ -12,7 +12,14 @@ from zlib import crc32
 
 import torch
 from whisper import _ALIGNMENT_HEADS, Whisper
-from whisper.audio import N_FRAMES, N_SAMPLES, log_mel_spectrogram, pad_or_trim
+from whisper.audio import (
+    HOP_LENGTH,
+    N_FFT,
+    N_FRAMES,
+    N_SAMPLES,
+    log_mel_spectrogram,
+    pad_or_trim,
+)
 from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask
 from whisper.model import ModelDimensions
 from whisper.timing import find_alignment
@@ -138,12 +145,14 @@ class OpenaiWhisperEngine:
         ]
 
     def _features(self, waveform: NDArray[np.float32]) -> torch.Tensor:
-        """(n_mels, 3000) of a chunk padded with silence to 30 s, on the model's device."""
-        mel: torch.Tensor = log_mel_spectrogram(
-            pad_or_trim(waveform, N_SAMPLES), self._model.dims.n_mels
-        )
+        """(n_mels, 3000) of a chunk, 0 after its end, on the model's device."""
+        n_mels = self._model.dims.n_mels
+        n_samples = min(len(waveform), N_SAMPLES)
+        padding = max(HOP_LENGTH, N_FFT - n_samples)  # torch takes no less than a window
+        mel = log_mel_spectrogram(waveform[:n_samples], n_mels, padding=padding)
         kind = torch.float16 if self._is_half else torch.float32
-        return mel[..., :N_FRAMES].to(self._model.device, kind)
+        padded: torch.Tensor = pad_or_trim(mel[:, : n_samples // HOP_LENGTH + 1], N_FRAMES)
+        return padded.to(self._model.device, kind)
 
     def _make_tokenizer(self, language: str, task: str) -> Tokenizer:
         if language not in list(LANGUAGES)[: self._model.num_languages]:

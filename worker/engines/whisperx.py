@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from faster_whisper.tokenizer import Tokenizer
 from whisperx.asr import WhisperModel, load_model
 from whisperx.vads import Vad
@@ -20,6 +21,7 @@ from worker.engines.asking import SuppressedTokens, earlier_tokens, patience, ro
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.ctranslate2_output import (
     EncodedRows,
+    features_of,
     guess_languages,
     make_tokenizer,
     output_of,
@@ -72,6 +74,10 @@ class WhisperxEngine:
                 vad_model=self._chunks,
                 asr_options={"without_timestamps": False},
             )
+        # As in `FasterWhisperEngine`: the same spectrogram by any number of threads.
+        extract = self._model.feature_extractor
+        extract.mel_filters = extract.mel_filters.astype(np.float64)
+        self._pipeline.preprocess = self._features  # it would fill chunks up with silence
         self._tokenizer = cache(self._make_tokenizer)
         self._suppressed = SuppressedTokens(self._tokenizer("en", "transcribe"))
 
@@ -151,8 +157,12 @@ class WhisperxEngine:
         return Guess(chunk.options.language or "en", 1.0)
 
     def _guess(self, waveform: NDArray[np.float32]) -> Guess:
-        features = self._pipeline.preprocess({"inputs": waveform})["inputs"]
+        features = features_of(self._model, waveform)
         return guess_languages(self._model, self._model.encode(features))[0]
+
+    def _features(self, chunk: dict[str, NDArray[np.float32]]) -> dict[str, torch.Tensor]:
+        """What the pipeline batches: (n_mels, 3000) float32."""
+        return {"inputs": torch.from_numpy(features_of(self._model, chunk["inputs"]))}
 
     def _make_tokenizer(self, language: str, task: str) -> Tokenizer:
         return make_tokenizer(self._model, language, task, name=self._where[0])
