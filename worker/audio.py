@@ -45,10 +45,14 @@ class AudioSource:
 
     It names a file and holds no samples, so it may be of any length and may
     cross to another process.
+
+    Attributes:
+        skipped: Spans that are left out of what is read, in time order.
     """
 
     path: Path
     n_samples: int
+    skipped: tuple[Span, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -68,8 +72,14 @@ class AudioSource:
         """
         import numpy as np
 
-        n = max(0, min(end, self.n_samples) - start)
-        samples = np.fromfile(self.path, dtype="<i2", count=n, offset=start * BYTES_PER_SAMPLE)
+        pieces: list[NDArray[np.int16]] = []
+        for pause in (*self.skipped, Span(end, end)):
+            if pause.end > start:
+                n = max(0, min(pause.start, end, self.n_samples) - start)
+                offset = start * BYTES_PER_SAMPLE
+                pieces.append(np.fromfile(self.path, dtype="<i2", count=n, offset=offset))
+                start = pause.end
+        samples = np.concatenate(pieces) if pieces else np.empty(0, np.int16)
         return samples.astype(np.float32) / np.float32(32768)
 
 

@@ -10,6 +10,7 @@ from shared.transcript import Segment
 from worker.audio import SAMPLE_RATE_HZ, Span
 from worker.engines.base import DecodeOptions, Decoding
 from worker.looks import Look, better, is_doubtful, is_impossible, likelier, shared_s
+from worker.pauses import end_of, put_back
 from worker.placing import is_heard, place_segments
 from worker.speech import Speech
 
@@ -32,8 +33,8 @@ _GAP_S = 0.4
 _LEAST_STEP_S = 0.2
 """A lane that went on so near to where a chunk began would stand still."""
 
-_MAX_CONTEXT = 192
-"""Tokens of context. Whisper reads 223; the caller's prompt needs room too."""
+_MAX_CONTEXT = 96
+"""Tokens of context: more gave no fewer errors, and Whisper's 223 must hold a prompt, too."""
 
 _CONTEXT_STEP = 32
 """Contexts have lengths in steps: CTranslate2 takes prompts of one length in a batch."""
@@ -139,23 +140,30 @@ def _walk(
     lane: Span, speech: Speech, options: LaneOptions, last: Done
 ) -> Generator[Ask | Done, Decoding, None]:
     """Yield what is to be decoded, get what came out, and yield each chunk that is done."""
-    chunk = next_chunk(lane, speech.spans, last.next_start, options)
+    chunk = next_chunk(lane, speech.spans, last.next_start, options, speech.skipped)
     while chunk is not None:
         look = yield from _look_at(chunk, speech, options, last)
         if options.looks_twice and look.hole is not None:
             chunk, look = yield from _stop_before_hole(chunk, look, speech, options, last)
         done = _finish(chunk, look, speech, options, last)
-        chunk = next_chunk(lane, speech.spans, done.next_start, options)
+        chunk = next_chunk(lane, speech.spans, done.next_start, options, speech.skipped)
         last = replace(done, is_last=chunk is None)
         yield last
 
 
-def next_chunk(lane: Span, spans: Sequence[Span], start: int, options: LaneOptions) -> Span | None:
+def next_chunk(
+    lane: Span,
+    spans: Sequence[Span],
+    start: int,
+    options: LaneOptions,
+    skipped: Sequence[Span] = (),
+) -> Span | None:
     """
     The chunk that begins at a sample, or where speech goes on after it; None at the lane's end.
 
     Args:
         spans: What is decoded, in time order.
+        skipped: What is left out of a chunk, so that it may last the longer.
 
     >>> spans = [Span(80_000, 160_000), Span(320_000, 480_000)]
     >>> next_chunk(Span(0, 960_000), spans, 0, LaneOptions(DecodeOptions("en")))
@@ -168,7 +176,7 @@ def next_chunk(lane: Span, spans: Sequence[Span], start: int, options: LaneOptio
     begin = max(start, left[0].start)
     if start == lane.start and begin - start <= _samples(_LEAD_S):
         begin = start
-    limit = min(lane.end, begin + _samples(options.chunk_s))
+    limit = min(lane.end, end_of(begin, _samples(options.chunk_s), skipped))
     within = [span for span in left if span.start < limit]
     if options.ends_at_pauses and limit < left[-1].end:
         whole = [span.end for span in within if span.end <= limit]
@@ -190,18 +198,22 @@ def _look_at(
         context=last.context if options.has_context else (),
     )
     decoding = yield Ask(chunk, asked)
-    best = Look.at(chunk, asked, decoding, speech.voiced)
+    best = _look(chunk, asked, decoding, speech)
     plain = replace(asked, context=(), language=options.chunk.language)
     if options.looks_twice and plain != asked and is_doubtful(best):
         decoding = yield Ask(chunk, plain, is_again=True)
-        best = better(best, Look.at(chunk, plain, decoding, speech.voiced))
+        best = better(best, _look(chunk, plain, decoding, speech))
     for temperature in options.temperatures:
         if not best.decoding.needs_fallback:
             break
         drawn = replace(plain, temperature=temperature)
         decoding = yield Ask(chunk, drawn, is_again=True)
-        best = likelier(best, Look.at(chunk, drawn, decoding, speech.voiced))
+        best = likelier(best, _look(chunk, drawn, decoding, speech))
     return best
+
+
+def _look(chunk: Span, options: DecodeOptions, decoding: Decoding, speech: Speech) -> Look:
+    return Look.at(chunk, options, put_back(decoding, chunk, speech.skipped), speech.voiced)
 
 
 def _stop_before_hole(

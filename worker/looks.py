@@ -10,7 +10,7 @@ from shared.transcript import Segment
 from worker.audio import SAMPLE_RATE_HZ, Span
 from worker.engines.base import DecodeOptions, Decoding
 
-_DOUBTFUL_LOGPROB = -0.4
+_DOUBTFUL_LOGPROB = -0.5
 _DOUBTFUL_COMPRESSION = 2.0
 _DOUBTFUL_COPY = 12
 """So many tokens in a row that stand in the context too: the model may go on copying it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from shared.catalogue import MODELS
@@ -20,6 +20,7 @@ from worker.decoding import ChunkStream, Work, decode_lanes, lane_options
 from worker.diarization import Diarization, KnownSpeaker
 from worker.engines.base import Guess
 from worker.lanes import MAX_CHUNK_S, Done
+from worker.pauses import long_pauses
 from worker.progress import Progress, Report
 from worker.speakers import assign_speakers
 from worker.speech import Speech, SpeechOptions
@@ -226,8 +227,10 @@ def _decoded(
         is_multilingual=used.is_multilingual,
         can_draw="temperature" not in used.ignores,
     )
-    work = Work(plan.speech, options, used.n_lanes, done, checkpoint, extras.is_read)
-    stream = models.open_stream(used.name, subject.audio)
+    skipped = () if options.ends_at_pauses else long_pauses(plan.speech.spans)
+    speech = replace(plan.speech, skipped=skipped)
+    work = Work(speech, options, used.n_lanes, done, checkpoint, extras.is_read)
+    stream = models.open_stream(used.name, replace(subject.audio, skipped=skipped))
     try:
         found = decode_lanes(work, stream, progress)
     finally:

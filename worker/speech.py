@@ -84,11 +84,13 @@ class Speech:
         lanes: Stretches that are decoded side by side, each from its beginning to its end.
         spans: What is decoded within them: speech with a margin, or all of it where vad is off.
         voiced: Where the model hears a voice, without a margin.
+        skipped: What of the pauses between spans is left out of chunks.
     """
 
     lanes: tuple[Span, ...]
     spans: tuple[Span, ...]
     voiced: tuple[Span, ...]
+    skipped: tuple[Span, ...] = ()
 
     @property
     def duration_s(self) -> float:
