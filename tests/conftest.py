@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from examples import Examples
 from leftovers import processes_of
 from needs import missing
 from promise_record import PromiseRecord
@@ -36,8 +37,9 @@ _COUNTED = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the outcomes of tests that prove a promise."""
+    """Keep the outcomes of tests that prove a promise; import what has examples, and no more."""
     config.pluginmanager.register(PromiseRecord())
+    config.pluginmanager.register(Examples())
 
 
 @pytest.fixture(scope="session", autouse=True)
