@@ -9,7 +9,7 @@ from itertools import pairwise
 from shared.transcript import Segment
 from worker.audio import SAMPLE_RATE_HZ, Span
 from worker.engines.base import DecodeOptions, Decoding
-from worker.looks import Look, better, is_doubtful, likelier, shared_s
+from worker.looks import Look, better, is_doubtful, is_impossible, likelier, shared_s
 from worker.placing import is_heard, place_segments
 from worker.speech import Speech
 
@@ -54,7 +54,7 @@ class LaneOptions:
         has_context: Whether a chunk is told what was said before it.
         ends_at_pauses: Whether a chunk must not end within a sentence: for a model that does not
             tell how far it heard.
-        drops_unheard: Whether text counts only near a voice.
+        drops_unheard: Whether text counts only near a voice that is heard long enough to say it.
         looks_twice: Whether a doubtful chunk is decoded again, without context.
         temperatures: Of more tries at a chunk whose text fails a threshold of the request.
     """
@@ -204,6 +204,7 @@ def _finish(chunk: Span, look: Look, speech: Speech, options: LaneOptions, last:
     segments = place_segments(found.segments, chunk, speech.voiced)
     if options.drops_unheard:
         segments = tuple(segment for segment in segments if is_heard(segment, speech.voiced))
+        segments = () if is_impossible(look) else segments
     if options.chunk.language is None:
         segments = tuple(s.model_copy(update={"language": found.language}) for s in segments)
     is_sure = found.language_probability >= _SURE_LANGUAGE
@@ -234,7 +235,7 @@ def _next_start(chunk: Span, look: Look, speech: Speech) -> int:
 def _context_after(look: Look, context: tuple[int, ...]) -> tuple[int, ...]:
     """Tokens for the next chunk: none of a text that is not to be believed, or drawn by chance."""
     found = look.decoding
-    if found.needs_fallback or look.options.temperature > _RESET_ABOVE:
+    if found.needs_fallback or is_impossible(look) or look.options.temperature > _RESET_ABOVE:
         return ()
     # A text that was better without what was said before is told without it, too.
     before = context if look.options.context else ()

@@ -26,11 +26,13 @@ _MUCH_LESS_PROBABLE = 0.3
 _TEXT_TOKENS_BELOW = 50_256
 """The smallest id that is not text, in every Whisper model."""
 
-
 _MOST_TOKENS_PER_S = 6.0
 """Of speech, beyond a few: nobody speaks faster, so the text is another or its times are wrong."""
 
 _A_FEW_TOKENS = 4
+
+_IMPOSSIBLE_TOKENS_PER_S, _ANY_TOKENS = 10.0, 3
+"""Of all speech in a chunk, beyond a word: text that cannot have been said in so little time."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,12 @@ def is_doubtful(look: Look) -> bool:
         or len(look.text_tokens) < _FEWEST_TOKENS_PER_S * (look.voiced_s - _UNTOLD_S)
         or longest_copy(look.text_tokens, look.options.context) >= _DOUBTFUL_COPY
     )
+
+
+def is_impossible(look: Look) -> bool:
+    """Whether nobody can have said so much in so little time: a laugh is heard as a sentence."""
+    most = _IMPOSSIBLE_TOKENS_PER_S * look.voiced_s + _ANY_TOKENS
+    return len(look.text_tokens) > most
 
 
 def better(first: Look, second: Look) -> Look:

@@ -133,5 +133,23 @@ def test_a_reader_is_given_what_follows_up_to_the_first_that_is_not_done(
     for index in (0, 1, 3):
         chunks.keep(job_id, 1, index, chunk(f" {index}", index))
 
-    texts = [[c.segments[0].text for c in chunks.following(job_id, n)] for n in range(4)]
-    assert texts == [[" 0", " 1"], [" 1"], [], [" 3"]]
+    found = [chunks.following(job_id, n) for n in range(4)]
+    assert [[c.segments[0].text for c in more] for more, _ in found] == [
+        [" 0", " 1"],
+        [" 1"],
+        [],
+        [" 3"],
+    ]
+    assert [index for _, index in found] == [2, 2, 2, 4]
+
+
+def test_a_reader_jumps_to_the_chunk_that_follows_in_time(chunks: KeptChunks, job_id: str) -> None:
+    chunks.begin(job_id, 1, "the plan")
+    last = chunk(" 0", 0).model_copy(update={"next_index": 1_000_000})
+    chunks.keep(job_id, 1, 0, last)
+    chunks.keep(job_id, 1, 1_000_000, chunk(" 1", 1))
+
+    more, index = chunks.following(job_id, 0)
+    then, _ = chunks.following(job_id, index)
+
+    assert [c.segments[0].text for c in (*more, *then)] == [" 0", " 1"]

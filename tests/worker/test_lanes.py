@@ -297,6 +297,17 @@ def test_text_where_no_voice_is_heard_is_dropped_unless_all_is_to_be_transcribed
     assert [s.text for s in kept[0].segments] == [SURE, " Thank you."]
 
 
+def test_a_sentence_that_nobody_can_say_in_the_time_of_a_laugh_is_dropped() -> None:
+    laugh = Speech((seconds(0, 5),), (seconds(0, 5),), (seconds(2, 2.7),))
+    sentence = "Because it can be a simple way to take a few"
+
+    _, dropped = walk(lambda ask: decoding(segment(sentence, 2.0, 2.7)), laugh)
+    _, kept = walk(lambda ask: decoding(segment("Yes, yes.", 2.0, 2.7)), laugh)
+
+    assert (dropped[0].segments, dropped[0].context) == ((), ())
+    assert [s.text for s in kept[0].segments] == ["Yes, yes."]
+
+
 def test_a_lane_without_speech_has_nothing_to_ask() -> None:
     lane = Lane(Span(0, 16_000), Speech((Span(0, 16_000),), (), ()), OPTIONS)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from zlib import crc32
 
 import torch
 from whisper import _ALIGNMENT_HEADS, Whisper
@@ -91,6 +92,8 @@ class OpenaiWhisperEngine:
         encoded = self._encoded(mel)
         language = Guess(asked, 1.0) if asked else self._guess(encoded)
         options = replace(chunk.options, language=language.language)
+        if options.temperature > 0:  # the same audio gives the same text, however often it is heard
+            torch.manual_seed(crc32(chunk.waveform.tobytes()))
         result: DecodingResult = self._task(options).run(encoded)[0]
         output = Output(result.tokens, result.avg_logprob, result.no_speech_prob, language)
         tokenizer = self._tokenizer(language.language, options.task)
