@@ -23,7 +23,10 @@ from cli.stack import Stack
 from shared.settings import CHECKOUT
 from worker.models.files import ModelFiles
 from worker.models.store import NotFetched
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, limit_threads
+
+# Before anything imports torch: threads of several processes on few cores wait for each other.
+limit_threads(1)
 
 DEMO_MODEL = CHECKOUT / "models" / "demo"
 REAL_MODELS = ("base", "tiny.en")
