@@ -31,7 +31,8 @@ limit_threads(1)
 DEMO_MODEL = CHECKOUT / "models" / "demo"
 REAL_MODELS = ("base", "tiny.en")
 
-# By the fixtures a test uses; those marked `main_job` use both by definition.
+# By the fixtures a test uses; those marked `main_job` use the first two by definition.
+_MAIN_JOB = ("real Redis", "the real demo model")
 _COUNTED = {
     "real Redis": {"redis_server", "start_stack", "served"},
     "the real demo model": {"demo_model"},
@@ -158,7 +159,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         used = set(getattr(item, "fixturenames", ()))
         is_main_job = item.get_closest_marker("main_job") is not None
         for name, fixtures in _COUNTED.items():
-            if is_main_job or used & fixtures:
+            if (is_main_job and name in _MAIN_JOB) or used & fixtures:
                 item.user_properties.append((name, True))
 
 

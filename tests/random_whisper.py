@@ -38,20 +38,10 @@ def write_random(path: Path, seed: int = 0, *, size: Size = SMALL) -> None:
     from whisper.model import ModelDimensions, Whisper
 
     draw = torch.Generator().manual_seed(seed)
-    model = Whisper(
-        ModelDimensions(
-            80,
-            1500,
-            size.width,
-            size.n_heads,
-            size.n_layers,
-            N_VOCABULARY,
-            N_POSITIONS,
-            size.width,
-            size.n_heads,
-            size.n_layers,
-        )  # fmt: skip
-    )
+    shape = (size.width, size.n_heads, size.n_layers)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # whisper draws the biases itself
+        model = Whisper(ModelDimensions(80, 1500, *shape, N_VOCABULARY, N_POSITIONS, *shape))
     with torch.no_grad():
         for weights in model.parameters():
             if weights.ndim > 1:

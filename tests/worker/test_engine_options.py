@@ -170,7 +170,7 @@ def test_the_best_of_many_samples_is_likelier_than_one(engines: Engines, said: l
     pairs = [best > single for best in many for single in one]
     assert len(pairs) > 50
     if "best_of" in engine.ignores:
-        assert set(one) == set(many)
+        assert one[: len(many)] == many
     else:
         # Of 12 it is 0.92, give or take 0.05; of one 0.5, give or take 0.15.
         assert sum(pairs) / len(pairs) > 0.7
