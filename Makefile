@@ -69,11 +69,12 @@ gpu-test: .venv/dev.stamp ## the tests that need a CUDA device
 	@$(PYTHON) -m pytest -m gpu
 
 .PHONY: demo-eval
-demo-eval: .venv/dev.stamp ## measure the demo model against its gate and target
+demo-eval: .venv/dev.stamp ## measure the demo models: text, times of words, and who speaks
 	@$(PYTHON) -m tools.demo_model.evaluate
+	@$(PYTHON) -m bench.demo_evaluation $(ARGS)
 
 .PHONY: eval
-eval: .venv/dev.stamp ## text, times of words and speakers against the truth; ARGS="--save bench/results"
+eval: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper; ARGS="--save bench/results"
 	@$(PYTHON) -m bench.evaluation $(ARGS)
 
 .PHONY: bench

@@ -32,19 +32,30 @@ class Report:
 
     def text(self) -> str:
         """The report as Markdown; it names neither host nor path."""
-        machine = f"{os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}"
-        made_of = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-        head = f"{machine}, Python {platform.python_version()}, {made_of}."
-        return "\n".join([head, "", "| measured | value |", "|---|--:|", *self._rows])
+        return "\n".join(
+            [f"{machine(_LIBRARIES)}.", "", "| measured | value |", "|---|--:|", *self._rows]
+        )
 
     def keep(self, name: str, title: str, directory: Path | None) -> None:
         """Print the report, and write it to `directory`, if there is one, by date and name."""
-        now = datetime.datetime.now(datetime.UTC)
-        text = f"# {title}, {now:%Y-%m-%d}\n\n{self.text()}\n"
-        print(f"\n{text}")
-        if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / f"{now:%Y-%m-%d-%H%M}-{name}.md").write_text(text, encoding="utf-8")
+        keep(name, title, self.text(), directory)
+
+
+def machine(libraries: Sequence[str]) -> str:
+    """What something was measured on, and with which versions; not where."""
+    what = f"{os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}"
+    made_of = ", ".join(f"{name} {version(name)}" for name in libraries)
+    return f"{what}, Python {platform.python_version()}, {made_of}"
+
+
+def keep(name: str, title: str, body: str, directory: Path | None) -> None:
+    """Print a report, and write it to `directory`, if there is one, by date and name."""
+    now = datetime.datetime.now(datetime.UTC)
+    text = f"# {title}, {now:%Y-%m-%d}\n\n{body}\n"
+    print(f"\n{text}")
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{now:%Y-%m-%d-%H%M}-{name}.md").write_text(text, encoding="utf-8")
 
 
 def load_average() -> str:

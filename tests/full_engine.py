@@ -9,7 +9,7 @@ from worker.models.cache import ChunkTask
 from worker.models.services import EngineService, engine_service
 from worker.settings import WorkerSettings
 
-ROOM = 2
+ROOM = 1
 """Chunks that fit; of the sound `make_deadly` makes not even one does."""
 
 

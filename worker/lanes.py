@@ -25,6 +25,10 @@ _LEAD_S = 1.0
 _REST_S = 1.0
 """So much speech after the last segment is decoded again, though the model ended its text."""
 
+_LEAST_BEFORE_HOLE_S = 1.0
+_GAP_S = 0.4
+"""A chunk that is to be shorter ends in a pause of so much."""
+
 _LEAST_STEP_S = 0.2
 """A lane that went on so near to where a chunk began would stand still."""
 
@@ -138,6 +142,8 @@ def _walk(
     chunk = next_chunk(lane, speech.spans, last.next_start, options)
     while chunk is not None:
         look = yield from _look_at(chunk, speech, options, last)
+        if options.looks_twice and look.hole is not None:
+            chunk, look = yield from _stop_before_hole(chunk, look, speech, options, last)
         done = _finish(chunk, look, speech, options, last)
         chunk = next_chunk(lane, speech.spans, done.next_start, options)
         last = replace(done, is_last=chunk is None)
@@ -196,6 +202,27 @@ def _look_at(
         decoding = yield Ask(chunk, drawn, is_again=True)
         best = likelier(best, Look.at(chunk, drawn, decoding, speech.voiced))
     return best
+
+
+def _stop_before_hole(
+    chunk: Span, look: Look, speech: Speech, options: LaneOptions, last: Done
+) -> Generator[Ask | Done, Decoding, tuple[Span, Look]]:
+    """
+    Keep the text before much speech without text, so that the next chunk begins there.
+
+    Where the chunk begins with it, a shorter one is decoded: up to the first pause.
+    """
+    n_before, start_s = look.hole or (0, 0.0)
+    if n_before and start_s >= _LEAST_BEFORE_HOLE_S:
+        kept = look.decoding.segments[:n_before]
+        return chunk, replace(look, decoding=replace(look.decoding, segments=kept, heard_s=start_s))
+    least = chunk.start + _samples(_LEAST_BEFORE_HOLE_S)
+    for here, after in pairwise(speech.voiced):
+        if least < here.end < after.start < chunk.end and after.start - here.end > _samples(_GAP_S):
+            shorter = Span(chunk.start, (here.end + after.start) // 2)
+            other = yield from _look_at(shorter, speech, options, last)
+            return shorter, other
+    return chunk, look
 
 
 def _finish(chunk: Span, look: Look, speech: Speech, options: LaneOptions, last: Done) -> Done:

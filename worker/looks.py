@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.transcript import Segment
 from worker.audio import SAMPLE_RATE_HZ, Span
@@ -17,8 +18,14 @@ _DOUBTFUL_COPY = 12
 _UNTOLD_S = 1.0
 """So much speech without text is looked for again."""
 
-_FEWEST_TOKENS_PER_S = 1.5
-"""Of speech; slow readers need two and a half. A long segment may hold the text of a short one."""
+_FEWEST_TOKENS_PER_S, _SPARE_TOKENS = 1.5, 2
+"""
+Of a segment's speech; slow readers need two and a half. More speech than its text can fill is
+without text: a long segment may hold the text of a short one.
+"""
+
+_HOLE_S = 1.5
+"""So much speech without text in one place is heard anew, in a chunk that begins there."""
 
 _REPEATS = 2.2
 _MUCH_LESS_PROBABLE = 0.3
@@ -35,6 +42,13 @@ _IMPOSSIBLE_TOKENS_PER_S, _ANY_TOKENS = 10.0, 3
 """Of all speech in a chunk, beyond a word: text that cannot have been said in so little time."""
 
 
+class Hole(NamedTuple):
+    """Speech without text: after so many segments, from `start_s` of the chunk on."""
+
+    n_before: int
+    start_s: float
+
+
 @dataclass(frozen=True)
 class Look:
     """
@@ -43,8 +57,9 @@ class Look:
     Attributes:
         options: How it was asked for.
         voiced_s: Seconds of speech, as far as the chunk was heard.
-        untold_s: Those of them that no segment covers.
+        untold_s: Those of them that have no text.
         is_rushed: Whether a segment holds more text than can be said in its time.
+        hole: The first place where there is much speech without text, among segments.
     """
 
     options: DecodeOptions
@@ -52,6 +67,7 @@ class Look:
     voiced_s: float
     untold_s: float
     is_rushed: bool = False
+    hole: Hole | None = None
 
     @classmethod
     def at(
@@ -65,13 +81,22 @@ class Look:
         heard = span(0.0, decoding.heard_s)
         spoken = [Span(max(v.start, heard.start), min(v.end, heard.end)) for v in voiced]
         spoken = [each for each in spoken if each.start < each.end]
-        told_s = [shared_s(spoken, span(s.start, s.end)) for s in decoding.segments]
         voiced_s = sum(each.duration_s for each in spoken)
-        is_rushed = any(
-            len(text_tokens(s)) > _MOST_TOKENS_PER_S * seconds + _A_FEW_TOKENS
-            for s, seconds in zip(decoding.segments, told_s, strict=True)
-        )
-        return cls(options, decoding, voiced_s, max(0.0, voiced_s - sum(told_s)), is_rushed)
+        told_s = untold_s = reached_s = 0.0
+        hole, is_rushed = None, False
+        for n, segment in enumerate(decoding.segments):
+            n_tokens = len(text_tokens(segment))
+            within_s = shared_s(spoken, span(segment.start, segment.end))
+            before_s = shared_s(spoken, span(reached_s, segment.start))
+            sparse_s = max(0.0, within_s - (n_tokens + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S)
+            is_rushed |= n_tokens > _MOST_TOKENS_PER_S * within_s + _A_FEW_TOKENS
+            if hole is None and max(before_s, sparse_s) > _HOLE_S:
+                hole = Hole(n, reached_s if before_s > _HOLE_S else segment.start)
+            told_s += within_s
+            untold_s += sparse_s
+            reached_s = segment.end
+        untold_s += max(0.0, voiced_s - told_s)
+        return cls(options, decoding, voiced_s, untold_s, is_rushed, hole)
 
     @property
     def text_tokens(self) -> list[int]:
@@ -108,7 +133,6 @@ def is_doubtful(look: Look) -> bool:
         or found.compression_ratio > _DOUBTFUL_COMPRESSION
         or look.untold_s > _UNTOLD_S
         or look.is_rushed
-        or len(look.text_tokens) < _FEWEST_TOKENS_PER_S * (look.voiced_s - _UNTOLD_S)
         or longest_copy(look.text_tokens, look.options.context) >= _DOUBTFUL_COPY
     )
 

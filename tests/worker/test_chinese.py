@@ -151,5 +151,6 @@ def test_japanese_is_read_as_recognised(scripted_site: Callable[..., Any], tmp_p
     job_id = site.upload(clip.path, chinese="s2twp")
     stored = site.transcript(job_id)
 
-    assert (stored.language, stored.text) == ("ja", KEPT["ja"])
-    assert site.http.get(f"/jobs/{job_id}/result").json()["text"] == KEPT["ja"]
+    text = KEPT["ja"] * len(stored.segments)  # the model says so of whatever is left to hear
+    assert (stored.language, stored.text) == ("ja", text)
+    assert site.http.get(f"/jobs/{job_id}/result").json()["text"] == text

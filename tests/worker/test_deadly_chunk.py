@@ -109,20 +109,23 @@ def test_a_batch_too_large_for_the_device_is_halved_and_a_chunk_too_large_fails_
     clips: Callable[[int, int], list[Clip]],
     tmp_path: Path,
 ) -> None:
-    long = draw_long_clip(tmp_path, seed=10, length_s=60)
+    long = [draw_long_clip(tmp_path, seed=10 + n, length_s=30) for n in range(3)]
     [spoilt, later] = clips(2, 10)
     spoil(spoilt.path)
 
-    ids = [submit(jobs, storage_dir, clip.path) for clip in (long, spoilt)]
-    wait_until(lambda: all(jobs.get(i).status.is_final for i in ids), 240, "both jobs end")
+    failing = submit(jobs, storage_dir, spoilt.path)
+    ids = [submit(jobs, storage_dir, clip.path) for clip in long]
+    wait_until(
+        lambda: all(jobs.get(i).status.is_final for i in (failing, *ids)), 240, "all jobs end"
+    )
     ids.append(submit(jobs, storage_dir, later.path))
-    wait_until(lambda: jobs.get(ids[2]).status.is_final, 240, "the next job ends")
+    wait_until(lambda: jobs.get(ids[-1]).status.is_final, 240, "the next job ends")
 
-    failed = jobs.get(ids[1])
+    failed = jobs.get(failing)
     assert failed.error is not None
     assert (failed.status, failed.error["code"]) == ("failed", "gpu_oom")
     assert "LONGHAND_BATCH_SIZE" in failed.error["message"]
-    for job_id, clip in ((ids[0], long), (ids[2], later)):
+    for job_id, clip in zip(ids, (*long, later), strict=True):
         record = jobs.get(job_id)
         assert (record.status, record.attempt) == ("succeeded", 1)
         assert jobs.read_transcript(record).text == transcribe_here(models, clip.path).text

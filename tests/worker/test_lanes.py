@@ -111,6 +111,40 @@ def test_speech_after_the_last_segment_is_decoded_again() -> None:
     assert [ask.chunk for ask in asked if not ask.is_again] == [seconds(0, 28), seconds(21, 28)]
 
 
+def test_speech_without_text_among_segments_is_decoded_in_a_chunk_of_its_own() -> None:
+    def answer(ask: Ask) -> Decoding:
+        if ask.chunk.start:
+            return say(ask)
+        few = segment("a few words", 12.0, 29.0)
+        return decoding(say(ask, 12.0).segments[0], few)
+
+    asked, done = walk(answer)
+
+    assert [ask.chunk for ask in asked[:2]] == [seconds(0, 30), seconds(12, 42)]
+    assert [s.end for s in done[0].segments] == [12.0]
+
+
+def test_a_chunk_that_begins_with_speech_without_text_is_decoded_up_to_its_first_pause() -> None:
+    speech = spoken((0, 3), (3.2, 6), (7, 30))
+
+    def answer(ask: Ask) -> Decoding:
+        is_whole = ask.chunk == seconds(0, 30)
+        return decoding(segment("a few words", 0.0, 29.0)) if is_whole else say(ask)
+
+    asked, done = walk(answer, speech)
+
+    assert [ask.chunk for ask in asked[:3]] == [seconds(0, 30), seconds(0, 6.5), seconds(7, 30)]
+    assert len(done[0].segments[0].tokens) > 12
+
+
+def test_speech_without_text_is_left_where_one_look_is_enough() -> None:
+    few = segment("a few words", 0.0, 29.0)
+
+    asked, _ = walk(lambda ask: decoding(few), spoken((0, 30)), replace(OPTIONS, looks_twice=False))
+
+    assert len(asked) == 1
+
+
 def test_a_word_left_over_is_not_worth_another_chunk() -> None:
     speech = spoken((0, 20), (21, 21.9), lane_s=26)
 

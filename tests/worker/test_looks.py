@@ -8,7 +8,7 @@ import pytest
 from decodings import TIMESTAMP, decoding, seconds, segment
 
 from worker.engines.base import DecodeOptions
-from worker.looks import Look, better, is_doubtful, likelier, longest_copy
+from worker.looks import Hole, Look, better, is_doubtful, likelier, longest_copy
 
 CHUNK = seconds(10, 40)
 VOICED = [seconds(0, 12), seconds(13, 25), seconds(30, 50)]
@@ -26,6 +26,17 @@ def test_speech_without_text_is_counted_as_far_as_the_chunk_was_heard() -> None:
 
     # Voiced are 10-12, 13-25 and 30-32 s; told is 10-24 s.
     assert (told.voiced_s, told.untold_s) == (16.0, 3.0)
+
+
+def test_a_hole_is_much_speech_between_segments_or_under_a_few_words() -> None:
+    # Voiced are seconds 0-2, 3-15 and 20-30 of the chunk.
+    between = look(segment(WORDS, 0.0, 6.0), segment(WORDS, 14.0, 30.0))
+    under = look(segment(WORDS, 0.0, 6.0), segment("eight, the press yard", 6.0, 15.0))
+    slow = look(segment(WORDS, 0.0, 6.0), segment("we said it very very slowly once", 6.0, 12.0))
+
+    assert (between.hole, between.untold_s) == (Hole(1, 6.0), 8.0)
+    assert under.hole == Hole(1, 6.0)
+    assert slow.hole is None
 
 
 def test_a_whole_probable_text_is_believed() -> None:

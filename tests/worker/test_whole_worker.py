@@ -51,9 +51,9 @@ def start_worker(settings: WorkerSettings) -> Iterator[Callable[..., Worker]]:
 
 def test_a_worker_without_its_default_model_takes_jobs_and_says_what_to_do(
     start_worker: Callable[..., Worker], jobs: Jobs, redis: Redis, submit: Callable[..., str],
-    clips: Callable[[int, int], list[Clip]],
+    clips: Callable[[int, int], list[Clip]], tmp_path: Path,
 ) -> None:  # fmt: skip
-    worker = start_worker(default_model="medium", name="box", slots=3)
+    worker = start_worker(default_model="medium", name="box", slots=3, models_dir=tmp_path)
     [clip] = clips(1, 13)
     data = clip.path.read_bytes()
     absent, present = submit(data), submit(data, model="demo")

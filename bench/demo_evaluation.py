@@ -1,7 +1,7 @@
 """
-How right transcripts are, through the whole pipeline: words, their times, and who speaks.
+How right the demo models' transcripts are, through the whole pipeline: words, times, speakers.
 
-    python -m bench.evaluation [--save bench/results]
+    python -m bench.demo_evaluation [--save bench/results]
 
 Sentences and voices are held out; dialogs are of voices the diarization was neither trained nor
 tuned on. Every set comes as it is, and through mp3 and opus. Status 1 if a bar does not hold.
@@ -180,7 +180,7 @@ def right_speakers(dialog: Dialog, transcript: Transcript) -> tuple[int, int]:
 
 def main() -> int:
     """Measure, print the table, and keep it if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m bench.evaluation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.demo_evaluation", description=__doc__)
     parser.add_argument("--save", type=Path, help="directory for a dated copy of the table")
     options = parser.parse_args()
     quieten_libraries()
@@ -192,7 +192,7 @@ def main() -> int:
         evaluation.measure_text(said, codec)
         evaluation.measure_speakers(dialogs, codec)
     evaluation.measure_strangers(draw_dialogs(4, FLITE_SEED, voices=FLITE))
-    evaluation.report.keep("eval", "Evaluation", options.save)
+    evaluation.report.keep("demo-eval", "Evaluation of the demo models", options.save)
     return 0 if evaluation.holds else 1
 
 

@@ -1,0 +1,1 @@
+"""How right transcripts of real speech are, beside those of other programs, with equal weights."""

@@ -1,0 +1,50 @@
+"""What a system heard in a file, as it travels between processes and lies in the work folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment or a word; times in seconds from the start of the file."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """
+    All segments, in order of time.
+
+    Attributes:
+        words: Only where they were asked for.
+        cpu_s: Seconds of the processor that it took, decoding the file included.
+    """
+
+    segments: tuple[Part, ...]
+    words: tuple[Part, ...] = ()
+    language: str = ""
+    cpu_s: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """All that was heard."""
+        return " ".join(segment.text.strip() for segment in self.segments)
+
+    def to_json(self) -> str:
+        """As one line."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Heard:
+        """What `to_json` wrote."""
+        told: dict[str, Any] = json.loads(line)
+        parts = {
+            name: tuple(Part(**part) for part in told.pop(name)) for name in ("segments", "words")
+        }
+        return cls(**parts, **told)
