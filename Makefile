@@ -10,6 +10,9 @@ N ?= 1
 override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
 
+# What an image says that should stay small: here every process would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -46,7 +49,7 @@ check: lint types test ## lint, types and test: what has to pass before a commit
 
 .PHONY: test-faults
 test-faults: .venv/dev.stamp ## long jobs, killed workers and two hundred jobs in a row, for real
-	@$(PYTHON) -m pytest -m faults tests/faults $(ARGS)
+	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults --durations=10 $(ARGS)
 
 .PHONY: test-openapi
 test-openapi: .venv/dev.stamp ## every route by made-up requests: are the answers as documented?
@@ -55,7 +58,7 @@ test-openapi: .venv/dev.stamp ## every route by made-up requests: are the answer
 .PHONY: test-compat
 test-compat: .venv/dev.stamp ## other people's clients, each in its own environment, on a whole site
 	@tools/system_packages compat
-	@$(PYTHON) -m pytest -m compat tests/compat $(ARGS)
+	@tools/timed test-compat 12 $(PYTHON) -m pytest -m compat tests/compat $(ARGS)
 
 .PHONY: compatibility
 compatibility: .venv/dev.stamp ## write docs/compatibility.md, after `make test` and `make test-compat`
@@ -92,7 +95,7 @@ docs: .venv/demo.stamp ## write docs/settings.md, docs/openapi.json, .env.exampl
 
 .PHONY: test-deploy
 test-deploy: .venv/dev.stamp ## images, compose and nginx for real, beside a Docker of its own
-	@tools/test_deploy $(ARGS)
+	@tools/timed test-deploy 8 tools/test_deploy $(ARGS)
 
 .PHONY: test-deploy-breakages
 test-deploy-breakages: .venv/dev.stamp ## that test-deploy notices what is broken on purpose; NAME=… one thing

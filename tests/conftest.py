@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import Examples
 from leftovers import processes_of
 from needs import missing
 from promise_record import PromiseRecord
@@ -23,7 +24,10 @@ from cli.stack import Stack
 from shared.settings import CHECKOUT
 from worker.models.files import ModelFiles
 from worker.models.store import NotFetched
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, limit_threads
+
+# Before anything imports torch: threads of several processes on few cores wait for each other.
+limit_threads(1)
 
 DEMO_MODEL = CHECKOUT / "models" / "demo"
 REAL_MODELS = ("base", "tiny.en")
@@ -31,7 +35,8 @@ REAL_MODELS = ("base", "tiny.en")
 # A product of matrices depends on how many threads it is made by, and a text may.
 ONE_THREAD = {"LONGHAND_ENGINE_THREADS": "1"}
 
-# By the fixtures a test uses; those marked `main_job` use both by definition.
+# By the fixtures a test uses; those marked `main_job` use the first two by definition.
+_MAIN_JOB = ("real Redis", "the real demo model")
 _COUNTED = {
     "real Redis": {"redis_server", "start_stack", "served"},
     "the real demo model": {"demo_model"},
@@ -40,8 +45,9 @@ _COUNTED = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the outcomes of tests that prove a promise."""
+    """Keep the outcomes of tests that prove a promise; import what has examples, and no more."""
     config.pluginmanager.register(PromiseRecord())
+    config.pluginmanager.register(Examples())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -159,7 +165,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         used = set(getattr(item, "fixturenames", ()))
         is_main_job = item.get_closest_marker("main_job") is not None
         for name, fixtures in _COUNTED.items():
-            if is_main_job or used & fixtures:
+            if (is_main_job and name in _MAIN_JOB) or used & fixtures:
                 item.user_properties.append((name, True))
 
 

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from whisper.model import ModelDimensions, Whisper
-
 from shared.settings import CHECKOUT
 from worker.engines import ENGINES
 from worker.models.conversion.to_ctranslate2 import convert_checkpoint
@@ -37,21 +34,14 @@ def write_random(path: Path, seed: int = 0, *, size: Size = SMALL) -> None:
     What it writes is noise, but noise that hangs by everything a text is made of: the sound, the
     tokens before it, the rules of the search. Whatever changes one of them changes the tokens.
     """
+    import torch
+    from whisper.model import ModelDimensions, Whisper
+
     draw = torch.Generator().manual_seed(seed)
-    model = Whisper(
-        ModelDimensions(
-            80,
-            1500,
-            size.width,
-            size.n_heads,
-            size.n_layers,
-            N_VOCABULARY,
-            N_POSITIONS,
-            size.width,
-            size.n_heads,
-            size.n_layers,
-        )  # fmt: skip
-    )
+    shape = (size.width, size.n_heads, size.n_layers)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # whisper draws the biases itself
+        model = Whisper(ModelDimensions(80, 1500, *shape, N_VOCABULARY, N_POSITIONS, *shape))
     with torch.no_grad():
         for weights in model.parameters():
             if weights.ndim > 1:

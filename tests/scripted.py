@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from whisper.model import ModelDimensions, Whisper
-from whisper.tokenizer import Tokenizer, get_tokenizer
+if TYPE_CHECKING:
+    from whisper.tokenizer import Tokenizer
 
 N_VOCABULARY, N_LANGUAGES = 51_865, 99
 N_POSITIONS, WIDTH = 448, 64
@@ -19,6 +19,8 @@ _LENGTH, _MARGIN = 3.0, 40.0
 
 def tokenizer(language: str) -> Tokenizer:
     """Whisper's own, for what is said in a language."""
+    from whisper.tokenizer import get_tokenizer
+
     return get_tokenizer(True, num_languages=N_LANGUAGES, language=language, task="transcribe")
 
 
@@ -39,6 +41,9 @@ def write_scripted(path: Path, texts: Sequence[str], language: str, *, segment_s
     Nothing in the decoder's blocks reaches its output, so what comes next depends on the
     position alone: the row of `positional_embedding` is the one of the token that is wanted.
     """
+    import torch
+    from whisper.model import ModelDimensions, Whisper
+
     tokens = tokens_of(texts, language, segment_s)
     assert len(tokens) <= MOST_TOKENS, f"{len(tokens)} tokens"
     knows = tokenizer(language)

@@ -18,10 +18,9 @@ from shared.storage import open_storage
 from shared.transcript import Transcript
 from shared.workers import WorkerRecord, Workers
 from worker.models.local import LocalModels
-from worker.settings import limit_threads, quieten_libraries
+from worker.settings import quieten_libraries
 
 quieten_libraries()
-limit_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from shared.transcript import Transcript
 from tools.demo_model.clips import Clip, draw_clips, draw_long_clip, draw_utterances, write_wav
 from worker.audio import decode
 from worker.models.local import LocalModels
-from worker.pipeline import transcribe
+from worker.pipeline import Extras, transcribe
 from worker.settings import WorkerSettings
 
 __all__ = [
@@ -35,9 +35,10 @@ def transcribe_here(
     request: TranscriptionRequest | None = None,
     *,
     model: str = "demo",
+    extras: Extras = Extras(),  # noqa: B008 - it is frozen
 ) -> Transcript:
     """What `worker.pipeline` gives in this process for a file."""
     with tempfile.TemporaryDirectory() as folder:
         audio = decode(path, Path(folder) / "audio.pcm")
         wanted = request or TranscriptionRequest()
-        return transcribe(audio, wanted, models, lambda *_: None, model=model)
+        return transcribe(audio, wanted, models, lambda *_: None, model=model, extras=extras)

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from published import write_files
 from small_disk import small_disk
 from spoken import transcribe_here
@@ -15,7 +14,6 @@ from spoken import transcribe_here
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
 from shared.settings import CHECKOUT
-from tools.demo_model.export import _rename
 from worker.models.adding import add_model
 from worker.models.compact import COMPACT_FILE, expand
 from worker.models.files import ModelFiles
@@ -44,6 +42,8 @@ def ctranslate2(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def checkpoint(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a checkpoint of openai-whisper."""
+    import torch
+
     path = tmp_path_factory.mktemp("made") / "medical.pt"
     torch.save(expand(demo_model / COMPACT_FILE), path)
     return path
@@ -52,7 +52,10 @@ def checkpoint(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture
 def transformers(checkpoint: Path, tmp_path: Path) -> Path:
     """The same as transformers writes it, in two files and without a tokenizer."""
+    import torch
     from safetensors.torch import save_file
+
+    from tools.demo_model.export import _rename
 
     stored = torch.load(checkpoint, weights_only=True)
     dims = stored["dims"]
@@ -163,6 +166,8 @@ def test_what_does_not_transcribe_is_refused_and_leaves_nothing(
         (source / "model.bin").write_bytes(content[: len(content) // 2])
         reason = "does not transcribe"
     elif form == "checkpoint":
+        import torch
+
         source = tmp_path / "source.pt"
         torch.save({"dims": {}, "weights": torch.zeros(3)}, source)
         reason = "source.pt is no checkpoint of openai-whisper"

@@ -7,17 +7,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import whisper
-from ctranslate2 import StorageView
-from ctranslate2.models import Whisper as CTranslate2Whisper
 from published import Published
 
 from shared.catalogue import MODELS
-from worker.engines.openai_whisper import OpenaiWhisperEngine
 from worker.models.compact import COMPACT_FILE, expand
 from worker.models.conversion.checkpoint import write_checkpoint
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables
@@ -31,9 +27,18 @@ from worker.models.store import Fetching, NotFetched
 from worker.models.whisper_files import CheckpointFiles, WhisperFiles
 
 
+def load(path: Path) -> dict[str, Any]:
+    """What a checkpoint of openai-whisper holds."""
+    import torch
+
+    return torch.load(path, weights_only=True)
+
+
 @pytest.fixture(scope="module")
 def checkpoint(demo_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint that CTranslate2's own converter made the demo model of."""
+    import torch
+
     path = tmp_path_factory.mktemp("checkpoint") / "demo.pt"
     made = expand(demo_model / COMPACT_FILE)
     weights = {name: tensor.half() for name, tensor in made["model_state_dict"].items()}
@@ -79,18 +84,22 @@ def test_every_weight_comes_back_as_it_was(
 ) -> None:
     write_checkpoint(demo_model, tmp_path / "tiny.pt")
 
-    made = torch.load(tmp_path / "tiny.pt", weights_only=True)
-    true = torch.load(checkpoint, weights_only=True)
+    made, true = load(tmp_path / "tiny.pt"), load(checkpoint)
     assert (made["dims"], made["alignment_heads"]) == (true["dims"], true["alignment_heads"])
     assert made["model_state_dict"].keys() == true["model_state_dict"].keys()
     for name, tensor in true["model_state_dict"].items():
-        assert torch.equal(made["model_state_dict"][name], tensor), name
+        assert made["model_state_dict"][name].equal(tensor), name
 
 
 def test_a_checkpoint_made_here_writes_what_ctranslate2_writes(
     demo_model: Path, tmp_path: Path
 ) -> None:
     """The same network: what it hears and which token it writes, in float32."""
+    import torch
+    import whisper
+    from ctranslate2 import StorageView
+    from ctranslate2.models import Whisper as CTranslate2Whisper
+
     write_checkpoint(demo_model, tmp_path / "tiny.pt")
     theirs = whisper.load_model(str(tmp_path / "tiny.pt"), device="cpu")
     ours = CTranslate2Whisper(str(demo_model), compute_type="float32", intra_threads=1)
@@ -114,6 +123,8 @@ def test_a_checkpoint_made_here_writes_what_ctranslate2_writes(
 def test_the_heads_that_time_words_are_those_of_the_models_own_list(
     put: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    from worker.engines.openai_whisper import OpenaiWhisperEngine
+
     folder = put("house")
     value = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**value, "alignment_heads": [[1, 1], [0, 2]]}))
@@ -130,8 +141,7 @@ def test_weights_in_eight_bits_come_back_nearly(checkpoint: Path, tmp_path: Path
     convert_checkpoint(checkpoint, tmp_path, stored_as="int8")
     write_checkpoint(tmp_path, tmp_path / "tiny.pt")
 
-    made = torch.load(tmp_path / "tiny.pt", weights_only=True)["model_state_dict"]
-    true = torch.load(checkpoint, weights_only=True)["model_state_dict"]
+    made, true = (load(path)["model_state_dict"] for path in (tmp_path / "tiny.pt", checkpoint))
     name = "decoder.blocks.1.cross_attn.value.weight"
     assert float((made[name] - true[name].float()).abs().max()) < 0.01 * float(true[name].max())
 

@@ -164,15 +164,15 @@ def test_the_best_of_many_samples_is_likelier_than_one(engines: Engines, said: l
             for d in decode(engine, nearly(said[0], n_times), {"temperature": 2.0, "best_of": n})
             if d.segments
         ]
-        for n, n_times in ((1, 32), (12, 16))
+        for n, n_times in ((1, 16), (12, 6))
     )
 
     pairs = [best > single for best in many for single in one]
-    assert len(pairs) > 100
+    assert len(pairs) > 50
     if "best_of" in engine.ignores:
         assert one[: len(many)] == many
     else:
-        # Of 12 it is 0.92, give or take 0.03; of one 0.5, give or take 0.09.
+        # Of 12 it is 0.92, give or take 0.05; of one 0.5, give or take 0.15.
         assert sum(pairs) / len(pairs) > 0.7
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-import torch
 from scripted import tokenizer
 
 from shared.errors import GpuOutOfMemory
@@ -179,17 +178,27 @@ def test_a_threshold_longer_than_the_silence_keeps_what_is_said_in_it() -> None:
         assert len(kept) == n_kept, threshold_s
 
 
+def of_torch(message: str) -> Exception:
+    import torch
+
+    return torch.cuda.OutOfMemoryError(message)
+
+
 @pytest.mark.parametrize(
-    "error",
+    ("kind", "message"),
     [
-        RuntimeError("CUDA failed with error out of memory"),
-        RuntimeError("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED"),
-        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
-        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
-        MemoryError(),
+        (RuntimeError, "CUDA failed with error out of memory"),
+        (RuntimeError, "cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED"),
+        (of_torch, "CUDA out of memory. Tried to allocate 2.00 GiB."),
+        (RuntimeError, "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        (MemoryError, ""),
     ],
 )
-def test_too_little_memory_is_told_with_what_to_do(error: Exception) -> None:
+def test_too_little_memory_is_told_with_what_to_do(
+    kind: Callable[[str], Exception], message: str
+) -> None:
+    error = kind(message)
+
     with pytest.raises(GpuOutOfMemory) as told, memory_watched("large-v3", "cuda:1"):
         raise error
 
