@@ -60,6 +60,18 @@ def test_a_chunk_begins_where_the_text_of_the_last_one_ended() -> None:
     assert asked[-1].chunk.end == seconds(0, 100).end
 
 
+def test_text_after_a_pause_that_was_not_heard_has_the_times_of_the_recording() -> None:
+    speech = spoken((0, 10), (14, 24), lane_s=24)
+    speech = replace(speech, skipped=(seconds(10.25, 13.75),))
+    words = " ".join(f"w{n}" for n in range(25))
+    told = segment(words, 0.0, 10.0), segment(words, 10.6, 20.5)
+
+    asked, done = walk(lambda ask: decoding(*told, heard_s=20.5), speech)
+
+    assert [ask.chunk for ask in asked] == [seconds(0, 24)]
+    assert [(s.start, s.end) for s in done[0].segments] == [(0.0, 10.0), (14.0, 24.0)]
+
+
 def test_silence_between_chunks_is_passed_over() -> None:
     speech = spoken((10, 12), (40, 42), (90, 95))
 
@@ -183,7 +195,7 @@ def test_no_more_is_told_than_leaves_room_for_a_prompt() -> None:
 
     asked, _ = walk(lambda ask: say(ask), speech)
 
-    assert max(len(ask.options.context) for ask in asked) == 192
+    assert max(len(ask.options.context) for ask in asked) == 96
 
 
 def test_without_context_nothing_is_told() -> None:
