@@ -28,7 +28,7 @@ _DEADLINE_S = 3600
 """A worker may have to fetch or load more than the default model first."""
 
 _OWN = ("LONGHAND_REDIS_URL", "LONGHAND_PORT", "LONGHAND_LIVE_PORT")
-"""What the stack chooses, whatever the caller's site uses."""
+"""What the stack chooses, and not the caller's site."""
 
 
 def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:

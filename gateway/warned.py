@@ -22,7 +22,7 @@ def warnings_value(warnings: Iterable[Warned]) -> list[dict[str, Any]]:
 
 
 def name_warnings(answer: Response, transcript: Transcript) -> Response:
-    """The answer, naming in a header each kind of warning once, whatever format it is in."""
+    """The answer, in any format, naming in a header each kind of warning once."""
     codes = dict.fromkeys(warning.code for warning in transcript.warnings)
     if codes:
         answer.headers[HEADER] = ", ".join(codes)

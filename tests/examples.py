@@ -11,7 +11,7 @@ class Examples:
     """
     Spares the collection the import of modules without an example in a docstring.
 
-    Whatever `--doctest-modules` looks through it imports: without this every process of a run
+    `--doctest-modules` imports all that it looks through: without this every process of a run
     would begin by importing torch and all that the engines are made of.
     """
 

@@ -1,4 +1,4 @@
-"""Models that could not be loaded: remembered, so that the site is told before its callers are."""
+"""Models that could not be loaded: remembered, so that the site knows before its callers do."""
 
 from __future__ import annotations
 

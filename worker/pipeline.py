@@ -228,14 +228,14 @@ def _decoded(
         can_draw="temperature" not in used.ignores,
     )
     skipped = () if options.ends_at_pauses else long_pauses(plan.speech.spans)
-    speech = replace(plan.speech, skipped=skipped)
-    work = Work(speech, options, used.n_lanes, done, checkpoint, extras.is_read)
+    heard = replace(plan.speech, skipped=skipped)
+    work = Work(heard, options, used.n_lanes, done, checkpoint, extras.is_read)
     stream = models.open_stream(used.name, replace(subject.audio, skipped=skipped))
     try:
         found = decode_lanes(work, stream, progress)
     finally:
         stream.close()
-    chunks = [chunk for _, chunk in sorted(found.items())]
+    chunks = [found[index] for index in sorted(found)]
     language = _language_of(chunks) or _guess(subject, used, models)
     return _Decoded(plan.speech, _segments_of(chunks, request), language)
 
@@ -287,10 +287,8 @@ def _assigned(segments: Sequence[Segment], found: Diarization, progress: Progres
 
 def _finished(segments: Iterable[Segment], *, has_words: bool) -> tuple[Segment, ...]:
     """Segments numbered; with words only where they are wanted."""
-    return tuple(
-        segment.model_copy(update={"id": n} | ({} if has_words else {"words": None}))
-        for n, segment in enumerate(segments)
-    )
+    without = {} if has_words else {"words": None}
+    return tuple(s.model_copy(update={"id": n, **without}) for n, s in enumerate(segments))
 
 
 def _carried_out(request: TranscriptionRequest, language: str, used: ModelUsed) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class Runner:
         process = self._start(run, log)
         try:
             warm_up = min(left, key=lambda item: item.duration_s)
-            _ask(process, warm_up, log)  # whatever is loaded at the first file is loaded now
+            _ask(process, warm_up, log)  # what is loaded at the first file is loaded now
             for n, item in enumerate(left, start=1):
                 heard = _ask(process, item, log)
                 part = paths[item].with_suffix(".part")
@@ -160,7 +160,7 @@ class Runner:
         with self._lock:
             self._is_ending = True
             for process in self._processes:
-                process.kill()  # whoever reads from it reads its end
+                process.kill()  # its reader reads its end
 
     def _path(self, run: Run, item: Item, key: str) -> Path:
         parts = [key, item.sha256, item.set_name == WORDS]

@@ -157,7 +157,7 @@ def word_start_errors(said: Sequence[Utterance], heard: Heard) -> list[float]:
 
 
 def _aligned(reference: Sequence[str], found: Sequence[str]) -> list[Any]:
-    """jiwer's alignment of two lists of words, of which one may be empty."""
+    """jiwer's alignment of two lists of words; one may be empty."""
     if not reference:
         return []
     # A word without letters would not be one to jiwer; here it keeps its place.

@@ -161,4 +161,4 @@ SYSTEMS = {
     )
 }
 PEERS = tuple(name for name in SYSTEMS if name.startswith("faster-whisper"))
-"""The settings of faster-whisper, of which the best is what Longhand is held to."""
+"""The settings of faster-whisper; Longhand is held to the best of them."""

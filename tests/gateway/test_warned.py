@@ -1,4 +1,4 @@
-"""A text by the phrase-book is never shown without saying so, whatever route it is read at."""
+"""A text by the phrase-book is never shown without saying so, at any route."""
 
 from __future__ import annotations
 

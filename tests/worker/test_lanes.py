@@ -1,51 +1,17 @@
-"""A lane goes from chunk to chunk: where each begins and ends, and what it is told."""
+"""A lane goes from chunk to chunk: where each begins and ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from decodings import decoding, seconds, segment
+from lane_walks import OPTIONS, SURE, say, spoken, walk
 
 from worker.audio import Span
-from worker.engines.base import DecodeOptions, Decoding
-from worker.lanes import Ask, Done, Lane, LaneOptions, next_chunk
+from worker.engines.base import Decoding
+from worker.lanes import Ask, Lane, next_chunk
 from worker.speech import Speech
-
-OPTIONS = LaneOptions(DecodeOptions("en"))
-ALL_SPEECH = Speech((seconds(0, 100),), (seconds(0, 100),), (seconds(0, 100),))
-SURE = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-
-
-def say(ask: Ask, told_s: float | None = None, text: str = "w", **fields: object) -> Decoding:
-    """Two words a second that no other chunk holds, up to some second of the chunk."""
-    end = min(ask.chunk.duration_s, ask.chunk.duration_s if told_s is None else told_s)
-    words = " ".join(f"{text}{ask.chunk.start}.{n}" for n in range(round(2 * end)))
-    return decoding(segment(words, 0.0, end), **{"heard_s": end, **fields})
-
-
-def walk(
-    answer: Callable[[Ask], Decoding],
-    speech: Speech = ALL_SPEECH,
-    options: LaneOptions = OPTIONS,
-    last: Done | None = None,
-) -> tuple[list[Ask], list[Done]]:
-    """Decode a lane to its end; what was asked for, and the chunks that were done."""
-    lane = Lane(speech.lanes[0], speech, options, last)
-    asked: list[Ask] = []
-    done: list[Done] = []
-    while lane.ask is not None:
-        asked.append(lane.ask)
-        chunk = lane.take(answer(lane.ask))
-        done += [chunk] if chunk else []
-    return asked, done
-
-
-def spoken(*times: tuple[float, float], lane_s: float = 100) -> Speech:
-    spans = tuple(seconds(*pair) for pair in times)
-    return Speech((seconds(0, lane_s),), spans, spans)
-
 
 # Where chunks begin and end
 
@@ -173,148 +139,6 @@ def test_a_lane_never_stands_still() -> None:
     first_looks = [ask.chunk.start for ask in asked if not ask.is_again]
     assert first_looks == [seconds(at, at).start for at in (0, 30, 60, 90)]
     assert done[-1].is_last
-
-
-# What a chunk is told
-
-
-def test_a_chunk_is_told_the_tokens_of_the_ones_before_timestamps_included() -> None:
-    asked, done = walk(lambda ask: say(ask))
-
-    told = [ask.options.context for ask in asked]
-    assert told[0] == ()
-    first, second = done[0].segments[0].tokens, done[1].segments[0].tokens
-    # In steps of 32: of 62 tokens the last 32, and of these and the next 62 the last 64.
-    assert told[1] == first[-32:]
-    assert told[2] == (first[-32:] + second)[-64:]
-    assert told[3] == (told[2] + done[2].segments[0].tokens)[-96:]
-
-
-def test_no_more_is_told_than_leaves_room_for_a_prompt() -> None:
-    speech = Speech((seconds(0, 600),), (seconds(0, 600),), (seconds(0, 600),))
-
-    asked, _ = walk(lambda ask: say(ask), speech)
-
-    assert max(len(ask.options.context) for ask in asked) == 96
-
-
-def test_without_context_nothing_is_told() -> None:
-    asked, done = walk(lambda ask: say(ask), options=replace(OPTIONS, has_context=False))
-
-    assert {ask.options.context for ask in asked} == {()}
-    assert {chunk.context for chunk in done} == {()}
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [{"needs_fallback": True}, {"avg_logprob": -0.9}],
-)
-def test_a_text_that_was_not_to_be_believed_is_told_to_nobody(bad: dict[str, object]) -> None:
-    def answer(ask: Ask) -> Decoding:
-        is_second = ask.chunk.start == seconds(30, 30).start
-        if is_second and ask.options.context == () and "avg_logprob" in bad:
-            return say(ask)  # better without: it begins a context of its own
-        return say(ask, **(bad if is_second else {}))
-
-    asked, done = walk(answer)
-
-    third = next(ask for ask in asked if ask.chunk.start == seconds(60, 60).start)
-    own = done[1].segments[0].tokens[-32:]
-    assert third.options.context == (() if "needs_fallback" in bad else own)
-
-
-# A second look
-
-
-def test_a_doubtful_chunk_is_decoded_again_without_context() -> None:
-    def answer(ask: Ask) -> Decoding:
-        if ask.options.context:
-            return say(ask, text="doubtful", avg_logprob=-0.6)
-        return say(ask, text="plain", avg_logprob=-0.7)
-
-    asked, done = walk(answer, spoken((0, 60), lane_s=60))
-
-    again = [ask for ask in asked if ask.is_again]
-    assert [(ask.chunk, ask.options.context) for ask in again] == [(seconds(30, 60), ())]
-    assert done[1].segments[0].text.startswith("plain")
-
-
-def test_what_was_decoded_without_context_is_not_decoded_the_same_way_again() -> None:
-    asked, _ = walk(lambda ask: say(ask, avg_logprob=-0.9), spoken((0, 30), lane_s=30))
-
-    assert [ask.is_again for ask in asked] == [False]
-
-
-def test_one_look_is_enough_where_one_is_asked_for() -> None:
-    asked, _ = walk(
-        lambda ask: say(ask, avg_logprob=-0.9, needs_fallback=True),
-        options=replace(OPTIONS, looks_twice=False),
-    )
-
-    assert not any(ask.is_again for ask in asked)
-
-
-def test_a_failing_text_is_tried_at_higher_temperatures_until_one_passes() -> None:
-    def answer(ask: Ask) -> Decoding:
-        return say(ask, needs_fallback=ask.options.temperature < 0.4)
-
-    asked, done = walk(
-        answer, spoken((0, 30), lane_s=30), replace(OPTIONS, temperatures=(0.2, 0.4, 0.6))
-    )
-
-    assert [ask.options.temperature for ask in asked] == [0.0, 0.2, 0.4]
-    assert len(done) == 1
-
-
-# Languages
-
-
-def test_the_language_of_the_first_chunk_is_that_of_the_others() -> None:
-    options = LaneOptions(DecodeOptions(None))
-
-    asked, done = walk(
-        lambda ask: say(ask, language="de", language_probability=0.9), options=options
-    )
-
-    assert [ask.options.language for ask in asked] == [None, "de", "de", "de"]
-    assert {chunk.language for chunk in done} == {"de"}
-    assert {s.language for chunk in done for s in chunk.segments} == {"de"}
-
-
-def test_another_language_is_noticed_where_the_text_is_in_doubt_and_ends_the_context() -> None:
-    def answer(ask: Ask) -> Decoding:
-        if ask.chunk.start == 0:
-            return say(ask, language="fr", language_probability=0.99)
-        if ask.options.language == "fr":
-            return say(ask, language="fr", avg_logprob=-0.8)
-        return say(ask, language="en", language_probability=0.95)
-
-    asked, done = walk(answer, options=LaneOptions(DecodeOptions(None)))
-
-    assert [chunk.language for chunk in done] == ["fr", "en", "en", "en"]
-    again = next(ask for ask in asked if ask.is_again)
-    assert (again.options.language, again.options.context) == (None, ())
-    assert done[1].context == done[1].segments[0].tokens[-32:]
-
-
-def test_an_unsure_language_does_not_take_over() -> None:
-    def answer(ask: Ask) -> Decoding:
-        if ask.chunk.start == 0:
-            return say(ask, language="fr", language_probability=0.99)
-        language = ask.options.language or "cy"
-        return say(ask, language=language, language_probability=0.3, avg_logprob=-0.8)
-
-    _, done = walk(answer, options=LaneOptions(DecodeOptions(None)))
-
-    assert {chunk.language for chunk in done} == {"fr"}
-
-
-def test_where_languages_are_mixed_each_chunk_is_asked_for_its_own() -> None:
-    options = LaneOptions(DecodeOptions(None), detects_always=True)
-
-    asked, _ = walk(lambda ask: say(ask, language="de"), options=options)
-
-    assert {ask.options.language for ask in asked} == {None}
 
 
 # Going on

@@ -80,7 +80,7 @@ class OpenaiWhisperEngine:
         return Guess(language, float(probabilities[0][language]))
 
     def _encoded(self, mel: torch.Tensor) -> torch.Tensor:
-        """(1, 1500, width): encoded once, for whatever is asked of it."""
+        """(1, 1500, width): encoded once, for all that is asked of it."""
         with torch.inference_mode():
             encoded: torch.Tensor = self._model.encoder(mel[None])
         return encoded

@@ -16,7 +16,7 @@ class Repository:
 
     Attributes:
         wanted: Patterns of the files to take.
-        either: Patterns of which the first that any file has is taken too.
+        either: Patterns; the first that any file has is taken too.
         revision: A branch or commit.
         into: Where its files lie below the model's folder.
         is_gated: Whether its conditions have to be accepted, and a token shown.
@@ -88,7 +88,7 @@ class FileSet(ABC):
     @property
     @abstractmethod
     def needs(self) -> str:
-        """Which files it consists of, in words, for whoever puts them there by hand."""
+        """Which files it consists of, in words, for a person who puts them there by hand."""
 
     @abstractmethod
     def missing(self, folder: Path) -> list[str]:

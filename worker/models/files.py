@@ -108,7 +108,7 @@ class ModelFiles:
         ]
 
     def own_names(self) -> list[str]:
-        """Names of the operator's own models, of which one may lack a file."""
+        """Names of the operator's own models; one may lack a file."""
         folders = self._unknown_folders()
         return [folder.name for folder in folders if self._noted(folder).own is not None]
 
