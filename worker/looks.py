@@ -12,9 +12,6 @@ from worker.engines.base import DecodeOptions, Decoding
 
 _DOUBTFUL_LOGPROB = -0.5
 _DOUBTFUL_COMPRESSION = 2.0
-_DOUBTFUL_COPY = 12
-"""So many tokens in a row that stand in the context too: the model may go on copying it."""
-
 _UNTOLD_S = 1.0
 """So much speech without text is looked for again."""
 
@@ -133,7 +130,6 @@ def is_doubtful(look: Look) -> bool:
         or found.compression_ratio > _DOUBTFUL_COMPRESSION
         or look.untold_s > _UNTOLD_S
         or look.is_rushed
-        or longest_copy(look.text_tokens, look.options.context) >= _DOUBTFUL_COPY
     )
 
 
@@ -171,20 +167,3 @@ def likelier(first: Look, second: Look) -> Look:
         return not found.needs_fallback, found.compression_ratio <= _REPEATS, found.avg_logprob
 
     return max(first, second, key=rank)
-
-
-def longest_copy(tokens: Sequence[int], context: Sequence[int]) -> int:
-    """
-    How many text tokens in a row stand in the context too.
-
-    >>> longest_copy([5, 1, 2, 3, 9], [0, 1, 2, 3, 4])
-    3
-    """
-    before = [token for token in context if token < _TEXT_TOKENS_BELOW]
-    longest, ending_here = 0, [0] * (len(before) + 1)
-    for token in tokens:
-        ending_here = [0] + [
-            n + 1 if token == other else 0 for n, other in zip(ending_here, before, strict=False)
-        ]
-        longest = max(longest, *ending_here)
-    return longest
