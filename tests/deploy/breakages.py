@@ -109,6 +109,14 @@ BREAKAGES = (
         "application not healthy after | ('degraded', 0) == ('healthy', 3)",
     ),
     Breakage(
+        "models-in-no-volume",
+        "compose.yaml",
+        "      - models:/var/lib/longhand/models\n",
+        "",
+        "test_site.py::test_real_weights_write_the_same_text_in_containers_as_outside",
+        "Read-only file system",
+    ),
+    Breakage(
         "no-grace-period",
         "compose.yaml",
         "stop_grace_period: ${LONGHAND_DRAIN:-10m}",

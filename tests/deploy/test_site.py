@@ -8,18 +8,26 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from commands import DOCKER, output, run
 from deployment import MAX_AUDIO_BYTES, PROJECT, Deployment, finished, job, text_of, upload
-from spoken import draw_clips, draw_long_clip
+from spoken import draw_clips, draw_long_clip, transcribe_here
+from texts import spoken_text, word_errors
 from waiting import wait_until
+
+from shared.settings import CHECKOUT
+from worker.models.local import LocalModels
+from worker.settings import WorkerSettings
 
 pytestmark = [pytest.mark.deploy, pytest.mark.main_job]
 
 N_CLIPS = 12
 LONG_S = 330
+CONVERSATION = CHECKOUT / "samples" / "conversation.flac"
+PULL_BASE = ("longhand", "models", "pull", "base")
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +75,23 @@ def worker_of(site: Deployment) -> Callable[[str], str]:
     return find
 
 
+@pytest.fixture
+def base_in_volume(site: Deployment, real_models: Path) -> None:
+    """Real weights in the site's volume, brought there as docs/airgapped.md says."""
+    asked = ("--volume", f"{real_models}:/mirror:ro", "--env", "LONGHAND_MODEL_MIRROR=/mirror")
+    site.compose("run", "--rm", "--no-deps", "-T", *asked, "worker", *PULL_BASE)
+
+
 def seconds(moment: str | None) -> float:
     """A time of the API as seconds since the epoch."""
     assert moment is not None
     return datetime.fromisoformat(moment).timestamp()
+
+
+def offer_of(client: httpx2.Client, model: str) -> dict[str, Any]:
+    """What `/models` says of a model that three workers have; {} while they do not."""
+    offers = client.get("/models").json().get("data", [])
+    return next((o for o in offers if o["name"] == model and o["present"] == 3), {})
 
 
 def test_nobody_is_let_in_without_the_right_password(site: Deployment) -> None:
@@ -94,6 +115,22 @@ def test_uploads_become_their_texts_on_three_workers(
     assert heard == list(clips.values())
     assert len(set(heard)) > N_CLIPS // 2  # it is no constant that they agree on
     assert len({worker_of(job_id) for job_id in ids}) == 3
+
+
+def test_real_weights_write_the_same_text_in_containers_as_outside(
+    client: httpx2.Client, base_in_volume: None, real_models: Path
+) -> None:
+    offered = wait_until(lambda: offer_of(client, "base"), 30, "three workers have base")
+    job_id = upload(client, CONVERSATION.read_bytes(), model="base")
+    settings = WorkerSettings(
+        default_model="base", models_dir=real_models, downloads=False, device="cpu"
+    )
+    here = transcribe_here(LocalModels(settings), CONVERSATION, model="base").text
+    text = text_of(client, job_id)
+
+    assert offered["warnings"] == []
+    assert text == here
+    assert word_errors(spoken_text(CONVERSATION.with_suffix(".txt")), text) == 0
 
 
 def test_the_gateways_own_answer_refuses_a_body_that_is_too_large(client: httpx2.Client) -> None:
