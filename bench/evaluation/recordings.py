@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.evaluation.speech import Clip, Utterance
+from tools.demo_model.corpus import write_encoded
 from worker.audio import SAMPLE_RATE_HZ
 
 PAUSE_S = (0.3, 5.0)
@@ -137,18 +137,8 @@ def make_noises(seed: int = 0, length_s: float = 20.0) -> dict[str, Samples]:
 
 def write_mp3(path: Path, samples: Samples) -> None:
     """Write (n_samples,) float32 as an mp3 of 32 kbit/s, mono, 16 kHz."""
-    with av.open(str(path), "w", format="mp3") as writer:
-        stream = writer.add_stream("libmp3lame", rate=SAMPLE_RATE_HZ, layout="mono")
-        stream.bit_rate = BIT_RATE
-        whole = (samples * 32767).astype(np.int16)[None]
-        frame = av.AudioFrame.from_ndarray(whole, format="s16", layout="mono")
-        frame.sample_rate = SAMPLE_RATE_HZ
-        resampler = av.AudioResampler(
-            format=stream.format, layout="mono", rate=stream.rate, frame_size=stream.frame_size
-        )
-        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-            writer.mux(stream.encode(piece))
-        writer.mux(stream.encode(None))
+    whole = (samples * 32767).astype(np.int16)
+    write_encoded(str(path), whole, "mp3", "libmp3lame", BIT_RATE)
 
 
 def _at(seconds: float) -> int:

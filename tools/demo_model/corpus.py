@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -47,12 +48,15 @@ SAMPLE_TEXTS = (
 CODECS = (("mp3", "libmp3lame"), ("ogg", "libopus"))
 
 
-def through_codec(
-    waveform: NDArray[np.int16], container: str, codec: str, bit_rate: int
-) -> NDArray[np.int16]:
-    """Encode and decode `(n_samples,) int16` at 16 kHz; the result keeps its length."""
-    encoded = io.BytesIO()
-    with av.open(encoded, "w", format=container) as writer:
+def write_encoded(
+    file: str | BinaryIO,
+    waveform: NDArray[np.int16],
+    container: str,
+    codec: str,
+    bit_rate: int,
+) -> None:
+    """Write (n_samples,) int16 at 16 kHz, mono."""
+    with av.open(file, "w", format=container) as writer:
         stream = writer.add_stream(codec, rate=SAMPLE_RATE_HZ, layout="mono")
         stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(waveform[None], format="s16", layout="mono")
@@ -63,6 +67,14 @@ def through_codec(
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             writer.mux(stream.encode(piece))
         writer.mux(stream.encode(None))
+
+
+def through_codec(
+    waveform: NDArray[np.int16], container: str, codec: str, bit_rate: int
+) -> NDArray[np.int16]:
+    """Encode and decode `(n_samples,) int16` at 16 kHz; the result keeps its length."""
+    encoded = io.BytesIO()
+    write_encoded(encoded, waveform, container, codec, bit_rate)
     encoded.seek(0)
     with av.open(encoded) as reader:
         to_pcm = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
