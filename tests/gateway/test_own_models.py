@@ -29,7 +29,7 @@ def test_a_model_that_a_worker_published_is_listed_and_taken(
     assert [model["name"] for model in listed["data"]] == ["demo", "medical", "medical-en"]
     assert listed["data"][2] == {
         "name": "medical-en", "aliases": [], "is_multilingual": False, "translates": False,
-        "present": 1, "loaded": 0,
+        "present": 1, "loaded": 0, "warnings": [],
     }  # fmt: skip
     job = newest(services)
     assert job is not None and job.request.model == "medical"

@@ -72,7 +72,9 @@ def test_jobs_survive_the_death_of_the_engine_without_an_attempt_spent(
     assert [record.status for record in at_death] == ["running"] * 8
     assert [site.job(job_id).attempt for job_id in ids] == [1] * 8
     expected = transcribe_here(models, clip.path, AS_COMPLETED)
-    assert found == [expected] * 8
+    # What a batch holds moves the last digits of probabilities in float32.
+    told = [[(s.start, s.end, s.text, s.tokens) for s in t.segments] for t in (*found, expected)]
+    assert told == [told[-1]] * 9
     wait_until(lambda: site.workers()[0].n_engine_starts == 2, 30, "the worker tells")
     assert site.workers()[0].pid == worker.pid
 
