@@ -27,6 +27,9 @@ _REST_S = 1.0
 """So much speech after the last segment is decoded again, though the model ended its text."""
 
 _LEAST_BEFORE_HOLE_S = 1.0
+_MOST_CUTS = 2
+"""In a row: before a hole, then in a pause within it. A song would be heard second by second."""
+
 _GAP_S = 0.4
 """A chunk that is to be shorter ends in a pause of so much."""
 
@@ -95,6 +98,7 @@ class Done:
         next_start: The sample at which the lane goes on.
         context: Tokens that the next chunk is told.
         is_last: Whether nothing is left of the lane.
+        n_cuts: So many chunks in a row, this one the last, ended where there was a hole.
     """
 
     segments: tuple[Segment, ...]
@@ -103,6 +107,7 @@ class Done:
     next_start: int
     context: tuple[int, ...] = ()
     is_last: bool = False
+    n_cuts: int = 0
 
 
 class Lane:
@@ -143,11 +148,13 @@ def _walk(
     chunk = next_chunk(lane, speech.spans, last.next_start, options, speech.skipped)
     while chunk is not None:
         look = yield from _look_at(chunk, speech, options, last)
-        if options.looks_twice and look.hole is not None:
+        n_cuts = 0
+        if options.looks_twice and look.hole is not None and last.n_cuts < _MOST_CUTS:
             chunk, look = yield from _stop_before_hole(chunk, look, speech, options, last)
+            n_cuts = last.n_cuts + 1
         done = _finish(chunk, look, speech, options, last)
         chunk = next_chunk(lane, speech.spans, done.next_start, options, speech.skipped)
-        last = replace(done, is_last=chunk is None)
+        last = replace(done, is_last=chunk is None, n_cuts=n_cuts)
         yield last
 
 

@@ -54,6 +54,7 @@ class JobCheckpoint:
             "next_start": chunk.next_start,
             "context": chunk.context,
             "is_last": chunk.is_last,
+            "n_cuts": chunk.n_cuts,
         }
         kept = KeptChunk(
             language=chunk.language or "",
@@ -87,4 +88,5 @@ def _read_done(kept: KeptChunk) -> Done:
         int(state["next_start"]),
         tuple(map(int, state["context"])),
         bool(state["is_last"]),
+        int(state["n_cuts"]),
     )

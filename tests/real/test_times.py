@@ -11,7 +11,7 @@ from statistics import median
 
 import pytest
 import srt
-from real_speech import n_errors, text_of, turns_of
+from real_speech import CONVERSATION, n_errors, text_of, turns_of
 
 from shared.formats import render
 from shared.transcript import Transcript
@@ -29,6 +29,16 @@ def start_errors(heard: Transcript) -> list[float]:
 
 def test_the_conversation_is_written_word_for_word(conversation: Transcript) -> None:
     assert n_errors(text_of(TURNS), conversation.text) <= 1
+
+
+def test_times_of_words_change_no_text(hear: Hear, conversation: Transcript) -> None:
+    timed = hear(CONVERSATION, word_timestamps=True, align=False)
+
+    assert timed.text == conversation.text
+    words = [word for segment in timed.segments for word in segment.words or ()]
+    times = [time for word in words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert len(words) == len(timed.text.split())
 
 
 def test_segments_begin_where_somebody_does(conversation: Transcript) -> None:

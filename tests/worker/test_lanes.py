@@ -115,6 +115,17 @@ def test_a_chunk_that_begins_with_speech_without_text_is_decoded_up_to_its_first
     assert len(done[0].segments[0].tokens) > 12
 
 
+def test_a_song_is_not_heard_second_by_second() -> None:
+    def answer(ask: Ask) -> Decoding:
+        few = segment("la la la la", 0.0, 2.0), segment("la", 2.0, 30.0)
+        return decoding(*few, heard_s=ask.chunk.duration_s)
+
+    asked, done = walk(answer, spoken((0, 100)), replace(OPTIONS, has_context=False))
+
+    assert [chunk.n_cuts for chunk in done] == [1, 2, 0, 1, 2, 0, 1, 2, 0]
+    assert len(asked) == len(done)
+
+
 def test_speech_without_text_is_left_where_one_look_is_enough() -> None:
     few = segment("a few words", 0.0, 29.0)
 

@@ -145,21 +145,25 @@ def without_hallucinations(
     heard_until = 0.0
     for index, segment in enumerate(segments):
         following = next((s for s in segments[index + 1 :] if s.words), None)
-        next_start = following.start if following else duration_s
-        quiet_before = (
-            segment.start - heard_until > threshold_s
-            or segment.start < max(threshold_s, _EDGE_S)
-        )  # fmt: skip
+        next_start = _said(following)[0] if following else duration_s
+        start, end = _said(segment)
+        quiet_before = start - heard_until > threshold_s or start < max(threshold_s, _EDGE_S)
         quiet_after = (
-            next_start - segment.end > threshold_s
+            next_start - end > threshold_s
             or (following is not None and _is_anomalous(following))
-            or duration_s - segment.end < _EDGE_S
+            or duration_s - end < _EDGE_S
         )
         if _is_anomalous(segment) and quiet_before and quiet_after:
             continue
         kept.append(segment.model_copy(update={"id": len(kept)}))
-        heard_until = segment.end
+        heard_until = end
     return kept
+
+
+def _said(segment: Segment) -> tuple[float, float]:
+    """When its words are said."""
+    words = segment.words or ()
+    return (words[0].start, words[-1].end) if words else (segment.start, segment.end)
 
 
 def _is_anomalous(segment: Segment) -> bool:

@@ -237,7 +237,7 @@ def give_words(
     segments: Sequence[Segment], words: Sequence[TimedWord], eot: int, duration_s: float
 ) -> list[Segment]:
     """
-    Hand the words of a chunk out to its segments, whose times become those of their words.
+    Hand the words of a chunk out to its segments, which keep the times that the model told.
 
     Args:
         words: In order, punctuation apart, together holding all text tokens of `segments`.
@@ -253,9 +253,7 @@ def give_words(
             own.append(left.pop(0))
         # Within the segment: a mark that begins it is not the last segment's.
         said = [_word(word) for word in merge_punctuation(own) if word.word.strip()]
-        fixed = _within(said, duration_s)
-        times = {"start": fixed[0].start, "end": fixed[-1].end} if fixed else {}
-        given.append(segment.model_copy(update={"words": fixed, **times}))
+        given.append(segment.model_copy(update={"words": _within(said, duration_s)}))
     return given
 
 
