@@ -27,6 +27,8 @@ _REST_S = 1.0
 """So much speech after the last segment is decoded again, though the model ended its text."""
 
 _LEAST_BEFORE_HOLE_S = 1.0
+"""A chunk that ends before a hole, speech without text, is at least so long."""
+
 _MOST_CUTS = 2
 """In a row: before a hole, then in a pause within it. A song would be heard second by second."""
 
