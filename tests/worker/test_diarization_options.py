@@ -11,14 +11,14 @@ from dialogs import DEMO
 
 from worker.audio import SAMPLE_RATE_HZ
 from worker.diarization import DiarizationOptions, Diarizer, open_diarizer
-from worker.diarization_files import read_config
+from worker.diarization.files import read_config
 from worker.models.store import ModelStore
 
 
 @pytest.fixture(scope="module")
 def recording():
     """A pipeline that notes what it and its clustering are asked."""
-    from worker.diarization_pipeline import SpanDiarization, ThinnedAgglomerative, load_pipeline
+    from worker.diarization.pyannote_pipeline import SpanDiarization, ThinnedAgglomerative, load_pipeline
 
     asked: dict[str, Any] = {}
 

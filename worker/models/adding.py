@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.catalogue import may_be_own
 from shared.errors import InvalidRequest, LonghandError
-from worker.diarization_files import PIPELINES
+from worker.diarization.files import PIPELINES
 from worker.engines import open_engine
 from worker.engines.base import Chunk, DecodeOptions
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables

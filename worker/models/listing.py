@@ -10,7 +10,7 @@ from shared.catalogue import MODELS, Catalogue, may_be_own
 from shared.errors import ModelNotFound
 from worker.alignment.catalogue import BUNDLES, REPOSITORIES
 from worker.alignment.files import AlignerFiles
-from worker.diarization_files import PIPELINES, DiarizerFiles
+from worker.diarization.files import PIPELINES, DiarizerFiles
 from worker.engines import ENGINES
 from worker.models.file_set import FileSet
 from worker.models.files import ModelFiles

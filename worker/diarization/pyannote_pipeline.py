@@ -23,7 +23,7 @@ from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
-from worker.diarization_chunks import (
+from worker.diarization.pyannote_chunks import (
     batches,
     fewest_frames,
     from_zero,
@@ -32,7 +32,7 @@ from worker.diarization_chunks import (
     most_alone,
     read_chunk,
 )
-from worker.diarization_files import VBX, part_folders
+from worker.diarization.files import VBX, part_folders
 
 MOST_CLUSTERED = 8000
 """Embeddings that are compared with each other: their distances take memory by the square. Of
