@@ -35,8 +35,12 @@ _BATCH = 8
 _SEGMENTED, _HEARD, _CLUSTERED = 0.6, 0.9, 0.95
 """Fractions of the work that are done after each part of it."""
 
-_SHORTER_WINDOWS = ((1.0, 0.6), (0.6, 0.5))
-"""Seconds, and the share of clean speech, of windows where nobody speaks alone for longer."""
+_SHORTER_WINDOW_S, _LESS_CLEAN = 1.0, 0.6
+"""Windows, and the share of clean speech in them, where nobody speaks alone for longer."""
+
+_LEAST_ALONE_S = 0.5
+_FEW_CHUNKS = 10
+"""Of a recording that has no more, under 20 s, what a chunk hears apart is believed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +139,11 @@ class LightDiarizer:
         Take voiceprints, and tell how many voices there are.
 
         Where fewer are found than were heard within one chunk, shorter windows are tried:
-        somebody may never speak alone for as long as a window.
+        somebody may never speak alone for as long as a window. Of a short recording, the voices
+        of one chunk are taken for what they are.
         """
         tries = [thresholds]
-        tries += [replace(thresholds, window_s=s, clean=c) for s, c in _SHORTER_WINDOWS]
+        tries.append(replace(thresholds, window_s=_SHORTER_WINDOW_S, clean=_LESS_CLEAN))
         windows = [find_windows(timeline, each) for each in tries]
         spans = np.concatenate([each.spans for each in windows])
         order = np.argsort(spans[:, 0], kind="stable")
@@ -152,7 +157,8 @@ class LightDiarizer:
         prints = np.empty_like(heard.windows)
         prints[order] = heard.windows
         parts = np.split(prints, np.cumsum([len(each.spans) for each in windows])[:-1])
-        at_least = max(count[0], min(count[1], _heard_at_once(timeline)))
+        at_once = _heard_at_once(timeline)
+        at_least = max(count[0], min(count[1], int(at_once.sum(axis=-1).max())))
         best = np.empty((0, prints.shape[1]), np.float32)
         for each, part, found in zip(tries, parts, windows, strict=True):
             told = self._voices(part, found, each, count, note)
@@ -160,6 +166,9 @@ class LightDiarizer:
                 best = told
             if len(best) >= at_least:
                 break
+        if len(best) < at_least and len(timeline.voices) <= _FEW_CHUNKS:
+            told = _apart(heard.tracks, at_once, thresholds.alike_though_apart)[: count[1]]
+            best = told if len(told) > len(best) else best
         return heard, best
 
     def _voices(
@@ -211,11 +220,23 @@ def _nobody(timeline: Timeline) -> _Found:
     return _Found(np.zeros((n, 0), bool), np.full(n, -1), np.empty((0, 192), np.float32))
 
 
-def _heard_at_once(timeline: Timeline) -> int:
-    """How many voices some chunk heard, each for half a second alone."""
-    least = round(0.5 / FRAME_S)
+def _heard_at_once(timeline: Timeline) -> NDArray[np.bool_]:
+    """(n_chunks, 3): the voices that each chunk hears, for half a second alone."""
     alone = timeline.voices & (timeline.voices.sum(axis=-1, keepdims=True) == 1)
-    return int((alone.sum(axis=1) >= least).sum(axis=-1).max())
+    heard: NDArray[np.bool_] = alone.sum(axis=1) >= round(_LEAST_ALONE_S / FRAME_S)
+    return heard
+
+
+def _apart(
+    tracks: NDArray[np.float32], heard: NDArray[np.bool_], alike: float
+) -> NDArray[np.float32]:
+    """The voices of the chunk that hears most of them, less those that sound the same."""
+    chunk = int(heard.sum(axis=-1).argmax())
+    kept: list[NDArray[np.float32]] = []
+    for print_ in tracks[chunk][heard[chunk]]:
+        if print_.any() and all(float(print_ @ other) < alike for other in kept):
+            kept.append(print_)
+    return np.array(kept, np.float32).reshape(-1, tracks.shape[-1])
 
 
 def _settled(
