@@ -28,6 +28,7 @@ from shared.settings import describe_older, describe_problems
 from shared.starting import CannotStart, answer_arguments, naming
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
+from worker.diarizers import usable_diarizers
 from worker.gpu_lease import one_gpu
 from worker.job import WorkerServices, run_job
 from worker.leases import RENEW_S, Leases
@@ -166,6 +167,7 @@ class Worker:
         status: EngineStatus | None = batcher.status
         memory = status.gpu_memory if status else None
         on_disk = self._files.local_revisions()
+        diarizers = usable_diarizers(self._files.store, settings.diarization_model)
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
@@ -185,6 +187,9 @@ class Worker:
             batch_size=settings.batch_size,
             gpu_memory_used_bytes=memory.used_bytes if memory else None,
             gpu_memory_total_bytes=memory.total_bytes if memory else None,
+            diarization_model=settings.diarization_model,
+            diarizers=diarizers.names,
+            diarizer_problems=dict(diarizers.problems),
             can_download=settings.downloads,
             failed=self.processes.failed_loads.standing(on_disk),
             slots=settings.slots,
