@@ -12,6 +12,9 @@ _HEARD_S = 0.25
 """Seconds of a word that count to each side of its middle: where a word begins and ends is told
 less surely, beside a pause least of all."""
 
+_LONGEST_S = 1.0
+"""A longer word has its pause before it counted in: of that one the end is what is heard."""
+
 _AFTER_SENTENCE_S = 0.02
 _AFTER_CLAUSE_S = 0.06
 _WITHIN_S = 0.12
@@ -134,6 +137,8 @@ def _traced(last: str, came_from: Sequence[Mapping[str, str]]) -> list[str | Non
 def _heard(unit: Word | Segment) -> tuple[float, float]:
     if isinstance(unit, Segment):
         return unit.start, unit.end
+    if unit.end - unit.start > _LONGEST_S:
+        return unit.end - 2 * _HEARD_S, unit.end
     middle = (unit.start + unit.end) / 2
     return max(unit.start, middle - _HEARD_S), min(unit.end, middle + _HEARD_S)
 
