@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -167,7 +168,6 @@ class Worker:
         status: EngineStatus | None = batcher.status
         memory = status.gpu_memory if status else None
         on_disk = self._files.local_revisions()
-        diarizers = usable_diarizers(self._files.store, settings.diarization_model)
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
@@ -187,9 +187,7 @@ class Worker:
             batch_size=settings.batch_size,
             gpu_memory_used_bytes=memory.used_bytes if memory else None,
             gpu_memory_total_bytes=memory.total_bytes if memory else None,
-            diarization_model=settings.diarization_model,
-            diarizers=diarizers.names,
-            diarizer_problems=dict(diarizers.problems),
+            **self._diarizers(),
             can_download=settings.downloads,
             failed=self.processes.failed_loads.standing(on_disk),
             slots=settings.slots,
@@ -204,6 +202,16 @@ class Worker:
             started_at=self._started_at,
         )
         self._workers.publish(record)
+
+    def _diarizers(self) -> dict[str, Any]:
+        """What the record tells of diarization models."""
+        site_default = self._settings.diarization_model
+        usable = usable_diarizers(self._files.store, site_default)
+        return {
+            "diarization_model": site_default,
+            "diarizers": usable.names,
+            "diarizer_problems": dict(usable.problems),
+        }
 
 
 def main(arguments: Sequence[str] = ()) -> int:
