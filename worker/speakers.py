@@ -44,13 +44,13 @@ class _Turns:
     def outside(self, speaker: str, start: float, end: float) -> float:
         """Seconds of a span in which they do not talk, and to the nearest turn of theirs."""
         spans = self._spans[speaker]
-        first = bisect_left(self._ends[speaker], start)
-        covered, gap = 0.0, start - spans[first - 1][1] if first else float("inf")
-        for begins, ends in spans[first:]:
-            gap = min(gap, max(0.0, begins - end))
-            if begins >= end:
-                break
-            covered += min(end, ends) - max(start, begins)
+        i = bisect_left(self._ends[speaker], start)
+        covered, gap = 0.0, start - spans[i - 1][1] if i else float("inf")
+        while i < len(spans) and spans[i][0] < end:
+            covered, gap = covered + min(end, spans[i][1]) - max(start, spans[i][0]), 0.0
+            i += 1
+        if i < len(spans):
+            gap = min(gap, max(0.0, spans[i][0] - end))
         return end - start - covered + gap
 
 
