@@ -7,8 +7,8 @@ import os
 import socket
 import warnings
 from collections.abc import Mapping
-from importlib.util import find_spec
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
