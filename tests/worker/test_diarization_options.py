@@ -18,7 +18,11 @@ from worker.models.store import ModelStore
 @pytest.fixture(scope="module")
 def recording():
     """A pipeline that notes what it and its clustering are asked."""
-    from worker.diarization.pyannote_pipeline import SpanDiarization, ThinnedAgglomerative, load_pipeline
+    from worker.diarization.pyannote_pipeline import (
+        SpanDiarization,
+        ThinnedAgglomerative,
+        load_pipeline,
+    )
 
     asked: dict[str, Any] = {}
 

@@ -164,7 +164,7 @@ def _cut(tree: NDArray[np.float64], distance: float) -> NDArray[np.int64]:
 
 
 def _kept(
-    found: NDArray[np.float32], seconds: NDArray[np.float64], thresholds: Thresholds
+    found: NDArray[np.float32], seconds: NDArray[np.floating[Any]], thresholds: Thresholds
 ) -> NDArray[np.int64]:
     """Which groups are voices: those with much speech, and those like nobody else."""
     kept = [0]  # the largest first

@@ -89,7 +89,8 @@ def best_path(evidence: NDArray[np.float64], changing: NDArray[np.float64]) -> N
     """
     Who speaks at each place, so that evidence less the cost of changes is greatest (Viterbi).
 
-    >>> best_path(np.array([[1, 0], [0.4, 0.6], [1, 0], [0, 1], [0, 1.0]]), np.full(5, 0.5)).tolist()
+    >>> heard = np.array([[1, 0], [0.4, 0.6], [1, 0], [0, 1], [0, 1.0]])
+    >>> best_path(heard, np.full(5, 0.5)).tolist()
     [0, 0, 0, 1, 1]
     """
     n_places, n_voices = evidence.shape
@@ -123,7 +124,9 @@ def _costs(timeline: Timeline, weights: Weights) -> NDArray[np.float64]:
     """(n_places,) what it costs to go over to another voice there."""
     hints = np.maximum(timeline.changes(), 0.6 * (timeline.counts == 0))
     hints = hints[_middles(len(timeline.counts))]
-    costs: NDArray[np.float64] = weights.change / _PLACE_S * (1 - (1 - weights.change_at_hint) * hints)
+    costs: NDArray[np.float64] = (
+        weights.change / _PLACE_S * (1 - (1 - weights.change_at_hint) * hints)
+    )
     return costs
 
 
@@ -148,7 +151,9 @@ def _votes(
     for (span, chunk), tracks in zip(timeline.chunks(), heard.tracks, strict=True):
         seen[span] += 1
         alike = tracks @ voices.T  # (3, n_voices)
-        present = [k for k in range(N_SPEAKERS) if tracks[k].any() and chunk[:, k].sum() >= _LEAST_TRACK]
+        present = [
+            k for k in range(N_SPEAKERS) if tracks[k].any() and chunk[:, k].sum() >= _LEAST_TRACK
+        ]
         if not present:
             continue
         moments = similar[at_frame[span]]

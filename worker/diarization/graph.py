@@ -52,7 +52,7 @@ class Graph:
 
     def convolve(self, x: str, name: str, *, stride: Sequence[int], pads: Sequence[int],
                  dilation: int = 1) -> str:  # fmt: skip
-        """A convolution over as many dimensions as its kernel has; `pads` are of each, both sides."""
+        """Convolve over as many dimensions as the kernel has; `pads` are of each, at both ends."""
         kernel = self.weight(f"{name}.weight")
         inputs = [x, self.constant(kernel)]
         if f"{name}.bias" in self._weights:
@@ -89,7 +89,10 @@ class Graph:
             "network",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, self._inputs)],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-            [numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in self._constants.items()],
+            [
+                numpy_helper.from_array(np.ascontiguousarray(a), n)
+                for n, a in self._constants.items()
+            ],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
         model.ir_version = _IR_VERSION

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,8 @@ class _Trunk:
         high = min(self.n_frames, start + _BLOCK + _MARGIN)
         features = self._features(2 * low, 2 * high)
         frames = self._prints.frames((features - features.mean(axis=0))[None])[0].T
-        return frames[start - low : min(start + _BLOCK, self.n_frames) - low]
+        found: NDArray[np.float32] = frames[start - low : min(start + _BLOCK, self.n_frames) - low]
+        return found
 
     def _features(self, low: int, high: int) -> NDArray[np.float32]:
         """Frames of 10 ms about their middles; what lies outside the recording is silence."""
@@ -182,16 +184,22 @@ def _tracks(
         speaker[index].sum(axis=0) >= _LEAST_TRACK, speaker[index], voices[index]
     ).T.astype(np.float64)
     n = masks.sum(axis=1).astype(np.int64)
-    return _prints_of(n, masks @ frames, masks @ frames.astype(np.float64) ** 2, _LEAST_TRACK, prints)
+    return _prints_of(
+        n, masks @ frames, masks @ frames.astype(np.float64) ** 2, _LEAST_TRACK, prints
+    )
 
 
-def _trunk_frames(frames: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.int64]:
+def _trunk_frames(frames: NDArray[Any]) -> NDArray[np.int64]:
     """The frames of the trunk where frames of the timeline begin."""
-    return np.maximum(0, np.rint(seconds_at(frames) / _TRUNK_S).astype(np.int64))
+    found: NDArray[np.int64] = np.maximum(
+        0, np.rint(seconds_at(frames) / _TRUNK_S).astype(np.int64)
+    )
+    return found
 
 
 def _frames_of(trunk_frames: NDArray[np.int64], n_frames: int) -> NDArray[np.int64]:
     """The frame of the timeline, of so many, in which each frame of the trunk lies."""
     first_s = seconds_at(0)
     found = ((trunk_frames * _TRUNK_S + _TRUNK_S / 2 - first_s) / FRAME_S).astype(np.int64)
-    return np.clip(found, 0, n_frames - 1)
+    clipped: NDArray[np.int64] = np.clip(found, 0, n_frames - 1)
+    return clipped

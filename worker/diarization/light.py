@@ -43,6 +43,9 @@ _FEW_CHUNKS = 10
 """Of a recording that has no more, under 20 s, what a chunk hears apart is believed."""
 
 
+_THRESHOLDS, _WEIGHTS = Thresholds(), Weights()
+
+
 @dataclass(frozen=True, eq=False)
 class _Found:
     """What is known of one recording; `voices` are (n_voices, 192)."""
@@ -65,8 +68,8 @@ class LightDiarizer:
         self,
         segmentation: Segmentation,
         prints: VoicePrints,
-        thresholds: Thresholds = Thresholds(),
-        weights: Weights = Weights(),
+        thresholds: Thresholds = _THRESHOLDS,
+        weights: Weights = _WEIGHTS,
     ) -> None:
         self._segmentation = segmentation
         self._prints = prints
@@ -243,9 +246,7 @@ def _settled(
     heard: Heard, timeline: Timeline, holds: NDArray[np.int64], voices: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """What each voice sounds like where it was found to speak alone."""
-    middles = np.minimum(
-        np.arange(0, len(holds), STEP_FRAMES) + STEP_FRAMES // 2, len(holds) - 1
-    )
+    middles = np.minimum(np.arange(0, len(holds), STEP_FRAMES) + STEP_FRAMES // 2, len(holds) - 1)
     holder = np.where(timeline.counts[middles] == 1, holds[middles], -1)
     found = voices.copy()
     for i in range(len(voices)):
@@ -266,7 +267,9 @@ def _turns(
     who: NDArray[np.bool_], called: Mapping[int, str], duration_s: float
 ) -> tuple[SpeakerTurn, ...]:
     """To the millisecond, within the audio."""
-    spans = ((i, round(a, 3), min(round(b, 3), duration_s)) for i, a, b in spans_of(who, duration_s))
+    spans = (
+        (i, round(a, 3), min(round(b, 3), duration_s)) for i, a, b in spans_of(who, duration_s)
+    )
     return tuple(SpeakerTurn(speaker=called[i], start=a, end=b) for i, a, b in spans if b > a)
 
 

@@ -18,6 +18,8 @@ from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.diarization.files import VBX, part_folders
+from worker.diarization.known_speakers import hear_whole
 from worker.diarization.pyannote_chunks import (
     batches,
     fewest_frames,
@@ -27,8 +29,6 @@ from worker.diarization.pyannote_chunks import (
     most_alone,
     read_chunk,
 )
-from worker.diarization.files import VBX, part_folders
-from worker.diarization.known_speakers import hear_whole
 from worker.diarization.pyannote_clustering import (
     Hook,
     Thinned,

@@ -129,5 +129,3 @@ def spans_of(who: NDArray[np.bool_], end_s: float) -> list[tuple[int, float, flo
 
 def _first_frame(chunk: int) -> int:
     return round(chunk * CHUNK_STEP / STEP)
-
-

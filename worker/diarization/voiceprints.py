@@ -27,7 +27,7 @@ _HEAD = 32
 
 
 class VoicePrints:
-    """The network: a trunk that is the same whoever is to be heard, and what makes a voice of it."""
+    """The network: a trunk that is the same whoever is heard, and what makes a voice of it."""
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], threads: int) -> None:
         graph = Graph(weights, ["batch", "time", N_MELS])
