@@ -71,8 +71,8 @@ class LightDiarizer:
         thresholds: Thresholds = _THRESHOLDS,
         weights: Weights = _WEIGHTS,
     ) -> None:
-        self._segmentation = segmentation
-        self._prints = prints
+        self.segmentation = segmentation
+        self.prints = prints
         self._thresholds = thresholds
         self._weights = weights
 
@@ -126,7 +126,7 @@ class LightDiarizer:
             samples = audio.read(starts[0], starts[-1] + CHUNK)
             samples = np.pad(samples, (0, starts[-1] + CHUNK - starts[0] - len(samples)))
             chunks = np.stack([samples[s - starts[0] : s - starts[0] + CHUNK] for s in starts])
-            found.append(voices(self._segmentation.listen(chunks)))
+            found.append(voices(self.segmentation.listen(chunks)))
             note(min(total, first + _BATCH) / total)
         return Timeline.of(np.concatenate(found), audio.n_samples)
 
@@ -154,7 +154,7 @@ class LightDiarizer:
             audio,
             timeline,
             [tuple(span) for span in spans[order].tolist()],
-            self._prints,
+            self.prints,
             lambda fraction: note(_SEGMENTED + (_HEARD - _SEGMENTED) * fraction),
         )
         prints = np.empty_like(heard.windows)
