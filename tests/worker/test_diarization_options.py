@@ -12,6 +12,7 @@ from dialogs import DEMO
 from worker.audio import SAMPLE_RATE_HZ
 from worker.diarization import DiarizationOptions, Diarizer, open_diarizer
 from worker.diarization.files import read_config
+from worker.diarization.pyannote_diarizer import PyannoteDiarizer
 from worker.models.store import ModelStore
 
 
@@ -41,7 +42,7 @@ def recording():
             asked["speakers"] = tuple(options[f"{n}_speakers"] for n in ("num", "min", "max"))
             return super().apply(file, **options)
 
-    return Diarizer(load_pipeline(DEMO, read_config(DEMO), kind=RecordingPipeline)), asked
+    return PyannoteDiarizer(load_pipeline(DEMO, read_config(DEMO), kind=RecordingPipeline)), asked
 
 
 @pytest.mark.parametrize(
