@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import EngineFailed
 from shared.transcript import SpeakerTurn, Warned
 from worker.audio import AudioSource
-from worker.diarization.clustering import Thresholds, Windows, find_voices, find_windows
+from worker.diarization.clustering import Thresholds, find_voices, find_windows
 from worker.diarization.decoding import Weights, who_speaks
 from worker.diarization.files import SEGMENTATION_FILE, VOICES_FILE
 from worker.diarization.hearing import STEP_FRAMES, Heard, hear
@@ -150,11 +150,10 @@ class LightDiarizer:
         windows = [find_windows(timeline, each) for each in tries]
         spans = np.concatenate([each.spans for each in windows])
         order = np.argsort(spans[:, 0], kind="stable")
-        heard = hear(
+        heard = self._take_prints(
             audio,
             timeline,
-            [tuple(span) for span in spans[order].tolist()],
-            self.prints,
+            [(int(start), int(end)) for start, end in spans[order]],
             lambda fraction: note(_SEGMENTED + (_HEARD - _SEGMENTED) * fraction),
         )
         prints = np.empty_like(heard.windows)
@@ -163,8 +162,14 @@ class LightDiarizer:
         at_once = _heard_at_once(timeline)
         at_least = max(count[0], min(count[1], int(at_once.sum(axis=-1).max())))
         best = np.empty((0, prints.shape[1]), np.float32)
-        for each, part, found in zip(tries, parts, windows, strict=True):
-            told = self._voices(part, found, each, count, note)
+        share = (_CLUSTERED - _HEARD) / len(tries)
+        for i, (each, part, found) in enumerate(zip(tries, parts, windows, strict=True)):
+            first = _HEARD + share * i
+
+            def tell(fraction: float, first: float = first) -> None:
+                note(first + share * fraction)
+
+            told = find_voices(part, found, each, count, tell)
             if len(told) > len(best):
                 best = told
             if len(best) >= at_least:
@@ -174,18 +179,14 @@ class LightDiarizer:
             best = told if len(told) > len(best) else best
         return heard, best
 
-    def _voices(
+    def _take_prints(
         self,
-        prints: NDArray[np.float32],
-        windows: Windows,
-        thresholds: Thresholds,
-        count: tuple[int, int],
+        audio: AudioSource,
+        timeline: Timeline,
+        spans: Sequence[tuple[int, int]],
         note: Callable[[float], None],
-    ) -> NDArray[np.float32]:
-        def tell(fraction: float) -> None:
-            note(_HEARD + (_CLUSTERED - _HEARD) * fraction)
-
-        return find_voices(prints, windows, thresholds, count, tell)
+    ) -> Heard:
+        return hear(audio, timeline, spans, self.prints, note)
 
     def _match(
         self, prints: Mapping[str, NDArray[np.float32]], options: DiarizationOptions

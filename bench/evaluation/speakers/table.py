@@ -57,7 +57,11 @@ class Table:
     @cached_property
     def _errors(self) -> dict[str, dict[str, Errors]]:
         return {
-            name: {d.name: compare(d.turns, r.said[d.path].turns) for d in self._m.dialogues}
+            name: {
+                d.name: compare(d.turns, r.said[d.path].turns)
+                for d in self._m.dialogues
+                if d.path in r.said
+            }
             for name, r in self._m.runs.items()
         }
 
@@ -70,7 +74,7 @@ class Table:
                     d, self._m.words[d.name], r.said[d.path],
                     dict(self._errors[name][d.name].names),
                 )
-                for d in self._m.dialogues
+                for d in self._judged
             }
             for name, r in self._m.runs.items()
         }  # fmt: skip
@@ -87,6 +91,9 @@ class Table:
     def _judged(self) -> list[Dialogue]:
         return [d for d in self._m.dialogues if not d.name.startswith("V")]
 
+    def _heard(self, name: str, dialogue: Dialogue) -> bool:
+        return name in self._m.runs and dialogue.path in self._m.runs[name].said
+
     def _pooled(self, name: str, dialogues: Sequence[Dialogue]) -> float:
         return pooled(self._errors[name][d.name] for d in dialogues)
 
@@ -97,7 +104,7 @@ class Table:
         for d in self._m.dialogues:
             cells = []
             for name in self._all_names:
-                if name not in self._m.runs:
+                if not self._heard(name, d):
                     cells.append("")
                     continue
                 n_found = len({turn[0] for turn in self._m.runs[name].said[d.path].turns})
@@ -106,7 +113,7 @@ class Table:
         for title, dialogues in self._sets():
             if dialogues:
                 rates = [
-                    _percent(self._pooled(n, dialogues)) if n in self._m.runs else ""
+                    _percent(self._pooled(n, dialogues)) if self._heard(n, dialogues[0]) else ""
                     for n in self._all_names
                 ]
                 yield _row(f"**{title}**", "", *rates)
@@ -139,7 +146,8 @@ class Table:
         yield ""
         yield from self._head("diarizer", "audio, s", "CPU-s per s of audio", "largest memory, MB")
         for name, r in self._m.runs.items():
-            seconds = sum(max(t[2] for t in d.turns) for d in self._m.dialogues)
+            heard = [d for d in self._m.dialogues if d.path in r.said]
+            seconds = sum(max(t[2] for t in d.turns) for d in heard)
             cpu_s = sum(said.cpu_s for said in r.said.values())
             yield _row(name, f"{seconds:.0f}", f"{cpu_s / seconds:.3f}", _mb(r.rss_bytes))
         yield _row(
