@@ -15,7 +15,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import MultiSocketServer
 from waitress.task import ErrorTask
@@ -25,7 +24,9 @@ from gateway.access_log import log_refusal
 from gateway.errors import STATUSES, error_headers, error_value, shaped
 from gateway.headers import REQUEST_ID, choose_request_id
 from gateway.resumable import MOST_PART_BYTES, part_too_large
+from gateway.resuming import ResumableChannel
 from gateway.uploads import too_large
+from gateway.watcher import Watcher
 from shared.errors import AudioTooLarge, Busy, LonghandError, StorageFull
 from shared.storage import FULL, is_full
 
@@ -169,7 +170,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         self.count(method, path, status)
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(ResumableChannel):
     """
     One connection.
 
@@ -233,6 +234,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 def use_channel(
     server: Any,
+    watcher: Watcher,
     busy: Callable[[], Busy | None] = lambda: None,
     count: Count = lambda method, path, status: None,
 ) -> None:
@@ -240,12 +242,13 @@ def use_channel(
     Make a waitress server speak through `Channel`.
 
     Args:
+        watcher: Looks after the requests that wait for a job.
         busy: Why no new job is taken now; None if there is no reason.
         count: Counts a request that is refused from its header.
     """
     parser = type("SiteParser", (Parser,), {"busy": staticmethod(busy)})
     task = type("SiteTask", (JsonErrorTask,), {"count": staticmethod(count)})
-    own = {"parser_class": parser, "error_task_class": task}
+    own = {"parser_class": parser, "error_task_class": task, "watcher": watcher}
     channel = type("SiteChannel", (Channel,), own)
     for listener in listeners_of(server):
         listener.channel_class = channel

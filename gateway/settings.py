@@ -46,7 +46,8 @@ class GatewaySettings(OutwardSettings):
         24,
         ge=1,
         le=999,
-        description="Requests that may hold a thread until their job ends; others get 202 at once.",
+        description="Streams, and questions after a change of a job, that may hold a thread at "
+        "once; who waits for a job's end holds none.",
     )
     default_wait_s: float = Field(
         0.0,
@@ -55,10 +56,11 @@ class GatewaySettings(OutwardSettings):
         description="Seconds a request waits for its job when it does not say; 0 answers at once.",
     )
     max_wait_s: float = Field(
-        600.0,
+        14_400.0,
         ge=1.0,
         le=86_400.0,
-        description="Seconds a request may wait for its job at most; what `wait=true` means.",
+        description="Seconds a request may wait for its job at most; what `wait=true` means, and "
+        "how long nginx lets a request be silent.",
     )
     max_audio_bytes: int = Field(
         500_000_000,
@@ -254,7 +256,7 @@ class GatewaySettings(OutwardSettings):
         if self.waiting_slots >= self.threads:
             raise ValueError(
                 f"LONGHAND_WAITING_SLOTS is {self.waiting_slots}; it must be less than "
-                f"LONGHAND_THREADS ({self.threads}), or waiting requests leave no thread for others"
+                f"LONGHAND_THREADS ({self.threads}), or streams leave no thread for others"
             )
         if self.default_wait_s > self.max_wait_s:
             raise ValueError(

@@ -10,6 +10,7 @@ from flask import Response, jsonify
 
 from gateway.ignored import name_ignored
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
+from gateway.synchronous import Transcribed
 from gateway.warned import name_warnings, warnings_value
 from shared.formats import find_format, render, segment_values, tidy
 from shared.languages import NAMES
@@ -23,10 +24,10 @@ _ANONYMOUS = "SPEAKER_"
 _LEAST_PROBABILITY = 1e-10
 
 
-def answer_transcript(
-    record: JobRecord, transcript: Transcript, submission: OpenAISubmission
-) -> Response:
+def answer_transcribed(done: Transcribed) -> Response:
     """The answer in the format asked for."""
+    record, submission, transcript = done.record, done.submission, done.transcript
+    assert isinstance(submission, OpenAISubmission)
     wanted = submission.fields.response_format
     tidied = tidy(transcript)
     if wanted == "json":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 
 from flask import Blueprint, Response, jsonify
@@ -11,7 +11,7 @@ from gateway.errors import REDIS_AWAY
 from gateway.fields import JobOptions
 from gateway.hangups import Reader, is_gone
 from gateway.offers import is_offered, offered_names
-from gateway.openai.answers import answer_transcript, say_how
+from gateway.openai.answers import answer_transcribed, say_how
 from gateway.openai.fields import (
     OPENAI_LISTS,
     OpenAISubmission,
@@ -125,13 +125,16 @@ def _model(name: str) -> dict[str, str | int]:
 
 def _answer(here: Services, *, is_translation: bool) -> Response:
     def read(fields: Fields, filename: str) -> OpenAISubmission:
-        return read_openai(here, fields, filename, is_translation=is_translation)
+        found = read_openai(here, fields, filename, is_translation=is_translation)
+        if found.is_streamed:  # before a job is made
+            held.enter_context(take_slot(here))
+        return found
 
     def receive(writer: AudioWriter) -> OpenAISubmission:
         is_known = partial(is_known_to_openai, is_translation=is_translation)
         return receive_form(writer, read, lists=OPENAI_LISTS, is_known=is_known)
 
-    with take_slot(here) as held:
+    with ExitStack() as held:
         record, submission = submit(here, receive)
         assert isinstance(submission, OpenAISubmission)
         if submission.is_streamed:
@@ -139,8 +142,7 @@ def _answer(here: Services, *, is_translation: bool) -> Response:
             # The slot is free again when the last event is out.
             answer.call_on_close(held.pop_all().close)
             return answer
-        done = see_through(here, record, submission)
-    return answer_transcript(done.record, done.transcript, submission)
+    return see_through(here, record, submission, answer_transcribed)
 
 
 def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> Response:
