@@ -23,7 +23,13 @@ _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 @contextmanager
 def running_nginx(
-    folder: Path, gateway: str, *, live: str | None = None, **settings: str
+    folder: Path,
+    gateway: str,
+    *,
+    live: str | None = None,
+    password: str = "",
+    changes: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """
     Run nginx with the configuration that ships, its paths and ports alone changed; its URL.
@@ -32,15 +38,15 @@ def running_nginx(
         folder: An empty one.
         gateway: Where the gateway listens, as `127.0.0.1:8499`.
         live: Where `gateway.live` does; None where nothing asks for it.
-        settings: Variables that `deploy/nginx/start` reads. `user`, if given, is the password of a
-            user `ann`; else nobody is let in but by a key.
+        password: Of a user `ann`; without it nobody has one.
+        changes: Other texts of the configuration by the ones that stand there.
+        settings: Variables that `deploy/nginx/start` reads.
     """
     binary = shutil.which("nginx", path=_PATH)
     if binary is None:
         missing("nginx is missing; on Debian, apt-get install nginx")
-    password = settings.pop("user", "")
     port, health_port = free_port(), free_port()
-    changes = {
+    changed = {
         "gateway:8499": gateway,
         "live:8500": live or gateway,
         "127.0.0.1:8090": f"127.0.0.1:{health_port}",
@@ -49,13 +55,13 @@ def running_nginx(
         "/tmp/": f"{folder}/tmp/",
         "/dev/stdout": f"{folder}/access.log",
     }
-    _copy(folder, changes)
+    _copy(folder, changed | dict(changes or {}))
     (folder / "htpasswd").write_text(f"ann:{{PLAIN}}{password}\n" if password else "")
     options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
     with (folder / "nginx.log").open("wb") as log:
         child = subprocess.Popen(
             ["sh", str(folder / "nginx" / "start"), "-g", options],
-            env={"PATH": f"{Path(binary).parent}:{_PATH}", **settings},
+            env={"PATH": f"{Path(binary).parent}:{_PATH}", **(settings or {})},
             stdout=log,
             stderr=log,
         )
