@@ -36,7 +36,16 @@ FORM_ALLOWANCE_BYTES = 100_000
 Count = Callable[[str, str, int], None]
 """Takes the method, the path and the status of a request."""
 
-_JOB_PATHS = ("/transcribe", "/v1/audio", "/v1/listen", "/recognise", "/asr", "/detect-language")
+_JOB_PATHS = (
+    "/transcribe",
+    "/v1/audio",
+    "/audio",
+    "/openai",
+    "/v1/listen",
+    "/recognise",
+    "/asr",
+    "/detect-language",
+)
 _TOO_LARGE = "Content Too Large"
 _LINGER_S = 10.0
 _DISCARD_BYTES = 1 << 18
