@@ -200,7 +200,10 @@ def test_what_is_not_possible_is_said_as_openai_says_it(
 
 
 @pytest.mark.promise("C-12")
-def test_an_unknown_model_is_not_found(client: FlaskClient, speech: bytes) -> None:
+def test_an_unknown_model_is_not_found_where_the_operator_is_strict(
+    make_client: Callable[..., FlaskClient], speech: bytes
+) -> None:
+    client = make_client(strict_models=True)
     for error in (
         error_of(post(client, speech, model="gpt-9"), 404),
         error_of(client.get("/v1/models/gpt-9"), 404),
@@ -210,12 +213,29 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, speech: bytes) -> No
 
 
 @pytest.mark.promise("S1-03", "C-12")
-def test_an_unknown_model_means_the_default_one_where_the_operator_says_so(
-    services: Services, make_client: Callable[..., FlaskClient], speech: bytes
+@pytest.mark.parametrize("name", ["gpt-9", "whisper-small", "large-v3"])
+def test_the_default_takes_the_place_of_a_model_that_is_not_here_and_says_so(
+    client: FlaskClient,
+    services: Services,
+    live_worker: Callable[..., None],
+    speech: bytes,
+    name: str,
 ) -> None:
-    request, _ = asked(make_client(strict_models=False), services, speech, model="gpt-9")
+    live_worker("demo")
+    fields = {"model": name, "response_format": "verbose_json"}
+    request, answer = asked(client, services, speech, **fields)
+    _, plain = asked(client, services, speech, model=name, response_format="srt")
+    _, known = asked(client, services, speech, model="whisper-1")
 
     assert request.model is None
+    assert answer.headers["X-Longhand-Model"] == "demo"
+    assert answer.headers["X-Longhand-Warnings"] == "quiet, model_replaced"
+    assert answer.get_json()["warnings"][-1] == {
+        "code": "model_replaced",
+        "message": f"model {name!r} is not known here; 'demo' ran in its place",
+    }
+    assert plain.headers["X-Longhand-Warnings"] == "quiet, model_replaced"
+    assert known.headers["X-Longhand-Warnings"] == "quiet"
 
 
 @pytest.mark.promise("C-26")
@@ -237,13 +257,13 @@ def test_every_error_below_v1_has_openais_shape(
 
 
 def test_a_body_of_another_kind_is_refused(client: FlaskClient) -> None:
-    error = error_of(client.post(PATH, json={"file": "talk.wav"}), 415)
+    error = error_of(client.post(PATH, data=b"talk", content_type="text/plain"), 400)
 
-    assert error["code"] == "unsupported_media"
+    assert (error["type"], error["code"]) == ("invalid_request_error", "unsupported_media")
 
 
 def test_what_is_no_audio_is_refused(client: FlaskClient) -> None:
-    error = error_of(post(client, b"words, words, words"), 422)
+    error = error_of(post(client, b"words, words, words"), 400)
 
     assert (error["type"], error["code"]) == ("invalid_request_error", "audio_unreadable")
     assert error["param"] == "file"
