@@ -167,11 +167,11 @@ def test_a_key_in_the_query_counts_only_where_a_browser_can_send_nothing_else(
 def test_a_key_as_password_names_the_owner_and_the_user_beside_it_nobody(
     site: FlaskClient, make_key: MakeKey, speech: bytes
 ) -> None:
-    key = make_key("bob")
-    job_id = upload(site, speech, headers=basic("ann", key)).get_json()["job_id"]
+    anns, bobs = make_key("ann"), make_key("bob")
+    job_id = upload(site, speech, headers=basic("ann", bobs)).get_json()["job_id"]
 
-    assert listed(site, bearer(key)) == [job_id]
-    assert listed(site, bearer(make_key("ann"))) == []
+    assert listed(site, bearer(bobs)) == [job_id]
+    assert listed(site, bearer(anns)) == []
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,7 @@ def test_another_password_is_for_a_proxy_and_lets_nobody_in(site: FlaskClient, s
     assert_error(answer, 401, "unauthorized", "this site needs a key")
 
 
+@pytest.mark.promise("C-10")
 def test_nginx_is_told_who_may_in_by_key(site: FlaskClient, make_key: MakeKey) -> None:
     key = make_key("bob")
     site.environ_base["REMOTE_ADDR"] = PROXY
