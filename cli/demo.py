@@ -47,7 +47,7 @@ def run_demo(audio: Path | None, format_name: str) -> None:
     _check_inputs(audio, format_name)
     chosen = _choose()
     # Of two people talking one wants to know who says what; a file of one's own comes as text.
-    has_speakers = audio is None and not chosen.sentence
+    has_speakers = not (audio or chosen.is_phrase_book or chosen.sentence)
     audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
     # A GPU may lack libraries, and these models need none.
     env = only(_OF_ENGINES, own_settings()) | {**chosen.env, "LONGHAND_DEVICE": "cpu"}

@@ -64,6 +64,16 @@ def call(
     try:
         connection.request(method, path, body=body, headers=headers or {})
         response = connection.getresponse()
-        return response.status, json.loads(response.read()), response.headers
+        return response.status, json.loads(response.read() or b"{}"), response.headers
     finally:
         connection.close()
+
+
+def metric(gateway: GatewayProcess, name: str) -> int:
+    """A number that it tells Prometheus, which has no labels."""
+    connection = http.client.HTTPConnection(*gateway.address, timeout=60)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return int(float(line.split()[1]))

@@ -137,7 +137,7 @@ def _complete(path: str, fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "urls": [SITE["url"]]}
     if path == "/transcribe/upload":
         return {**fields, "upload": SUBJECTS.upload(is_whole=True)}
-    if path == "/v1/audio/translations":
+    if path.endswith("/audio/translations"):
         return {**fields, "model": "tiny"}  # demo cannot translate
     return fields
 

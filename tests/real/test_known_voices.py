@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from real_speech import samples_of, silence
 
-from shared.errors import EngineFailed, ModelNotFound
+from shared.errors import ModelNotFound
 from shared.transcript import SpeakerTurn
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
@@ -77,15 +77,14 @@ def find(read: Callable[..., AudioSource]) -> Callable[..., Diarization]:
     """A function that lets the site's own diarizer hear the dialogue, with recordings of voices."""
     models = LocalModels(WorkerSettings(default_model="base", downloads=True, device="cpu"))
     name = models.diarizer_for("base", None)
+    try:
+        models.load_diarizer(name)
+    except ModelNotFound as error:
+        pytest.skip(f"{name} is not to be had here: {error}")
 
     def run(*known: KnownSpeaker) -> Diarization:
-        audio = read(*(cut for _, cut in SAID))
-        try:
-            return models.find_turns(
-                name, audio, DiarizationOptions(known_speakers=known), lambda fraction: None
-            )
-        except (ModelNotFound, EngineFailed) as error:
-            pytest.skip(f"{name} is not to be had here: {error}")
+        audio, options = read(*(cut for _, cut in SAID)), DiarizationOptions(known_speakers=known)
+        return models.find_turns(name, audio, options, lambda fraction: None)
 
     return run
 

@@ -145,8 +145,8 @@ class LightDiarizer:
         somebody may never speak alone for as long as a window. Of a short recording, the voices
         of one chunk are taken for what they are.
         """
-        tries = [thresholds]
-        tries.append(replace(thresholds, window_s=_SHORTER_WINDOW_S, clean=_LESS_CLEAN))
+        shorter = replace(thresholds, window_s=_SHORTER_WINDOW_S, clean=_LESS_CLEAN)
+        tries = (thresholds, shorter)
         windows = [find_windows(timeline, each) for each in tries]
         spans = np.concatenate([each.spans for each in windows])
         order = np.argsort(spans[:, 0], kind="stable")
@@ -169,14 +169,12 @@ class LightDiarizer:
             def tell(fraction: float, first: float = first) -> None:
                 note(first + share * fraction)
 
-            told = find_voices(part, found, each, count, tell)
-            if len(told) > len(best):
-                best = told
+            best = max(best, find_voices(part, found, each, count, tell), key=len)
             if len(best) >= at_least:
                 break
         if len(best) < at_least and len(timeline.voices) <= _FEW_CHUNKS:
             told = _apart(heard.tracks, at_once, thresholds.alike_though_apart)[: count[1]]
-            best = told if len(told) > len(best) else best
+            best = max(best, told, key=len)
         return heard, best
 
     def _take_prints(
