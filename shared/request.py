@@ -115,6 +115,17 @@ class TranscriptionRequest(BaseModel):
         description="Only these parts: `start,end,start,end…` in seconds; the last end may be "
         "left out.",
     )
+    audio_track: int | None = Field(
+        None,
+        ge=1,
+        description="Which audio track of a file with several, from 1; omitted, the one that is "
+        "marked default, or the next that is not silent.",
+    )
+    multichannel: bool = Field(
+        False,
+        description="Transcribe each channel by itself, a speaker per channel: `SPEAKER_00` is the "
+        "first. At most 8 channels, and not together with `diarize`.",
+    )
     vad: bool = Field(True, description="Transcribe only where speech is found.")
     vad_method: Literal["silero", "pyannote"] = Field(
         "silero", description="The model that finds speech."
@@ -240,6 +251,15 @@ class TranscriptionRequest(BaseModel):
         if any(b <= a for a, b in zip(value, value[1:], strict=False)) or min(value, default=0) < 0:
             raise ValueError("clip_timestamps must be rising seconds from 0: start,end,start,end…")
         return value
+
+    @model_validator(mode="after")
+    def _one_way_to_tell_speakers(self) -> Self:
+        if self.multichannel and self.diarize:
+            raise ValueError(
+                "multichannel=true makes each channel a speaker; leave out diarize=true, or "
+                "multichannel to have the voices of the mixed channels told apart"
+            )
+        return self
 
     @model_validator(mode="after")
     def _speakers_agree(self) -> Self:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-SILENT_BELOW = 1e-4
-"""Full scale being 1: a track that is nowhere louder is silent, but for the dither of a codec."""
+SILENT_BELOW = 2 / 32768
+"""Full scale being 1: a track that is nowhere louder is silent, but for its rounding."""
 
 MOST_SILENCE_S = 3600.0
 """So much silence a clock may put into a recording in all: one that leaps further is broken."""
