@@ -276,6 +276,11 @@ class TranscriptionRequest(BaseModel):
         return self
 
     @property
+    def names_speakers(self) -> bool:
+        """Whether the result says who speaks."""
+        return self.diarize or self.multichannel
+
+    @property
     def wants_words(self) -> bool:
         """Whether the result holds words; aligning them is asking for them."""
         return self.word_timestamps or bool(self.align) or self.return_char_alignments
