@@ -48,6 +48,16 @@ class AudioFacts:
     tracks: tuple[TrackFacts, ...]
     chosen: int = 0
 
+    @property
+    def duration_s(self) -> float:
+        """Of the track that is meant."""
+        return self.track().duration_s
+
+    @property
+    def codec(self) -> str:
+        """Of the track that is meant."""
+        return self.track().codec
+
     def track(self, number: int | None = None) -> TrackFacts:
         """
         The track that is meant.

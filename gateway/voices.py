@@ -56,7 +56,7 @@ def _read_data_url(name: str, url: str) -> bytes:
 def _check(services: Services, name: str, key: str) -> None:
     try:
         with services.storage.open_local(key) as path:
-            duration_s = services.probe(path).track().duration_s
+            duration_s = services.probe(path).duration_s
     except AudioUnreadable as error:
         raise InvalidRequest(
             f"the voice of {name!r} cannot be read: {error}", param=_FIELD

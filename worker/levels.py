@@ -35,8 +35,12 @@ _ABOVE_FLOOR_DB = 6.0
 QUIET_DB, TARGET_QUIET_DB = -36.0, -22.0
 """Quieter recordings are raised to the level of usual ones. Silero misses speech below -40."""
 
-LOUD_DB, TARGET_LOUD_DB = -4.0, -14.0
-"""Louder ones do not fit into 16 bits or are cut off already: silero takes all of it for speech."""
+LOUD_DB, TARGET_LOUD_DB = -4.0, -20.0
+"""Louder ones are lowered where they are cut off at full scale, or would be in 16 bits: silero
+takes all of such a recording for speech."""
+
+_FULL, _CUT_OFF_SHARE = 0.999, 0.01
+"""A recording is cut off if so many of its samples are at full scale or over it."""
 
 _MOST_GAIN_DB = 70.0
 
@@ -62,13 +66,14 @@ class Levels:
         self.peak = 0.0
         self._waiting: list[Samples] = []
         self._found: dict[int, list[NDArray[np.float16]]] = {}
+        self._n_full: dict[int, NDArray[np.int64]] = {}
 
     def add(self, samples: Samples) -> None:
         """Measure the next samples, (n_samples, n_channels) float32 at 16 kHz."""
         if not len(samples):
             return
         if self._waiting and self._waiting[0].shape[1] != samples.shape[1]:
-            self._measure()
+            self._end()
         self._waiting.append(samples)
         if sum(map(len, self._waiting)) >= _WINDOW * BLOCK:  # some at once: each costs the same
             self._measure()
@@ -77,15 +82,27 @@ class Levels:
         samples = np.concatenate(self._waiting)
         n_whole = len(samples) // BLOCK * BLOCK or len(samples)
         self._waiting = [samples[n_whole:]]
-        self.peak = max(self.peak, float(np.abs(samples).max()))
+        n_channels = samples.shape[1]
+        heights = np.abs(samples[:n_whole])
+        self.peak = max(self.peak, float(heights.max()))
         measured = _measured(samples[:n_whole], min(BLOCK, n_whole))
-        self._found.setdefault(samples.shape[1], []).append(measured)
+        self._found.setdefault(n_channels, []).append(measured)
+        self._n_full[n_channels] = self._n_full.get(n_channels, 0) + (heights >= _FULL).sum(axis=0)
+
+    def _end(self) -> None:
+        if sum(map(len, self._waiting)):
+            self._measure()
+        self._waiting = []
+
+    def cut_off(self, n_channels: int) -> NDArray[np.bool_]:
+        """(n_channels,): whether each of so many channels is cut off at full scale."""
+        n_samples = sum(map(len, self._found[n_channels])) * BLOCK
+        is_cut_off: NDArray[np.bool_] = self._n_full[n_channels] > _CUT_OFF_SHARE * n_samples
+        return is_cut_off
 
     def by_channels(self) -> Mapping[int, NDArray[np.float32]]:
         """By number of channels: (n_blocks, n_channels + 1) dB of full scale, the mean last."""
-        if sum(map(len, self._waiting)):
-            self._measure()
-            self._waiting = []
+        self._end()
         return {n: np.concatenate(found).astype(np.float32) for n, found in self._found.items()}
 
 
@@ -131,7 +148,8 @@ def choose_mix(levels: Levels) -> Mix:
         mean = np.full(n_channels, 1 / n_channels, np.float32)
         weights[n_channels] = mean if chosen is None else chosen
         heard.append(found[:, -1] if chosen is None else _mixed(found[:, :-1], chosen))
-    gain = gain_for(np.concatenate(heard)) if heard else 1.0
+    is_cut_off = any(levels.cut_off(n).any() for n in weights)
+    gain = gain_for(np.concatenate(heard), is_cut_off) if heard else 1.0
     factors = {n: (weight * gain)[:, None].astype(np.float32) for n, weight in weights.items()}
     return Mix(factors, is_plain and gain == 1.0)
 
@@ -141,18 +159,20 @@ def level_each(levels: Levels) -> Mix:
     factors = {}
     is_plain = True
     for n_channels, found in levels.by_channels().items():
-        gains = [gain_for(found[:, n]) for n in range(n_channels)]
+        cut_off = levels.cut_off(n_channels)
+        gains = [gain_for(found[:, n], bool(cut_off[n])) for n in range(n_channels)]
         is_plain = is_plain and set(gains) == {1.0}
         factors[n_channels] = np.diag(gains).astype(np.float32)
     return Mix(factors, is_plain)
 
 
-def gain_for(levels: NDArray[np.float32]) -> float:
+def gain_for(levels: NDArray[np.float32], is_cut_off: bool = False) -> float:
     """
     The factor that brings a recording to the level of usual ones; 1 if it is usual, or noise alone.
 
     Args:
         levels: (n_blocks,) dB of full scale.
+        is_cut_off: Whether it does not fit into full scale.
 
     >>> speech = np.tile(np.repeat([-70.0, -50.0], 10), 20)
     >>> round(20 * math.log10(gain_for(speech)))
@@ -161,9 +181,9 @@ def gain_for(levels: NDArray[np.float32]) -> float:
     (1.0, 1.0)
     """
     loud = _loudness(levels)
-    if loud > LOUD_DB:
+    if loud > LOUD_DB and is_cut_off:
         return float(10 ** ((TARGET_LOUD_DB - loud) / 20))
-    if loud >= QUIET_DB or loud - _floor(levels) < _ABOVE_FLOOR_DB:
+    if loud > QUIET_DB or loud - _floor(levels) < _ABOVE_FLOOR_DB:
         return 1.0
     return float(10 ** (min(_MOST_GAIN_DB, TARGET_QUIET_DB - loud) / 20))
 
