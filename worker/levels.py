@@ -90,7 +90,8 @@ class Levels:
         self._n_full[n_channels] = self._n_full.get(n_channels, 0) + (heights >= _FULL).sum(axis=0)
 
     def _end(self) -> None:
-        if sum(map(len, self._waiting)):
+        n_left = sum(map(len, self._waiting))
+        if n_left >= BLOCK or (n_left and not self._found):  # less than a block tells nothing
             self._measure()
         self._waiting = []
 
