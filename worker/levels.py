@@ -91,7 +91,8 @@ class Levels:
 
     def _end(self) -> None:
         n_left = sum(map(len, self._waiting))
-        if n_left >= BLOCK or (n_left and not self._found):  # less than a block tells nothing
+        is_new = n_left > 0 and self._waiting[0].shape[1] not in self._found
+        if n_left >= BLOCK or is_new:  # else less than a block, which tells nothing
             self._measure()
         self._waiting = []
 
