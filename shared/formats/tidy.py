@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
+from shared.formats.channels import in_channels
 from shared.formats.lines import has_spaces
 from shared.transcript import Segment, SpeakerTurn, Transcript, Word
 
@@ -34,7 +35,7 @@ def tidy(transcript: Transcript) -> Transcript:
     duration = milliseconds(transcript.duration)
     segments = tuple(
         _tidy_segment(segment, has_spaces(transcript, segment))
-        for segment in _segments_in_order(transcript, duration)
+        for segment in in_channels(transcript, lambda said: _in_order(said, 0, duration))
     )
     turns = transcript.turns and tuple(_turns(transcript.turns, duration))
     changed = {"duration": duration / 1000, "segments": segments, "turns": turns}
@@ -54,16 +55,6 @@ def milliseconds(seconds: float, latest: int | None = None) -> int:
         return latest or 0
     whole = round(seconds * 1000)
     return whole if latest is None else min(whole, latest)
-
-
-def _segments_in_order(transcript: Transcript, duration: int) -> list[Segment]:
-    if not transcript.options.get("multichannel"):
-        return _in_order(transcript.segments, 0, duration)
-    channels: dict[str | None, list[Segment]] = {}
-    for segment in transcript.segments:
-        channels.setdefault(segment.speaker, []).append(segment)
-    placed = [s for channel in channels.values() for s in _in_order(channel, 0, duration)]
-    return sorted(placed, key=lambda segment: segment.start)
 
 
 def _in_order(values: Sequence[T], earliest: int, latest: int) -> list[T]:

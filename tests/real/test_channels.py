@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 from real_speech import samples_of, write_wav
 
 from shared.formats import render, tidy
+from shared.formats.cues import cues_of
+from shared.formats.options import FormatOptions
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Transcript
 from worker.audio import SAMPLE_RATE_HZ, decode_channels
@@ -133,3 +137,36 @@ def test_of_one_channel_there_is_one_speaker_and_a_silent_one_says_nothing(
     assert {segment.speaker for segment in one.segments} == {"SPEAKER_00"}
     assert {segment.speaker for segment in two.segments} == {"SPEAKER_01"}
     assert {turn.speaker for turn in two.turns or ()} == {"SPEAKER_01"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"highlight_words": True},
+        {"max_words_per_line": 3},
+        {"max_line_width": 20, "max_line_count": 2},
+        {"segment_resolution": "sentence"},
+        {},
+    ],
+)
+def test_cues_of_overlapping_channels_are_in_order_and_hold_every_word(
+    hear_channels: Callable[..., Transcript],
+    channels: list[NDArray[np.int16]],
+    tmp_path: Path,
+    options: dict[str, Any],
+) -> None:
+    heard = hear_channels(
+        write_stereo(tmp_path / "both.wav", channels), word_timestamps=True, align=False
+    )
+
+    cues = list(cues_of(tidy(heard), FormatOptions(**options), has_prefix=False))
+
+    starts = [cue.start for cue in cues]
+    assert starts == sorted(starts)
+    for speaker in ("SPEAKER_00", "SPEAKER_01"):
+        told = " ".join(cue.text for cue in cues if cue.speaker == speaker).split()
+        said = " ".join(s.text for s in heard.segments if s.speaker == speaker).split()
+        if "highlight_words" not in options:  # which shows every word again and again
+            assert told == said
+        own = [cue for cue in cues if cue.speaker == speaker]
+        assert all(a.end <= b.start for a, b in pairwise(own))

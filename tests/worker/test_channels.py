@@ -29,7 +29,7 @@ from worker.pipeline import Extras
 from worker.resume import JobCheckpoint
 from worker.settings import WorkerSettings
 
-LENGTHS_S = (75.0, 60.0, 75.0)
+LENGTHS_S = (45.0, 30.0, 45.0)
 REQUEST = TranscriptionRequest(multichannel=True)
 
 
