@@ -103,6 +103,7 @@ class _Track:
         self, container: InputContainer, stream: AudioStream, is_one_of_several: bool
     ) -> None:
         self.stream = stream
+        self._codec: Any = stream.codec_context  # None where FFmpeg lacks it
         self.sounds = False
         self._is_listened_to = is_one_of_several
         self._clock = SoundClock(start_of(container, stream))
@@ -115,6 +116,8 @@ class _Track:
     @property
     def problem(self) -> str:
         """Why it cannot be read; empty if it can."""
+        if self._codec is None:
+            return "the audio is of a codec that is not known here"
         if not self.stream.rate or not self.stream.channels:
             return "the file is not audio: it has no sample rate or no channels"
         if not self._n_packets:
@@ -127,8 +130,8 @@ class _Track:
         """The track as it is told."""
         return {
             "duration_s": round(self._duration_s, 3),
-            "n_channels": self.stream.channels,
-            "codec": self.stream.codec_context.name if self.stream.codec_context else "",
+            "n_channels": self.stream.channels if self._codec else 0,
+            "codec": self._codec.name if self._codec else "",
         }
 
     @property
@@ -141,6 +144,8 @@ class _Track:
 
     def take(self, packet: Packet[Any]) -> None:
         """Count a packet, and listen to it for as long as nothing was heard."""
+        if self._codec is None:
+            return
         unit = self.stream.time_base or Fraction(1, self.stream.rate or 1)
         at_s = None if packet.pts is None else float(packet.pts * unit)
         length_s = float((packet.duration or 0) * unit)
@@ -156,7 +161,7 @@ class _Track:
 
     def _listen(self, packet: Packet[Any]) -> None:
         try:
-            for frame in self.stream.codec_context.decode(packet):
+            for frame in self._codec.decode(packet):
                 self._has_frames = self._has_frames or frame.samples > 0
                 if self._is_listened_to:
                     self.sounds = self.sounds or any(map(_sounds, self._resampler.resample(frame)))

@@ -191,9 +191,14 @@ def duration_of(
 
     Raises:
         AudioTooLarge: It lasts too long.
+        AudioUnreadable: It cannot be decoded.
         InvalidRequest: There is no such track, or it has too many channels.
     """
     track = facts.track(options.audio_track)
+    if not track.codec:
+        raise AudioUnreadable(
+            f"audio track {options.audio_track} is of a codec that is not known here", param=param
+        )
     if options.multichannel:
         check_channels(track.n_channels)
     limit_s = services.settings.max_audio_s

@@ -83,6 +83,16 @@ def test_a_track_that_is_not_there_is_refused_and_nothing_kept(
     assert stored_files() == []
 
 
+def test_a_track_of_an_unknown_codec_is_refused(client: FlaskClient, tmp_path: Path) -> None:
+    sounds = [sound_of(tone(1), codec="libmp3lame"), sound_of(tone(2), codec="libopus")]
+    path = write_media(tmp_path / "a.mkv", sounds)
+    film = path.read_bytes().replace(b"A_MPEG/L3", b"A_XPEG/L3")
+
+    assert upload(client, film).status_code == 202
+    message = "audio track 1 is of a codec that is not known here"
+    assert_error(upload(client, film, audio_track="1"), 422, "audio_unreadable", message)
+
+
 def test_a_recording_of_one_track_says_so(client: FlaskClient, speech: bytes) -> None:
     response = upload(client, speech, audio_track="2")
 

@@ -162,6 +162,17 @@ def test_where_all_tracks_are_silent_the_first_is_taken(tmp_path: Path) -> None:
     assert PROBE(path).duration_s == pytest.approx(2, abs=0.1)
 
 
+def test_a_track_that_nobody_can_decode_is_passed_over(tmp_path: Path) -> None:
+    sounds = [sound_of(tone(1), codec="libmp3lame"), sound_of(tone(2), codec="libopus")]
+    path = write_media(tmp_path / "a.mkv", sounds)
+    path.write_bytes(path.read_bytes().replace(b"A_MPEG/L3", b"A_XPEG/L3"))
+
+    assert decode(path, tmp_path / "audio.pcm").duration_s == pytest.approx(2, abs=0.1)
+    assert PROBE(path).duration_s == pytest.approx(2, abs=0.1)
+    with pytest.raises(AudioUnreadable, match="cannot be decoded"):
+        decode(path, tmp_path / "audio.pcm", track=1)
+
+
 def pcm(channels: NDArray[np.float32], rate_hz: int, width: int, path: Path) -> Path:
     """A WAV of (n_channels, n_samples) as they are."""
     with wave.open(str(path), "wb") as out:
@@ -256,6 +267,17 @@ def with_cover(path: Path) -> Path:
             out.mux(sound.encode(some))
         out.mux(sound.encode(None))
     return path
+
+
+def test_an_edit_list_cuts_what_an_encoder_put_before_the_sound(tmp_path: Path) -> None:
+    path = write_media(tmp_path / "a.m4a", [sound_of(tone(3), codec="aac")])
+    assert b"elst" in path.read_bytes()
+
+    audio = decode(path, tmp_path / "audio.pcm")
+
+    [(start, end)] = sounding_s(audio)
+    assert (start, end) == (0.0, pytest.approx(3, abs=0.11))
+    assert PROBE(path).duration_s == pytest.approx(audio.duration_s, abs=0.1)
 
 
 def test_a_picture_of_the_cover_delays_nothing(tmp_path: Path) -> None:
