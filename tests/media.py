@@ -12,6 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.audio import SAMPLE_RATE_HZ
+
 RATE_HZ = 48_000
 
 
@@ -118,3 +120,15 @@ def _pictures(stream: Any, length_s: float) -> list[Any]:
         frame.pts, frame.time_base = n, Fraction(1, 10)
         packets += stream.encode(frame)
     return packets + stream.encode(None)
+
+
+def tone(length_s: float, hz: float = 440, height: float = 0.2) -> NDArray[np.float32]:
+    """A tone, (n_samples,) float32 at 16 kHz."""
+    time = np.arange(round(length_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    return (height * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+
+def pitch_hz(samples: NDArray[np.float32]) -> float:
+    """Where the spectrum of a sound is highest."""
+    spectrum = np.abs(np.fft.rfft(samples))
+    return float(spectrum.argmax() * SAMPLE_RATE_HZ / len(samples))
