@@ -34,11 +34,13 @@ class Run:
     Attributes:
         silence_s: Before them.
         layout, n_channels: Of each.
+        is_in_16_bits: Whether 16 bits hold all that is in them.
     """
 
     silence_s: float
     layout: Any
     n_channels: int
+    is_in_16_bits: bool
     frames: Iterator[AudioFrame]
 
 
@@ -63,7 +65,8 @@ def runs(
 def _run(placed: Iterator[tuple[int, float, AudioFrame]]) -> Run:
     _, silence_s, first = next(placed)
     frames = chain([first], (frame for _, _, frame in placed))
-    return Run(silence_s, first.layout, first.layout.nb_channels, frames)
+    is_in_16_bits = first.format.name.rstrip("p") in ("u8", "s16")
+    return Run(silence_s, first.layout, first.layout.nb_channels, is_in_16_bits, frames)
 
 
 def _decoded(

@@ -77,7 +77,7 @@ class _Mixed:
                 levels.add(exact)
                 yield _as_int16(exact.mean(axis=1, keepdims=True))
             return
-        for exact, plain in resampled(run, ("flt", self._measured(run)), ("s16", "mono")):
+        for exact, plain in _in_both(run, self._measured(run), "mono", run.n_channels == 1):
             levels.add(exact)
             yield plain
 
@@ -104,7 +104,7 @@ class _Apart:
 
     def listen(self, levels: Levels, run: Run) -> _Pieces:
         self._begin(run)
-        for exact, plain in resampled(run, ("flt", self._layout), ("s16", self._layout)):
+        for exact, plain in _in_both(run, self._layout, self._layout, True):
             levels.add(exact)
             yield plain
 
@@ -122,6 +122,18 @@ class _Apart:
         self._layout = run.layout
         name = self._scratch.with_suffix
         self.paths += [name(f".{n}{self._scratch.suffix}") for n in range(run.n_channels)]
+
+
+def _in_both(
+    run: Run, exact_layout: Any, plain_layout: Any, are_alike: bool
+) -> Iterator[tuple[Samples, NDArray[np.int16]]]:
+    """Yield a run as it is measured and as it is written; where both are alike it is made once."""
+    if run.is_in_16_bits and are_alike:
+        for (plain,) in resampled(run, ("s16", plain_layout)):
+            yield (plain / 32768).astype(np.float32), plain
+        return
+    for exact, plain in resampled(run, ("flt", exact_layout), ("s16", plain_layout)):
+        yield exact, plain
 
 
 def _as_int16(samples: Samples) -> NDArray[np.int16]:
