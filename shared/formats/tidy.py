@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
+from shared.formats.channels import in_channels
 from shared.formats.lines import has_spaces
 from shared.transcript import Segment, SpeakerTurn, Transcript, Word
 
@@ -27,13 +28,14 @@ def tidy(transcript: Transcript) -> Transcript:
     The transcript with times that any reader can use, whatever its models said.
 
     Every time is a whole number of milliseconds from 0 to the duration. No segment begins before
-    the one before it; it ends, at the latest, where the next begins; and words and characters lie
-    in order within their segment. Where words have no spaces, none is left around them.
+    the one before it; it ends, at the latest, where the next begins, of the same channel where
+    each was transcribed by itself; and words and characters lie in order within their segment.
+    Where words have no spaces, none is left around them.
     """
     duration = milliseconds(transcript.duration)
     segments = tuple(
         _tidy_segment(segment, has_spaces(transcript, segment))
-        for segment in _in_order(transcript.segments, 0, duration)
+        for segment in in_channels(transcript, lambda said: _in_order(said, 0, duration))
     )
     turns = transcript.turns and tuple(_turns(transcript.turns, duration))
     changed = {"duration": duration / 1000, "segments": segments, "turns": turns}
