@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shared.errors import InvalidRequest
 from shared.formats.lines import one_line
 from shared.formats.options import FormatOptions
-from shared.formats.tidy import milliseconds
+from shared.times import milliseconds
 from shared.transcript import SpeakerTurn, Transcript
 
 RECORDING = "audio"
