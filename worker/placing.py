@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import islice
 from statistics import median
 
+from shared.times import in_order
 from shared.transcript import Segment, Word
 from worker.audio import SAMPLE_RATE_HZ, Span
 
@@ -44,7 +46,7 @@ def place_segments(
     start_s = chunk.start / SAMPLE_RATE_HZ
     end_s = chunk.end / SAMPLE_RATE_HZ
     spans = [
-        (span.start / SAMPLE_RATE_HZ, span.end / SAMPLE_RATE_HZ)
+        (round(span.start / SAMPLE_RATE_HZ, 3), round(span.end / SAMPLE_RATE_HZ, 3))
         for span in voiced
         if span.end > chunk.start and span.start < chunk.end
     ]
@@ -60,7 +62,7 @@ def place_segments(
         else:
             placed.append(segment)
         before = placed[-1].end
-    return tuple(placed)
+    return tuple(_each_for_a_moment(placed, chunk))
 
 
 def _by_voice(
@@ -83,30 +85,46 @@ def _by_voice(
 
 def _with_words(segment: Segment, spans: Sequence[tuple[float, float]]) -> Segment:
     """A segment with words, each without the pause before the voice in it, and the one after."""
-    assert segment.words
-    words = [_voiced(word, spans) for word in _without_edges(segment)]
-    return segment.model_copy(
-        update={"words": tuple(words), "start": words[0].start, "end": words[-1].end}
-    )
+    words = [_voiced(word, spans) for word in segment.words or ()]
+    words = _without_edges(words, segment, {time for span in spans for time in span})
+    times = {"start": words[0].start, "end": words[-1].end}
+    return segment.model_copy(update={"words": tuple(words), **times})
 
 
-def _without_edges(segment: Segment) -> list[Word]:
+def _each_for_a_moment(segments: Sequence[Segment], chunk: Span) -> Iterator[Segment]:
+    """The segments with words that last a step of Whisper's clock, at least."""
+    words = [word for segment in segments for word in segment.words or ()]
+    within = [round(at * 1000 / SAMPLE_RATE_HZ) for at in chunk]
+    least = [round(_SHORTEST_WORD_S * 1000)] * len(words)
+    left = iter(in_order(words, within[0], within[1], least))
+    for segment in segments:
+        if segment.words:
+            own = tuple(islice(left, len(segment.words)))
+            times = {"start": own[0].start, "end": own[-1].end}
+            yield segment.model_copy(update={"words": own, **times})
+        else:
+            yield segment
+
+
+def _without_edges(words: list[Word], segment: Segment, exact: Container[float]) -> list[Word]:
     """
     The words, without what is too long of the first and the last one.
 
-    A model gives the first word the pause before it, and the last one the pause after. If that
-    cannot be heard (there is noise in it, or music), the times that the model told of the segment
-    are nearer, or else what a long word takes.
+    A model gives the first word the pause before it, and the last one the pause after. Where no
+    voice tells better, since there is noise in the pause, or music, the times that the model told
+    of the segment are nearer, or else what a long word takes.
+
+    Args:
+        exact: Times at which a voice is known to begin or end.
     """
-    words = list(segment.words or ())
     usual = min(median(word.end - word.start for word in words), _USUAL_WORD_S)
     most = max(2 * usual, _LONG_WORD_S)
     first = words[0]
-    if first.end - first.start > most:
+    if first.end - first.start > most and first.start not in exact:
         start = max(first.end - most, min(segment.start, first.end - usual))
         words[0] = first.model_copy(update={"start": round(start, 3)})
     last = words[-1]
-    if last.end - last.start > most:
+    if last.end - last.start > most and last.end not in exact:
         end = min(last.start + most, max(segment.end, last.start + usual))
         words[-1] = last.model_copy(update={"end": round(end, 3)})
     return words
