@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
@@ -68,7 +68,7 @@ def in_order(values: Sequence[T], earliest: int, latest: int, least: Sequence[in
     return placed
 
 
-def segments_in_order(segments: Sequence[Segment], duration_s: float) -> Iterable[Segment]:
+def segments_in_order(segments: Sequence[Segment], duration_s: float) -> list[Segment]:
     """
     Segments one after the other within a recording; words and characters within their segment.
 
@@ -76,6 +76,7 @@ def segments_in_order(segments: Sequence[Segment], duration_s: float) -> Iterabl
     no more characters than milliseconds.
     """
     least = [_least(segment) for segment in segments]
+    placed: list[Segment] = []
     for segment in in_order(segments, 0, milliseconds(duration_s), least):
         within = milliseconds(segment.start), milliseconds(segment.end)
         changed: dict[str, Any] = {}
@@ -85,7 +86,8 @@ def segments_in_order(segments: Sequence[Segment], duration_s: float) -> Iterabl
         if segment.chars is not None:
             sizes = [1] * len(segment.chars)
             changed["chars"] = tuple(in_order(segment.chars, *within, sizes))
-        yield segment.model_copy(update=changed) if changed else segment
+        placed.append(segment.model_copy(update=changed) if changed else segment)
+    return placed
 
 
 def _size(text: str) -> int:

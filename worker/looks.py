@@ -85,7 +85,7 @@ class Look:
             n_tokens = len(text_tokens(segment))
             within_s = shared_s(spoken, span(segment.start, segment.end))
             before_s = shared_s(spoken, span(reached_s, segment.start))
-            sparse_s = max(0.0, within_s - (n_tokens + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S)
+            sparse_s = max(0.0, within_s - text_fills_s(segment))
             is_rushed |= n_tokens > _MOST_TOKENS_PER_S * within_s + _A_FEW_TOKENS
             if hole is None and max(before_s, sparse_s) > _HOLE_S:
                 hole = Hole(n, reached_s if before_s > _HOLE_S else segment.start)
@@ -104,6 +104,11 @@ class Look:
 def text_tokens(segment: Segment) -> list[int]:
     """The tokens of a segment's text, timestamps left out."""
     return [token for token in segment.tokens if token < _TEXT_TOKENS_BELOW]
+
+
+def text_fills_s(segment: Segment) -> float:
+    """Seconds of speech that a segment's text can fill, said slowly."""
+    return (len(text_tokens(segment)) + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S
 
 
 def shared_s(spans: Iterable[Span], other: Span) -> float:

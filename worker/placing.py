@@ -53,7 +53,7 @@ def place_segments(
     moved = [_move(segment, start_s, end_s) for segment in segments]
     placed: list[Segment] = []
     before = start_s
-    for segment, following in zip(moved, [*moved[1:], None], strict=True):
+    for segment, following in zip(moved, [*moved, None][1:], strict=True):
         if segment.words:
             placed.append(_with_words(segment, spans))
         elif segment.words is None:
