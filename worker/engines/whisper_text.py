@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from shared.transcript import Segment, Word
+from shared.transcript import Segment
 from worker.engines.asking import WhisperTokenizer
 from worker.engines.base import Chunk, Decoding, Guess
 from worker.engines.guards import (
@@ -16,10 +16,7 @@ from worker.engines.guards import (
     says_something,
     without_hallucinations,
 )
-
-PREPENDED = "\"'“¿([{-"
-APPENDED = "\"'.。,，!！?？:：”)]}、"
-
+from worker.engines.timed_words import TimedWord, give_words
 
 FRAME_S = 0.02
 """What one timestamp token stands for."""
@@ -193,86 +190,3 @@ def _without_loops(span: TokenSpan, tokenizer: WhisperTokenizer) -> TokenSpan:
     n_after = 0 if span.tokens[-1] < tokenizer.eot else 1
     marks = span.tokens[:n_before], span.tokens[len(span.tokens) - n_after :]
     return replace(span, tokens=(*marks[0], *(text[i] for i in left), *marks[1]))
-
-
-@dataclass
-class TimedWord:
-    """A word as the model's cross-attention times it, in seconds from the chunk's start."""
-
-    word: str
-    n_tokens: int
-    start: float
-    end: float
-    probability: float
-
-
-def merge_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
-    """
-    Join punctuation to the word it belongs to, keeping the word's own times.
-
-    A full stop is timed where the pause after it ends; the word is not that long.
-    """
-    merged: list[TimedWord] = []
-    opening: list[TimedWord] = []
-    for word in words:
-        text = word.word.strip()
-        # A straight quote may open or close; Whisper writes a space before one that opens.
-        opens = bool(opening) or word.word.startswith(" ") or not all(c in APPENDED for c in text)
-        if text and opens and all(c in PREPENDED for c in text):
-            opening.append(word)
-        elif merged and not opening and text and all(c in APPENDED for c in text):
-            merged[-1].word += word.word
-            merged[-1].n_tokens += word.n_tokens
-        else:
-            before = "".join(mark.word for mark in opening)
-            n_before = sum(mark.n_tokens for mark in opening)
-            word.word = before + (word.word.lstrip() if opening else word.word)
-            word.n_tokens += n_before
-            opening = []
-            merged.append(word)
-    return merged + opening
-
-
-def give_words(
-    segments: Sequence[Segment], words: Sequence[TimedWord], eot: int, duration_s: float
-) -> list[Segment]:
-    """
-    Hand the words of a chunk out to its segments, which keep the times that the model told.
-
-    Args:
-        words: In order, punctuation apart, together holding all text tokens of `segments`.
-        eot: Tokens from this id on are not text.
-    """
-    left = list(words)
-    given: list[Segment] = []
-    for segment in segments:
-        n_tokens = sum(token < eot for token in segment.tokens)
-        own: list[TimedWord] = []
-        while left and n_tokens > 0:
-            n_tokens -= left[0].n_tokens
-            own.append(left.pop(0))
-        # Within the segment: a mark that begins it is not the last segment's.
-        said = [_word(word) for word in merge_punctuation(own) if word.word.strip()]
-        given.append(segment.model_copy(update={"words": _within(said, duration_s)}))
-    return given
-
-
-def _word(timed: TimedWord) -> Word:
-    return Word(
-        word=timed.word,
-        start=timed.start,
-        end=timed.end,
-        probability=round(timed.probability, 4),
-    )
-
-
-def _within(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
-    """Words with times in order, none before the one before it or past the chunk's end."""
-    fixed: list[Word] = []
-    earliest = 0.0
-    for word in words:
-        start = min(max(word.start, earliest), duration_s)
-        end = min(max(word.end, start), duration_s)
-        fixed.append(word.model_copy(update={"start": round(start, 3), "end": round(end, 3)}))
-        earliest = end
-    return tuple(fixed)
