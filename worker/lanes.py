@@ -32,7 +32,7 @@ _LEAST_BEFORE_HOLE_S = 1.0
 _MOST_CUTS = 2
 """In a row: before a hole, then in a pause within it. A song would be heard second by second."""
 
-_GAP_S = 0.4
+_GAP_S = 0.3
 """A chunk that is to be shorter ends in a pause of so much."""
 
 _LEAST_STEP_S = 0.2
@@ -153,7 +153,8 @@ def _walk(
         n_cuts = 0
         if options.looks_twice and look.hole is not None and last.n_cuts < _MOST_CUTS:
             chunk, look = yield from _stop_before_hole(chunk, look, speech, options, last)
-            n_cuts = last.n_cuts + 1
+            # A short chunk that is all right shows that it was well cut: so may the next one be.
+            n_cuts = last.n_cuts + 1 if is_doubtful(look) else 0
         done = _finish(chunk, look, speech, options, last)
         chunk = next_chunk(lane, speech.spans, done.next_start, options, speech.skipped)
         last = replace(done, is_last=chunk is None, n_cuts=n_cuts)

@@ -21,6 +21,9 @@ Of a segment's speech; slow readers need two and a half. More speech than its te
 without text: a long segment may hold the text of a short one.
 """
 
+_USUAL_TOKENS_PER_S = 4.5
+"""Said at this rate or slower, a text has all the time it needs."""
+
 _HOLE_S = 1.5
 """So much speech without text in one place is heard anew, in a chunk that begins there."""
 
@@ -85,7 +88,7 @@ class Look:
             n_tokens = len(text_tokens(segment))
             within_s = shared_s(spoken, span(segment.start, segment.end))
             before_s = shared_s(spoken, span(reached_s, segment.start))
-            sparse_s = max(0.0, within_s - text_fills_s(segment))
+            sparse_s = max(0.0, within_s - text_fills_s(segment, spoken, chunk.start))
             is_rushed |= n_tokens > _MOST_TOKENS_PER_S * within_s + _A_FEW_TOKENS
             if hole is None and max(before_s, sparse_s) > _HOLE_S:
                 hole = Hole(n, reached_s if before_s > _HOLE_S else segment.start)
@@ -106,9 +109,22 @@ def text_tokens(segment: Segment) -> list[int]:
     return [token for token in segment.tokens if token < _TEXT_TOKENS_BELOW]
 
 
-def text_fills_s(segment: Segment) -> float:
-    """Seconds of speech that a segment's text can fill, said slowly."""
-    return (len(text_tokens(segment)) + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S
+def text_fills_s(segment: Segment, voiced: Iterable[Span], by: int = 0) -> float:
+    """
+    Seconds of speech that a segment's text can fill: all that it takes when it is said slowly.
+
+    If it can be said in the time until the first pause, it is: a sentence that is said twice,
+    with a pause between, may be written once.
+
+    Args:
+        voiced: Where a voice is heard in the recording, in time order.
+        by: The sample from which the segment's times count.
+    """
+    n_tokens = len(text_tokens(segment))
+    slowly_s = (n_tokens + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S
+    start, end = (by + round(at * SAMPLE_RATE_HZ) for at in (segment.start, segment.end))
+    first_s = next((shared_s([v], Span(start, end)) for v in voiced if start < v.end), 0.0)
+    return min(slowly_s, first_s) if n_tokens <= _USUAL_TOKENS_PER_S * first_s else slowly_s
 
 
 def shared_s(spans: Iterable[Span], other: Span) -> float:

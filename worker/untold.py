@@ -59,7 +59,7 @@ def _told(speech: Speech, segments: Iterable[Segment]) -> Iterator[Span]:
     """Where text says what is heard; of a segment with too little of it, the beginning."""
     for segment in segments:
         start, end = (round(at * SAMPLE_RATE_HZ) for at in (segment.start, segment.end))
-        fills_s = text_fills_s(segment)
+        fills_s = text_fills_s(segment, speech.voiced)
         said_s = 0.0
         for voice in speech.voiced:
             since, until = max(voice.start, start), min(voice.end, end)
