@@ -9,7 +9,7 @@ from itertools import pairwise
 from shared.transcript import Segment
 from worker.audio import SAMPLE_RATE_HZ, Span
 from worker.engines.base import DecodeOptions, Decoding
-from worker.looks import Look, better, is_doubtful, is_impossible, likelier, shared_s
+from worker.looks import Look, better, is_doubtful, is_impossible, likelier, says_again, shared_s
 from worker.pauses import end_of, put_back
 from worker.placing import is_heard, place_segments
 from worker.speech import Speech
@@ -212,7 +212,8 @@ def _look_at(
     plain = replace(asked, context=(), language=options.chunk.language)
     if options.looks_twice and plain != asked and is_doubtful(best):
         decoding = yield Ask(chunk, plain, is_again=True)
-        best = better(best, _look(chunk, plain, decoding, speech))
+        other = _look(chunk, plain, decoding, speech)
+        best = best if says_again(last.segments, best, other) else better(best, other)
     for temperature in options.temperatures:
         if not best.decoding.needs_fallback:
             break

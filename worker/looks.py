@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -40,6 +41,19 @@ _A_FEW_TOKENS = 4
 
 _IMPOSSIBLE_TOKENS_PER_S, _ANY_TOKENS = 10.0, 3
 """Of all speech in a chunk, beyond a word: text that cannot have been said in so little time."""
+
+
+_VERY_SHORT_S = 1.0
+_MADE_UP_WORDS_PER_S, _MADE_UP_LOGPROB = 6.0, -1.0
+_MADE_UP = frozenset(
+    {
+        "thank you", "thank you very much", "thank you so much", "thanks", "thank you for watching",
+        "thanks for watching", "you", "bye", "bye bye", "the end", "okay", "merci", "danke",
+        "vielen dank", "gracias", "obrigado", "grazie", "谢谢", "謝謝", "ありがとうございました",
+        "ご視聴ありがとうございました", "감사합니다", "спасибо",
+    }
+)  # fmt: skip
+"""What Whisper writes most where there are no words, as `is_made_up` compares it."""
 
 
 class Hole(NamedTuple):
@@ -156,7 +170,48 @@ def is_doubtful(look: Look) -> bool:
 def is_impossible(look: Look) -> bool:
     """Whether nobody can have said so much in so little time: a laugh is heard as a sentence."""
     most = _IMPOSSIBLE_TOKENS_PER_S * look.voiced_s + _ANY_TOKENS
-    return len(look.text_tokens) > most
+    return len(look.text_tokens) > most or is_made_up(look)
+
+
+def is_made_up(look: Look) -> bool:
+    """
+    Whether all that is written is what Whisper writes of a breath, a laugh or half a word.
+
+    It knows these words from the ends of films. Somebody may have said them in less than a
+    second, too: then there is time for them, and the model is not that unsure.
+    """
+    words = re.findall(r"\w+", _said(look).casefold())
+    if look.voiced_s >= _VERY_SHORT_S or " ".join(words) not in _MADE_UP:
+        return False
+    is_rushed = len(words) > _MADE_UP_WORDS_PER_S * look.voiced_s
+    return is_rushed or look.decoding.avg_logprob < _MADE_UP_LOGPROB
+
+
+def says_again(before: Sequence[Segment], told: Look, untold: Look) -> bool:
+    """
+    Whether a text only repeats the word that the chunk before it broke off with.
+
+    Where a chunk ends within a sentence, its last word may be heard once more at the beginning of
+    the next. A model that was told the word knows that it is written already.
+
+    Args:
+        before: Segments of the chunk before.
+        told, untold: Looks at a chunk with what was said before it, and without.
+    """
+    texts = [_text(before), _said(told), _said(untold)]
+    words = [text.casefold().split() for text in texts]
+    if not told.options.context or not all(words):
+        return False
+    last, first, again = words[0][-1], words[1][0], words[2][0]
+    return last[-1].isalnum() and again == last and first != last
+
+
+def _said(look: Look) -> str:
+    return _text(look.decoding.segments)
+
+
+def _text(segments: Sequence[Segment]) -> str:
+    return " ".join(segment.text for segment in segments)
 
 
 def better(first: Look, second: Look) -> Look:

@@ -252,13 +252,12 @@ def _language_of(chunks: Sequence[Done]) -> Guess | None:
     spoken: dict[str, float] = defaultdict(float)
     sure: dict[str, float] = {}
     for chunk in chunks:
-        language = chunk.language or ""
-        spoken[language] += sum(segment.end - segment.start for segment in chunk.segments)
-        sure.setdefault(language, chunk.language_probability)
-    if not spoken:
-        return None
-    most = max(spoken, key=spoken.__getitem__)
-    return Guess(most, sure[most])
+        told = [(s.language or chunk.language or "", s.end - s.start) for s in chunk.segments]
+        for language, length_s in told or [(chunk.language or "", 0.0)]:
+            spoken[language] += length_s
+            sure.setdefault(language, chunk.language_probability)
+    most = max(spoken, key=spoken.__getitem__, default=None)
+    return None if most is None else Guess(most, sure[most])
 
 
 def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:

@@ -49,10 +49,14 @@ def untold_warnings(speech: Speech, segments: Sequence[Segment]) -> list[Warned]
 
 
 def find_untold(speech: Speech, segments: Sequence[Segment]) -> list[Span]:
-    """Spans of more than a second, in time order, in which something is heard and not written."""
+    """
+    Spans of more than a second, in time order, in which something is heard and not written.
+
+    Where nothing at all is written, of any length.
+    """
     heard = sorted([*speech.voiced, *speech.sounds])
     left = merged(list(_without(heard, _told(speech, segments))), _DIP_S)
-    return [span for span in left if span.duration_s > LONGEST_S]
+    return [span for span in left if span.duration_s > LONGEST_S or not segments]
 
 
 def _told(speech: Speech, segments: Iterable[Segment]) -> Iterator[Span]:

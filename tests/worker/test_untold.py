@@ -41,9 +41,14 @@ def test_speech_has_text_or_a_warning(told: list[tuple[float, float]], untold: l
 
 
 def test_places_that_are_close_are_one() -> None:
-    voiced = seconds(0, 0.8), seconds(1.2, 2.0), seconds(40, 40.9)
+    voiced = seconds(0, 0.8), seconds(1.2, 2.0), seconds(40, 40.9), seconds(50, 55)
 
-    assert find_untold(speech(*voiced), []) == [seconds(0, 2.0)]
+    assert find_untold(speech(*voiced), [segment(LONG, 50, 55)]) == [seconds(0, 2.0)]
+
+
+def test_where_nothing_is_written_any_voice_is_told_of() -> None:
+    assert find_untold(speech(seconds(1, 1.3)), []) == [seconds(1, 1.3)]
+    assert find_untold(speech(seconds(1, 1.3), seconds(9, 12)), [segment(LONG, 9, 12)]) == []
 
 
 def test_a_sound_counts_where_nobody_speaks() -> None:
