@@ -10,8 +10,9 @@ from shared.transcript import Segment
 from worker.audio import SAMPLE_RATE_HZ, Span
 from worker.engines.base import DecodeOptions, Decoding
 from worker.looks import Look, better, is_doubtful, is_impossible, likelier, says_again, shared_s
-from worker.pauses import end_of, put_back
+from worker.pauses import end_of
 from worker.placing import is_heard, place_segments
+from worker.repeats import as_often_as_said
 from worker.speech import Speech
 
 MAX_CHUNK_S = 30.0
@@ -224,7 +225,8 @@ def _look_at(
 
 
 def _look(chunk: Span, options: DecodeOptions, decoding: Decoding, speech: Speech) -> Look:
-    return Look.at(chunk, options, put_back(decoding, chunk, speech.skipped), speech.voiced)
+    found = as_often_as_said(decoding, chunk, options, speech.voiced, speech.skipped)
+    return Look.at(chunk, options, found, speech.voiced)
 
 
 def _stop_before_hole(

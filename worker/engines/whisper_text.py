@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from shared.transcript import Segment
 from worker.engines.asking import WhisperTokenizer
-from worker.engines.base import Chunk, Decoding, Guess
+from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.guards import (
     compression_ratio,
     first_copies,
@@ -129,7 +129,38 @@ def make_decoding(
     )
     if is_silent(output.no_speech_prob, output.avg_logprob, options):
         return found
-    segments = make_segments(chunk, output, split.spans, tokenizer)
+    left = _left_of(split.spans, options, tokenizer)
+    segments = make_segments(chunk, output, [split.spans[i] for i in left], tokenizer)
+    uncut: list[Segment] = []
+    # What fills the model's room went round until there was none left.
+    if len(left) < len(split.spans) and len(output.tokens) < MOST_TOKENS:
+        uncut = make_segments(chunk, output, split.spans, tokenizer)
+    return replace(
+        found,
+        segments=_with_words(segments, chunk, tokenizer, time_words),
+        heard_s=split.heard_s,
+        needs_fallback=needs_fallback(text, output.avg_logprob, options),
+        uncut=_with_words(uncut, chunk, tokenizer, time_words),
+    )
+
+
+def _left_of(
+    spans: Sequence[TokenSpan], options: DecodeOptions, tokenizer: WhisperTokenizer
+) -> Sequence[int]:
+    """The spans that are left when loops are cut: all, where texts may repeat themselves."""
+    if options.compression_ratio_threshold is None:
+        return range(len(spans))
+    return first_copies([_text_of(span.tokens, tokenizer) for span in spans], "".join)
+
+
+def _with_words(
+    segments: list[Segment],
+    chunk: Chunk,
+    tokenizer: WhisperTokenizer,
+    time_words: Callable[[list[int]], list[TimedWord]],
+) -> tuple[Segment, ...]:
+    """Segments with words where they are wanted, and without what words show to be made up."""
+    options = chunk.options
     silence_s = options.hallucination_silence_threshold
     if segments and (options.word_timestamps or silence_s is not None):
         tokens = [t for segment in segments for t in segment.tokens if t < tokenizer.eot]
@@ -138,24 +169,22 @@ def make_decoding(
         segments = without_hallucinations(segments, silence_s, chunk.duration_s)
     if not options.word_timestamps:
         segments = [segment.model_copy(update={"words": None}) for segment in segments]
-    return replace(
-        found,
-        segments=tuple(segments),
-        heard_s=split.heard_s,
-        needs_fallback=needs_fallback(text, output.avg_logprob, options),
-    )
+    return tuple(segments)
 
 
 def make_segments(
     chunk: Chunk, output: Output, spans: Sequence[TokenSpan], tokenizer: WhisperTokenizer
 ) -> list[Segment]:
-    """The segments of one chunk, times from its start, loops cut, none of nothing but marks."""
-    texts = [_text_of(span.tokens, tokenizer) for span in spans]
+    """
+    The segments of one chunk, times from its start, none of nothing but marks.
+
+    A loop within one of them is cut.
+    """
     segments: list[Segment] = []
     # Who lets texts repeat themselves has honest refrains whole, and loops as well.
     cuts = chunk.options.compression_ratio_threshold is not None
-    for i in first_copies(texts, "".join) if cuts else range(len(spans)):
-        cut = _without_loops(spans[i], tokenizer) if cuts else spans[i]
+    for span in spans:
+        cut = _without_loops(span, tokenizer) if cuts else span
         text = _text_of(cut.tokens, tokenizer)
         if not says_something(text):
             continue
