@@ -37,7 +37,9 @@ def silence():
 def post_and_wait(url):
     """Send audio, for a run of its own, and wait for its text."""
     files = {"file": ("a.wav", silence())}
-    return httpx2.post(f"{url}/transcribe/file?wait={WAIT_S}&cache=false", files=files, timeout=WAIT_S + 60)
+    return httpx2.post(
+        f"{url}/transcribe/file?wait={WAIT_S}&cache=false", files=files, timeout=WAIT_S + 60
+    )
 
 
 def has_heard_end(listener):
