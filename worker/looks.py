@@ -25,6 +25,9 @@ without text: a long segment may hold the text of a short one.
 _USUAL_TOKENS_PER_S = 4.5
 """Said at this rate or slower, a text has all the time it needs."""
 
+_REST_OF_FIRST = 1.8
+"""So many times as much voice after it: what is only a long word or a breath is no other text."""
+
 _HOLE_S = 1.5
 """So much speech without text in one place is heard anew, in a chunk that begins there."""
 
@@ -134,11 +137,14 @@ def text_fills_s(segment: Segment, voiced: Iterable[Span], by: int = 0) -> float
         voiced: Where a voice is heard in the recording, in time order.
         by: The sample from which the segment's times count.
     """
+    voiced = list(voiced)
     n_tokens = len(text_tokens(segment))
     slowly_s = (n_tokens + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S
     start, end = (by + round(at * SAMPLE_RATE_HZ) for at in (segment.start, segment.end))
     first_s = next((shared_s([v], Span(start, end)) for v in voiced if start < v.end), 0.0)
-    return min(slowly_s, first_s) if n_tokens <= _USUAL_TOKENS_PER_S * first_s else slowly_s
+    rest_s = shared_s(voiced, Span(start, end)) - first_s
+    is_first = n_tokens <= _USUAL_TOKENS_PER_S * first_s and rest_s > _REST_OF_FIRST * first_s
+    return min(slowly_s, first_s) if is_first else slowly_s
 
 
 def shared_s(spans: Iterable[Span], other: Span) -> float:
