@@ -46,6 +46,7 @@ class JobCheckpoint:
             "lanes": speech.lanes,
             "spans": speech.spans,
             "voiced": speech.voiced,
+            "sounds": speech.sounds,
         }
         self._chunks.begin(self._job_id, self._attempt, json.dumps(value), channel)
 
@@ -72,13 +73,13 @@ def _read_plan(text: str) -> Plan | None:
     try:
         value = json.loads(text)
         name, revision, engine = value["model"]
-        lanes, spans, voiced = (
+        lanes, spans, voiced, sounds = (
             tuple(Span(int(start), int(end)) for start, end in value[part])
-            for part in ("lanes", "spans", "voiced")
+            for part in ("lanes", "spans", "voiced", "sounds")
         )
     except (ValueError, KeyError, TypeError):
         return None
-    return Plan((name, revision, engine), Speech(lanes, spans, voiced))
+    return Plan((name, revision, engine), Speech(lanes, spans, voiced, sounds=sounds))
 
 
 def _read_done(kept: KeptChunk) -> Done:

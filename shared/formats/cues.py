@@ -11,7 +11,7 @@ from shared.formats.channels import has_channels
 from shared.formats.lines import one_line, printable, space_of, width_of
 from shared.formats.options import FormatOptions
 from shared.formats.pieces import Group, Piece, group_pieces, pieces_of
-from shared.formats.tidy import milliseconds
+from shared.times import milliseconds
 from shared.transcript import Segment, Transcript
 
 DEFAULT_LINE_WIDTH = 1000
