@@ -12,9 +12,11 @@ from gateway.access_log import note_requests
 from gateway.errors import add_error_answers
 from gateway.routes import (
     asr,
+    assemblyai,
     audio,
     auth,
     batches,
+    deepgram,
     deliveries,
     docs,
     events,
@@ -28,6 +30,7 @@ from gateway.routes import (
     transcribe,
     ui,
     uploads,
+    whisper_cpp,
 )
 from gateway.services import Services, open_services
 from gateway.settings import GatewaySettings
@@ -39,6 +42,9 @@ _ROUTES = (
     openai,
     legacy,
     asr,
+    whisper_cpp,
+    deepgram,
+    assemblyai,
     jobs,
     results,
     audio,

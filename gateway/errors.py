@@ -11,8 +11,10 @@ from flask import Flask, Response, jsonify, request
 from redis import exceptions as redis_errors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from gateway.dialects import dialect_of, error_in, status_of
 from shared import errors
 from shared.errors import LonghandError
+from shared.logs import bound_request_id
 
 STATUSES: Mapping[type[LonghandError], int] = {
     errors.LonghandError: 500,
@@ -91,16 +93,21 @@ def openai_error_value(error: LonghandError) -> dict[str, object]:
     return shaped(error_value(error), STATUSES[type(error)], OPENAI_PREFIX)
 
 
-def shaped(value: Mapping[str, object], status: int, path: str) -> dict[str, object]:
+def shaped(
+    value: Mapping[str, object], status: int, path: str, *, request_id: str | None = None
+) -> dict[str, object]:
     """
     An error in the shape of the family its path belongs to.
 
     Args:
         value: As native routes write it.
+        request_id: What the logs call the request, where the thread does not say.
 
     >>> shaped({"success": False, "error": "no", "code": "busy"}, 503, "/v1/models")
     {'error': {'message': 'no', 'type': 'server_error', 'param': None, 'code': 'busy'}}
     """
+    if dialect := dialect_of(path):
+        return error_in(dialect, value, status, request_id or bound_request_id() or "")
     if not path.startswith(OPENAI_PREFIX):
         return dict(value)
     nested = {
@@ -120,7 +127,7 @@ def answer_error(error: LonghandError, **more: object) -> Response:
     Args:
         more: Fields to add to its body.
     """
-    status = STATUSES[type(error)]
+    status = status_of(type(error), STATUSES[type(error)], request.path)
     answer = jsonify(shaped(error_value(error, **more), status, request.path))
     answer.status_code = status
     if request.path.startswith(OPENAI_PREFIX) and error.job_id and status in (409, 500):

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from gateway.ignored import name_ignored
+from gateway.numbered import ANONYMOUS, letter
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
 from gateway.warned import name_warnings, warnings_value
 from shared.formats import find_format, render, segment_values, tidy
@@ -19,7 +20,6 @@ from shared.transcript import Segment, Transcript, Word
 NOBODY = "unknown"
 """The speaker of a segment where none was found: OpenAI's clients want a name."""
 
-_ANONYMOUS = "SPEAKER_"
 _LEAST_PROBABILITY = 1e-10
 
 
@@ -127,7 +127,7 @@ def spoken_segments(tidied: Transcript) -> list[dict[str, Any]]:
     found = []
     for n, segment in enumerate(tidied.segments):
         who = segment.speaker or NOBODY
-        if who.startswith(_ANONYMOUS):
+        if who.startswith(ANONYMOUS):
             who = letters.setdefault(who, letter(len(letters)))
         found.append(
             {
@@ -140,17 +140,6 @@ def spoken_segments(tidied: Transcript) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def letter(n: int) -> str:
-    """
-    The name of the nth speaker, from 0.
-
-    >>> [letter(n) for n in (0, 25, 26, 51, 52)]
-    ['A', 'Z', 'AA', 'AZ', 'BA']
-    """
-    before, own = divmod(n, 26)
-    return (letter(before - 1) if before else "") + chr(ord("A") + own)
 
 
 def _word_value(word: Word) -> dict[str, Any]:

@@ -18,14 +18,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask
+from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from gateway.access.callers import takes_token
+from gateway.dialects import Dialect, dialect_of, status_of
 from gateway.errors import STATUSES
 from gateway.openapi.documented import Answer, Body, Header
 from gateway.openapi.operations import Operation, errors_of, operations_of
 from gateway.openapi.schemas import Schema, Schemas, parameter
-from gateway.shapes.errors import ErrorAnswer, OpenAIErrorAnswer
+from gateway.shapes.errors import (
+    AssemblyAIErrorAnswer,
+    DeepgramErrorAnswer,
+    ErrorAnswer,
+    OpenAIErrorAnswer,
+)
 from shared.errors import LonghandError
 from shared.settings import CHECKOUT
 
@@ -58,6 +65,10 @@ _PATH: dict[str, Schema] = {
 }
 """Parameters of paths by name; a test holds that each is here."""
 
+_DIALECTS: dict[Dialect, type[BaseModel]] = {
+    "deepgram": DeepgramErrorAnswer,
+    "assemblyai": AssemblyAIErrorAnswer,
+}
 _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": "How to say who you are."},
     429: {"Retry-After": "Seconds after which to try again."},
@@ -77,7 +88,7 @@ def build_document(app: Flask) -> Schema:
     """The document of an application; the same one every time."""
     operations = sorted(operations_of(app), key=lambda o: (o.path, o.method))
     schemas = Schemas(
-        [ErrorAnswer, OpenAIErrorAnswer, *_models_of_answers(operations)],
+        [ErrorAnswer, OpenAIErrorAnswer, *_DIALECTS.values(), *_models_of_answers(operations)],
         [
             model
             for operation in operations
@@ -193,7 +204,8 @@ def _responses(operation: Operation, schemas: Schemas) -> Schema:
     }
     by_status: dict[int, list[type[LonghandError]]] = {}
     for error in errors_of(operation):
-        by_status.setdefault(STATUSES[error], []).append(error)
+        status = status_of(error, STATUSES[error], operation.path)
+        by_status.setdefault(status, []).append(error)
     for status, classes in by_status.items():
         wrong = _error_answer(status, classes, operation, schemas)
         responses[status] = _either(responses[status], wrong) if status in responses else wrong
@@ -233,7 +245,9 @@ def _error_answer(
     codes = [error.code for error in classes]
     example: Schema = {"error": _sentence(classes[0]), "code": codes[0]}
     schema: Schema
-    if operation.is_openais:
+    if dialect := dialect_of(operation.path):
+        schema = schemas.answer(_DIALECTS[dialect])
+    elif operation.is_openais:
         narrowed: Schema = {"error": {"properties": {"code": {"enum": codes}}}}
         schema = {"allOf": [schemas.answer(OpenAIErrorAnswer), {"properties": narrowed}]}
     else:
