@@ -266,9 +266,19 @@ def test_what_is_no_recording_is_a_bad_request(
     assert stored_files() == []
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1/a.wav", "https://example.org/nothing"])
-def test_a_url_that_cannot_be_had_is_remote_content(fetching: FlaskClient, url: str) -> None:
-    refused(fetching.post(PATH, json={"url": url}), 400, "REMOTE_CONTENT_ERROR", "URL")
+def test_a_url_that_cannot_be_had_is_remote_content(fetching: FlaskClient) -> None:
+    answer = fetching.post(PATH, json={"url": "https://example.org/nothing"})
+
+    refused(answer, 400, "REMOTE_CONTENT_ERROR", "URL")
+
+
+def test_a_private_address_is_not_fetched(
+    client: FlaskClient, stored_files: Callable[[], list[str]]
+) -> None:
+    answer = client.post(PATH, json={"url": "http://127.0.0.1/a.wav"})
+
+    refused(answer, 400, "REMOTE_CONTENT_ERROR", "LONGHAND_ALLOWED_HOSTS")
+    assert stored_files() == []
 
 
 def test_a_job_that_fails_is_an_error_that_names_it(
