@@ -166,6 +166,7 @@ def read_paragraphs(job_id: str) -> Response:
 @documented(tag=_TAG, query=(WordSearch,), answers={200: Answer(shapes.Matches)}, errors=_UNREAD)
 def search_words(job_id: str) -> Response:
     """Say where in a completed transcript some words are said."""
+    find_job(job_id)  # before anything is said of the query
     wanted = read_model(WordSearch, request.args.to_dict()).words.split(",")
     record, transcript = _completed(job_id)
     phrases = [phrase.strip() for phrase in wanted if phrase.strip()]
@@ -197,6 +198,7 @@ def read_vtt(job_id: str) -> Response:
 
 
 def _subtitles(job_id: str, name: str) -> Response:
+    find_job(job_id)  # before anything is said of the query
     most = read_model(Captions, request.args.to_dict()).chars_per_caption
     shape: dict[str, Any] = {"max_line_width": most, "max_line_count": 1} if most else {}
     _, transcript = _completed(job_id)
