@@ -24,6 +24,7 @@ from gateway.app import create_app
 from gateway.channel import body_limit, listens_on, use_channel
 from gateway.fullness import Fullness
 from gateway.outward.webhooks import Webhooks
+from gateway.resuming import Dispatcher
 from gateway.retention import Retention, Sweeper
 from gateway.services import Services, open_services
 from gateway.settings import OTHER_VARIABLES, GatewaySettings
@@ -63,10 +64,10 @@ def serve(settings: GatewaySettings) -> None:
         use_spool(settings.storage_dir)
     services = open_services(settings)
     app = create_app(settings, services=services)
-    server = listen(settings, app)
+    server = listen(settings, app, Dispatcher(services.watcher, settings.threads))
     fullness = Fullness(services.jobs, most=settings.max_queued)
     fullness.start()
-    use_channel(server, fullness.refusal, partial(count_refusal, app))
+    use_channel(server, services.watcher, fullness.refusal, partial(count_refusal, app))
     origins = Origins(settings.listed_origins)
     use_admission(server, Admission(services.access, origins, services.breaches))
 
@@ -76,6 +77,7 @@ def serve(settings: GatewaySettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    services.watcher.start()
     background = start_background(services)
     warn_of_access(settings, settings.host)
     for host, port in listens_on(server):
@@ -88,13 +90,14 @@ def serve(settings: GatewaySettings) -> None:
     _log.info("the gateway has stopped")
 
 
-def listen(settings: GatewaySettings, app: Flask) -> Any:
+def listen(settings: GatewaySettings, app: Flask, dispatcher: Dispatcher) -> Any:
     """Take the address; nothing is answered yet."""
     with naming("LONGHAND_HOST:LONGHAND_PORT", f"{settings.host}:{settings.port}"):
         return waitress.create_server(
             app,
             host=settings.host,
             port=settings.port,
+            _dispatcher=dispatcher,
             threads=settings.threads,
             connection_limit=settings.connection_limit,
             max_request_body_size=body_limit(settings.max_audio_bytes),

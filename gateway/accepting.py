@@ -11,7 +11,8 @@ from gateway.answers import (
     transcript_value,
     wants_segments,
 )
-from gateway.hangups import Reader, hand_out, is_gone, let_go
+from gateway.hangups import Reader, hand_out, let_go
+from gateway.postponed import wait_for
 from gateway.services import Services
 from gateway.submission import Submission
 from gateway.waiting import preferred_wait_s
@@ -23,14 +24,17 @@ def answer_submitted(here: Services, record: JobRecord, submission: Submission) 
     """The result if the caller waits and the job ends in time, or 202."""
     seconds, preferred = wait_of(here, submission.wait_s)
     reader = Reader(here, record)
-    record, had_slot = here.waiting.wait(record, seconds, is_gone=is_gone(), stay=reader.stay)
-    if seconds <= 0 or not let_go(here, record, reader):
-        hand_out(here, record)
-    # A job may have its result at once. Who does not wait is still answered as always.
-    answer = _answer_ended(here, record) if seconds > 0 else answer_accepted(record)
-    if preferred and had_slot:
-        answer.headers["Preference-Applied"] = f"wait={seconds:g}"
-    return answer
+
+    def answer_then(seen: JobRecord) -> Response:
+        if seconds <= 0 or not let_go(here, seen, reader):
+            hand_out(here, seen)
+        # A job may have its result at once. Who does not wait is still answered as always.
+        answer = _answer_ended(here, seen) if seconds > 0 else answer_accepted(seen)
+        if preferred and seconds > 0:
+            answer.headers["Preference-Applied"] = f"wait={seconds:g}"
+        return answer
+
+    return wait_for(here, record, answer_then, seconds=seconds, reader=reader)
 
 
 def wait_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
 from gateway.access.auth import add_access
@@ -10,6 +10,7 @@ from gateway.access.origins import Origins
 from gateway.access.rates import limit_rates
 from gateway.access_log import note_requests
 from gateway.errors import add_error_answers
+from gateway.postponed import PostponingFlask
 from gateway.routes import (
     asr,
     assemblyai,
@@ -66,14 +67,14 @@ class _Json(DefaultJSONProvider):
     sort_keys = False
 
 
-def create_app(settings: GatewaySettings, *, services: Services | None = None) -> Flask:
+def create_app(settings: GatewaySettings, *, services: Services | None = None) -> PostponingFlask:
     """
     Build the gateway.
 
     Args:
         services: What it works with, instead of opening what the settings name.
     """
-    app = Flask("gateway", static_folder="web", static_url_path="/web")
+    app = PostponingFlask("gateway", static_folder="web", static_url_path="/web")
     app.json = _Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

@@ -17,15 +17,18 @@ MOST_BYTES = 20_000_000
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def read_object() -> dict[str, Any]:
+def read_object(most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """
     The present request's body as a JSON object; empty if there is no body.
+
+    Args:
+        most_bytes: The most that it may have.
 
     Raises:
         InvalidRequest: It is no JSON object, or too large for one.
         UnsupportedMedia: It says that it is something else.
     """
-    body = _read_small()
+    body = _read_small(most_bytes)
     if not body:
         return {}
     if not request.is_json:
@@ -42,26 +45,27 @@ def read_object() -> dict[str, Any]:
     return value
 
 
-def read_fields(*, lists: frozenset[str] = LISTS) -> dict[str, Any]:
+def read_fields(*, lists: frozenset[str] = LISTS, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """
     The fields of the present request, in its query and its body, be that JSON or a form.
 
     Args:
         lists: Those that may be given again and again.
+        most_bytes: The most that the body may have.
 
     Raises:
         InvalidRequest: A field is given twice, or the body is broken.
         UnsupportedMedia: The body is neither.
     """
     if request.mimetype in FORMS:
-        _refuse_large()
+        _refuse_large(most_bytes)
         for name in request.files:
             raise InvalidRequest(
                 f"field {name[:64]!r} is a file; send that to /transcribe/file", param=name[:64]
             )
         return dict(fields_and_lists(request.args, request.form, lists=lists))
     fields: dict[str, Any] = dict(fields_and_lists(request.args, lists=lists))
-    for sent, value in read_object().items():
+    for sent, value in read_object(most_bytes).items():
         name = sent.removesuffix("[]") if sent.removesuffix("[]") in lists else sent
         if name in fields:
             raise InvalidRequest(f"field {name[:64]!r} was given twice", param=name[:64])
@@ -70,14 +74,14 @@ def read_fields(*, lists: frozenset[str] = LISTS) -> dict[str, Any]:
     return fields
 
 
-def _refuse_large() -> None:
-    if (request.content_length or 0) > MOST_BYTES:
-        raise InvalidRequest(f"the body is over {MOST_BYTES} bytes long, which no such body is")
+def _refuse_large(most_bytes: int) -> None:
+    if (request.content_length or 0) > most_bytes:
+        raise InvalidRequest(f"the body is over {most_bytes} bytes long, which no such body is")
 
 
-def _read_small() -> bytes:
-    _refuse_large()
-    body = request.stream.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise InvalidRequest(f"the body is over {MOST_BYTES} bytes long, which no such body is")
+def _read_small(most_bytes: int) -> bytes:
+    _refuse_large(most_bytes)
+    body = request.stream.read(most_bytes + 1)
+    if len(body) > most_bytes:
+        raise InvalidRequest(f"the body is over {most_bytes} bytes long, which no such body is")
     return body

@@ -15,7 +15,6 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import MultiSocketServer
 from waitress.task import ErrorTask
@@ -25,7 +24,9 @@ from gateway.access_log import log_refusal
 from gateway.errors import STATUSES, error_headers, error_value, shaped
 from gateway.headers import REQUEST_ID, choose_request_id
 from gateway.resumable import MOST_PART_BYTES, part_too_large
+from gateway.resuming import ResumableChannel
 from gateway.uploads import too_large
+from gateway.watcher import Watcher
 from shared.errors import AudioTooLarge, Busy, LonghandError, StorageFull
 from shared.storage import FULL, is_full
 
@@ -36,8 +37,8 @@ Count = Callable[[str, str, int], None]
 """Takes the method, the path and the status of a request."""
 
 _JOB_PATHS = (
-    "/transcribe", "/v1/audio", "/v1/listen", "/v2/transcript", "/recognise", "/asr",
-    "/detect-language", "/inference",
+    "/transcribe", "/v1/audio", "/audio", "/openai", "/v1/listen", "/v2/transcript", "/recognise",
+    "/asr", "/detect-language", "/inference",
 )  # fmt: skip
 _TOO_LARGE = "Content Too Large"
 _LINGER_S = 10.0
@@ -173,7 +174,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         self.count(method, path, status)
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(ResumableChannel):
     """
     One connection.
 
@@ -237,6 +238,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 def use_channel(
     server: Any,
+    watcher: Watcher,
     busy: Callable[[], Busy | None] = lambda: None,
     count: Count = lambda method, path, status: None,
 ) -> None:
@@ -244,12 +246,13 @@ def use_channel(
     Make a waitress server speak through `Channel`.
 
     Args:
+        watcher: Looks after the requests that wait for a job.
         busy: Why no new job is taken now; None if there is no reason.
         count: Counts a request that is refused from its header.
     """
     parser = type("SiteParser", (Parser,), {"busy": staticmethod(busy)})
     task = type("SiteTask", (JsonErrorTask,), {"count": staticmethod(count)})
-    own = {"parser_class": parser, "error_task_class": task}
+    own = {"parser_class": parser, "error_task_class": task, "watcher": watcher}
     channel = type("SiteChannel", (Channel,), own)
     for listener in listeners_of(server):
         listener.channel_class = channel

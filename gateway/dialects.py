@@ -13,7 +13,7 @@ Dialect = Literal["deepgram", "assemblyai"]
 
 _PREFIXES: tuple[tuple[str, Dialect], ...] = (("/v1/listen", "deepgram"), ("/v2/", "assemblyai"))
 
-_BAD_REQUESTS: frozenset[type[LonghandError]] = frozenset(
+BAD_REQUESTS: frozenset[type[LonghandError]] = frozenset(
     {
         errors.ModelNotFound,
         errors.AudioUnreadable,
@@ -47,16 +47,6 @@ def dialect_of(path: str) -> Dialect | None:
     ['deepgram', 'assemblyai', None]
     """
     return next((dialect for prefix, dialect in _PREFIXES if path.startswith(prefix)), None)
-
-
-def status_of(error: type[LonghandError], status: int, path: str) -> int:
-    """
-    The HTTP status of an error on a path.
-
-    Args:
-        status: What it has elsewhere.
-    """
-    return 400 if dialect_of(path) and error in _BAD_REQUESTS else status
 
 
 def error_in(

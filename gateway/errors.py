@@ -11,7 +11,7 @@ from flask import Flask, Response, jsonify, request
 from redis import exceptions as redis_errors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from gateway.dialects import dialect_of, error_in, status_of
+from gateway.dialects import BAD_REQUESTS, dialect_of, error_in
 from shared import errors
 from shared.errors import LonghandError
 from shared.logs import bound_request_id
@@ -50,6 +50,12 @@ STATUSES: Mapping[type[LonghandError], int] = {
 }
 """A test holds that no class is missing."""
 
+_OPENAI_STATUSES: Mapping[type[LonghandError], int] = {
+    errors.UnsupportedMedia: 400,
+    errors.AudioUnreadable: 400,
+}
+"""Where OpenAI answers another status: to what is no audio, which its clients know as 400."""
+
 REDIS_AWAY = (
     redis_errors.ConnectionError,
     redis_errors.TimeoutError,
@@ -58,6 +64,7 @@ REDIS_AWAY = (
 )
 _RETRY_REDIS_S = 5
 OPENAI_PREFIX = "/v1/"
+_OPENAI_PREFIXES = (OPENAI_PREFIX, "/openai/", "/audio/")
 _OPENAI_INVALID = "invalid_request_error"
 _OPENAI_TYPES = {
     401: "authentication_error",
@@ -66,6 +73,29 @@ _OPENAI_TYPES = {
 }
 
 _log = logging.getLogger(__name__)
+
+
+def is_openais(path: str) -> bool:
+    """
+    Whether a path is one of OpenAI's, or of a service that has them elsewhere.
+
+    >>> [is_openais(path) for path in ("/v1/models", "/openai/v1/models", "/models", "/audio")]
+    [True, True, False, False]
+    """
+    return path.startswith(_OPENAI_PREFIXES)
+
+
+def status_of(error: type[LonghandError], path: str) -> int:
+    """
+    The status an error has where it is asked for.
+
+    >>> status_of(errors.AudioUnreadable, "/asr"), status_of(errors.AudioUnreadable, "/v1/audio")
+    (422, 400)
+    """
+    if dialect_of(path):
+        return 400 if error in BAD_REQUESTS else STATUSES[error]
+    own = _OPENAI_STATUSES if is_openais(path) else {}
+    return own.get(error, STATUSES[error])
 
 
 def error_value(error: LonghandError, **more: object) -> dict[str, object]:
@@ -90,7 +120,7 @@ def openai_error_value(error: LonghandError) -> dict[str, object]:
     >>> openai_error_value(errors.WaitTimedOut("it goes on", job_id="1"))["job_id"]
     '1'
     """
-    return shaped(error_value(error), STATUSES[type(error)], OPENAI_PREFIX)
+    return shaped(error_value(error), status_of(type(error), OPENAI_PREFIX), OPENAI_PREFIX)
 
 
 def shaped(
@@ -108,7 +138,7 @@ def shaped(
     """
     if dialect := dialect_of(path):
         return error_in(dialect, value, status, request_id or bound_request_id() or "")
-    if not path.startswith(OPENAI_PREFIX):
+    if not is_openais(path):
         return dict(value)
     nested = {
         "message": value["error"],
@@ -127,10 +157,10 @@ def answer_error(error: LonghandError, **more: object) -> Response:
     Args:
         more: Fields to add to its body.
     """
-    status = status_of(type(error), STATUSES[type(error)], request.path)
+    status = status_of(type(error), request.path)
     answer = jsonify(shaped(error_value(error, **more), status, request.path))
     answer.status_code = status
-    if request.path.startswith(OPENAI_PREFIX) and error.job_id and status in (409, 500):
+    if is_openais(request.path) and error.job_id and status in (400, 409, 500):
         # A job that failed or was cancelled: OpenAI's clients would post it twice more.
         answer.headers["x-should-retry"] = "false"
     answer.headers.update(error_headers(error))

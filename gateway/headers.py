@@ -9,6 +9,7 @@ USER_HEADER = "X-Remote-User"
 """Whom a proxy let in; believed of trusted proxies alone."""
 
 KEY_HEADER = "X-API-Key"
+AZURE_KEY_HEADER = "api-key"
 REQUEST_ID = "X-Request-Id"
 
 _LONGEST_ID = 128

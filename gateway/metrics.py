@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from gateway.families import counter, gauge, tell_default, tell_workers
 from gateway.outward.deliveries import Outcome
 from gateway.waiting import Waiting
+from gateway.watcher import Watcher
 from shared.jobs import Jobs
 from shared.moves import queued_key
 from shared.records import PRIORITIES, Status
@@ -29,7 +30,25 @@ from shared.workers import WorkerRecord, Workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+_BUCKETS_S = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+    60,
+    300,
+    600,
+    3600,
+    14400,
+)
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _ENDED = [status.value for status in Status if status.is_final]
 
@@ -45,6 +64,8 @@ class Metrics:
         jobs: Jobs,
         workers: Workers,
         waiting: Waiting,
+        *,
+        watcher: Watcher,
         default_model: Callable[[], str | None],
     ) -> None:
         omit_times_of_creation()  # type: ignore[no-untyped-call]
@@ -63,7 +84,7 @@ class Metrics:
             registry=self._registry,
         )
         ProcessCollector(registry=self._registry)
-        self._registry.register(_Here(waiting))
+        self._registry.register(_Here(waiting, watcher))
         self._registry.register(_Site(redis, jobs, workers, default_model))
 
     def count_request(
@@ -89,8 +110,9 @@ class Metrics:
 class _Here(Collector):
     """What this process knows of itself."""
 
-    def __init__(self, waiting: Waiting) -> None:
+    def __init__(self, waiting: Waiting, watcher: Watcher) -> None:
         self._waiting = waiting
+        self._watcher = watcher
         project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
         self._version = str(project["project"]["version"])
 
@@ -103,10 +125,13 @@ class _Here(Collector):
         version = {(self._version,): 1.0}
         yield gauge("longhand_gateway_info", "1, for its labels.", version, "version")
         yield gauge(
-            "longhand_waiting_slots", "Requests that may wait for a job.", self._waiting.n_slots
+            "longhand_waiting_slots", "Requests that may hold a thread.", self._waiting.n_slots
         )
         yield gauge(
-            "longhand_waiting_slots_used", "Requests that wait for a job.", self._waiting.n_held
+            "longhand_waiting_slots_used", "Requests that hold a thread.", self._waiting.n_held
+        )
+        yield gauge(
+            "longhand_waiting_requests", "Requests that wait for a job.", self._watcher.n_watched
         )
 
 

@@ -18,6 +18,7 @@ from gateway.probe import Probe
 from gateway.resumable import Uploads
 from gateway.settings import GatewaySettings
 from gateway.waiting import Waiting
+from gateway.watcher import Watcher
 from shared.connections import connect_briefly
 from shared.jobs import Jobs
 from shared.storage import Storage, open_storage
@@ -38,6 +39,7 @@ class Services:
     jobs: Jobs
     workers: Workers
     waiting: Waiting
+    watcher: Watcher
     probe: Probe
     downloads: Downloader
     batches: Batches
@@ -56,6 +58,7 @@ def open_services(settings: GatewaySettings) -> Services:
     jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
     workers = Workers(redis)
     waiting = Waiting(jobs, n_slots=settings.waiting_slots)
+    watcher = Watcher(redis)
     return Services(
         settings=settings,
         access=Access(settings, host=settings.host),
@@ -65,6 +68,7 @@ def open_services(settings: GatewaySettings) -> Services:
         jobs=jobs,
         workers=workers,
         waiting=waiting,
+        watcher=watcher,
         probe=Probe(
             timeout_s=settings.probe_timeout_s,
             memory_bytes=settings.probe_memory_bytes,
@@ -79,7 +83,14 @@ def open_services(settings: GatewaySettings) -> Services:
             most=settings.max_uploads,
             limit=settings.max_audio_bytes,
         ),
-        metrics=Metrics(redis, jobs, workers, waiting, partial(default_model_of, redis, settings)),
+        metrics=Metrics(
+            redis,
+            jobs,
+            workers,
+            waiting,
+            watcher=watcher,
+            default_model=partial(default_model_of, redis, settings),
+        ),
     )
 
 

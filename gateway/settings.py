@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gateway.access.keys import check_rate
 from gateway.access.names import read_names
-from gateway.access.origins import read_origins
+from gateway.access.origins import ANY_ORIGIN, read_origins
 from gateway.outward.settings import OutwardSettings
 from shared.chinese import Variant
 from shared.settings import BASE_NAMES
@@ -46,7 +46,8 @@ class GatewaySettings(OutwardSettings):
         24,
         ge=1,
         le=999,
-        description="Requests that may hold a thread until their job ends; others get 202 at once.",
+        description="Streams, and questions after a change of a job, that may hold a thread at "
+        "once; who waits for a job's end holds none.",
     )
     default_wait_s: float = Field(
         0.0,
@@ -55,10 +56,11 @@ class GatewaySettings(OutwardSettings):
         description="Seconds a request waits for its job when it does not say; 0 answers at once.",
     )
     max_wait_s: float = Field(
-        600.0,
+        14_400.0,
         ge=1.0,
         le=86_400.0,
-        description="Seconds a request may wait for its job at most; what `wait=true` means.",
+        description="Seconds a request may wait for its job at most; what `wait=true` means, and "
+        "how long nginx lets a request be silent.",
     )
     max_audio_bytes: int = Field(
         500_000_000,
@@ -94,9 +96,9 @@ class GatewaySettings(OutwardSettings):
         100, ge=1, le=10_000, description="Resumable uploads one owner may have at a time."
     )
     strict_models: bool = Field(
-        True,
-        description="Whether `/v1/audio/…` refuses a model that is not known; `false` takes the "
-        "default model instead.",
+        False,
+        description="Whether OpenAI's routes refuse a model that is not known, or not here; "
+        "`false` takes the default model instead, and says so.",
     )
     default_chinese: Variant = Field(
         "none", description="Script of Chinese for a request that names none; `none` leaves it."
@@ -164,8 +166,9 @@ class GatewaySettings(OutwardSettings):
     )
     cors_origins: str = Field(
         "",
-        description="Origins of other sites whose pages may call, as `https://portal.example.org`, "
-        "with commas; `null` is that of pages opened as files.",
+        description="Origins of other sites whose pages may call, as `https://portal.example.org` "
+        "or `app://obsidian.md`, with commas; `null` is that of pages opened as files, and `*` all "
+        "of them, with `LONGHAND_AUTH=keys` alone.",
     )
 
     live_host: str = Field(
@@ -250,11 +253,16 @@ class GatewaySettings(OutwardSettings):
         return _parse_networks(self.trusted_proxies)
 
     @model_validator(mode="after")
-    def _threads_left(self) -> GatewaySettings:
+    def _fit_together(self) -> GatewaySettings:
         if self.waiting_slots >= self.threads:
             raise ValueError(
                 f"LONGHAND_WAITING_SLOTS is {self.waiting_slots}; it must be less than "
-                f"LONGHAND_THREADS ({self.threads}), or waiting requests leave no thread for others"
+                f"LONGHAND_THREADS ({self.threads}), or streams leave no thread for others"
+            )
+        if ANY_ORIGIN in self.listed_origins and self.auth != "keys":
+            raise ValueError(
+                "LONGHAND_CORS_ORIGINS is '*', which needs LONGHAND_AUTH=keys: without keys a page "
+                "of any site could call as whoever opens it; list the origins by name, or use keys"
             )
         if self.default_wait_s > self.max_wait_s:
             raise ValueError(

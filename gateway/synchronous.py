@@ -6,8 +6,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from flask import Response
+
 from gateway.answers import error_of, read_transcript
-from gateway.hangups import Reader, hand_out, is_gone, let_go
+from gateway.hangups import Reader, hand_out, let_go
+from gateway.postponed import wait_for
 from gateway.services import Services
 from gateway.submission import Submission, submit
 from gateway.uploads import AudioWriter
@@ -27,23 +30,65 @@ class Transcribed:
     transcript: Transcript
 
 
-def transcribe_now(here: Services, receive: Callable[[AudioWriter], Submission]) -> Transcribed:
+def transcribe_now(
+    here: Services,
+    receive: Callable[[AudioWriter], Submission],
+    answer: Callable[[Transcribed], Response],
+) -> Response:
     """
-    Make a job and wait for its end, as long as `LONGHAND_MAX_WAIT_S` allows.
+    Make a job and answer when it has ended, within `LONGHAND_MAX_WAIT_S`.
+
+    Args:
+        answer: Makes the answer of a job that succeeded.
 
     Raises:
-        Busy: Too many requests wait already; no job was made.
-        WaitTimedOut: It names the job, which goes on.
-        LonghandError: The job could not be made, failed or was cancelled.
+        LonghandError: The job could not be made; or, while it is waited for, what `see_through`
+            names.
     """
-    with take_slot(here):
-        record, submission = submit(here, receive)
-        return see_through(here, record, submission)
+    return see_through(here, *submit(here, receive), answer)
+
+
+def see_through(
+    here: Services,
+    record: JobRecord,
+    submission: Submission,
+    answer: Callable[[Transcribed], Response],
+) -> Response:
+    """
+    Answer when a job has ended.
+
+    Raises:
+        WaitTimedOut: It has not, in time; the error names the job, which goes on.
+        LonghandError: The job failed, was cancelled or deleted.
+    """
+    reader = Reader(here, record)
+
+    def answer_then(seen: JobRecord) -> Response:
+        if error := error_of(seen):
+            raise error
+        if seen.status is not Status.SUCCEEDED:
+            if not let_go(here, seen, reader):
+                hand_out(here, seen)
+            raise _not_ended(here, seen)
+        return answer(Transcribed(seen, submission, read_transcript(here.jobs, seen)))
+
+    seconds = here.settings.max_wait_s
+    return wait_for(here, record, answer_then, seconds=seconds, reader=reader)
+
+
+def _not_ended(here: Services, record: JobRecord) -> WaitTimedOut:
+    limit = f"within {here.settings.max_wait_s:g} s (LONGHAND_MAX_WAIT_S)"
+    when = "before the gateway was stopped" if here.waiting.is_stopped else limit
+    return WaitTimedOut(
+        f"the job did not end {when}; it goes on, and its result will be at "
+        f"/jobs/{record.id}/result",
+        job_id=record.id,
+    )
 
 
 def take_slot(here: Services) -> ExitStack:
     """
-    Take a slot to wait in, until what is returned is closed.
+    Take a slot to hold a thread in, until what is returned is closed.
 
     Raises:
         Busy: There is none.
@@ -51,31 +96,8 @@ def take_slot(here: Services) -> ExitStack:
     held = ExitStack()
     if not held.enter_context(here.waiting.hold()):
         raise Busy(
-            "too many requests wait for their result at the moment (LONGHAND_WAITING_SLOTS); "
-            "try again, or use the jobs of /transcribe/file",
+            "too many texts are read while they are made at the moment (LONGHAND_WAITING_SLOTS); "
+            "try again, or without stream",
             retry_after_s=_RETRY_S,
         )
     return held
-
-
-def see_through(here: Services, record: JobRecord, submission: Submission) -> Transcribed:
-    """
-    Wait for a job's end in the slot that is held.
-
-    Raises:
-        WaitTimedOut: It names the job, which goes on.
-        LonghandError: The job failed or was cancelled.
-    """
-    seconds, reader = here.settings.max_wait_s, Reader(here, record)
-    record = here.waiting.watch(record, seconds, is_gone(), stay=reader.stay)
-    if error := error_of(record):
-        raise error
-    if record.status is not Status.SUCCEEDED:
-        if not let_go(here, record, reader):
-            hand_out(here, record)
-        raise WaitTimedOut(
-            f"the job did not end within {seconds:g} s (LONGHAND_MAX_WAIT_S); it goes on, and its "
-            f"result will be at /jobs/{record.id}/result",
-            job_id=record.id,
-        )
-    return Transcribed(record, submission, read_transcript(here.jobs, record))

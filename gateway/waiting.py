@@ -1,4 +1,4 @@
-"""Some requests may hold a thread until their job ends; the rest are answered at once."""
+"""Who holds a thread while he waits: streams, and questions after a change of a job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _log = logging.getLogger(__name__)
 
 class Waiting:
     """
-    The slots for requests that wait.
+    The slots for requests that hold a thread while they wait.
+
+    Whoever waits for a job's end holds none: see `gateway/postponed.py`.
 
     Args:
         n_slots: Fewer than the server's threads, so that `/health` always finds one.
@@ -40,6 +42,11 @@ class Waiting:
     def stop(self) -> None:
         """Answer every request that waits, and let none wait from now on."""
         self._stopped.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody is to wait any more."""
+        return self._stopped.is_set()
 
     def pause(self, seconds: float) -> bool:
         """Let some time pass; whether nobody is to wait any more."""
@@ -64,32 +71,6 @@ class Waiting:
         """How many slots are taken."""
         return len(self._holders)
 
-    def wait(
-        self,
-        record: JobRecord,
-        seconds: float,
-        *,
-        is_gone: Callable[[], bool] | None = None,
-        stay: Callable[[], object] | None = None,
-    ) -> tuple[JobRecord, bool]:
-        """
-        Wait for a job to end, in a slot of its own.
-
-        Args:
-            seconds: How long at most.
-            is_gone: Whether the caller has hung up.
-            stay: Called at every look at the job while the caller is there.
-
-        Returns:
-            The job as it was last seen, and whether there was a slot to wait in.
-        """
-        if seconds <= 0:
-            return record, False
-        with self.hold() as has_slot:
-            if has_slot:
-                record = self.watch(record, seconds, is_gone, stay=stay)
-            return record, has_slot
-
     def watch(
         self,
         record: JobRecord,
@@ -100,7 +81,7 @@ class Waiting:
         stay: Callable[[], object] | None = None,
     ) -> JobRecord:
         """
-        Wait for a job to end, in the slot that is held; the job as it was last seen.
+        Wait for a job to end, on this thread; the job as it was last seen.
 
         Args:
             is_enough: Whether the caller wants to know already, though it has not ended.

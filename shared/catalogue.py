@@ -97,7 +97,8 @@ MODELS: Mapping[str, ModelEntry] = _Models(
 
 DEFAULT_NAMES = frozenset(
     {
-        "whisper-1", "whisper-base", "gpt-transcribe", "gpt-4o-transcribe",
+        "default", "whisper", "whisper-1", "openai/whisper-1", "whisper-base", "gpt-transcribe",
+        "gpt-4o-transcribe",
         "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
     }
 )  # fmt: skip
@@ -111,6 +112,34 @@ _ALIASES: Mapping[str, str] = {
     **{name.replace("distil-whisper-", "distil-"): name for name in MODELS},
     "deepdml/faster-whisper-large-v3-turbo-ct2": "large-v3-turbo",
 }
+
+
+_PUBLISHERS = r"(?:openai|Systran|guillaumekln|distil-whisper|mobiuslabsgmbh|deepdml)/"
+_AS_PUBLISHED = re.compile(
+    rf"(?:{_PUBLISHERS})?(?:faster-)?(?P<distil>distil-)?(?:whisper-)?(?P<size>.+?)(?:-ct2)?",
+    re.IGNORECASE,
+)
+
+
+def _as_published(name: str) -> str:
+    """
+    The model of a name with what publishers and other services write around it; else the name.
+
+    >>> [_as_published(n) for n in ("whisper-small", "openai/whisper-tiny.en", "Whisper-Turbo")]
+    ['small', 'tiny.en', 'large-v3-turbo']
+    >>> [_as_published(n) for n in ("distil-whisper-large-v3-en", "distil-whisper/distil-small.en")]
+    ['distil-whisper-large-v3', 'distil-whisper-small.en']
+    >>> [_as_published(n) for n in ("someone/whisper-small", "whisper-gigantic", "Systran/demo")]
+    ['someone/whisper-small', 'whisper-gigantic', 'Systran/demo']
+    """
+    found = _AS_PUBLISHED.fullmatch(name)
+    if found is None:
+        return name
+    size = found["size"].lower()
+    if found["distil"]:
+        size = f"distil-whisper-{size.removesuffix('-en')}"
+    size = _ALIASES.get(size, size)
+    return size if size in MODELS and size != PHRASE_BOOK else name
 
 
 _OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -161,8 +190,10 @@ class Catalogue:
             wanted = aliases.get(self.default_model, self.default_model)
         wanted = _ALIASES.get(wanted, wanted)
         named = (self.default_model, *aliases.values())
-        is_known = wanted in MODELS or wanted in own or (wanted in named and may_be_own(wanted))
-        return wanted if is_known else None
+        if wanted in own or (wanted in named and may_be_own(wanted)):
+            return wanted
+        wanted = _as_published(wanted)
+        return wanted if wanted in MODELS else None
 
     def names(self, own: Collection[str] = ()) -> list[str]:
         """Every name a caller may use, models before aliases."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 from collections.abc import Sequence
@@ -9,10 +10,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import parse_qs
 
-from gateway.access.keys import ApiKeys, KeyFileError, Role, read_keys
+from gateway.access.keys import KEY_PREFIX, ApiKeys, KeyFileError, Role, read_keys
 from gateway.access.names import refuse_other_names
 from gateway.access.origins import Origins
-from gateway.headers import KEY_HEADER, USER_HEADER, Headers
+from gateway.headers import AZURE_KEY_HEADER, KEY_HEADER, USER_HEADER, Headers
 from gateway.settings import GatewaySettings
 from shared.errors import Forbidden, InvalidRequest, Unauthorized
 from shared.records import DEFAULT_OWNER
@@ -36,7 +37,7 @@ class Caller:
         role: `admin` may also do what concerns the whole site.
         rate: What his key is good for; None for the site's own rate.
         is_known: Whether a key or a proxy names him: others share one owner.
-        has_key: Whether it was a key.
+        has_key: Whether it was a key, in a form that no browser sends of itself.
     """
 
     owner: str
@@ -80,7 +81,8 @@ class Access:
         user = user_name(headers, peer, self._proxies)
         if self._needs_key and user is None:
             raise Unauthorized(
-                "this site needs a key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`"
+                "this site needs a key: send `Authorization: Bearer <key>` or `X-API-Key: <key>`, "
+                "or the key as the password of HTTP basic"
             )
         if self._names is not None:
             refuse_other_names(headers, self._names)
@@ -102,23 +104,43 @@ class Access:
             raise Unauthorized("the key is not valid; it may have been revoked")
         for key in found:
             if key is not None:
-                return Caller(key.name, key.role, key.rate, has_key=True)
+                has_key = len(shown) > (_password_key(headers) is not None)
+                return Caller(key.name, key.role, key.rate, has_key=has_key)
         return None
 
 
 def shown_keys(headers: Headers, token: str | None = None) -> list[str]:
     """
-    Every key a request shows. HTTP basic, and what else a proxy checks, is none.
+    Every key a request shows.
+
+    A password of HTTP basic is one if it looks like one of ours: others are for a proxy. The user
+    beside it means nothing.
 
     >>> shown_keys({"Authorization": "Token k1", "X-API-Key": "k2"}, "k3")
     ['k1', 'k2', 'k3']
     >>> [shown_keys({"Authorization": a}) for a in ("bearer k", "k", "Basic YTpi", "Bearer ")]
     [['k'], ['k'], [], ['Bearer']]
+    >>> shown_keys({"Authorization": "Basic YW55Ym9keTpsaF8x", "api-key": "k"})
+    ['lh_1', 'k']
     """
     scheme, _, rest = (headers.get("Authorization") or "").strip().partition(" ")
     bare = "" if rest or scheme.lower() == _BASIC else scheme
     in_scheme = rest.strip() if scheme.lower() in _KEY_SCHEMES else ""
-    return [key for key in (bare or in_scheme, headers.get(KEY_HEADER), token) if key]
+    in_scheme = in_scheme or _password_key(headers) or ""
+    own = headers.get(KEY_HEADER), headers.get(AZURE_KEY_HEADER)
+    return [key for key in (bare or in_scheme, *own, token) if key]
+
+
+def _password_key(headers: Headers) -> str | None:
+    """The password of HTTP basic (RFC 7617), if it looks like a key."""
+    scheme, _, rest = (headers.get("Authorization") or "").strip().partition(" ")
+    if scheme.lower() != _BASIC:
+        return None
+    try:
+        password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return None
+    return password if password.startswith(KEY_PREFIX) else None
 
 
 def user_name(
@@ -190,7 +212,7 @@ def token_in(uri: str, method: str) -> str | None:
 
 def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:
     """
-    Refuse what a page without an origin would change in the name of a user.
+    Refuse what a page without an origin, or of any origin, would change in the name of a user.
 
     Args:
         method: Of the request; a WebSocket counts as `POST`.
@@ -200,8 +222,9 @@ def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers)
     """
     if caller.is_known and not caller.has_key and origins.is_shut_in(method, headers):
         raise Forbidden(
-            "a page without an origin may change nothing in the name of a user: every site can "
-            "make such a page, and browsers lend it the password; send a key"
+            "a page without an origin, or of one that is not listed by name, may change nothing in "
+            "the name of a user: every site can make such a page, and browsers lend it the "
+            "password; send a key"
         )
 
 

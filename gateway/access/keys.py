@@ -25,7 +25,7 @@ Role = Literal["user", "admin"]
 NAME_PATTERN = r"[A-Za-z0-9._@-]{1,64}"
 """That of nginx's users too: a key and a user of one name are one owner."""
 
-_PREFIX = "lh_"
+KEY_PREFIX = "lh_"
 _RANDOM_BYTES = 32
 _LOOK_EVERY_S = 1.0
 
@@ -201,7 +201,7 @@ def add_key(path: Path, name: str, *, role: Role = "user", rate: str | None = No
         KeyFileError: The name is no name or has a key, or the file is none of keys.
         OSError: The file cannot be written.
     """
-    key = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    key = KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
         entry = ApiKey(name=name, role=role, rate=rate, sha256=hash_key(key), created_at=now)

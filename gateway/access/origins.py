@@ -32,9 +32,15 @@ _ANSWER_HEADERS = ", ".join((
 _PREFLIGHT_LASTS_S = 600
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,80}")  # RFC 9110 §5.6.2
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+"""Programs with a page inside have schemes of their own: `app://obsidian.md`."""
 
 NO_ORIGIN = "null"
 """What a browser calls the origin of a page in a file, or in a frame that is shut in."""
+
+
+ANY_ORIGIN = "*"
+"""Pages of every origin: they need a key of their own, and are lent no password."""
 
 
 class Origins:
@@ -44,8 +50,12 @@ class Origins:
         self._listed = frozenset(listed)
 
     def is_listed(self, origin: str | None) -> bool:
-        """Whether the operator lists an origin."""
-        return origin is not None and origin in self._listed
+        """Whether the operator lists an origin, or all of them."""
+        return origin is not None and (origin in self._listed or ANY_ORIGIN in self._listed)
+
+    def _is_named(self, origin: str | None) -> bool:
+        """Whether the operator lists it by name, so that no other site can come from it."""
+        return origin in self._listed and origin != NO_ORIGIN
 
     def refuse_foreign(self, method: str, headers: Headers) -> None:
         """
@@ -71,19 +81,27 @@ class Origins:
             )
 
     def is_shut_in(self, method: str, headers: Headers) -> bool:
-        """Whether a page without an origin would change something: any site may have made it."""
-        return method not in _SAFE_METHODS and headers.get("Origin") == NO_ORIGIN
+        """Whether a page would change something that any site may have made."""
+        origin = headers.get("Origin")
+        if method in _SAFE_METHODS or origin is None or self._is_named(origin):
+            return False
+        if origin == NO_ORIGIN:
+            return True
+        is_own = headers.get("Sec-Fetch-Site") == "same-origin" or _is_own(origin, headers)
+        return ANY_ORIGIN in self._listed and not is_own
 
     def answer_headers(self, origin: str | None) -> Mapping[str, str]:
         """What lets a page of a listed origin read an answer."""
         if origin is None or not self.is_listed(origin):
             return {}
+        is_named = self._is_named(origin)
         found = {
-            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Origin": origin if origin in self._listed else ANY_ORIGIN,
             "Access-Control-Expose-Headers": _ANSWER_HEADERS,
         }
-        # Every site can make a frame without an origin: none of them is lent a password.
-        if origin != NO_ORIGIN:
+        # Every site can make a frame without an origin, and `*` is every site: none of them is
+        # lent a password.
+        if is_named:
             found["Access-Control-Allow-Credentials"] = "true"
         return found
 
@@ -130,17 +148,15 @@ def read_origins(text: str) -> tuple[str, ...]:
     Read a list of origins.
 
     Raises:
-        ValueError: One is neither `null` nor a scheme, a host and perhaps a port.
+        ValueError: One is neither `null`, nor `*`, nor a scheme, a host and perhaps a port.
 
     >>> read_origins("https://portal.example.org, null, http://localhost:5000")
     ('https://portal.example.org', 'null', 'http://localhost:5000')
+    >>> read_origins("app://obsidian.md,chrome-extension://abc,tauri://localhost,*")
+    ('app://obsidian.md', 'chrome-extension://abc', 'tauri://localhost', '*')
     """
     found = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     for origin in found:
-        parts = urlsplit(origin)
-        if origin != NO_ORIGIN and (
-            parts.scheme not in _DEFAULT_PORTS or f"{parts.scheme}://{parts.netloc}" != origin
-            or not parts.hostname or "@" in origin or "*" in origin
-        ):  # fmt: skip
+        if origin not in (NO_ORIGIN, ANY_ORIGIN) and not _ORIGIN.fullmatch(origin):
             raise ValueError(f"{origin!r} is not an origin such as https://portal.example.org")
     return found

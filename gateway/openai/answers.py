@@ -11,6 +11,8 @@ from flask import Response, jsonify
 from gateway.ignored import name_ignored
 from gateway.numbered import ANONYMOUS, letter
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
+from gateway.openai.replaced import warn_of_replaced
+from gateway.synchronous import Transcribed
 from gateway.warned import name_warnings, warnings_value
 from shared.formats import find_format, render, segment_values, tidy
 from shared.languages import NAMES
@@ -23,10 +25,11 @@ NOBODY = "unknown"
 _LEAST_PROBABILITY = 1e-10
 
 
-def answer_transcript(
-    record: JobRecord, transcript: Transcript, submission: OpenAISubmission
-) -> Response:
+def answer_transcribed(done: Transcribed) -> Response:
     """The answer in the format asked for."""
+    record, submission, transcript = done.record, done.submission, done.transcript
+    assert isinstance(submission, OpenAISubmission)
+    transcript = warn_of_replaced(transcript, submission)
     wanted = submission.fields.response_format
     tidied = tidy(transcript)
     if wanted == "json":
@@ -53,9 +56,6 @@ def _text_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str, A
 
 
 def _verbose_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
-    segments = segment_values(tidied)
-    for segment in segments:
-        segment.pop("words", None)
     # A translation's language is the one it is written in.
     language = "en" if tidied.task == "translate" else tidied.language
     if submission.fields.language_format == "name":
@@ -65,7 +65,7 @@ def _verbose_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str
         "language": language,
         "duration": tidied.duration,
         "text": tidied.text.strip(),
-        "segments": segments,
+        "segments": timed_segments(tidied),
         **_beside(tidied, submission),
         "model": tidied.model,
     }
@@ -74,6 +74,14 @@ def _verbose_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str
     if tidied.warnings:
         value["warnings"] = warnings_value(tidied.warnings)
     return value
+
+
+def timed_segments(tidied: Transcript) -> list[dict[str, Any]]:
+    """All that Whisper says of each segment; words stand elsewhere."""
+    segments = segment_values(tidied)
+    for segment in segments:
+        segment.pop("words", None)
+    return segments
 
 
 def _diarized_value(tidied: Transcript) -> dict[str, Any]:

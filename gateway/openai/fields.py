@@ -124,10 +124,12 @@ class OpenAISubmission(Submission):
     Attributes:
         fields: Those of OpenAI's own.
         ignored: Names of fields that mean nothing here.
+        replaced: The model that was asked for, where the default took its place; else "".
     """
 
     fields: TranscriptionFields | TranslationFields = TranscriptionFields()
     ignored: tuple[str, ...] = ()
+    replaced: str = ""
 
     @property
     def has_logprobs(self) -> bool:
@@ -172,8 +174,9 @@ def read_openai(
         options["task"] = "translate"
     if isinstance(fields, TranscriptionFields) and fields.response_format == "diarized_json":
         options["diarize"] = "true"
+    replaced = ""
     if not here.settings.strict_models and not is_offered(here, str(options.get("model", ""))):
-        options.pop("model", None)
+        replaced = str(options.pop("model", ""))
     try:
         read = read_submission(here, options, filename)
     except InvalidRequest as error:
@@ -188,6 +191,7 @@ def read_openai(
         is_streamed=isinstance(fields, TranscriptionFields) and fields.stream,
         fields=fields,
         ignored=ignored,
+        replaced=replaced,
     )
 
 

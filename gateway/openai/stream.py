@@ -12,8 +12,9 @@ from typing import Any
 from gateway.answers import error_of, read_transcript
 from gateway.errors import REDIS_AWAY, openai_error_value
 from gateway.hangups import Reader
-from gateway.openai.answers import logprobs, spoken_segments, words_of
+from gateway.openai.answers import logprobs, spoken_segments, timed_segments, words_of
 from gateway.openai.fields import OpenAISubmission
+from gateway.openai.replaced import warn_of_replaced
 from gateway.services import Services
 from gateway.warned import warnings_value
 from shared.chinese import CHINESE
@@ -27,6 +28,8 @@ from shared.transcript import Segment, Transcript, Word, join_text
 _POLL_S = 0.2
 _SILENCE_S = 10.0
 """After so long without an event a comment goes out, lest a proxy or client give up."""
+
+_DONE = "transcript.text.done"
 
 _HELD_BACK = 20
 """Characters of converted Chinese that may still change: a phrase may run on into what follows."""
@@ -157,7 +160,7 @@ def _end(
     record = here.jobs.get(record.id)
     if error := error_of(record):
         raise error
-    transcript = tidy(read_transcript(here.jobs, record))
+    transcript = tidy(warn_of_replaced(read_transcript(here.jobs, record), submission))
     words = words_of(transcript.segments)
     if delta := told.finish(transcript.text.strip()):
         yield _delta_event(told, submission, delta, lambda: told.new_words(words))
@@ -178,7 +181,9 @@ def _delta_event(
 
 
 def _done_value(told: Told, transcript: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
-    value: dict[str, Any] = {"type": "transcript.text.done", "text": told.text}
+    is_spoken = submission.fields.response_format == "diarized_json"
+    segments = spoken_segments(transcript) if is_spoken else timed_segments(transcript)
+    value: dict[str, Any] = {"type": _DONE, "text": told.text, "segments": segments}
     if submission.has_logprobs:
         value["logprobs"] = logprobs(words_of(transcript.segments))
     if transcript.warnings:
@@ -186,8 +191,9 @@ def _done_value(told: Told, transcript: Transcript, submission: OpenAISubmission
     return value
 
 
-def _event(value: dict[str, Any]) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+def _event(value: dict[str, Any], name: str = "") -> str:
+    written = json.dumps(value, ensure_ascii=False)
+    return f"event: {name or value['type']}\ndata: {written}\n\n"
 
 
 def _error_event(error: Exception, record: JobRecord) -> str:
@@ -198,4 +204,4 @@ def _error_event(error: Exception, record: JobRecord) -> str:
         _log.error("streaming job %s failed", record.id, exc_info=error)
         error = LonghandError("something went wrong in the gateway; its log says what")
     error.job_id = record.id
-    return "event: error\n" + _event(openai_error_value(error))
+    return _event(openai_error_value(error), "error")

@@ -22,8 +22,8 @@ from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from gateway.access.callers import takes_token
-from gateway.dialects import Dialect, dialect_of, status_of
-from gateway.errors import STATUSES
+from gateway.dialects import Dialect, dialect_of
+from gateway.errors import status_of
 from gateway.openapi.documented import Answer, Body, Header
 from gateway.openapi.operations import Operation, errors_of, operations_of
 from gateway.openapi.schemas import Schema, Schemas, parameter
@@ -38,8 +38,8 @@ from shared.settings import CHECKOUT
 
 _ABOUT = """\
 Speech in, transcripts out. A job is made by an upload or a URL, and its result is read in any \
-format, as often as wanted; OpenAI's routes lie under `/v1`. Where the site has no keys \
-(`LONGHAND_AUTH=off`) none need be sent."""
+format, as often as wanted; OpenAI's routes lie under `/v1`, and where Groq and Azure have them. \
+Where the site has no keys (`LONGHAND_AUTH=off`) none need be sent."""
 _SCHEMES: Schema = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key of this site."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
@@ -49,13 +49,21 @@ _SCHEMES: Schema = {
         "name": "token",
         "description": "The same key, where a browser can send nothing else.",
     },
-    "password": {"type": "http", "scheme": "basic", "description": "User and password of a proxy."},
+    "password": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "User and password of a proxy; or any user, and a key as the password.",
+    },
 }
 _PATH: dict[str, Schema] = {
     "job_id": {
         "type": "string",
         "pattern": "^[0-9a-f]{32}$",
         "description": "The job, as the answer that made it named it.",
+    },
+    "deployment": {
+        "type": "string",
+        "description": "Where the body names no model, this is the model's name.",
     },
     "model": {"type": "string", "description": "A model by any of its names, slashes included."},
     "upload_id": {
@@ -204,8 +212,7 @@ def _responses(operation: Operation, schemas: Schemas) -> Schema:
     }
     by_status: dict[int, list[type[LonghandError]]] = {}
     for error in errors_of(operation):
-        status = status_of(error, STATUSES[error], operation.path)
-        by_status.setdefault(status, []).append(error)
+        by_status.setdefault(status_of(error, operation.rule.rule), []).append(error)
     for status, classes in by_status.items():
         wrong = _error_answer(status, classes, operation, schemas)
         responses[status] = _either(responses[status], wrong) if status in responses else wrong

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from flask import Flask
 from werkzeug.routing import Rule
 
+from gateway.errors import is_openais
 from gateway.openapi.documented import Documentation, documentation_of
 from shared import errors
 from shared.errors import LonghandError
@@ -36,7 +37,7 @@ class Operation:
     @property
     def is_openais(self) -> bool:
         """Whether its errors have OpenAI's shape."""
-        return self.rule.rule.startswith("/v1/")
+        return is_openais(self.rule.rule)
 
 
 def operations_of(app: Flask) -> Iterator[Operation]:

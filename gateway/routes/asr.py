@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 
 from gateway.older.answers import answer_asr, answer_language
@@ -51,7 +53,7 @@ _DETECTED = {"clip_timestamps": "0,30", "language": "", "beam_size": "1", "diari
 )  # fmt: skip
 def run_asr() -> Response:
     """Transcribe a form's `audio_file`; the options stand in the query or in the form."""
-    return answer_asr(_transcribe(AsrFields, {}))
+    return _transcribe(AsrFields, {}, answer_asr)
 
 
 @blueprint.post("/detect-language")
@@ -63,10 +65,12 @@ def run_asr() -> Response:
 )
 def detect_language() -> Response:
     """Tell which language is spoken in the first 30 s of a form's `audio_file`."""
-    return answer_language(_transcribe(DetectFields, _DETECTED))
+    return _transcribe(DetectFields, _DETECTED, answer_language)
 
 
-def _transcribe(kind: type[OlderFields], implied: dict[str, str]) -> Transcribed:
+def _transcribe(
+    kind: type[OlderFields], implied: dict[str, str], answer: Callable[[Transcribed], Response]
+) -> Response:
     here = services()
 
     def read(fields: Fields, filename: str) -> OlderSubmission:
@@ -85,4 +89,4 @@ def _transcribe(kind: type[OlderFields], implied: dict[str, str]) -> Transcribed
         is_known = known_names(kind).__contains__
         return receive_form(writer, read, file_field=_FILE, is_known=is_known)
 
-    return transcribe_now(here, receive)
+    return transcribe_now(here, receive, answer)

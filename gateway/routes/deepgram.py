@@ -57,7 +57,7 @@ def listen() -> Response:
         return receive_recording(here, submission, writer)
 
     if not submission.options.callback:
-        return answer_listened(transcribe_now(here, receive))
+        return transcribe_now(here, receive, answer_listened)
     record, _ = submit(here, receive)
     hand_out(here, record)
     answer = jsonify(request_id=request_id_of(record.id))

@@ -6,9 +6,11 @@ from flask import Blueprint, Response, jsonify
 
 from gateway.condition import condition
 from gateway.fields import read_query
+from gateway.openapi.document import version
 from gateway.openapi.documented import Answer, documented
+from gateway.routes.legacy import TAG
 from gateway.services import services
-from gateway.shapes.health import Health, Live, NotReady, ReadyOption
+from gateway.shapes.health import Health, Live, NotReady, ReadyOption, StatusShown
 from shared.errors import InvalidRequest
 
 blueprint = Blueprint("health", __name__)
@@ -19,6 +21,13 @@ blueprint = Blueprint("health", __name__)
 def show_health() -> Response:
     """Say how the site is; 200 for as long as the gateway lives."""
     return jsonify(condition(services()))
+
+
+@blueprint.get("/status")
+@documented(tag=TAG, answers={200: Answer(StatusShown)}, access="open")
+def show_version() -> Response:
+    """Tell the version, by which Bazarr's test button knows a whisper-asr-webservice."""
+    return jsonify(success=True, status="live", version=f"Longhand {version()}")
 
 
 @blueprint.get("/health/live")

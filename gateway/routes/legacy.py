@@ -70,7 +70,7 @@ def older_body(*kinds: type[OlderFields], file_field: str = "file") -> Body:
 )
 def transcribe_form() -> Response:
     """Transcribe a form's `file` and answer with all there is to know of it when it is done."""
-    return answer_whole(transcribe_now(services(), _receive))
+    return transcribe_now(services(), _receive, answer_whole)
 
 
 @blueprint.post("/recognise")
@@ -99,7 +99,7 @@ def recognise() -> Response:
                 raise
             raise errors.InvalidRequest(older[error.message], param="file") from error
 
-    return answer_recognised(transcribe_now(here, receive))
+    return transcribe_now(here, receive, answer_recognised)
 
 
 @blueprint.post("/transcribe/async")

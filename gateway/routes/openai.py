@@ -1,17 +1,20 @@
-"""`/v1/…`: OpenAI's routes, for the clients that speak to it."""
+"""`/v1/…`: OpenAI's routes, also where clients of Groq and Azure, and those without `/v1`, look."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import partial
+from typing import TypeVar
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
+from pydantic import BaseModel
 
 from gateway.errors import REDIS_AWAY
 from gateway.fields import JobOptions
 from gateway.hangups import Reader, is_gone
 from gateway.offers import is_offered, offered_names
-from gateway.openai.answers import answer_transcript, say_how
+from gateway.openai.answers import answer_transcribed, say_how
 from gateway.openai.fields import (
     OPENAI_LISTS,
     OpenAISubmission,
@@ -20,6 +23,8 @@ from gateway.openai.fields import (
     is_known_to_openai,
     read_openai,
 )
+from gateway.openai.inline import InlineFields, receive_inline
+from gateway.openai.replaced import name_replaced
 from gateway.openai.stream import stream_events
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.receiving import Fields, receive_form
@@ -35,7 +40,12 @@ from shared.request import TranscriptionRequest
 
 blueprint = Blueprint("openai", __name__)
 
+View = TypeVar("View", bound=Callable[..., Response])
+
 _TAG = "OpenAI"
+_GROQ, _AZURE = "/openai/v1", "/openai/deployments/<deployment>"
+_AUDIO = ("/v1", "", _GROQ, _AZURE)
+_MODELS = ("/v1", _GROQ, "/openai")  # `/models` alone is ours
 _HEADERS = {
     "Location": "The job that was made.",
     "X-Longhand-Ignored": "Fields that mean nothing here, percent-encoded, with commas.",
@@ -52,14 +62,30 @@ _ERRORS = (
 )  # fmt: skip
 
 
-@blueprint.post("/v1/audio/transcriptions")
+def _bodies(*kinds: type[BaseModel]) -> tuple[Body, Body]:
+    """A form with the audio as a file, or JSON with the audio as text."""
+    form = Body(models=kinds, files=("file",), allows_others=True)
+    inline = Body(
+        models=(InlineFields, *kinds), media_types=("application/json",), allows_others=True
+    )
+    return form, inline
+
+
+def _at(method: str, path: str, *prefixes: str) -> Callable[[View], View]:
+    """Let a view answer at a path below each of the prefixes."""
+
+    def add(view: View) -> View:
+        for prefix in prefixes:
+            blueprint.add_url_rule(f"{prefix}{path}", view_func=view, methods=[method])
+        return view
+
+    return add
+
+
+@_at("POST", "/audio/transcriptions", *_AUDIO)
 @documented(
     tag=_TAG,
-    body=Body(
-        models=(TranscriptionFields, TranscriptionRequest, JobOptions),
-        files=("file",),
-        allows_others=True,
-    ),
+    body=_bodies(TranscriptionFields, TranscriptionRequest, JobOptions),
     answers={
         200: Answer(
             shapes.OpenAITranscript,
@@ -70,19 +96,15 @@ _ERRORS = (
     },
     errors=_ERRORS,
 )
-def create_transcription() -> Response:
+def create_transcription(deployment: str = "") -> Response:
     """Transcribe audio as OpenAI does, and answer when it is done, or while it is being done."""
-    return _answer(services(), is_translation=False)
+    return _answer(services(), deployment, is_translation=False)
 
 
-@blueprint.post("/v1/audio/translations")
+@_at("POST", "/audio/translations", *_AUDIO)
 @documented(
     tag=_TAG,
-    body=Body(
-        models=(TranslationFields, TranscriptionRequest, JobOptions),
-        files=("file",),
-        allows_others=True,
-    ),
+    body=_bodies(TranslationFields, TranscriptionRequest, JobOptions),
     answers={
         200: Answer(
             shapes.OpenAITranscript,
@@ -93,19 +115,19 @@ def create_transcription() -> Response:
     },
     errors=_ERRORS,
 )
-def create_translation() -> Response:
+def create_translation(deployment: str = "") -> Response:
     """Translate speech into English as OpenAI does, and answer when it is done."""
-    return _answer(services(), is_translation=True)
+    return _answer(services(), deployment, is_translation=True)
 
 
-@blueprint.get("/v1/models")
+@_at("GET", "/models", *_MODELS)
 @documented(tag=_TAG, answers={200: Answer(shapes.ModelList)}, errors=(errors.Busy,))
 def list_openai_models() -> Response:
     """List the models a request may name now."""
     return jsonify(object="list", data=[_model(name) for name in offered_names(services())])
 
 
-@blueprint.get("/v1/models/<path:model>")
+@_at("GET", "/models/<path:model>", *_MODELS)
 @documented(
     tag=_TAG, answers={200: Answer(shapes.Model)}, errors=(errors.ModelNotFound, errors.Busy)
 )
@@ -123,15 +145,22 @@ def _model(name: str) -> dict[str, str | int]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "longhand"}
 
 
-def _answer(here: Services, *, is_translation: bool) -> Response:
+def _answer(here: Services, deployment: str, *, is_translation: bool) -> Response:
     def read(fields: Fields, filename: str) -> OpenAISubmission:
-        return read_openai(here, fields, filename, is_translation=is_translation)
+        if deployment and not fields.get("model"):
+            fields = fields | {"model": deployment}
+        found = read_openai(here, fields, filename, is_translation=is_translation)
+        if found.is_streamed:  # before a job is made
+            held.enter_context(take_slot(here))
+        return found
 
     def receive(writer: AudioWriter) -> OpenAISubmission:
+        if request.is_json:
+            return receive_inline(writer, here.settings.max_audio_bytes, read)
         is_known = partial(is_known_to_openai, is_translation=is_translation)
         return receive_form(writer, read, lists=OPENAI_LISTS, is_known=is_known)
 
-    with take_slot(here) as held:
+    with ExitStack() as held:
         record, submission = submit(here, receive)
         assert isinstance(submission, OpenAISubmission)
         if submission.is_streamed:
@@ -139,8 +168,7 @@ def _answer(here: Services, *, is_translation: bool) -> Response:
             # The slot is free again when the last event is out.
             answer.call_on_close(held.pop_all().close)
             return answer
-        done = see_through(here, record, submission)
-    return answer_transcript(done.record, done.transcript, submission)
+    return see_through(here, record, submission, answer_transcribed)
 
 
 def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> Response:
@@ -154,4 +182,5 @@ def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> 
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["X-Accel-Buffering"] = "no"  # nginx hands on each event as it comes
     say_how(answer, record, submission)
-    return name_warnings_early(answer, here.settings.catalogue, record)
+    name_warnings_early(answer, here.settings.catalogue, record)
+    return name_replaced(answer, submission)

@@ -49,4 +49,4 @@ def run_inference() -> Response:
     def receive(writer: AudioWriter) -> InferenceSubmission:
         return receive_form(writer, read, is_known=KNOWN.__contains__)
 
-    return answer_inference(transcribe_now(here, receive))
+    return transcribe_now(here, receive, answer_inference)

@@ -17,6 +17,14 @@ class Live(BaseModel):
     message: Literal["OK"]
 
 
+class StatusShown(BaseModel):
+    """The process answers, and this is its version."""
+
+    success: Literal[True]
+    status: Literal["live"]
+    version: str = Field(description="As `Longhand 0.1.0`.")
+
+
 class Queue(BaseModel):
     """How many jobs there are of those that have not ended."""
 

@@ -119,6 +119,9 @@ class Done(_Shape):
 
     type: Literal["transcript.text.done"]
     text: str
+    segments: list[TimedSegment] | list[SpokenSegment] = Field(
+        description="As in `verbose_json`, or in `diarized_json`, where that was asked for."
+    )
     logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
     warnings: list[Warned] | None = None
 

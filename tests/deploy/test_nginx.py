@@ -18,7 +18,7 @@ pytestmark = pytest.mark.deploy
 NETWORK = "longhand-test-nginx"
 SUBNET = "198.18.85.0/24"
 """Not the one of a site, which may be up."""
-NGINX = ("nginx", "-c", "/etc/longhand/nginx/nginx.conf")
+NGINX = ("sh", "/etc/longhand/nginx/start")
 AUTH = ("ann", "secret")
 LISTENERS = (
     ("plain",),

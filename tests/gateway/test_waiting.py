@@ -1,15 +1,13 @@
-"""Some requests wait for their job; the rest are answered at once."""
+"""Whoever says so waits for their job; the rest are answered at once."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
 from gateway_errors import assert_error
-from waiting import wait_until
-from work import TRANSCRIPT, fail, meanwhile, newest, succeed, upload
+from work import fail, meanwhile, newest, succeed, upload
 
 from gateway.services import Services
 
@@ -162,30 +160,3 @@ def test_a_job_cancelled_or_deleted_while_waited_for_is_answered_409(
         "the job was cancelled",
         "the job was deleted before it ended",
     )
-
-
-def test_without_a_slot_a_request_is_answered_at_once(
-    make_client: Callable[..., FlaskClient], services: Services, speech: bytes
-) -> None:
-    client = make_client(waiting_slots=1)
-    answers = []
-    holder = threading.Thread(
-        target=lambda: answers.append(upload(client, speech, headers={"Prefer": "wait=300"}))
-    )
-    holder.start()
-    first = wait_until(lambda: newest(services), 20, "the first job")
-
-    # The first may have its job and not yet its slot.
-    def refused() -> bool:
-        response = upload(client, speech, headers={"Prefer": "wait=0"})
-        other = upload(client, speech, headers={"Prefer": "wait=1"})
-        assert response.status_code == other.status_code == 202
-        return "Preference-Applied" not in other.headers
-
-    wait_until(refused, 20, "no slot left")
-    assert holder.is_alive()
-    succeed(services, first.id)
-    holder.join(20)
-
-    assert answers[0].status_code == 200
-    assert answers[0].get_json()["text"] == TRANSCRIPT.text.strip()

@@ -14,11 +14,8 @@ from functools import partial
 import httpx2
 from waiting import wait_until
 
-from shared.records import Status
-
 N_LISTENERS = 200
-N_WAITING = 20
-N_SLOTS = 24
+N_WAITING = 24
 WAIT_S = 120
 HELD_UP_S = 15.0  # seven times the slowest answer seen where other tests keep two cores busy
 
@@ -37,7 +34,9 @@ def silence():
 def post_and_wait(url):
     """Send audio, for a run of its own, and wait for its text."""
     files = {"file": ("a.wav", silence())}
-    return httpx2.post(f"{url}/transcribe/file?wait={WAIT_S}&cache=false", files=files, timeout=WAIT_S + 60)
+    return httpx2.post(
+        f"{url}/transcribe/file?wait={WAIT_S}&cache=false", files=files, timeout=WAIT_S + 60
+    )
 
 
 def has_heard_end(listener):
@@ -75,10 +74,10 @@ def pulses(*urls: str) -> Iterator[list[Pulse]]:
         pulse.join()
 
 
-def test_health_answers_while_two_hundred_listen_and_twenty_wait(
+def test_health_answers_while_two_hundred_listen_and_many_wait(
     start_program, start_live, journal, listen
 ):
-    gateway = start_program("gateway", waiting_slots=N_SLOTS)
+    gateway = start_program("gateway")
     live = start_live()
     heard_by_all = journal.submit()
     listeners = [listen(live.url, "/events") for _ in range(N_LISTENERS)]
@@ -87,16 +86,11 @@ def test_health_answers_while_two_hundred_listen_and_twenty_wait(
     def n_queued():
         return journal.jobs.counts()["queued"] - 1
 
-    with ThreadPoolExecutor(N_SLOTS) as callers, pulses(*health) as (of_gateway, of_live):
+    with ThreadPoolExecutor(N_WAITING) as callers, pulses(*health) as (of_gateway, of_live):
         waiting = [callers.submit(post_and_wait, gateway.url) for _ in range(N_WAITING)]
-        wait_until(lambda: n_queued() == N_WAITING, 60, "twenty wait")
-        waiting += [callers.submit(post_and_wait, gateway.url) for _ in range(N_SLOTS - N_WAITING)]
-        wait_until(lambda: n_queued() == N_SLOTS, 60, "every slot is taken")
+        wait_until(lambda: n_queued() == N_WAITING, 60, "all wait")
         asked = of_gateway.n_answers
         wait_until(lambda: of_gateway.n_answers > asked + 5, 60, "health")
-        began = time.monotonic()
-        one_too_many = post_and_wait(gateway.url)
-        answered_s = time.monotonic() - began
         still_waiting = not any(call.done() for call in waiting)
         journal.cancel(heard_by_all)
         for record in journal.jobs.newest(limit=100):
@@ -107,9 +101,6 @@ def test_health_answers_while_two_hundred_listen_and_twenty_wait(
 
     assert [listener.status for listener in listeners] == [200] * N_LISTENERS
     assert still_waiting
-    assert one_too_many.status_code == 202
-    assert one_too_many.json()["status"] == Status.QUEUED
-    assert answered_s < WAIT_S / 4  # it is probed, and stored; it is not waited for
     assert {answer.status_code for answer in answers} == {409}
     assert of_gateway.statuses == of_live.statuses == {200}
     assert of_gateway.worst_s < HELD_UP_S

@@ -1,0 +1,161 @@
+"""One thread looks, for all requests that were put aside, whether their jobs have ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from gateway.errors import REDIS_AWAY
+from shared.records import Status, job_key
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.5
+_GROWTH = 1.3
+_TICK_S = 0.25
+"""So soon it is seen that somebody has hung up."""
+
+_STAY_EVERY_S = 2.0
+"""A reader by an Idempotency-Key is believed to be there for ten seconds."""
+
+_AWAY_PAUSE_S = 1.0
+_STOP_DEADLINE_S = 10.0
+_FIELDS = ("status", "released")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Watched:
+    """
+    A request that waits for a job.
+
+    Attributes:
+        resume: Has the request answered; called once.
+        is_gone: Whether its caller has hung up.
+        stay: Says that they are still there.
+        until: When it is answered at the latest, by `time.monotonic()`.
+    """
+
+    job_id: str
+    resume: Callable[[], None]
+    is_gone: Callable[[], bool]
+    stay: Callable[[], None]
+    until: float
+    look_at: float = 0.0
+    stay_at: float = 0.0
+    pause_s: float = field(default=_FIRST_PAUSE_S)
+
+    def wait_more(self, now: float) -> None:
+        """Look again in some time, which grows."""
+        self.look_at = now + self.pause_s
+        self.pause_s = min(self.pause_s * _GROWTH, _LONGEST_PAUSE_S)
+
+
+class Watcher:
+    """
+    Has requests answered when their jobs have ended, their time is over or their callers gone.
+
+    While Redis is away they go on waiting: their jobs are there when it comes back.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._changed = threading.Condition()
+        self._watched: set[Watched] = set()
+        self._is_stopped = False
+        self._is_away = False
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    @property
+    def n_watched(self) -> int:
+        """How many requests wait."""
+        return len(self._watched)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Have every request answered now, and end."""
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify()
+        self._thread.join(_STOP_DEADLINE_S)
+
+    def watch(self, watched: Watched) -> None:
+        """Wait for a job; once this is called `resume` may be at any moment."""
+        watched.wait_more(time.monotonic())
+        with self._changed:
+            if not self._is_stopped:
+                self._watched.add(watched)
+                self._changed.notify()
+                return
+        watched.resume()
+
+    def _run(self) -> None:
+        while not self._is_stopped:
+            try:
+                self._look()
+            except Exception:
+                _log.exception("waiting requests were not looked after; trying again")
+                time.sleep(_AWAY_PAUSE_S)
+            with self._changed:
+                if not self._is_stopped:
+                    self._changed.wait(self._idle_s())
+        with self._changed:
+            left = list(self._watched)
+        self._resume(left)
+
+    def _idle_s(self) -> float | None:
+        """How long nothing is to be done; None while nobody waits."""
+        if not self._watched:
+            return None
+        soonest = min(watched.look_at for watched in self._watched)
+        return min(max(soonest - time.monotonic(), 0.0), _TICK_S)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        with self._changed:
+            everybody = list(self._watched)
+        self._resume([w for w in everybody if w.until <= now or w.is_gone()])
+        due = [w for w in everybody if w.look_at <= now and w in self._watched]
+        if not due:
+            return
+        try:
+            self._resume(self._ended(due))
+            for watched in due:
+                if watched.stay_at <= now:
+                    watched.stay_at = now + _STAY_EVERY_S
+                    watched.stay()
+            pause_s, self._is_away = 0.0, False
+        except REDIS_AWAY as error:
+            if not self._is_away:
+                _log.warning("%d requests wait on, Redis is away: %s", len(everybody), error)
+            pause_s, self._is_away = _AWAY_PAUSE_S, True
+        for watched in due:
+            watched.wait_more(time.monotonic() + pause_s)
+
+    def _ended(self, due: Collection[Watched]) -> list[Watched]:
+        """Those whose job has ended, was let go of by its owner, or is no longer there."""
+        pipe = self._redis.pipeline(transaction=False)
+        for watched in due:
+            pipe.hmget(job_key(watched.job_id), _FIELDS)
+        return [w for w, values in zip(due, pipe.execute(), strict=True) if _has_ended(*values)]
+
+    def _resume(self, ended: Collection[Watched]) -> None:
+        for watched in ended:
+            with self._changed:
+                is_here = watched in self._watched
+                self._watched.discard(watched)
+            if is_here:
+                watched.resume()
+
+
+def _has_ended(status: Any, released: Any) -> bool:
+    return status is None or bool(released) or Status(status.decode()).is_final
