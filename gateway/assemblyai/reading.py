@@ -100,22 +100,30 @@ def _submission(
     fields: dict[str, Any],
     ignored: tuple[str, ...],
 ) -> Submission:
+    model, replaced = _model(here, options, fields)
     try:
-        read = read_submission(here, fields | _implied(here, options, fields), "audio")
+        read = read_submission(here, fields | model | _implied(options, fields), "audio")
     except InvalidRequest as error:
         sent_as = {ours: theirs for ours, theirs in _SENT_AS.items() if ours not in fields}
         raise as_sent(error, sent_as) from error
-    asked_as = AskedAs(dialect="assemblyai", sent={**options.kept(), "ignored": ignored})
+    kept = {**options.kept(), "ignored": ignored, "replaced": replaced}
+    asked_as = AskedAs(dialect="assemblyai", sent=kept)
     return Submission(read.request, read.filename, job=read.job, asked_as=asked_as)
 
 
-def _implied(here: Services, options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]:
+def _model(
+    here: Services, options: TranscriptOptions, sent: dict[str, Any]
+) -> tuple[dict[str, str], str]:
+    """Our option for the model, and the model asked for where that is none of ours."""
+    asked = (*options.speech_models, options.speech_model, sent.pop("model", None))
+    named = [name for name in asked if isinstance(name, str) and name]
+    model = offered_or_none(here, named, theirs=THEIR_MODELS)
+    return ({"model": model}, "") if model else ({}, named[0] if named else "")
+
+
+def _implied(options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]:
     """Options of ours that AssemblyAI's fields mean."""
     implied: dict[str, Any] = {"word_timestamps": True}
-    named = [name for name in (*options.speech_models, options.speech_model) if name]
-    named = named or [name for name in (sent.pop("model", None),) if isinstance(name, str)]
-    if named and (model := offered_or_none(here, named, theirs=THEIR_MODELS)):
-        implied["model"] = model
     if options.speaker_labels:
         implied["diarize"] = True
     if not (options.speaker_labels or sent.get("diarize") or "align" in sent):

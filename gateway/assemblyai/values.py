@@ -8,6 +8,7 @@ from gateway.answers import error_of
 from gateway.assemblyai.options import TranscriptOptions
 from gateway.numbered import ANONYMOUS, letter, speaker_numbers
 from gateway.passages import Passage, all_words, bare, confidence_of, utterances_of
+from gateway.replaced import warn_of_replaced
 from gateway.warned import warnings_value
 from shared.formats import tidy
 from shared.records import JobRecord, Status
@@ -27,8 +28,9 @@ def options_of(record: JobRecord) -> TranscriptOptions | None:
     """As what a job was asked for; None if its caller was no client of AssemblyAI."""
     if record.asked_as is None or record.asked_as.dialect != "assemblyai":
         return None
+    sent = record.asked_as.sent
     return TranscriptOptions.model_validate(
-        {name: value for name, value in record.asked_as.sent.items() if name != "ignored"}
+        {name: sent[name] for name in TranscriptOptions.model_fields if name in sent}
     )
 
 
@@ -84,10 +86,11 @@ def transcript_value(
         "utterances": None,
         "confidence": None,
     }
+    sent = record.asked_as.sent if record.asked_as and options else {}
     if transcript is not None and status == "completed":
+        transcript = warn_of_replaced(transcript, sent.get("replaced", ""))
         value |= _Written(tidy(transcript), options).value(record)
-    ignored = record.asked_as.sent.get("ignored", ()) if record.asked_as else ()
-    told = [f"{name} has no effect here" for name in ignored]
+    told = [f"{name} has no effect here" for name in sent.get("ignored", ())]
     told += [w["message"] for w in warnings_value(transcript.warnings if transcript else ())]
     if told:
         value["metadata"] = {"warnings": [{"message": message} for message in told]}

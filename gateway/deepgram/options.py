@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -89,7 +89,16 @@ class ListenOptions(BaseModel):
         return [*self.keyterm, *(word for word, weight in weighed if not weight.startswith("-"))]
 
 
-def options_as_kept(asked_as: AskedAs) -> tuple[ListenOptions, tuple[str, ...]]:
-    """The options of a job, and names of parameters that mean nothing, as they were kept."""
-    own = {name: value for name, value in asked_as.sent.items() if name != "ignored"}
-    return ListenOptions.model_validate(own), tuple(asked_as.sent.get("ignored", ()))
+class KeptOptions(NamedTuple):
+    """How a job was asked for; see `gateway.deepgram.reading.DeepgramSubmission`."""
+
+    options: ListenOptions
+    ignored: tuple[str, ...]
+    replaced: str
+
+
+def options_as_kept(asked_as: AskedAs) -> KeptOptions:
+    """How a job was asked for whose answer goes to a `callback`."""
+    sent = dict(asked_as.sent)
+    ignored, replaced = tuple(sent.pop("ignored", ())), str(sent.pop("replaced", ""))
+    return KeptOptions(ListenOptions.model_validate(sent), ignored, replaced)

@@ -50,10 +50,12 @@ class DeepgramSubmission(Submission):
     Attributes:
         options: Those of Deepgram's own.
         ignored: Names of parameters that mean nothing here.
+        replaced: The model that was asked for, where the default took its place; else "".
     """
 
     options: ListenOptions = ListenOptions()
     ignored: tuple[str, ...] = ()
+    replaced: str = ""
 
 
 def read_listen(here: Services) -> DeepgramSubmission:
@@ -75,13 +77,14 @@ def read_listen(here: Services) -> DeepgramSubmission:
     own = {name: fields.pop(name) for name in ListenOptions.model_fields if name in fields}
     options = read_model(ListenOptions, own)
     ignored = tuple(name for name in unknown if str(sent[name]).lower() not in _OFF)
-    fields |= _implied(here, options, fields)
+    model, replaced = _model(here, fields)
+    fields |= model | _implied(options, fields)
     try:
         read = read_submission(here, fields, "audio")
     except InvalidRequest as error:
         sent_as = {ours: theirs for ours, theirs in _SENT_AS.items() if ours not in request.args}
         raise as_sent(error, sent_as) from error
-    asked_as = AskedAs(dialect="deepgram", sent={**own, "ignored": ignored})
+    asked_as = AskedAs(dialect="deepgram", sent={**own, "ignored": ignored, "replaced": replaced})
     return DeepgramSubmission(
         read.request,
         read.filename,
@@ -89,16 +92,20 @@ def read_listen(here: Services) -> DeepgramSubmission:
         asked_as=asked_as if options.callback else None,
         options=options,
         ignored=ignored,
+        replaced=replaced,
     )
 
 
-def _implied(here: Services, options: ListenOptions, sent: Fields) -> dict[str, Any]:
-    """Options of ours that Deepgram's mean."""
+def _model(here: Services, sent: Fields) -> tuple[dict[str, str], str]:
+    """Our option for the model, and the model asked for where that is none of ours."""
     named = str(sent.pop("model", ""))
-    names = [name for name in (named, named.removeprefix("whisper-")) if name]
+    model = offered_or_none(here, [named] if named else [], theirs=THEIR_MODELS)
+    return ({"model": model}, "") if model else ({}, named)
+
+
+def _implied(options: ListenOptions, sent: Fields) -> dict[str, Any]:
+    """Options of ours that Deepgram's mean."""
     implied: dict[str, Any] = {"word_timestamps": "true"}
-    if names and (model := offered_or_none(here, names, theirs=THEIR_MODELS)):
-        implied["model"] = model
     if options.diarize_model:
         implied["diarize"] = "true"
     if str(sent.get("diarize", "")).lower() in _OFF and "diarize" not in implied:

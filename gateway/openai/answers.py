@@ -11,7 +11,7 @@ from flask import Response, jsonify
 from gateway.ignored import name_ignored
 from gateway.numbered import ANONYMOUS, letter
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
-from gateway.openai.replaced import warn_of_replaced
+from gateway.replaced import warn_of_replaced
 from gateway.synchronous import Transcribed
 from gateway.warned import name_warnings, warnings_value
 from shared.formats import find_format, render, segment_values, tidy
@@ -29,7 +29,7 @@ def answer_transcribed(done: Transcribed) -> Response:
     """The answer in the format asked for."""
     record, submission, transcript = done.record, done.submission, done.transcript
     assert isinstance(submission, OpenAISubmission)
-    transcript = warn_of_replaced(transcript, submission)
+    transcript = warn_of_replaced(transcript, submission.replaced)
     wanted = submission.fields.response_format
     tidied = tidy(transcript)
     if wanted == "json":

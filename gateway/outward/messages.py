@@ -14,6 +14,7 @@ from gateway.deepgram.options import options_as_kept
 from gateway.deepgram.values import listen_value, request_id_of
 from gateway.dialects import error_in
 from gateway.errors import STATUSES, error_value
+from gateway.replaced import warn_of_replaced
 from shared.errors import JobNotFound
 from shared.jobs import Jobs
 from shared.records import AskedAs, JobRecord, Status
@@ -60,8 +61,9 @@ def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[s
     """The answer that the caller did not wait for."""
     transcript = _transcript_of(jobs, record)
     if transcript is not None:
-        options, ignored = options_as_kept(asked_as)
-        return listen_value(record, transcript, options, ignored=ignored)
+        asked = options_as_kept(asked_as)
+        told = warn_of_replaced(transcript, asked.replaced)
+        return listen_value(record, told, asked.options, ignored=asked.ignored)
     error = error_of(record) or JobNotFound("the result is no longer stored", job_id=record.id)
     status = STATUSES[type(error)]
     return error_in("deepgram", error_value(error), status, request_id_of(record.id))

@@ -127,6 +127,19 @@ def test_its_fields_mean_what_they_mean_there(
     assert {name: getattr(request, name) for name in options} == options
 
 
+def test_a_model_of_assemblyais_own_is_the_sites_and_that_is_said(
+    fetching: FlaskClient, services: Services
+) -> None:
+    job_id = order(fetching, URL, speech_model="best")["id"]
+    succeed(services, job_id, dialogue())
+
+    value = fetching.get(f"{ORDER}/{job_id}").get_json()
+
+    told = [each["message"] for each in value["metadata"]["warnings"]]
+    assert told == ["model 'best' is not known here; 'demo' ran in its place"]
+    assert (value["speech_model"], value["speech_model_used"]) == ("best", "demo")
+
+
 @pytest.mark.parametrize(
     ("fields", "text", "word"),
     [

@@ -141,7 +141,7 @@ def test_punctuation_is_taken_away_where_it_is_not_wanted(
         ("numerals=false", {"suppress_numerals": True}),
         ("numerals=true", {"suppress_numerals": False}),
         ("temperature_increment=0", {"temperature_increment": 0.0}),
-        ("model=whisper-large", {"model": "large"}),
+        ("model=whisper-large", {"model": "whisper-large"}),
         ("model=nova-2-meeting", {"model": None}),
     ],
 )
@@ -157,6 +157,17 @@ def test_its_parameters_mean_what_they_mean_there(
     request = newest(services).request
     assert answer.status_code == 200, answer.text
     assert {name: getattr(request, name) for name in options} == options
+
+
+def test_a_model_of_deepgrams_own_is_the_sites_and_that_is_said(
+    client: FlaskClient, services: Services, speech: bytes
+) -> None:
+    answer = ask(client, services, speech, "model=nova-3")
+
+    told = {each["type"]: each["message"] for each in answer.get_json()["metadata"]["warnings"]}
+    assert "'nova-3' is not known here; 'demo' ran" in told["model_replaced"]
+    assert answer.headers["X-Longhand-Model"] == "demo"
+    assert "model_replaced" in answer.headers["X-Longhand-Warnings"]
 
 
 def test_the_language_is_told_where_it_was_to_be_detected(
