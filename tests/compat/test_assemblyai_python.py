@@ -41,7 +41,7 @@ told = {
     "sentences": [plain(sentence) for sentence in done.get_sentences()],
     "paragraphs": [plain(paragraph) for paragraph in done.get_paragraphs()],
     "srt": done.export_subtitles_srt(), "vtt": done.export_subtitles_vtt(chars_per_caption=32),
-    "found": done.word_search(["interview", "two hours"]).total_count,
+    "found": [match.text for match in done.word_search(["interview", "two hours"])],
 }
 far = transcriber.transcribe(url, aai.TranscriptionConfig(language_detection=True))
 told["far"] = {"text": far.text, "language": far.json_response["language_code"]}
@@ -117,7 +117,7 @@ def test_sentences_paragraphs_subtitles_and_words_are_read(told: dict[str, Any])
     cues = [block.split("\n")[1:] for block in told["vtt"].strip().split("\n\n")[1:]]
     assert len(cues) > 3
     assert all(len(line) <= 32 for cue in cues for line in cue)
-    assert told["found"] == 2
+    assert told["found"] == ["interview", "two hours"]
 
 
 def test_a_url_is_read_and_its_language_found(told: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ def test_the_request_of_its_readme_is_answered_with_what_is_said(
 
 
 def test_every_format_has_the_words(curl: Curl, hear: Hear) -> None:
-    request = filled_in("audio.wav", "Alice").replace(' -F carry_initial_prompt="true" \\\n', "")
+    request = filled_in("audio.wav", "Alice")
     answers = {
         wanted: curl(request.replace('"json"', f'"{wanted}"'), HERE)
         for wanted in ("text", "verbose_json", "srt", "vtt")
