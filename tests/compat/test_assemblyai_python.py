@@ -90,6 +90,7 @@ def told(run: Run, speaking_site: Site, two_turns: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.promise("T22")
 def test_an_upload_is_read_with_words_and_speakers(told: dict[str, Any]) -> None:
     words = told["words"]
     starts = [word["start"] / 1000 for word in words]
@@ -106,6 +107,7 @@ def test_an_upload_is_read_with_words_and_speakers(told: dict[str, Any]) -> None
     assert 0.5 < told["confidence"] <= 1
 
 
+@pytest.mark.promise("T22")
 def test_sentences_paragraphs_subtitles_and_words_are_read(told: dict[str, Any]) -> None:
     assert told["sentences"][0]["text"] == "Good morning."
     assert " ".join(each["text"] for each in told["sentences"]) == told["text"]
@@ -125,12 +127,14 @@ def test_a_url_is_read_and_its_language_found(told: dict[str, Any]) -> None:
     assert told["far"]["language"] == "en"
 
 
+@pytest.mark.promise("T22")
 def test_transcripts_are_listed_and_deleted(told: dict[str, Any]) -> None:
     assert [job for job in told["listed"] if job in told["made"]] == told["made"]
     assert told["deleted"] == "completed"
     assert [job for job in told["left"] if job in told["made"]] == told["made"][:1]
 
 
+@pytest.mark.promise("T22")
 def test_errors_are_those_that_assemblyai_raises(
     run: Run, speaking_site: Site, keyed_site: tuple[Site, str], clip: Any, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def returned(run: Run, speaking_site: Site, two_turns: Path) -> list[Any]:
         return run(speaking_site, calls)
 
 
+@pytest.mark.promise("T21")
 def test_a_recording_is_read_with_words_speakers_utterances_and_paragraphs(
     returned: list[Any],
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_recording_is_read_with_words_speakers_utterances_and_paragraphs(
     assert about["tags"] == ["calls"]
 
 
+@pytest.mark.promise("T21")
 def test_a_url_is_read_without_punctuation_and_with_its_language(returned: list[Any]) -> None:
     [channel] = returned[1]["results"]["channels"]
     text = channel["alternatives"][0]["transcript"]
@@ -107,6 +109,7 @@ def test_a_url_is_read_without_punctuation_and_with_its_language(returned: list[
     assert channel["detected_language"] == "en"
 
 
+@pytest.mark.promise("T21")
 def test_errors_are_those_that_deepgram_raises(
     run: Run, speaking_site: Site, keyed_site: tuple[Site, str], two_turns: Path, tmp_path: Path
 ) -> None:

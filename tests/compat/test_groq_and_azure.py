@@ -55,6 +55,7 @@ CLIENTS = {"groq": GROQ, "openai-1": AZURE, "openai-3": AZURE}
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.promise("T23", "T24")
 def test_the_words_come_in_every_format_to_who_has_a_key(
     keyed_site: tuple[Site, str],
     environment: Callable[[str], Path],

@@ -35,6 +35,7 @@ def samples(two_turns: Path) -> bytes:
         return file.readframes(file.getnframes())
 
 
+@pytest.mark.promise("T17")
 def test_bazarrs_test_button_shows_a_version(speaking_site: Site) -> None:
     answer = replay(speaking_site.stack.url, BAZARR_TEST)
 
@@ -42,6 +43,7 @@ def test_bazarrs_test_button_shows_a_version(speaking_site: Site) -> None:
     assert json.loads(answer.body)["version"].startswith("Longhand ")
 
 
+@pytest.mark.promise("T17")
 def test_bazarr_learns_the_language(speaking_site: Site, samples: bytes) -> None:
     answer = replay(speaking_site.stack.url, BAZARR_DETECT, samples)
 
@@ -50,6 +52,7 @@ def test_bazarr_learns_the_language(speaking_site: Site, samples: bytes) -> None
     assert value["detected_language"] == "english"
 
 
+@pytest.mark.promise("T17")
 def test_bazarr_reads_subtitles(speaking_site: Site, samples: bytes) -> None:
     answer = replay(speaking_site.stack.url, BAZARR_ASR, samples)
 
@@ -60,6 +63,7 @@ def test_bazarr_reads_subtitles(speaking_site: Site, samples: bytes) -> None:
     assert_heard(" ".join(cues))
 
 
+@pytest.mark.promise("T18")
 def test_speakr_reads_who_says_what(speaking_site: Site, two_turns: Path) -> None:
     answer = replay(speaking_site.stack.url, SPEAKR_ASR, two_turns.read_bytes())
 
@@ -87,6 +91,7 @@ def obsidian_site(
         yield site, key
 
 
+@pytest.mark.promise("T19")
 def test_obsidian_reads_the_words(
     obsidian_site: tuple[Site, str], clip: Clip, recordings: Recordings, hear: Hear
 ) -> None:

@@ -32,6 +32,7 @@ def filled_in(file: str, prompt: str) -> str:
     return README.replace("<file-path>", file).replace("<prompt>", prompt)
 
 
+@pytest.mark.promise("T20")
 def test_the_request_of_its_readme_is_answered_with_what_is_said(
     speaking_site: Site, two_turns: Path
 ) -> None:
@@ -46,6 +47,7 @@ def test_the_request_of_its_readme_is_answered_with_what_is_said(
     assert_heard(value["text"])
 
 
+@pytest.mark.promise("T20")
 def test_every_format_has_the_words(curl: Curl, hear: Hear) -> None:
     request = filled_in("audio.wav", "Alice")
     answers = {
