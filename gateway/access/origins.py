@@ -35,6 +35,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 """Programs with a page inside have schemes of their own: `app://obsidian.md`."""
 
+_NO_PAGES = ("about", "blob", "data", "file", "ftp", "javascript", "ws", "wss")
+"""Schemes that no origin of a page has."""
+
 NO_ORIGIN = "null"
 """What a browser calls the origin of a page in a file, or in a frame that is shut in."""
 
@@ -157,6 +160,7 @@ def read_origins(text: str) -> tuple[str, ...]:
     """
     found = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     for origin in found:
-        if origin not in (NO_ORIGIN, ANY_ORIGIN) and not _ORIGIN.fullmatch(origin):
+        is_page = _ORIGIN.fullmatch(origin) and urlsplit(origin).scheme not in _NO_PAGES
+        if origin not in (NO_ORIGIN, ANY_ORIGIN) and not is_page:
             raise ValueError(f"{origin!r} is not an origin such as https://portal.example.org")
     return found

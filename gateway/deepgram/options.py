@@ -54,7 +54,10 @@ class ListenOptions(BaseModel):
         None, description="`false` writes numbers out, as `suppress_numerals`."
     )
     diarize_model: str | None = Field(
-        None, max_length=200, description="Say who speaks, as `diarize`; `latest`, `v1` or `v2`."
+        None,
+        max_length=200,
+        description="Say who speaks, as `diarize`: `latest`, `v1` and `v2` by the site's own "
+        "model, any other name by the model of that name.",
     )
     keywords: _Listed = Field(
         (), max_length=100, description="Words to expect, as `hotwords`; `word:2` is `word`."

@@ -37,6 +37,7 @@ _NEEDED = {
 }
 """What would change the text and cannot be done: better no text than another than was asked."""
 
+_THEIR_DIARIZERS = ("latest", "v1", "v2")
 _OFF = ("", "false", "0", "no", "off", "none")
 _RAW = ("linear16", "mulaw", "alaw")
 _SENT_AS = {"callback_url": "callback", "label": "tag", "hotwords": "keyterm"}
@@ -108,6 +109,8 @@ def _implied(options: ListenOptions, sent: Fields) -> dict[str, Any]:
     implied: dict[str, Any] = {"word_timestamps": "true"}
     if options.diarize_model:
         implied["diarize"] = "true"
+        if options.diarize_model not in _THEIR_DIARIZERS:
+            implied["diarize_model"] = options.diarize_model
     if str(sent.get("diarize", "")).lower() in _OFF and "diarize" not in implied:
         # Whisper's own times cost least; who speaks needs better ones.
         implied["align"] = sent.get("align", "false")

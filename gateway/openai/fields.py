@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.engines import refuse_other_engine
 from gateway.fields import JobOptions, read_model
 from gateway.ignored import split_known
 from gateway.offers import is_offered
@@ -156,6 +157,7 @@ def read_openai(
 
     Raises:
         InvalidRequest: The value of a field that is known is not possible.
+        EngineNotAvailable: The model is another engine's.
     """
     kind: type[TranscriptionFields | TranslationFields]
     kind = TranslationFields if is_translation else TranscriptionFields
@@ -174,9 +176,9 @@ def read_openai(
         options["task"] = "translate"
     if isinstance(fields, TranscriptionFields) and fields.response_format == "diarized_json":
         options["diarize"] = "true"
-    replaced = ""
-    if not here.settings.strict_models and not is_offered(here, str(options.get("model", ""))):
-        replaced = str(options.pop("model", ""))
+    replaced = _replaced(here, str(options.get("model", "")))
+    if replaced:
+        options.pop("model")
     try:
         read = read_submission(here, options, filename)
     except InvalidRequest as error:
@@ -193,6 +195,19 @@ def read_openai(
         ignored=ignored,
         replaced=replaced,
     )
+
+
+def _replaced(here: Services, model: str) -> str:
+    """
+    The model that was asked for, if the default is to take its place; else "".
+
+    Raises:
+        EngineNotAvailable: It is another engine's, of which is said that it is not here.
+    """
+    if here.settings.strict_models or is_offered(here, model):
+        return ""
+    refuse_other_engine(model, here.workers.live())
+    return model
 
 
 def _as_sent(error: InvalidRequest, option: str) -> InvalidRequest:

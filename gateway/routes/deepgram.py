@@ -34,7 +34,7 @@ class RemoteRecording(BaseModel):
 @blueprint.post("/v1/listen")
 @documented(
     tag="Deepgram",
-    query=(ListenOptions, TranscriptionRequest, JobOptions),
+    query=(TranscriptionRequest, JobOptions, ListenOptions),
     body=(
         Body(models=(RemoteRecording,), media_types=("application/json",), allows_others=True),
         Body(media_types=("application/octet-stream", "audio/*"), is_raw=True),

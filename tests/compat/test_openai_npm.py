@@ -76,7 +76,7 @@ CALLS: dict[str, list[Any]] = {
     ],
     "models": ["models list", {}],
     "model": ["models retrieve", {"model": "Systran/faster-whisper-small"}],
-    "no model": [CREATE, {"model": "gpt-9"}],
+    "no model": ["models retrieve", {"model": "gpt-9"}],
     "bad format": [CREATE, {"model": "whisper-1", "response_format": "mp3"}],
 }
 

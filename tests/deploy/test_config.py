@@ -96,7 +96,7 @@ def test_the_older_ports_have_the_habits_of_the_older_systems(deployment: Deploy
     told = deployment.config("compose.ports.yaml")["services"]["gateway"]["environment"]
 
     assert told["LONGHAND_DEFAULT_CHINESE"] == "s2tw"
-    assert told["LONGHAND_DEFAULT_WAIT_S"] == "600"
+    assert told["LONGHAND_DEFAULT_WAIT_S"] == "14400"
 
 
 def test_a_worker_is_shown_every_gpu(deployment: Deployment) -> None:

@@ -34,8 +34,10 @@ from shared.workers import WorkerRecord  # noqa: E402
 
 @pytest.fixture
 def settings(redis_url: str, storage_dir: Path) -> GatewaySettings:
-    """Those of a site whose own model is `demo`."""
-    return GatewaySettings(redis_url=redis_url, storage_dir=storage_dir, default_model="demo")
+    """Those of a site whose own model is `demo`, and where nobody waits long in vain."""
+    return GatewaySettings(
+        redis_url=redis_url, storage_dir=storage_dir, default_model="demo", max_wait_s=100.0
+    )
 
 
 @pytest.fixture

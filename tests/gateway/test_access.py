@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,11 @@ MakeClient = Callable[..., FlaskClient]
 MakeKey = Callable[..., str]
 
 
+def basic(user: str, password: str) -> dict[str, str]:
+    """HTTP basic, as programs send what stands in a URL before the host."""
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
 FORMS: list[Callable[[str], dict[str, str]]] = [
     bearer,
     lambda key: {"Authorization": f"Token {key}"},
@@ -33,6 +39,9 @@ FORMS: list[Callable[[str], dict[str, str]]] = [
     lambda key: {"Authorization": key},
     lambda key: {"X-API-Key": key},
     lambda key: {"X-API-Key": key, "Authorization": "Basic YW5uOnB3"},
+    lambda key: {"api-key": key},
+    lambda key: basic("", key),
+    lambda key: basic("whoever", key),
 ]
 
 
@@ -152,6 +161,26 @@ def test_a_key_in_the_query_counts_only_where_a_browser_can_send_nothing_else(
         told = documentation_of(site.application.view_functions[rule.endpoint])
         names = {name for model in (told.query if told else ()) for name in model.model_fields}
         assert "token" not in names or takes_token(re.sub("<.*?>", "1", rule.rule)), rule
+
+
+@pytest.mark.promise("C-10")
+def test_a_key_as_password_names_the_owner_and_the_user_beside_it_nobody(
+    site: FlaskClient, make_key: MakeKey, speech: bytes
+) -> None:
+    anns, bobs = make_key("ann"), make_key("bob")
+    job_id = upload(site, speech, headers=basic("ann", bobs)).get_json()["job_id"]
+
+    assert listed(site, bearer(bobs)) == [job_id]
+    assert listed(site, bearer(anns)) == []
+
+
+@pytest.mark.parametrize(
+    "sent", ["Basic", "Basic !", "Basic YW5u", "Basic YW5uOmxvbmc=", "Basic /w=="]
+)
+def test_another_password_is_for_a_proxy_and_lets_nobody_in(site: FlaskClient, sent: str) -> None:
+    answer = site.get("/jobs", headers={"Authorization": sent})
+
+    assert_error(answer, 401, "unauthorized", "this site needs a key")
 
 
 @pytest.mark.promise("C-10")

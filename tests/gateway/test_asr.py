@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 
 import pytest
@@ -113,3 +114,10 @@ def test_what_is_no_audio_is_refused_by_the_name_of_its_field(client: FlaskClien
     answer = post(client, "/asr", b"words, words, words", "audio_file")
 
     assert_error(answer, 422, "audio_unreadable", "not audio", param="audio_file")
+
+
+def test_bazarrs_test_button_finds_a_version(site: FlaskClient) -> None:
+    answer = site.get("/status")
+
+    assert answer.status_code == 200  # without a key
+    assert re.fullmatch(r"Longhand \d+\.\d+\.\d+", answer.get_json()["version"])

@@ -132,7 +132,8 @@ def test_punctuation_is_taken_away_where_it_is_not_wanted(
     [
         ("", {"language": None, "diarize": False, "align": False}),
         ("diarize=true", {"diarize": True, "align": None}),
-        ("diarize_model=latest", {"diarize": True}),
+        ("diarize_model=latest", {"diarize": True, "diarize_model": None}),
+        ("diarize_model=pyannote", {"diarize": True, "diarize_model": "pyannote"}),
         ("language=multi", {"language": None, "multilingual": True}),
         ("language=de&detect_language=true", {"language": None}),
         ("detect_language=de&detect_language=en", {"language": None}),

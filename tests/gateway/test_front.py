@@ -15,6 +15,8 @@ from waiting import wait_until
 from work import succeed
 
 from gateway.services import Services
+from gateway.settings import GatewaySettings
+from shared.settings import CHECKOUT
 
 AUTH = ("ann", "secret")
 THOUSANDTH = {"))s;": "))ms;"}
@@ -86,3 +88,77 @@ def test_a_wrong_wait_is_named_when_nginx_starts(tmp_path: Path) -> None:
         running_nginx(tmp_path, "127.0.0.1:1", settings={"LONGHAND_MAX_WAIT_S": "long"}),
     ):
         pass
+
+
+@pytest.fixture
+def keyed_front(
+    start_front: Callable[..., str], keys_file: Path, make_key: Callable[..., str]
+) -> tuple[str, str]:
+    """A site behind nginx that lets in holders of keys, and listed pages; and `bob`'s key."""
+    key = make_key("bob")
+    url = start_front(auth="keys", api_keys_file=keys_file, cors_origins="app://obsidian.md,*")
+    return url, key
+
+
+def test_a_key_as_password_lets_in_through_nginx_and_names_the_owner(
+    keyed_front: tuple[str, str], services: Services, speech: bytes
+) -> None:
+    url, key = keyed_front
+    answers = [
+        httpx2.post(f"{url}/transcribe/binary", content=speech, auth=auth, timeout=60)
+        for auth in [("", key), ("whoever", key), ("ann", key), AUTH]
+    ]
+    refused = [
+        httpx2.get(f"{url}/jobs", auth=auth, headers=headers, timeout=60)
+        for auth, headers in [
+            (None, {}),
+            (("ann", "wrong"), {}),
+            (("ann", "lh_wrong"), {}),
+            (("ann", key), {"X-API-Key": "lh_wrong"}),
+            (AUTH, {"X-API-Key": "lh_wrong"}),
+        ]
+    ]
+
+    assert [answer.status_code for answer in answers] == [202] * 4
+    owners = [services.jobs.get(answer.json()["job_id"]).owner for answer in answers]
+    assert owners == ["bob", "bob", "bob", "ann"]
+    assert [answer.status_code for answer in refused] == [401] * 5
+    for answer in refused[:4]:  # a browser asks for the password again
+        assert answer.headers.get_list("WWW-Authenticate") == ['Basic realm="Longhand"']
+
+
+@pytest.mark.parametrize("header", ["api-key", "X-API-Key", "Authorization"])
+def test_a_key_in_a_header_lets_in_through_nginx(keyed_front: tuple[str, str], header: str) -> None:
+    url, key = keyed_front
+
+    assert httpx2.get(f"{url}/jobs", headers={header: key}, timeout=60).status_code == 200
+
+
+def test_pages_of_programs_call_through_nginx(keyed_front: tuple[str, str], speech: bytes) -> None:
+    url, key = keyed_front
+    told = []
+    for origin in ("app://obsidian.md", "moz-extension://0a1b2c3d"):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        before = httpx2.options(f"{url}/v1/audio/transcriptions", headers=asked, timeout=60)
+        sent = {"Origin": origin, "Authorization": f"Bearer {key}"}
+        answer = httpx2.post(f"{url}/transcribe/binary", content=speech, headers=sent, timeout=60)
+        refused = httpx2.get(f"{url}/jobs", headers={"Origin": origin}, timeout=60)
+        assert (before.status_code, answer.status_code, refused.status_code) == (204, 202, 401)
+        told += [
+            (
+                a.headers["Access-Control-Allow-Origin"],
+                "Access-Control-Allow-Credentials" in a.headers,
+            )
+            for a in (before, answer, refused)
+        ]
+
+    assert told == [("app://obsidian.md", True)] * 3 + [("*", False)] * 3
+
+
+def test_the_default_of_nginx_is_the_gateways() -> None:
+    default = GatewaySettings.model_fields["max_wait_s"].default
+    compose = (CHECKOUT / "compose.yaml").read_text()
+    start = (CHECKOUT / "deploy" / "nginx" / "start").read_text()
+
+    assert f"LONGHAND_MAX_WAIT_S: ${{LONGHAND_MAX_WAIT_S:-{default:.0f}}}" in compose
+    assert f'"${{LONGHAND_MAX_WAIT_S:-{default:.0f}}}"' in start

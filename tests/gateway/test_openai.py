@@ -200,7 +200,10 @@ def test_what_is_not_possible_is_said_as_openai_says_it(
 
 
 @pytest.mark.promise("C-12")
-def test_an_unknown_model_is_not_found(client: FlaskClient, speech: bytes) -> None:
+def test_an_unknown_model_is_not_found_where_the_operator_is_strict(
+    make_client: Callable[..., FlaskClient], speech: bytes
+) -> None:
+    client = make_client(strict_models=True)
     for error in (
         error_of(post(client, speech, model="gpt-9"), 404),
         error_of(client.get("/v1/models/gpt-9"), 404),
@@ -210,12 +213,38 @@ def test_an_unknown_model_is_not_found(client: FlaskClient, speech: bytes) -> No
 
 
 @pytest.mark.promise("S1-03", "C-12")
-def test_an_unknown_model_means_the_default_one_where_the_operator_says_so(
-    services: Services, make_client: Callable[..., FlaskClient], speech: bytes
+@pytest.mark.parametrize(
+    ("name", "form", "is_replaced"),
+    [
+        ("gpt-9", "verbose_json", True),
+        ("whisper-small", "verbose_json", True),  # known, and no worker has it
+        ("large-v3", "srt", True),
+        ("whisper-1", "verbose_json", False),
+        ("demo", "srt", False),
+    ],
+)
+def test_the_default_takes_the_place_of_a_model_that_is_not_here_and_says_so(
+    client: FlaskClient,
+    services: Services,
+    live_worker: Callable[..., None],
+    speech: bytes,
+    name: str,
+    form: str,
+    is_replaced: bool,
 ) -> None:
-    request, _ = asked(make_client(strict_models=False), services, speech, model="gpt-9")
+    live_worker("demo")
 
-    assert request.model is None
+    request, answer = asked(client, services, speech, model=name, response_format=form)
+
+    assert request.model == (None if is_replaced else name)
+    assert answer.headers["X-Longhand-Model"] == "demo"
+    codes = ["quiet", "model_replaced"] if is_replaced else ["quiet"]
+    assert answer.headers["X-Longhand-Warnings"] == ", ".join(codes)
+    if form == "verbose_json":
+        told = {warning["code"]: warning["message"] for warning in answer.get_json()["warnings"]}
+        assert list(told) == codes
+        message = f"model {name!r} is not known here; 'demo' ran in its place"
+        assert told.get("model_replaced", message) == message
 
 
 @pytest.mark.promise("C-26")
@@ -237,13 +266,13 @@ def test_every_error_below_v1_has_openais_shape(
 
 
 def test_a_body_of_another_kind_is_refused(client: FlaskClient) -> None:
-    error = error_of(client.post(PATH, json={"file": "talk.wav"}), 415)
+    error = error_of(client.post(PATH, data=b"talk", content_type="text/plain"), 400)
 
-    assert error["code"] == "unsupported_media"
+    assert (error["type"], error["code"]) == ("invalid_request_error", "unsupported_media")
 
 
 def test_what_is_no_audio_is_refused(client: FlaskClient) -> None:
-    error = error_of(post(client, b"words, words, words"), 422)
+    error = error_of(post(client, b"words, words, words"), 400)
 
     assert (error["type"], error["code"]) == ("invalid_request_error", "audio_unreadable")
     assert error["param"] == "file"

@@ -60,7 +60,12 @@ def events_of(body: str) -> list[dict[str, Any]]:
     """The values of a stream's events; it has to end as OpenAI's do."""
     blocks = [block for block in body.split("\n\n") if block and not block.startswith(":")]
     assert blocks[-1] == "data: [DONE]"
-    return [json.loads(block.removeprefix("data: ")) for block in blocks[:-1]]
+    values = []
+    for block in blocks[:-1]:
+        event, data = block.split("\n")
+        values.append(json.loads(data.removeprefix("data: ")))
+        assert event == f"event: {values[-1]['type']}"
+    return values
 
 
 def keep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,65 @@ def test_a_listed_page_reads_answers_and_errors(site: FlaskClient, speech: bytes
             "x-should-retry", "asr-engine",
         }  # fmt: skip
         assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "app://obsidian.md",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "moz-extension://0a1b2c3d-1111-2222-3333-444455556666",
+        "capacitor://localhost",
+        "tauri://localhost",
+        "http://[::1]:3000",
+    ],
+)
+def test_a_program_with_a_page_inside_may_be_listed(
+    make_client: Callable[..., FlaskClient], speech: bytes, origin: str
+) -> None:
+    site = make_client(cors_origins=f"{PORTAL},{origin}")
+    from_it = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+    accepted = upload(site, speech, headers=from_it)
+    unlisted = upload(site, speech, headers={"Origin": origin.replace("://", "://x")})
+
+    assert preflight(site, origin).status_code == 204
+    assert (accepted.status_code, unlisted.status_code) == (202, 403)
+    assert accepted.headers["Access-Control-Allow-Origin"] == origin
+
+
+def test_every_origin_may_be_listed_where_keys_are_needed(
+    make_client: Callable[..., FlaskClient], tmp_path: Path, speech: bytes
+) -> None:
+    path = tmp_path / "keys.json"
+    site = make_client(
+        auth="keys", api_keys_file=path, cors_origins=f"*,{PORTAL}", trusted_proxies="127.0.0.1"
+    )
+    key = add_key(path, "bob")
+    basic = b64encode(f"me:{key}".encode()).decode()
+    elsewhere = {"Origin": "https://any.example", "Sec-Fetch-Site": "cross-site"}
+    by_key = upload(site, speech, headers=elsewhere | {"X-API-Key": key})
+    without = upload(site, speech, headers=elsewhere)
+    lent = [
+        upload(site, speech, headers=elsewhere | {"X-Remote-User": "ann"}),
+        upload(site, speech, headers=elsewhere | {"Authorization": f"Basic {basic}"}),
+        upload(site, speech, headers={"Origin": "null", "X-Remote-User": "ann"}),
+    ]
+    named = upload(site, speech, headers={"Origin": PORTAL, "X-Remote-User": "ann"})
+    own = upload(site, speech, headers={"Origin": "http://localhost", "X-Remote-User": "ann"})
+
+    assert preflight(site, "https://any.example").headers["Access-Control-Allow-Origin"] == "*"
+    assert (by_key.status_code, without.status_code) == (202, 401)
+    assert [answer.status_code for answer in lent] == [403, 403, 403]
+    assert [answer.status_code for answer in (named, own)] == [202, 202]
+    for answer in (by_key, without, *lent):
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert named.headers["Access-Control-Allow-Credentials"] == "true"
+
+
+def test_every_origin_is_not_listed_without_keys() -> None:
+    with pytest.raises(ValidationError, match="needs LONGHAND_AUTH=keys"):
+        GatewaySettings(cors_origins="*")
 
 
 def test_a_page_without_an_origin_is_lent_no_password(site: FlaskClient, speech: bytes) -> None:
@@ -161,7 +221,22 @@ def test_programs_and_the_sites_own_pages_are_not_asked(
 
 
 @pytest.mark.parametrize(
-    "value", ["portal", "https://x.org/", "https://x.org/a", "*", "https://*.x.org", "ftp://x"]
+    "value",
+    [
+        "portal",
+        "https://x.org/",
+        "https://x.org/a",
+        "https://*.x.org",
+        "ftp://x",
+        "wss://x.org",
+        "app://",
+        "app://x/",
+        "chrome-extension://",
+        "moz-extension://a b",
+        "https://u@x.org",
+        "file://x",
+        "https://x:port",
+    ],
 )
 def test_what_is_no_origin_stops_the_gateway_at_its_start(value: str) -> None:
     with pytest.raises(ValidationError, match="is not an origin"):

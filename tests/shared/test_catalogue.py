@@ -42,6 +42,17 @@ def test_a_model_goes_by_its_own_name(name):
         ("Systran/faster-distil-whisper-large-v3", "distil-whisper-large-v3"),
         ("deepdml/faster-whisper-large-v3-turbo-ct2", "large-v3-turbo"),
         *DISTILLED.items(),
+        ("whisper-small", "small"),
+        ("whisper-medium", "medium"),
+        ("whisper-large-v3", "large-v3"),
+        ("whisper-large-v3-turbo", "large-v3-turbo"),
+        ("whisper-tiny.en", "tiny.en"),
+        ("distil-whisper-large-v3-en", "distil-whisper-large-v3"),
+        ("distil-whisper/distil-large-v3", "distil-whisper-large-v3"),
+        ("Whisper-Turbo", "large-v3-turbo"),
+        ("Systran/faster-whisper-large", "large-v3"),
+        ("guillaumekln/faster-whisper-medium.en", "medium.en"),
+        ("Base", "base"),
     ],
 )
 def test_a_model_goes_by_the_names_others_gave_it(alias, name):
@@ -49,7 +60,19 @@ def test_a_model_goes_by_the_names_others_gave_it(alias, name):
 
 
 @pytest.mark.promise("C-03", "C-12")
-@pytest.mark.parametrize("name", [None, "", "whisper-1", "whisper-base", "gpt-4o-transcribe"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        None,
+        "",
+        "whisper-1",
+        "openai/whisper-1",
+        "whisper",
+        "default",
+        "whisper-base",
+        "gpt-4o-transcribe",
+    ],
+)
 def test_a_name_that_means_any_model_means_the_sites_own(name):
     assert Catalogue("medium").resolve(name) == "medium"
 
@@ -64,7 +87,21 @@ def test_the_operators_aliases_lie_over_the_catalogue():
     assert catalogue.resolve("whisper-1") == "large-v2"
 
 
-@pytest.mark.parametrize("name", ["larg", "demo ", "../demo", "Systran/faster-whisper-demo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "larg",
+        "demo ",
+        "../demo",
+        "Systran/faster-whisper-demo",
+        "whisper-",
+        "whisper-demo",
+        "someone/whisper-small",
+        "whisper-small-swedish",
+        "whisper_small",
+        "distil-whisper-base",
+    ],
+)
 def test_an_unknown_model_resolves_to_nothing(name):
     assert Catalogue("small").resolve(name) is None
 
@@ -75,6 +112,7 @@ def test_a_model_of_the_sites_own_goes_by_its_name():
     assert catalogue.resolve("medical", ["medical"]) == "medical"
     assert catalogue.resolve("doctor") == "medical"
     assert catalogue.resolve("legal") is None
+    assert catalogue.resolve("whisper-small", ["whisper-small"]) == "whisper-small"
     assert {"medical", "doctor"} <= set(catalogue.names(["medical"]))
 
 
