@@ -8,6 +8,7 @@ Recorded from what these programs send with: requests 2.32 (Bazarr's `whisperai`
 
 from __future__ import annotations
 
+import base64
 import socket
 from collections.abc import Mapping
 from http.client import HTTPResponse
@@ -32,6 +33,11 @@ class Recorded(NamedTuple):
     headers: tuple[str, ...]
     boundary: str = ""
     parts: tuple[tuple[str, str], ...] = ()
+
+    def by(self, user: str, password: str) -> Recorded:
+        """The same with a user and a password, as its address may have them before an `@`."""
+        shown = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return self._replace(headers=(*self.headers, f"Authorization: Basic {shown}"))
 
     def written(self, host: str, audio: bytes) -> bytes:
         """The bytes."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import running_site
+from front import running_nginx
 from recorded import (
     BAZARR_ASR,
     BAZARR_DETECT,
@@ -107,3 +108,45 @@ def test_obsidian_reads_the_words(
     assert answer.status == 200
     assert answer.headers["access-control-allow-origin"] == "app://obsidian.md"
     assert json.loads(answer.body)["text"] == hear("audio.wav", language="en", prompt="Alice")
+
+
+THOUSANDTH = {"))s;": "))ms;"}
+"""nginx counts milliseconds for seconds: its 630 s of before are 0.63 s."""
+
+
+@pytest.mark.promise("T17")
+@pytest.mark.parametrize(("longest", "status"), [("600", 504), ("200000", 200)])
+def test_bazarr_outlasts_what_nginx_once_waited(
+    speaking_site: Site, samples: bytes, tmp_path: Path, longest: str, status: int
+) -> None:
+    """The recording three times and some silence more, so that no job has its result yet."""
+    address = speaking_site.stack.url.removeprefix("http://")
+    long = samples * 3 + bytes(2 * int(longest))
+    front = running_nginx(
+        tmp_path,
+        address,
+        password="secret",
+        changes=THOUSANDTH,
+        settings={"LONGHAND_MAX_WAIT_S": longest},
+    )
+    with front as url:
+        answer = replay(url, BAZARR_ASR.by("ann", "secret"), long)
+
+    assert answer.status == status
+    if status == 200:
+        assert answer.body.decode().count("interview") == 3
+
+
+@pytest.mark.promise("T17")
+def test_bazarr_shows_a_key_as_its_password_through_nginx(
+    keyed_site: tuple[Site, str], clip: Clip, tmp_path: Path
+) -> None:
+    site, key = keyed_site
+    with wave.open(str(clip.path)) as file:
+        samples = file.readframes(file.getnframes())
+    with running_nginx(tmp_path, site.stack.url.removeprefix("http://")) as url:
+        answer = replay(url, BAZARR_ASR.by("any", key), samples)
+        refused = replay(url, BAZARR_ASR.by("any", "nonsense"), samples)
+
+    assert (answer.status, refused.status) == (200, 401)
+    assert answer.body.startswith(b"1\n00:00:0")
