@@ -35,6 +35,8 @@ KNOWN = frozenset(
 _NEEDED = {
     "redact_pii": "nothing is taken out of the text here",
     "redact_pii_audio": "nothing is taken out of the audio here",
+    "multichannel": "the channels are heard together; send each as a recording of its own",
+    "dual_channel": "the channels are heard together; send each as a recording of its own",
     "filter_profanity": "nothing is taken out of the text here",
     "custom_spelling": "nothing is replaced in the text here; name the words in keyterms_prompt",
 }

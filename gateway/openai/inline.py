@@ -97,8 +97,9 @@ def _decoded(data: object, limit: int) -> bytes:
     if found := _DATA_URL.match(data):
         data = data[found.end() :]
     text = "".join(data.split())
-    if len(text) // 4 * 3 - 2 > limit:  # before it is decoded
-        error = too_large(len(text) // 4 * 3, limit)
+    n_bytes = len(text) // 4 * 3 - text[-2:].count("=")
+    if n_bytes > limit:  # before it is decoded
+        error = too_large(n_bytes, limit)
         error.param = param
         raise error
     try:

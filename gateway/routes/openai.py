@@ -147,8 +147,8 @@ def _model(name: str) -> dict[str, str | int]:
 
 def _answer(here: Services, deployment: str, *, is_translation: bool) -> Response:
     def read(fields: Fields, filename: str) -> OpenAISubmission:
-        if deployment and not fields.get("model"):
-            fields = fields | {"model": deployment}
+        if deployment:
+            fields = _of_azure(fields, deployment)
         found = read_openai(here, fields, filename, is_translation=is_translation)
         if found.is_streamed:  # before a job is made
             held.enter_context(take_slot(here))
@@ -169,6 +169,12 @@ def _answer(here: Services, deployment: str, *, is_translation: bool) -> Respons
             answer.call_on_close(held.pop_all().close)
             return answer
     return see_through(here, record, submission, answer_transcribed)
+
+
+def _of_azure(fields: Fields, deployment: str) -> Fields:
+    """The fields of a request to Azure: its deployment is the model, and any version will do."""
+    kept = {name: value for name, value in fields.items() if name != "api-version"}
+    return kept if kept.get("model") else kept | {"model": deployment}
 
 
 def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> Response:

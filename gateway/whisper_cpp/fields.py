@@ -9,11 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.fields import JobOptions, read_model
 from gateway.ignored import split_known
-from gateway.parse import as_sent
 from gateway.receiving import Fields, read_submission
 from gateway.services import Services
 from gateway.submission import Submission
-from shared.errors import InvalidRequest
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
 
@@ -59,13 +57,17 @@ class InferenceFields(BaseModel):
         None, description="`false`: signs that are not speech may be written."
     )
     suppress_non_speech: bool | None = Field(None, description="As `suppress_nst`.")
-    no_speech_thold: float | None = Field(None, description="As `no_speech_threshold`.")
-    logprob_thold: float | None = Field(None, description="As `logprob_threshold`.")
-    vad_min_speech_duration_ms: int | None = Field(None, description="As `min_speech_duration_ms`.")
-    vad_min_silence_duration_ms: int | None = Field(
-        None, description="As `min_silence_duration_ms`."
+    no_speech_thold: float | None = Field(
+        None, ge=0.0, le=1.0, description="As `no_speech_threshold`."
     )
-    vad_speech_pad_ms: int | None = Field(None, description="As `speech_pad_ms`.")
+    logprob_thold: float | None = Field(None, le=0.0, description="As `logprob_threshold`.")
+    vad_min_speech_duration_ms: int | None = Field(
+        None, ge=0, le=60_000, description="As `min_speech_duration_ms`."
+    )
+    vad_min_silence_duration_ms: int | None = Field(
+        None, ge=0, le=60_000, description="As `min_silence_duration_ms`."
+    )
+    vad_speech_pad_ms: int | None = Field(None, ge=0, le=10_000, description="As `speech_pad_ms`.")
 
 
 _OWN = (TranscriptionRequest.model_fields, JobOptions.model_fields, ALIASES)
@@ -102,11 +104,7 @@ def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubm
     if str(options.get("beam_size", "")).startswith("-"):  # whisper.cpp's own choice
         del options["beam_size"]
     implied = _implied(fields, options)
-    try:
-        read = read_submission(here, options | implied, filename)
-    except InvalidRequest as error:
-        sent_as = {ours: theirs for theirs, ours in _RENAMED.items() if theirs in own}
-        raise as_sent(error, sent_as) from error
+    read = read_submission(here, options | implied, filename)
     if fields.max_len and fields.response_format not in _CUES:
         ignored = (*ignored, "max_len")
     return InferenceSubmission(

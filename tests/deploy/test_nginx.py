@@ -171,11 +171,10 @@ def test_without_the_password_there_is_a_challenge_and_json(
     nginx = start_nginx("plain")
     answers = [
         nginx.ask("/jobs", auth=None),
-        nginx.ask("/jobs", auth=("ann", "wrong")),
         nginx.ask("/transcribe/file", auth=None, method="POST", content=b"x" * 100_000),
     ]
 
-    assert [refusal(answer) for answer in answers] == [(401, "unauthorized")] * 3
+    assert [refusal(answer) for answer in answers] == [(401, "unauthorized")] * 2
     assert {answer.headers["WWW-Authenticate"] for answer in answers} == {'Basic realm="Longhand"'}
 
 
@@ -243,9 +242,13 @@ def test_nobody_sends_a_body_past_the_password(start_nginx: Callable[..., Nginx]
 def test_a_key_that_nobody_can_be_asked_about_is_not_called_wrong(
     start_nginx: Callable[..., Nginx],
 ) -> None:
-    answer = start_nginx("plain").ask("/jobs", auth=None, headers={"X-API-Key": "lh_key"})
+    nginx = start_nginx("plain")
+    answers = [
+        nginx.ask("/jobs", auth=None, headers={"X-API-Key": "lh_key"}),
+        nginx.ask("/jobs", auth=("ann", "lh_key")),  # a password that may be one
+    ]
 
-    assert refusal(answer) == (502, "busy")
+    assert [refusal(answer) for answer in answers] == [(502, "busy")] * 2
 
 
 def test_what_nginx_asks_of_the_gateway_nobody_else_may(

@@ -246,6 +246,8 @@ def test_fields_that_have_no_effect_are_named(fetching: FlaskClient) -> None:
         ({"speaker_options": {"min_speakers_expected": 4, "max_speakers_expected": 2}}, "speakers"),
         ({"redact_pii": True}, "redact_pii"),
         ({"filter_profanity": True}, "filter_profanity"),
+        ({"multichannel": True}, "multichannel"),
+        ({"dual_channel": True}, "dual_channel"),
         ({"custom_spelling": [{"from": ["a"], "to": "b"}]}, "custom_spelling"),
         ({"audio_start_from": 300, "audio_end_at": 100}, "audio_start_from"),
         ({"webhook_url": "https://example.com/told"}, "webhook_url"),

@@ -232,6 +232,7 @@ def test_bare_samples_of_a_recording_are_read_as_such(
         ("redact=pci", "redact"),
         ("replace=a:b", "replace"),
         ("profanity_filter=true", "profanity_filter"),
+        ("multichannel=true", "multichannel"),
         ("encoding=linear16", "sample_rate"),
         ("callback=https://example.com/told", "LONGHAND_WEBHOOK_SECRET"),
         ("callback_method=put", "callback_method"),

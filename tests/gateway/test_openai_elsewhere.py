@@ -172,7 +172,7 @@ def test_audio_within_json_can_be_streamed(client: FlaskClient, speech: bytes) -
         ({"input_audio": {}}, "input_audio.data", "is missing"),
         ({"input_audio": {"data": 7}}, "input_audio.data", "is missing"),
         ({"input_audio": {"data": "not base64!"}}, "input_audio.data", "is not base64"),
-        ({"input_audio": {"data": "UklG="}}, "input_audio.data", "is not base64"),
+        ({"input_audio": {"data": "UklGR"}}, "input_audio.data", "is not base64"),
         ({"input_audio": {"data": ""}}, "input_audio.data", "is empty"),
         ({"input_audio": {"data": "d29yZHM=", "format": "../x"}}, "input_audio.format", "a word"),
         ({"input_audio": {"data": "d29yZHM="}}, "input_audio.data", "audio"),
