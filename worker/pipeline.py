@@ -152,7 +152,7 @@ def ignored_options(request: TranscriptionRequest, used: ModelUsed) -> list[Warn
         Warned(code="option_ignored", message=f"{', '.join(names)}: {why}")
         for names, why in (
             (by_engine, f"the engine {used.engine} cannot do this; another of LONGHAND_ENGINE can"),
-            (without_diarize, "without diarize=true nothing is said of speakers"),
+            (without_diarize, "only diarize=true tells voices apart"),
             (without_vad, "with vad=false no speech is looked for"),
             (unaligned, "words are aligned only where they are asked for, and no translations"),
             (is_english, f"the model {used.name} knows English only"),

@@ -23,9 +23,11 @@ class JobCheckpoint:
         self._job_id = job_id
         self._attempt = attempt
 
-    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Done]] | None:
+    def recall(
+        self, model: tuple[str, str, str], channel: int = 0
+    ) -> tuple[Plan, Mapping[int, Done]] | None:
         """See `Checkpoint.recall`."""
-        kept = self._chunks.read(self._job_id) if self._attempt > 1 else None
+        kept = self._chunks.read(self._job_id, channel) if self._attempt > 1 else None
         plan = _read_plan(kept[0]) if kept else None
         if kept is None or plan is None or plan.model != model:
             return None
@@ -36,7 +38,7 @@ class JobCheckpoint:
         _log.info("goes on after %d chunks", len(done))
         return plan, done
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: Plan, channel: int = 0) -> None:
         """See `Checkpoint.begin`."""
         speech = plan.speech
         value = {
@@ -45,7 +47,7 @@ class JobCheckpoint:
             "spans": speech.spans,
             "voiced": speech.voiced,
         }
-        self._chunks.begin(self._job_id, self._attempt, json.dumps(value))
+        self._chunks.begin(self._job_id, self._attempt, json.dumps(value), channel)
 
     def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""

@@ -13,6 +13,7 @@ from gateway.engines import refuse_other_engine
 from gateway.fields import JobOptions, read_model
 from gateway.ignored import split_known
 from gateway.offers import is_offered
+from gateway.parse import parse_flag
 from gateway.receiving import Fields, read_submission
 from gateway.services import Services
 from gateway.submission import Submission
@@ -174,7 +175,9 @@ def read_openai(
     options |= implied
     if is_translation:
         options["task"] = "translate"
-    if isinstance(fields, TranscriptionFields) and fields.response_format == "diarized_json":
+    is_diarized = getattr(fields, "response_format", None) == "diarized_json"
+    # Of channels each is a speaker, and nobody has to be told apart.
+    if is_diarized and not parse_flag("multichannel", str(options.get("multichannel", "no"))):
         options["diarize"] = "true"
     replaced = _replaced(here, str(options.get("model", "")))
     if replaced:

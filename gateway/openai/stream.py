@@ -87,6 +87,8 @@ class Told:
     def _written(self) -> str:
         """What is done, in the script asked for, without what may still change."""
         request = self._submission.request
+        if request.multichannel:  # channel after channel: the order of time is known at the end
+            return ""
         text = join_text(self._segments, self._language, task=request.task)
         spoken = {segment.language or self._language for segment in self._segments}
         if request.chinese in (None, "none") or request.task == "translate":

@@ -27,13 +27,14 @@ def tidy(transcript: Transcript) -> Transcript:
     The transcript with times that any reader can use, whatever its models said.
 
     Every time is a whole number of milliseconds from 0 to the duration. No segment begins before
-    the one before it; it ends, at the latest, where the next begins; and words and characters lie
-    in order within their segment. Where words have no spaces, none is left around them.
+    the one before it; it ends, at the latest, where the next begins, of the same channel where
+    each was transcribed by itself; and words and characters lie in order within their segment.
+    Where words have no spaces, none is left around them.
     """
     duration = milliseconds(transcript.duration)
     segments = tuple(
         _tidy_segment(segment, has_spaces(transcript, segment))
-        for segment in _in_order(transcript.segments, 0, duration)
+        for segment in _segments_in_order(transcript, duration)
     )
     turns = transcript.turns and tuple(_turns(transcript.turns, duration))
     changed = {"duration": duration / 1000, "segments": segments, "turns": turns}
@@ -53,6 +54,16 @@ def milliseconds(seconds: float, latest: int | None = None) -> int:
         return latest or 0
     whole = round(seconds * 1000)
     return whole if latest is None else min(whole, latest)
+
+
+def _segments_in_order(transcript: Transcript, duration: int) -> list[Segment]:
+    if not transcript.options.get("multichannel"):
+        return _in_order(transcript.segments, 0, duration)
+    channels: dict[str | None, list[Segment]] = {}
+    for segment in transcript.segments:
+        channels.setdefault(segment.speaker, []).append(segment)
+    placed = [s for channel in channels.values() for s in _in_order(channel, 0, duration)]
+    return sorted(placed, key=lambda segment: segment.start)
 
 
 def _in_order(values: Sequence[T], earliest: int, latest: int) -> list[T]:
