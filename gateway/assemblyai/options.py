@@ -77,6 +77,7 @@ class TranscriptOptions(BaseModel):
     speaker_options: SpeakerOptions | None = Field(
         None, description="`min_speakers_expected` and `max_speakers_expected`."
     )
+    dual_channel: bool | None = Field(None, description="As `multichannel`.")
     word_boost: _Words = Field((), max_length=1000, description="Words to expect, as `hotwords`.")
     keyterms_prompt: _Words = Field(
         (), max_length=1000, description="Words to expect, as `hotwords`."

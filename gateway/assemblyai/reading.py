@@ -35,8 +35,6 @@ KNOWN = frozenset(
 _NEEDED = {
     "redact_pii": "nothing is taken out of the text here",
     "redact_pii_audio": "nothing is taken out of the audio here",
-    "multichannel": "the channels are heard together; send each as a recording of its own",
-    "dual_channel": "the channels are heard together; send each as a recording of its own",
     "filter_profanity": "nothing is taken out of the text here",
     "custom_spelling": "nothing is replaced in the text here; name the words in keyterms_prompt",
 }
@@ -128,6 +126,8 @@ def _implied(options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]
     implied: dict[str, Any] = {"word_timestamps": True}
     if options.speaker_labels:
         implied["diarize"] = True
+    if options.dual_channel:
+        implied["multichannel"] = True
     if not (options.speaker_labels or sent.get("diarize") or "align" in sent):
         implied["align"] = False  # Whisper's own times cost least; who speaks needs better ones
     if options.language_code and not options.language_detection:

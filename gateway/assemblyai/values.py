@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.answers import error_of
 from gateway.assemblyai.options import TranscriptOptions
+from gateway.channels import channel_of
 from gateway.numbered import ANONYMOUS, letter, speaker_numbers
 from gateway.passages import Passage, all_words, bare, confidence_of, utterances_of
 from gateway.replaced import warn_of_replaced
@@ -89,7 +90,7 @@ def transcript_value(
     sent = record.asked_as.sent if record.asked_as and options else {}
     if transcript is not None and status == "completed":
         transcript = warn_of_replaced(transcript, sent.get("replaced", ""))
-        value |= _Written(tidy(transcript), options).value(record)
+        value |= _Written(record, tidy(transcript)).value()
     told = [f"{name} has no effect here" for name in sent.get("ignored", ())]
     told += [w["message"] for w in warnings_value(transcript.warnings if transcript else ())]
     if told:
@@ -117,7 +118,7 @@ def _asked_value(record: JobRecord, options: TranscriptOptions | None) -> dict[s
         "word_boost": list(options.word_boost) if options else [],
         "audio_start_from": options and options.audio_start_from,
         "audio_end_at": options and options.audio_end_at,
-        "multichannel": False,
+        "multichannel": request.multichannel,
         "webhook_url": record.callback_url,
         "webhook_auth": bool(options and options.webhook_auth_header_name),
     }
@@ -126,13 +127,15 @@ def _asked_value(record: JobRecord, options: TranscriptOptions | None) -> dict[s
 class _Written:
     """One transcript, and how its words are to be written."""
 
-    def __init__(self, tidied: Transcript, options: TranscriptOptions | None) -> None:
+    def __init__(self, record: JobRecord, tidied: Transcript) -> None:
+        options = options_of(record)
+        self._record = record
         self._tidied = tidied
         self._has_signs = options is None or options.punctuate is not False
         self._has_case = options is None or options.format_text is not False
         self._numbers = speaker_numbers(tidied)
 
-    def value(self, record: JobRecord) -> dict[str, Any]:
+    def value(self) -> dict[str, Any]:
         """What there is once the text is."""
         words = all_words(self._tidied)
         value = {
@@ -143,7 +146,7 @@ class _Written:
             "language_confidence": round(self._tidied.language_probability, 4),
             "speech_model_used": self._tidied.model,
         }
-        if record.request.diarize:
+        if self._record.request.names_speakers:
             passages = utterances_of(self._tidied)
             value["utterances"] = [self.passage_value(passage) for passage in passages]
         return value
@@ -163,7 +166,7 @@ class _Written:
             "start": ms(word.start),
             "end": ms(word.end),
             "confidence": round(word.probability, 4),
-            "speaker": self._speaker(word.speaker),
+            **self._speaker(word.speaker),
         }
 
     def passage_value(self, passage: Passage) -> dict[str, Any]:
@@ -173,14 +176,18 @@ class _Written:
             "start": ms(passage.start),
             "end": ms(passage.end),
             "confidence": passage.confidence,
-            "speaker": self._speaker(passage.speaker),
+            **self._speaker(passage.speaker),
             "words": [self.word_value(word) for word in passage.words],
         }
 
-    def _speaker(self, who: str | None) -> str | None:
-        if who is None or not who.startswith(ANONYMOUS):
-            return who
-        return letter(self._numbers[who])
+    def _speaker(self, who: str | None) -> dict[str, str | None]:
+        """A letter or a name; of a channel its number from 1, which is its speaker too."""
+        if self._record.request.multichannel:
+            channel = channel_of(self._record, who)
+            number = None if channel is None else str(channel + 1)
+            return {"speaker": number, "channel": number}
+        is_named = who is None or not who.startswith(ANONYMOUS)
+        return {"speaker": who if is_named else letter(self._numbers[who or ""])}
 
 
 def passages_value(
@@ -193,7 +200,7 @@ def passages_value(
         name: What they are called.
     """
     tidied = tidy(transcript)
-    written = _Written(tidied, options_of(record))
+    written = _Written(record, tidied)
     return {
         "id": record.id,
         "confidence": confidence_of(all_words(tidied)),

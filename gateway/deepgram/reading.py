@@ -33,7 +33,6 @@ KNOWN = frozenset((*_OWN, *OUR_LISTS, *ListenOptions.model_fields))
 _NEEDED = {
     "redact": "nothing is taken out of the text here",
     "replace": "nothing is replaced in the text here",
-    "multichannel": "the channels are heard together; send each as a recording of its own",
     "profanity_filter": "nothing is taken out of the text here",
 }
 """What would change the text and cannot be done: better no text than another than was asked."""

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from gateway.answers import as_rfc3339
+from gateway.channels import channels_of
 from gateway.deepgram.options import ListenOptions
 from gateway.numbered import speaker_numbers
 from gateway.passages import (
@@ -40,15 +41,14 @@ def listen_value(
     Args:
         ignored: Names of parameters that mean nothing here.
     """
-    tidied = tidy(transcript)
-    spoken = _Spoken(tidied, options)
-    results: dict[str, Any] = {"channels": [spoken.channel_value()]}
+    channels = channels_of(record, tidy(transcript))
+    spoken = [_Spoken(channel, options, n) for n, channel in enumerate(channels)]
+    results: dict[str, Any] = {"channels": [each.channel_value() for each in spoken]}
     if options.utterances:
-        passages = utterances_of(tidied, pause_s=options.utt_split)
-        results["utterances"] = [
-            spoken.utterance_value(record, n, each) for n, each in enumerate(passages)
-        ]
-    return {"metadata": _metadata(record, tidied, options, ignored), "results": results}
+        told = [value for each in spoken for value in each.utterance_values(record)]
+        results["utterances"] = sorted(told, key=lambda value: float(value["start"]))
+    about = _metadata(record, tidy(transcript), options, ignored)
+    return {"metadata": about | {"channels": len(channels)}, "results": results}
 
 
 def _metadata(
@@ -62,7 +62,6 @@ def _metadata(
         "sha256": record.audio.sha256,
         "created": as_rfc3339(record.created_at),
         "duration": tidied.duration,
-        "channels": 1,
         "models": [model_id],
         "model_info": {model_id: about},
     }
@@ -85,10 +84,11 @@ def _metadata(
 
 
 class _Spoken:
-    """One transcript, and how its words are to be written."""
+    """What is said in a channel, and how its words are to be written."""
 
-    def __init__(self, tidied: Transcript, options: ListenOptions) -> None:
+    def __init__(self, tidied: Transcript, options: ListenOptions, channel: int) -> None:
         self._tidied = tidied
+        self._channel = channel
         self._options = options
         self._numbers = speaker_numbers(tidied)
 
@@ -153,18 +153,22 @@ class _Spoken:
         }
         return value | self._speaker(passage)
 
-    def utterance_value(self, record: JobRecord, n: int, passage: Passage) -> dict[str, Any]:
-        """The nth utterance, from 0."""
+    def utterance_values(self, record: JobRecord) -> list[dict[str, Any]]:
+        """What is said between two pauses."""
+        passages = utterances_of(self._tidied, pause_s=self._options.utt_split)
+        return [self._utterance_value(record, n, each) for n, each in enumerate(passages)]
+
+    def _utterance_value(self, record: JobRecord, n: int, passage: Passage) -> dict[str, Any]:
         value: dict[str, Any] = {
             "start": passage.start,
             "end": passage.end,
             "confidence": passage.confidence,
-            "channel": 0,
+            "channel": self._channel,
             "transcript": self._written(passage.words, passage.text),
             "words": [self._word_value(word) for word in passage.words],
         }
         value |= self._speaker(passage)
-        return value | {"id": str(uuid.uuid5(uuid.UUID(record.id), str(n)))}
+        return value | {"id": str(uuid.uuid5(uuid.UUID(record.id), f"{self._channel}.{n}"))}
 
     def _speaker(self, passage: Passage) -> dict[str, int]:
         return {} if passage.speaker is None else {"speaker": self._numbers[passage.speaker]}

@@ -25,6 +25,7 @@ class SpokenWord(_Shape):
     end: int
     confidence: float
     speaker: str | None
+    channel: str | None = Field(None, description="From 1, with `multichannel`.")
 
 
 class Spoken(SpokenWord):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
+import clips
 import pytest
 from dialogue import ANN, BOB, dialogue
 from flask.testing import FlaskClient
@@ -127,6 +128,22 @@ def test_its_fields_mean_what_they_mean_there(
     assert {name: getattr(request, name) for name in options} == options
 
 
+@pytest.mark.parametrize("name", ["multichannel", "dual_channel"])
+def test_channels_are_told_of_words_and_utterances(
+    client: FlaskClient, services: Services, name: str
+) -> None:
+    url = send(client, clips.wav(0.5, n_channels=2))
+    job_id = order(client, url, **{name: True})["id"]
+    succeed(services, job_id, dialogue())
+
+    value = client.get(f"{ORDER}/{job_id}").get_json()
+
+    told = [(u["channel"], u["speaker"], u["text"]) for u in value["utterances"]]
+    assert told == [("2", "2", ANN.strip()), ("1", "1", BOB.strip())]
+    assert value["words"][0]["channel"] == "2"
+    assert value["multichannel"] is True
+
+
 def test_a_model_of_assemblyais_own_is_the_sites_and_that_is_said(
     fetching: FlaskClient, services: Services
 ) -> None:
@@ -246,8 +263,7 @@ def test_fields_that_have_no_effect_are_named(fetching: FlaskClient) -> None:
         ({"speaker_options": {"min_speakers_expected": 4, "max_speakers_expected": 2}}, "speakers"),
         ({"redact_pii": True}, "redact_pii"),
         ({"filter_profanity": True}, "filter_profanity"),
-        ({"multichannel": True}, "multichannel"),
-        ({"dual_channel": True}, "dual_channel"),
+        ({"multichannel": True, "speaker_labels": True}, "multichannel"),
         ({"custom_spelling": [{"from": ["a"], "to": "b"}]}, "custom_spelling"),
         ({"audio_start_from": 300, "audio_end_at": 100}, "audio_start_from"),
         ({"webhook_url": "https://example.com/told"}, "webhook_url"),

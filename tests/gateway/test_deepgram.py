@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import clips
 import pytest
 from dialogue import ANN, BOB, dialogue
 from flask.testing import FlaskClient
@@ -160,6 +161,27 @@ def test_its_parameters_mean_what_they_mean_there(
     assert {name: getattr(request, name) for name in options} == options
 
 
+def test_channels_are_not_told_apart_by_voices_too(client: FlaskClient, speech: bytes) -> None:
+    answer = client.post(f"{PATH}?multichannel=true&diarize=true", data=speech)
+
+    refused(answer, 400, "Bad Request", "multichannel", "diarize")
+
+
+def test_channels_are_told_one_by_one(client: FlaskClient, services: Services) -> None:
+    answer = ask(
+        client, services, clips.wav(0.5, n_channels=2), "multichannel=true&utterances=true",
+        dialogue(),
+    )  # fmt: skip
+
+    value = answer.get_json()
+    first, second = (c["alternatives"][0] for c in value["results"]["channels"])
+    assert (first["transcript"], second["transcript"]) == (BOB.strip(), ANN.strip())
+    assert "speaker" not in first["words"][0]
+    told = [(u["channel"], u["transcript"]) for u in value["results"]["utterances"]]
+    assert told == [(1, ANN.strip()), (0, BOB.strip())]
+    assert value["metadata"]["channels"] == 2
+
+
 def test_a_model_of_deepgrams_own_is_the_sites_and_that_is_said(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
@@ -232,7 +254,6 @@ def test_bare_samples_of_a_recording_are_read_as_such(
         ("redact=pci", "redact"),
         ("replace=a:b", "replace"),
         ("profanity_filter=true", "profanity_filter"),
-        ("multichannel=true", "multichannel"),
         ("encoding=linear16", "sample_rate"),
         ("callback=https://example.com/told", "LONGHAND_WEBHOOK_SECRET"),
         ("callback_method=put", "callback_method"),
