@@ -59,14 +59,15 @@ def as_sent(error: InvalidRequest, sent_as: Mapping[str, str]) -> InvalidRequest
     Args:
         sent_as: Names of fields as they were sent, by those of our options.
 
-    >>> as_sent(InvalidRequest("top is 7; it must be 5", param="top"), {"top": "best"}).message
-    'best is 7; it must be 5'
+    >>> as_sent(InvalidRequest("top is 7; it must be 5", param="top"), {"top": "of[best]"}).message
+    'of[best] is 7; it must be 5'
     """
     name = error.param or ""
     if name not in sent_as:
         return error
     theirs = sent_as[name]
-    return InvalidRequest(error.message.replace(name, theirs, 1), param=theirs)
+    message = error.message.replace(name, theirs, 1)
+    return InvalidRequest(message, param=theirs.partition("[")[0])
 
 
 def refuse_unknown(names: Iterable[str], *, known: Collection[str]) -> None:

@@ -17,7 +17,8 @@ from shared.storage.base import FULL, KeyNotFound, check_key, is_full
 
 _INCOMING = ".incoming"
 _ABANDONED_S = 24 * 3600
-_TRIES = 20
+_PATIENCE_S = 10.0
+"""How long to try again where others write or delete in the same place at the same moment."""
 
 
 class LocalStorage:
@@ -101,7 +102,8 @@ class LocalStorage:
     def delete_all(self, prefix: str) -> None:
         """See `Storage.delete_all`."""
         path = self._path(prefix)
-        for _ in range(_TRIES):
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
             try:
                 shutil.rmtree(path)
             except FileNotFoundError:  # never there; or another removes the same just now
@@ -149,13 +151,14 @@ def _placed_or_removed(part: Path) -> Iterator[None]:
 
 def _place(part: Path, path: Path) -> None:
     """Give a file its name, though others may delete all that stands below it just now."""
-    for n_left in reversed(range(_TRIES)):
+    until = time.monotonic() + _PATIENCE_S
+    while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part.replace(path)
             break
         except (FileNotFoundError, FileExistsError):
-            if not n_left:
+            if time.monotonic() > until:
                 raise
     with suppress(FileNotFoundError):
         _sync_directory(path.parent)

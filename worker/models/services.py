@@ -19,6 +19,7 @@ from worker.models.gpu_memory import GpuMemory, gpu_memory
 from worker.pipeline import ModelUsed
 from worker.settings import (
     WorkerSettings,
+    give_memory_back,
     limit_primitives,
     limit_threads,
     quieten_libraries,
@@ -149,6 +150,7 @@ def engine_service(settings: WorkerSettings) -> EngineService:
 
 def audio_service(settings: WorkerSettings) -> AudioService:
     """Set this process up for decoding and speech."""
+    give_memory_back()
     _set_up(settings, 1)
     return AudioService()
 
@@ -156,6 +158,7 @@ def audio_service(settings: WorkerSettings) -> AudioService:
 def annotation_service(settings: WorkerSettings) -> AnnotationService:
     """Set this process up for alignment and diarization."""
     limit_primitives()
+    give_memory_back()
     _set_up(settings, settings.n_threads)
     return AnnotationService(settings)
 
