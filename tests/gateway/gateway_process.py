@@ -67,3 +67,13 @@ def call(
         return response.status, json.loads(response.read()), response.headers
     finally:
         connection.close()
+
+
+def metric(gateway: GatewayProcess, name: str) -> int:
+    """A number that it tells Prometheus, which has no labels."""
+    connection = http.client.HTTPConnection(*gateway.address, timeout=60)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return int(float(line.split()[1]))

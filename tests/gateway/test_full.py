@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from gateway_process import GatewayProcess
+from gateway_process import GatewayProcess, call, metric
 from httpx2 import Client
 from waiting import wait_until
 
@@ -86,32 +86,23 @@ def test_with_every_waiting_slot_taken_the_next_is_answered_at_once(
     start_gateway: StartGateway, services: Services, speech: bytes
 ) -> None:
     gateway = start_gateway(waiting_slots=N_SLOTS)
+    job_id = str(call(gateway, "POST", "/transcribe/binary", speech)[1]["job_id"])
+    question = f"/jobs/{job_id}?wait=300"
+    form = {"files": {"file": ("a.wav", speech)}, "data": {"stream": "true"}}
 
-    def ask(path: str, **sent: object) -> tuple[int, Mapping[str, str]]:
-        with Client(base_url=gateway.url, timeout=60) as http:
-            response = http.post(path, **sent)
-            return response.status_code, response.headers
-
-    def wait_long(_: int) -> int:
-        return ask("/transcribe/binary?wait=300", content=speech)[0]
-
-    with ThreadPoolExecutor(N_SLOTS) as callers:
-        held = [callers.submit(wait_long, n) for n in range(N_SLOTS)]
-
-        def refused() -> bool:
-            return ask("/v1/audio/transcriptions", files={"file": ("a.wav", speech)})[0] == 503
-
+    with (
+        ThreadPoolExecutor(N_SLOTS) as callers,
+        Client(base_url=gateway.url, timeout=60) as http,
+    ):
+        held = [callers.submit(call, gateway, "GET", question) for _ in range(N_SLOTS)]
         try:
-            wait_until(lambda: len(services.jobs.newest()) >= N_SLOTS, 30, "all are in")
-            wait_until(refused, 30, "no slot left")
-            native, _ = ask("/transcribe/binary?wait=300", content=speech)
-            synchronous, headers = ask(
-                "/v1/audio/transcriptions", files={"file": ("a.wav", speech)}
-            )
+            taken = "longhand_waiting_slots_used"
+            wait_until(lambda: metric(gateway, taken) == N_SLOTS, 60, "no slot left")
+            asked = http.get(question)
+            streamed = http.post("/v1/audio/transcriptions", **form)
             assert not any(holder.done() for holder in held)
-            assert native == 202
-            assert (synchronous, int(headers["retry-after"]) > 0) == (503, True)
+            assert (asked.status_code, asked.json()["status"]) == (200, "queued")
+            assert (streamed.status_code, int(streamed.headers["retry-after"]) > 0) == (503, True)
+            assert len(services.jobs.newest()) == 1
         finally:
-            for record in services.jobs.newest():
-                services.jobs.cancel(record.id)
-    assert {holder.result() for holder in held} == {409}
+            services.jobs.cancel(job_id)

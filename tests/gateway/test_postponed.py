@@ -13,7 +13,7 @@ from typing import Any
 
 import clips
 import pytest
-from gateway_process import GatewayProcess, call
+from gateway_process import GatewayProcess, call, metric
 from redis.exceptions import RedisError
 from waiting import wait_until
 from work import fail, succeed
@@ -87,12 +87,7 @@ def connect() -> Iterator[Callable[[GatewayProcess], Caller]]:
 
 def n_waiting(gateway: GatewayProcess) -> int:
     """How many requests it has put aside, as it says itself."""
-    connection = http.client.HTTPConnection(*gateway.address, timeout=60)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    [line] = [line for line in text.splitlines() if line.startswith("longhand_waiting_requests ")]
-    return int(float(line.split()[1]))
+    return metric(gateway, "longhand_waiting_requests")
 
 
 def wait_for_waiting(gateway: GatewayProcess, n: int, deadline_s: float = 60) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import clips
 import pytest
-from gateway_process import GatewayProcess, call
+from gateway_process import GatewayProcess, call, metric
 from waiting import wait_until
 from work import succeed
 
@@ -52,6 +52,11 @@ def takes_slot(gateway: GatewayProcess, job_id: str) -> bool:
     return "Preference-Applied" in answered
 
 
+def n_held(gateway: GatewayProcess) -> int:
+    """How many slots are taken."""
+    return metric(gateway, "longhand_waiting_slots_used")
+
+
 @pytest.mark.promise("S0-27")
 def test_health_answers_while_every_waiting_slot_is_taken(
     start_gateway: StartGateway, services: Services
@@ -59,11 +64,12 @@ def test_health_answers_while_every_waiting_slot_is_taken(
     gateway = start_gateway(threads=4, waiting_slots=3)
     job_id = str(call(gateway, "POST", "/transcribe/binary", clips.wav(0.2))[1]["job_id"])
     asking = [waiting_question(gateway, job_id) for _ in range(3)]
-    wait_until(lambda: not takes_slot(gateway, job_id), 30, "no slot left")
+    wait_until(lambda: n_held(gateway) == 3, 60, "no slot left")
 
     status, health, _ = call(gateway, "GET", "/health")
 
     assert (status, health["ready"]) == (200, True)
+    assert not takes_slot(gateway, job_id)
     succeed(services, job_id)
     for thread in asking:
         thread.join(30)
@@ -95,11 +101,12 @@ def test_a_caller_that_hangs_up_gives_its_slot_back(start_gateway: StartGateway)
     job_id = str(call(gateway, "POST", "/transcribe/binary", clips.wav(0.2))[1]["job_id"])
     connection = http.client.HTTPConnection(*gateway.address, timeout=20)
     connection.request("GET", f"/jobs/{job_id}?wait=500")
-    wait_until(lambda: not takes_slot(gateway, job_id), 30, "no slot left")
+    wait_until(lambda: n_held(gateway) == 1, 60, "no slot left")
 
     connection.close()
 
-    wait_until(lambda: takes_slot(gateway, job_id), 30, "a free slot")
+    wait_until(lambda: n_held(gateway) == 0, 60, "a free slot")
+    assert takes_slot(gateway, job_id)
 
 
 def test_sigterm_answers_who_waits_and_ends_cleanly(
