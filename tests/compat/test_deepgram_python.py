@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from environments import run_script
+from real_speech import samples_of
 from sites import Site
 from two_voices import ANN, BEN, TEXT, assert_heard, assert_in_turn, served
+
+from worker.audio import SAMPLE_RATE_HZ
 
 PROGRAM = """
 import json, sys
@@ -110,6 +115,33 @@ def test_a_url_is_read_without_punctuation_and_with_its_language(returned: list[
 
 
 @pytest.mark.promise("T21")
+def test_channels_are_read_one_by_one(
+    run: Run, speaking_site: Site, two_turns: Path, tmp_path: Path
+) -> None:
+    """Ann on the left, Ben on the right, as telephone systems record them."""
+    samples = samples_of(two_turns, tmp_path)
+    left, right = samples.copy(), samples.copy()
+    cut = round((ANN.end + BEN.start) / 2 * SAMPLE_RATE_HZ)
+    left[cut:], right[:cut] = 0, 0
+    path = tmp_path / "call.wav"
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(2)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE_HZ)
+        out.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+
+    [heard] = run(speaking_site, [[str(path), {"multichannel": True, "utterances": True}]])
+
+    channels = heard["results"]["channels"]
+    texts = [channel["alternatives"][0]["transcript"] for channel in channels]
+    for text, turn in zip(texts, (ANN, BEN), strict=True):
+        assert_heard(text, turn.text)
+    told = [(u["channel"], u["start"]) for u in heard["results"]["utterances"]]
+    assert {channel for channel, _ in told} == {0, 1}
+    assert told == sorted(told, key=lambda pair: pair[1])
+    assert heard["metadata"]["channels"] == 2
+
+
 def test_errors_are_those_that_deepgram_raises(
     run: Run, speaking_site: Site, keyed_site: tuple[Site, str], two_turns: Path, tmp_path: Path
 ) -> None:
