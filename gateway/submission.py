@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from gateway.access.auth import present_owner
 from gateway.default_model import meant_model
+from gateway.diarizers import check_diarizer
 from gateway.engines import refuse_other_engine
 from gateway.errors import REDIS_AWAY
 from gateway.fields import JobOptions
@@ -221,7 +222,8 @@ def check_model(
     request: TranscriptionRequest, catalogue: Catalogue, live: list[WorkerRecord]
 ) -> None:
     """
-    Refuse a model that is unknown, that no live worker can run, or that cannot do what is asked.
+    Refuse a model that is unknown, that no live worker can run, or that cannot do what is asked;
+    and a diarization model.
 
     With no live worker at all every known model is fine: the job waits for one.
     """
@@ -248,6 +250,7 @@ def check_model(
             param="task",
         )
     _check_language(request.language, entry)
+    check_diarizer(request, entry, live)
 
 
 def _check_language(language: str | None, entry: ModelEntry) -> None:

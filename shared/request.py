@@ -16,6 +16,8 @@ LEAST_INCREMENT = 0.05
 """Of temperatures: no chunk is decoded more than 21 times."""
 
 MOST_KNOWN_SPEAKERS = 10
+MOST_REFERENCES = 2 * MOST_KNOWN_SPEAKERS
+"""Recordings of known speakers' voices; somebody may have several."""
 
 
 class TranscriptionRequest(BaseModel):
@@ -199,14 +201,15 @@ class TranscriptionRequest(BaseModel):
     )
     known_speaker_names: tuple[Name, ...] = Field(
         (),
-        max_length=MOST_KNOWN_SPEAKERS,
-        description="Names of people whose voices are given (`known_speaker_names[]`).",
+        max_length=MOST_REFERENCES,
+        description="Names of people whose voices are given (`known_speaker_names[]`), of at most "
+        f"{MOST_KNOWN_SPEAKERS} people; the same again for another recording of one voice.",
     )
     known_speaker_references: tuple[str, ...] = Field(
         (),
-        max_length=MOST_KNOWN_SPEAKERS,
+        max_length=MOST_REFERENCES,
         description="For each of these names a recording of 2 to 10 s, as a `data:` URL "
-        "(`known_speaker_references[]`).",
+        "(`known_speaker_references[]`); all of it is heard, and all that a name has.",
     )
     chinese: Variant | None = Field(
         None,
@@ -266,8 +269,11 @@ class TranscriptionRequest(BaseModel):
         low, high = self.min_speakers, self.max_speakers
         if low is not None and high is not None and low > high:
             raise ValueError(f"min_speakers is {low}, more than max_speakers, which is {high}")
-        if len(set(self.known_speaker_names)) != len(self.known_speaker_names):
-            raise ValueError("known_speaker_names holds a name twice")
+        n_known = len(set(self.known_speaker_names))
+        if n_known > MOST_KNOWN_SPEAKERS:
+            raise ValueError(
+                f"known_speaker_names names {n_known} people; the limit is {MOST_KNOWN_SPEAKERS}"
+            )
         if len(self.known_speaker_names) != len(self.known_speaker_references):
             raise ValueError(
                 f"there are {len(self.known_speaker_names)} known_speaker_names but "

@@ -33,6 +33,10 @@ class WorkerRecord(BaseModel):
             None without one.
         gpu_memory_total_bytes: What that GPU has.
         failed: Models that did not load when they were asked for last, and why.
+        diarization_model: The one it takes where neither request nor model names one.
+        diarizers: Diarization models it can run, those that it may fetch among them; None of a
+            worker that does not tell, as those of older versions.
+        diarizer_problems: Of others that it knows, why it cannot run them and how to mend it.
         can_download: Whether it may fetch any other model of the catalogue.
         engine_pid: Process that owns the models; it changes when that process was replaced.
         n_model_loads: Models loaded by the present engine process.
@@ -59,6 +63,9 @@ class WorkerRecord(BaseModel):
     gpu_memory_used_bytes: int | None = None
     gpu_memory_total_bytes: int | None = None
     failed: dict[str, str] = Field(default_factory=dict)
+    diarization_model: str = ""
+    diarizers: tuple[str, ...] | None = None
+    diarizer_problems: dict[str, str] = Field(default_factory=dict)
     can_download: bool = False
     slots: int
     n_running: int = 0
@@ -74,6 +81,14 @@ class WorkerRecord(BaseModel):
     def can_run(self, model: str) -> bool:
         """Whether the worker has the model or may fetch it, as it may those of the catalogue."""
         return model in self.models or (self.can_download and model in MODELS)
+
+    def diarizer(self, entry: ModelEntry, chosen: str | None) -> str:
+        """The diarization model it would take: the caller's, else the model's, else its own."""
+        return chosen or entry.diarizer or self.diarization_model
+
+    def can_diarize(self, entry: ModelEntry, chosen: str | None) -> bool:
+        """Whether it can say who speaks, by the diarization model that is meant."""
+        return self.diarizers is None or self.diarizer(entry, chosen) in self.diarizers
 
     def is_usable(self, model: str) -> bool:
         """Whether a job with the model would be done, as far as is known."""

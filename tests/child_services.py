@@ -30,6 +30,12 @@ class Echo:
             note(0.5)
             time.sleep(0.01)
 
+    def note_now_and_then(self, note: Callable[[float], None]) -> None:
+        """Report, and work on for longer than its parent waits at a time."""
+        while True:
+            note(0.5)
+            time.sleep(0.5)
+
     def refuse(self) -> None:
         """Raise one of our errors."""
         raise AudioUnreadable("no sound", param="file")

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -28,6 +29,7 @@ from shared.settings import describe_older, describe_problems
 from shared.starting import CannotStart, answer_arguments, naming
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
+from worker.diarizers import usable_diarizers
 from worker.gpu_lease import one_gpu
 from worker.job import WorkerServices, run_job
 from worker.leases import RENEW_S, Leases
@@ -185,6 +187,7 @@ class Worker:
             batch_size=settings.batch_size,
             gpu_memory_used_bytes=memory.used_bytes if memory else None,
             gpu_memory_total_bytes=memory.total_bytes if memory else None,
+            **self._diarizers(),
             can_download=settings.downloads,
             failed=self.processes.failed_loads.standing(on_disk),
             slots=settings.slots,
@@ -199,6 +202,16 @@ class Worker:
             started_at=self._started_at,
         )
         self._workers.publish(record)
+
+    def _diarizers(self) -> dict[str, Any]:
+        """What the record tells of diarization models."""
+        site_default = self._settings.diarization_model
+        usable = usable_diarizers(self._files.store, site_default)
+        return {
+            "diarization_model": site_default,
+            "diarizers": usable.names,
+            "diarizer_problems": dict(usable.problems),
+        }
 
 
 def main(arguments: Sequence[str] = ()) -> int:

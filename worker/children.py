@@ -7,6 +7,7 @@ that its parent can tell slow from stuck; it ends by itself when its parent does
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 import os
@@ -30,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 class ChildDied(Exception):
     """The process ended, or was ended, in the middle of a call."""
+
+
+class _Stopped(BaseException):
+    """In the child: the call in hand is no longer wanted. No library takes it for its own error."""
 
 
 class Child:
@@ -75,6 +80,7 @@ class Child:
         stall_s: float,
         note: Callable[[Any], None] | None = None,
         tick: Callable[[], None] = lambda: None,
+        stop_s: float = 0.0,
     ) -> Any:
         """
         Call a method in the child.
@@ -83,7 +89,9 @@ class Child:
             stall_s: Without a note or an answer for so long, the child is killed.
             note: Takes what the method reports meanwhile; with it, the method is given a
                 `note` argument of its own.
-            tick: Called a few times a second; what it raises ends the child and the call.
+            tick: Called a few times a second; what it raises ends the call, as what `note` raises.
+            stop_s: For so long a method that is given up may go on to its next note, where it
+                ends; if it does, the child lives on with all that it has loaded. Else it is killed.
 
         Raises:
             TimeoutError: The child was killed since it stalled.
@@ -94,10 +102,14 @@ class Child:
             self._connection.send((method, args, note is not None))
         except (OSError, ValueError) as error:
             raise ChildDied(f"{self.name} is gone") from error
-        return self._receive(note, stall_s, tick)
+        return self._receive(note, stall_s, tick, stop_s)
 
     def _receive(
-        self, note: Callable[[Any], None] | None, stall_s: float, tick: Callable[[], None]
+        self,
+        note: Callable[[Any], None] | None,
+        stall_s: float,
+        tick: Callable[[], None],
+        stop_s: float = 0.0,
     ) -> Any:
         try:
             kind, value = self._answer(note, stall_s, tick)
@@ -106,9 +118,10 @@ class Child:
             status = self._process.exitcode
             self.kill()
             raise ChildDied(f"{self.name} ended with status {status}") from error
-        except BaseException:
+        except BaseException as error:
             # It may be at work still: its answer would be taken for that of the next call.
-            self.kill()
+            if isinstance(error, TimeoutError) or not self._stops(stop_s):
+                self.kill()
             raise
         if kind == "error":
             raise value
@@ -129,6 +142,17 @@ class Child:
                 return kind, value
             if note:
                 note(value)
+
+    def _stops(self, stop_s: float) -> bool:
+        """Tell the method in hand to end; whether it does in time."""
+        deadline = time.monotonic() + stop_s
+        with suppress(OSError, EOFError, ValueError):
+            if stop_s:
+                self._connection.send(None)
+            while (left_s := deadline - time.monotonic()) > 0 and self._connection.poll(left_s):
+                if self._connection.recv()[0] != "note":
+                    return True
+        return False
 
     def kill(self) -> None:
         """End the process now."""
@@ -154,10 +178,15 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
             raise SystemExit(1) from None
         connection.send(("ready", None))
         while True:
-            method, args, wants_notes = connection.recv()
-            options = {"note": lambda v: connection.send(("note", v))} if wants_notes else {}
+            call = connection.recv()
+            if call is None:  # to stop, of a call that had ended
+                continue
+            method, args, wants_notes = call
+            options = {"note": functools.partial(_note, connection)} if wants_notes else {}
             try:
                 value = getattr(service, method)(*args, **options)
+            except _Stopped:
+                connection.send(("stopped", None))
             except LonghandError as error:
                 connection.send(("error", error))
             except Exception as error:
@@ -165,6 +194,14 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
                 connection.send(("error", EngineFailed(f"{type(error).__name__}: {error}")))
             else:
                 connection.send(("ok", value))
+
+
+def _note(connection: Connection, value: object) -> None:
+    """Tell the parent how far the method is; end it if that is what the parent says meanwhile."""
+    connection.send(("note", value))
+    if connection.poll():  # nothing else comes before the answer
+        connection.recv()
+        raise _Stopped
 
 
 def _end_with(parent_pid: int) -> None:

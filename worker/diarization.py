@@ -34,8 +34,8 @@ __all__ = [
 LEAST_REFERENCE_S = 0.5
 """Seconds somebody has to speak in a reference for their voice to be known."""
 
-_SEGMENTING = 0.2
-"""Share of the work that finding speech takes; the rest is telling voices apart."""
+_STEPS = {"segmentation": (0.0, 0.2), "embeddings": (0.2, 0.94), "clustering": (0.94, 0.99)}
+"""Which part of the work each step of a pipeline is: finding speech, hearing and sorting voices."""
 
 _log = logging.getLogger(__name__)
 
@@ -132,10 +132,9 @@ class Diarizer:
         self, audio: AudioSource, options: DiarizationOptions, note: Callable[[float], None]
     ) -> Any:
         def hook(step: str, *_: object, total: int = 0, completed: int = 0, **__: object) -> None:
-            if total and step == "segmentation":
-                note(_SEGMENTING * min(completed, total) / total)
-            elif total and step == "embeddings":
-                note(_SEGMENTING + (0.98 - _SEGMENTING) * min(completed, total) / total)
+            if total and step in _STEPS:
+                start, end = _STEPS[step]
+                note(start + (end - start) * min(completed, total) / total)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of empty means, and of what we warn of ourselves

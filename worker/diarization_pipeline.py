@@ -6,7 +6,7 @@ Imported only where a pipeline is opened: pyannote.audio takes seconds to import
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pyannote.audio.core.plda import PLDA
-from pyannote.audio.pipelines.clustering import (
-    AgglomerativeClustering,
-    BaseClustering,
-    VBxClustering,
-)
 from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
@@ -32,11 +27,9 @@ from worker.diarization_chunks import (
     most_alone,
     read_chunk,
 )
+from worker.diarization_clustering import Hook, Thinned, ThinnedAgglomerative, ThinnedVBx, unheard
 from worker.diarization_files import VBX, part_folders
-
-MOST_CLUSTERED = 8000
-"""Embeddings that are compared with each other: their distances take memory by the square. Of
-longer audio an even choice is clustered, and the rest goes to the nearest cluster."""
+from worker.known_speakers import hear_whole
 
 _CPU_BATCH = 8
 _PARAMS = frozenset(
@@ -50,54 +43,12 @@ _PARAMS = frozenset(
 )
 """What is taken over from a pipeline's config; its parts are found by ourselves."""
 
-Hook = Callable[..., None]
-
 
 class NoPlda(PLDA):
     """Stands where a pipeline whose clustering uses none has to be given one."""
 
     def __init__(self) -> None:
         """Nothing is read."""
-
-
-class _Thinned(BaseClustering):
-    def filter_embeddings(
-        self,
-        embeddings: NDArray[Any],
-        segmentations: SlidingWindowFeature | None = None,
-        min_active_ratio: float = 0.2,
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Leave out what is too short, then all but an even choice of the rest."""
-        kept, chunks, speakers = super().filter_embeddings(
-            embeddings, segmentations, min_active_ratio
-        )
-        if len(kept) <= MOST_CLUSTERED:
-            return kept, chunks, speakers
-        chosen = np.linspace(0, len(kept) - 1, MOST_CLUSTERED).round().astype(int)
-        return kept[chosen], chunks[chosen], speakers[chosen]
-
-
-class ThinnedAgglomerative(_Thinned, AgglomerativeClustering):
-    """Agglomerative clustering whose memory is bounded."""
-
-
-class ThinnedVBx(_Thinned, VBxClustering):
-    """VBx clustering whose memory is bounded."""
-
-    def __call__(
-        self,
-        embeddings: NDArray[Any],
-        segmentations: SlidingWindowFeature | None = None,
-        num_clusters: int | None = None,
-        min_clusters: int | None = None,
-        max_clusters: int | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Cluster; never asks k-means for more speakers than there are embeddings."""
-        n = max(1, len(self.filter_embeddings(embeddings, segmentations)[0]))
-        wanted = (num_clusters, min_clusters, max_clusters)
-        num, low, high = (None if value is None else min(value, n) for value in wanted)
-        return super().__call__(embeddings, segmentations, num, low, high, **kwargs)
 
 
 class _SpanAudio:
@@ -125,6 +76,12 @@ class SpanDiarization(SpeakerDiarization):
             self.clustering = ThinnedVBx(self._plda, metric=self._embedding.metric)
         elif self.klustering == "AgglomerativeClustering":
             self.clustering = ThinnedAgglomerative(metric=self._embedding.metric)
+
+    def apply(self, file: Mapping[str, Any], hook: Hook | None = None, **kwargs: Any) -> Any:
+        """Diarize; `hook` is told of clustering too."""
+        if isinstance(self.clustering, Thinned):
+            self.clustering.hook = hook or unheard
+        return super().apply(file, hook=hook, **kwargs)
 
     def get_segmentations(
         self, file: Mapping[str, Any], hook: Hook | None = None
@@ -212,24 +169,25 @@ class SpanDiarization(SpeakerDiarization):
 
     def embed_voice(self, audio: AudioSource) -> tuple[NDArray[np.float32] | None, float]:
         """
-        Embed the one who speaks most in a recording.
-
-        Of a longer one only the first chunk is heard.
+        Embed the one who speaks most in a recording, all of which is heard.
 
         Returns:
             A vector, None where nobody is heard, and for how many seconds they speak alone.
         """
-        heard = AudioSource(
-            audio.path, min(audio.n_samples, round(self._segmentation.duration * SAMPLE_RATE_HZ))
-        )
-        scores = self.get_segmentations({"source": heard})
-        active = scores.data[0] > (0.5 if self._is_binary else self.segmentation.threshold)
-        alone = most_alone(active, heard.duration_s / scores.sliding_window.duration)
-        seconds = float(alone.mean()) * heard.duration_s if len(alone) else 0.0
-        if not seconds or heard.n_samples < self._embedding.min_num_samples:
+        return hear_whole(audio, self._segmentation.duration, self._hear)
+
+    def _hear(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32] | None, float]:
+        """The same of at most one chunk, (n_samples,)."""
+        length = round(self._segmentation.duration * SAMPLE_RATE_HZ)
+        chunk = np.pad(samples, (0, length - len(samples)))[None, None]
+        scores = self._segmentation.infer(torch.from_numpy(chunk))[0]
+        active = scores > (0.5 if self._is_binary else self.segmentation.threshold)
+        alone = most_alone(active, len(samples) / length)
+        seconds = float(alone.mean()) * len(samples) / SAMPLE_RATE_HZ if len(alone) else 0.0
+        if not seconds or len(samples) < self._embedding.min_num_samples:
             return None, seconds
         # Unpadded: silence behind a short recording would shift what its frames are centred on.
-        waveform = torch.from_numpy(heard.read(0, heard.n_samples))[None, None]
+        waveform = torch.from_numpy(samples)[None, None]
         return self._embedding(waveform, masks=torch.from_numpy(alone)[None])[0], seconds
 
     @staticmethod

@@ -282,7 +282,7 @@ def _segments_of(chunks: Sequence[Done], request: TranscriptionRequest) -> list[
 
 def _assigned(segments: Sequence[Segment], found: Diarization, progress: Progress) -> list[Segment]:
     progress.of("assign")(0.0)
-    return assign_speakers(segments, found.exclusive_turns)
+    return assign_speakers(segments, found.turns, found.exclusive_turns)
 
 
 def _finished(segments: Iterable[Segment], *, has_words: bool) -> tuple[Segment, ...]:

@@ -1,73 +1,83 @@
-"""Speakers on words and segments: whose turn a word lies in."""
+"""Speakers on words and segments: whose turn a word lies in, and where a speaker may change."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import accumulate, groupby
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from shared.transcript import Segment, SpeakerTurn, Word
 
-NEAR_S = 0.5
-"""A word in nobody's turn belongs to the nearest one within so many seconds."""
+_HEARD_S = 0.25
+"""Seconds of a word that count to each side of its middle: where a word begins and ends is told
+less surely, beside a pause least of all."""
+
+_LONGEST_S = 1.0
+"""A longer word has its pause before it counted in: of that one the end is what is heard."""
+
+_AFTER_SENTENCE_S = 0.02
+_AFTER_CLAUSE_S = 0.06
+_WITHIN_S = 0.12
+"""What a change of speaker costs behind a full stop, behind a comma or a pause, and elsewhere: it
+is told where at least so much of what is said lies out of the turns of who spoke before."""
+
+_PAUSE_S = 0.3
+_SENTENCE_ENDS = frozenset(".?!。？！…।؟")
+_CLAUSE_ENDS = frozenset(",;:，；：、—–")
+_CLOSING = "\"'”’»」』)）]"
 
 
 class _Turns:
-    """Turns in time order, to be asked who speaks in a span."""
+    """When each speaker talks, to be asked how much of a span is not theirs."""
 
-    def __init__(self, turns: Sequence[SpeakerTurn]) -> None:
-        self._turns = sorted(turns, key=lambda turn: (turn.start, turn.end))
-        self._starts = [turn.start for turn in self._turns]
-        self._latest_ends = list(accumulate((turn.end for turn in self._turns), max))
+    def __init__(self, turns: Iterable[SpeakerTurn]) -> None:
+        spans: dict[str, list[tuple[float, float]]] = {}
+        for turn in sorted(turns, key=lambda turn: (turn.start, turn.end)):
+            own = spans.setdefault(turn.speaker, [])
+            if own and turn.start <= own[-1][1]:
+                own[-1] = (own[-1][0], max(own[-1][1], turn.end))
+            else:
+                own.append((turn.start, turn.end))
+        self._spans = spans
+        self._ends = {speaker: [end for _, end in own] for speaker, own in spans.items()}
 
-    def speaker(self, start: float, end: float, before: str | None = None) -> str | None:
-        """
-        Who talks most between `start` and `end`, or nearest to it; None if nobody is near.
-
-        Args:
-            before: Who spoke before; of those who talk equally long, they go on.
-        """
-        near = self._near(start, end)
-        talked: dict[str, float] = {}
-        for turn in near:
-            shared = min(end, turn.end) - max(start, turn.start)
-            if shared > 0:
-                talked[turn.speaker] = talked.get(turn.speaker, 0.0) + shared
-        if talked:
-            return max(talked, key=lambda speaker: (talked[speaker], speaker == before))
-        gaps: dict[str, float] = {}
-        for turn in near:
-            gap = max(turn.start - end, start - turn.end, 0.0)
-            gaps[turn.speaker] = min(gap, gaps.get(turn.speaker, gap))
-        return min(gaps, key=lambda speaker: (gaps[speaker], speaker != before), default=None)
-
-    def _near(self, start: float, end: float) -> list[SpeakerTurn]:
-        """Turns that come within `NEAR_S` of a span, in time order."""
-        i = bisect_right(self._starts, end + NEAR_S)
-        found = []
-        while i and self._latest_ends[i - 1] >= start - NEAR_S:
-            i -= 1
-            if self._turns[i].end >= start - NEAR_S:
-                found.append(self._turns[i])
-        return found[::-1]
+    def outside(self, speaker: str, start: float, end: float) -> float:
+        """Seconds of a span in which they do not talk, and to the nearest turn of theirs."""
+        spans = self._spans[speaker]
+        i = bisect_left(self._ends[speaker], start)
+        covered, gap = 0.0, start - spans[i - 1][1] if i else float("inf")
+        while i < len(spans) and spans[i][0] < end:
+            covered, gap = covered + min(end, spans[i][1]) - max(start, spans[i][0]), 0.0
+            i += 1
+        if i < len(spans):
+            gap = min(gap, max(0.0, spans[i][0] - end))
+        return end - start - covered + gap
 
 
-def assign_speakers(segments: Sequence[Segment], turns: Sequence[SpeakerTurn]) -> list[Segment]:
+def assign_speakers(
+    segments: Sequence[Segment],
+    turns: Sequence[SpeakerTurn],
+    exclusive_turns: Sequence[SpeakerTurn] | None = None,
+) -> list[Segment]:
     """
     Say of every word and segment who speaks; cut segments where the speaker changes.
 
-    A word belongs to whoever talks most while it is said; where two talk equally
-    long, to who had the word before. In nobody's turn it belongs to the nearest within
-    half a second, else to the speaker of the word before it in its segment, or after
-    it. A segment without words belongs to one speaker, by the same rules; a segment
-    that nobody is near keeps `speaker=None`.
+    Words and turns are both told a little wrong: a word at the edge of a turn may seem to be
+    another's. So a change of speaker costs something, least behind the end of a sentence, and of
+    all ways to give words to speakers the cheapest is taken, counting too how much of the words
+    lies out of the turns of their speakers (by Viterbi's algorithm). A word that fills a turn of
+    somebody else stays theirs; one that lies across an edge goes with its sentence. A word in
+    nobody's turn belongs to the nearest, and without any turn nobody speaks. A segment without
+    words belongs to one speaker.
 
     A segment that is cut keeps its figures in every part, but not its tokens, which
-    cannot be told apart by word. Segments are numbered anew.
+    cannot be told apart by word. Every part has a length. Segments are numbered anew.
 
     Args:
         segments: In time order.
-        turns: Best without overlap (`Diarization.exclusive_turns`), in any order.
+        turns: In any order; those of different speakers may overlap.
+        exclusive_turns: The same, one speaker at a time, and of two who talk at once the one who
+            is heard better; None where there is nothing of the kind.
 
     >>> said = Segment(id=0, seek=0, start=0, end=2, text=" hi", tokens=(), temperature=0,
     ...                avg_logprob=0, compression_ratio=1, no_speech_prob=0)
@@ -76,43 +86,82 @@ def assign_speakers(segments: Sequence[Segment], turns: Sequence[SpeakerTurn]) -
     >>> assign_speakers([said], turns)[0].speaker
     'B'
     """
-    found = _Turns(turns)
-    parts = [part for segment in segments for part in _assigned(segment, found)]
+    exclusive = turns if exclusive_turns is None else exclusive_turns
+    units = [unit for segment in segments for unit in segment.words or (segment,)]
+    speakers = iter(_cheapest(units, turns, exclusive))
+    parts: list[Segment] = []
+    for segment in segments:
+        if segment.words:
+            words = [word.model_copy(update={"speaker": next(speakers)}) for word in segment.words]
+            parts += _cut(segment, words)
+        else:
+            parts.append(segment.model_copy(update={"speaker": next(speakers)}))
     return [part.model_copy(update={"id": i}) for i, part in enumerate(parts)]
 
 
-def _assigned(segment: Segment, turns: _Turns) -> list[Segment]:
-    if not segment.words:
-        speaker = turns.speaker(segment.start, segment.end)
-        return [segment.model_copy(update={"speaker": speaker})]
-    words = _with_speakers(segment.words, turns)
-    runs = [tuple(run) for _, run in groupby(words, key=lambda word: word.speaker)]
+def _cheapest(
+    units: Sequence[Word | Segment], turns: Sequence[SpeakerTurn], exclusive: Sequence[SpeakerTurn]
+) -> list[str | None]:
+    """The speaker of each word, or segment without words, so that all together cost least."""
+    names = list(dict.fromkeys(turn.speaker for turn in sorted(turns, key=lambda t: t.start)))
+    if not names:
+        return [None] * len(units)
+    heard_alone = {turn.speaker for turn in exclusive}
+    never_alone = [turn for turn in turns if turn.speaker not in heard_alone]
+    both = (_Turns(turns), _Turns([*exclusive, *never_alone]))
+    paid = dict.fromkeys(names, 0.0)
+    came_from: list[dict[str, str]] = []
+    for i, unit in enumerate(units):
+        best = min(names, key=paid.__getitem__)
+        change = _cost_of_change(units[i - 1], unit) if i else 0.0
+        before = {name: name if paid[name] <= paid[best] + change else best for name in names}
+        start, end = _heard(unit)
+        paid = {
+            name: min(paid[name], paid[best] + change)
+            + sum(each.outside(name, start, end) for each in both) / len(both)
+            for name in names
+        }
+        came_from.append(before)
+    return _traced(min(names, key=paid.__getitem__), came_from)
+
+
+def _traced(last: str, came_from: Sequence[Mapping[str, str]]) -> list[str | None]:
+    """The cheapest way, from its end."""
+    found: list[str | None] = []
+    for before in reversed(came_from):
+        found.append(last)
+        last = before[last]
+    return found[::-1]
+
+
+def _heard(unit: Word | Segment) -> tuple[float, float]:
+    if isinstance(unit, Segment):
+        return unit.start, unit.end
+    if unit.end - unit.start > _LONGEST_S:
+        return unit.end - 2 * _HEARD_S, unit.end
+    middle = (unit.start + unit.end) / 2
+    return max(unit.start, middle - _HEARD_S), min(unit.end, middle + _HEARD_S)
+
+
+def _cost_of_change(before: Word | Segment, after: Word | Segment) -> float:
+    text = before.text if isinstance(before, Segment) else before.word
+    last = text.rstrip().rstrip(_CLOSING)[-1:]
+    if last in _SENTENCE_ENDS:
+        return _AFTER_SENTENCE_S
+    is_apart = last in _CLAUSE_ENDS or after.start - before.end >= _PAUSE_S
+    return _AFTER_CLAUSE_S if is_apart else _WITHIN_S
+
+
+def _cut(segment: Segment, words: Sequence[Word]) -> list[Segment]:
+    """One segment for each run of words of one speaker."""
+    runs = _runs_with_length(segment, words)
     if len(runs) == 1:
         return [segment.model_copy(update={"words": runs[0], "speaker": runs[0][0].speaker})]
-    return _cut(segment, runs)
-
-
-def _with_speakers(words: Sequence[Word], turns: _Turns) -> list[Word]:
-    speakers: list[str | None] = []
-    before: str | None = None
-    for word in words:
-        before = turns.speaker(word.start, word.end, before) or before
-        speakers.append(before)
-    first = next((speaker for speaker in speakers if speaker), None)
-    return [
-        word.model_copy(update={"speaker": speaker or first})
-        for word, speaker in zip(words, speakers, strict=True)
-    ]
-
-
-def _cut(segment: Segment, runs: Sequence[tuple[Word, ...]]) -> list[Segment]:
-    """One segment for each run of words of one speaker."""
     parts = []
-    for i, words in enumerate(runs):
+    for i, run in enumerate(runs):
         is_first, is_last = i == 0, i == len(runs) - 1
-        text = "".join(word.word for word in words)
-        begin = segment.start if is_first else words[0].start
-        end = segment.end if is_last else max(begin, words[-1].end)
+        text = "".join(word.word for word in run)
+        begin, end = _bounds(segment, run, is_first=is_first, is_last=is_last)
         chars = segment.chars and tuple(
             char
             for char in segment.chars
@@ -123,9 +172,41 @@ def _cut(segment: Segment, runs: Sequence[tuple[Word, ...]]) -> list[Segment]:
             "end": end,
             "text": text if segment.text[:1].isspace() else text.lstrip(),
             "tokens": (),
-            "words": words,
-            "speaker": words[0].speaker,
+            "words": run,
+            "speaker": run[0].speaker,
             "chars": chars,
         }
         parts.append(segment.model_copy(update=change))
     return parts
+
+
+def _bounds(
+    segment: Segment, run: Sequence[Word], *, is_first: bool, is_last: bool
+) -> tuple[float, float]:
+    return (
+        segment.start if is_first else run[0].start,
+        segment.end if is_last else run[-1].end,
+    )
+
+
+def _runs_with_length(segment: Segment, words: Sequence[Word]) -> list[tuple[Word, ...]]:
+    """Runs of one speaker, each of which lasts: one that does not is of who speaks beside it."""
+    while True:
+        runs = [tuple(run) for _, run in groupby(words, key=lambda word: word.speaker)]
+        n = _without_length(segment, runs)
+        if n is None:
+            return runs
+        speaker = runs[n - 1 if n else 1][0].speaker
+        runs[n] = tuple(word.model_copy(update={"speaker": speaker}) for word in runs[n])
+        words = [word for run in runs for word in run]
+
+
+def _without_length(segment: Segment, runs: Sequence[Sequence[Word]]) -> int | None:
+    """The first of several runs that would be a segment of no length."""
+    if len(runs) == 1:
+        return None
+    for i, run in enumerate(runs):
+        begin, end = _bounds(segment, run, is_first=i == 0, is_last=i == len(runs) - 1)
+        if end <= begin:
+            return i
+    return None

@@ -143,7 +143,7 @@ def _answer_failed(record: JobRecord) -> Response:
 def _answer_format(
     record: JobRecord, transcript: Transcript, wanted: Format, options: FormatOptions
 ) -> Response:
-    written = render(transcript, wanted.name, options)
+    written = render(transcript, wanted.name, options, filename=record.audio.filename)
     answer = Response(written, content_type=wanted.media_type)
     stem = PurePosixPath(record.audio.filename).stem or "transcript"
     name = quote(f"{stem}.{wanted.extension}", safe="")

@@ -52,14 +52,15 @@ class Format:
         media_type: Of the HTTP answer; what is text but not JSON names its encoding.
         extension: Of a file that holds it, without the dot.
         options: The fields of `FormatOptions` that change it.
-        render: Writes a tidy transcript.
+        render: Writes a tidy transcript; `is_named` says that it is given `filename` too.
     """
 
     name: str
     media_type: str
     extension: str
     options: frozenset[str]
-    render: Callable[[Transcript, FormatOptions], str | bytes]
+    render: Callable[..., str | bytes]
+    is_named: bool = False
 
 
 _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -73,7 +74,7 @@ FORMATS: Mapping[str, Format] = {
         Format("srt", "application/x-subrip; charset=utf-8", "srt", _CUES, render_srt),
         Format("vtt", "text/vtt; charset=utf-8", "vtt", _CUES, render_vtt),
         Format("tsv", "text/tab-separated-values; charset=utf-8", "tsv", _SPOKEN, render_tsv),
-        Format("rttm", "text/plain; charset=utf-8", "rttm", _NONE, render_rttm),
+        Format("rttm", "text/plain; charset=utf-8", "rttm", _NONE, render_rttm, is_named=True),
         Format("docx", _DOCX, "docx", _SPOKEN, render_docx),
     )
 }
@@ -127,10 +128,17 @@ def refuse_unused(options: FormatOptions, known: Format | None) -> None:
 
 
 def render(
-    transcript: Transcript, format_name: str, options: FormatOptions = DEFAULTS
+    transcript: Transcript,
+    format_name: str,
+    options: FormatOptions = DEFAULTS,
+    *,
+    filename: str = "",
 ) -> str | bytes:
     """
     Write a transcript in one of `FORMATS`.
+
+    Args:
+        filename: Of the recording, for formats that name it.
 
     Raises:
         InvalidRequest: There is no such format, it has no use for an option that was set, or it
@@ -141,4 +149,6 @@ def render(
     tidied = tidy(transcript)
     if options.segment_resolution == "sentence":
         tidied = split_sentences(tidied)
+    if known.is_named:
+        return known.render(tidied, options, filename)
     return known.render(tidied, options)

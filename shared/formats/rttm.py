@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from shared.errors import InvalidRequest
 from shared.formats.lines import one_line
@@ -10,27 +11,40 @@ from shared.formats.options import FormatOptions
 from shared.formats.tidy import milliseconds
 from shared.transcript import SpeakerTurn, Transcript
 
-RECORDING = "audio"
-"""What every line calls the recording."""
+_UNNAMED = "audio"
+"""What a recording without a name is called."""
 
 
-def render_rttm(transcript: Transcript, options: FormatOptions) -> str:
+def render_rttm(transcript: Transcript, options: FormatOptions, filename: str = "") -> str:
     """
-    Who speaks when, as NIST's RTTM: a line per turn, without the text.
+    Who speaks when, as NIST's RTTM (RT-09 evaluation plan, appendix A), a line per turn.
+
+    Args:
+        filename: Of the recording. Lines hold its base name, without the extension.
 
     Raises:
         InvalidRequest: It is not known who speaks.
     """
-    lines = []
+    lines, recording = [], _field(PurePosixPath(filename).stem) or _UNNAMED
     for turn in _turns(transcript):
         start, end = milliseconds(turn.start), milliseconds(turn.end)
         if end > start:  # a turn of no length is an error to those who read it
-            name = "_".join(one_line(turn.speaker).split()) or "<NA>"
+            name = _field(turn.speaker) or "<NA>"
             lines.append(
-                f"SPEAKER {RECORDING} 1 {start / 1000:.3f} {(end - start) / 1000:.3f} "
+                f"SPEAKER {recording} 1 {start / 1000:.3f} {(end - start) / 1000:.3f} "
                 f"<NA> <NA> {name} <NA> <NA>\n"
             )
     return "".join(lines)
+
+
+def _field(text: str) -> str:
+    r"""
+    A text as one field: fields are set apart by white space, and none of it belongs to one.
+
+    >>> _field(" Board meeting\t3 ")
+    'Board_meeting_3'
+    """
+    return "_".join(one_line(text).split())
 
 
 def _turns(transcript: Transcript) -> Iterator[SpeakerTurn]:
@@ -39,10 +53,19 @@ def _turns(transcript: Transcript) -> Iterator[SpeakerTurn]:
         return
     if not any(segment.speaker for segment in transcript.segments):
         raise InvalidRequest(
-            "format rttm says who speaks, which is not known of this job; "
-            "submit the audio with diarize=true",
+            f"format rttm says who speaks, which is not known of this job; {_why_not(transcript)}",
             param="format",
         )
     for segment in transcript.segments:
         if segment.speaker:
             yield SpeakerTurn(speaker=segment.speaker, start=segment.start, end=segment.end)
+
+
+def _why_not(transcript: Transcript) -> str:
+    """What became of speakers that were asked for, or how to ask."""
+    failed = [w.message for w in transcript.warnings if w.code == "diarization_failed"]
+    if failed:
+        return "; ".join(failed)
+    if transcript.options.get("diarize"):
+        return "it was asked for, and nobody was found"
+    return "submit the audio with diarize=true"

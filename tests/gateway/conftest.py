@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -130,7 +131,11 @@ def stored_files(storage_dir: Path) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def live_worker(services: Services) -> Callable[..., None]:
-    """A function that makes it seem that a worker lives which has the models named."""
+    """
+    A function that makes it seem that a worker lives which has the models named.
+
+    What it says of diarization models goes by the names of the record.
+    """
 
     def publish(
         *models: str,
@@ -138,6 +143,7 @@ def live_worker(services: Services) -> Callable[..., None]:
         can_download: bool = False,
         failed: Mapping[str, str] = MappingProxyType({}),
         own: Sequence[ModelEntry] = (),
+        **speakers: Any,
     ) -> None:
         services.workers.publish(
             WorkerRecord(
@@ -154,6 +160,7 @@ def live_worker(services: Services) -> Callable[..., None]:
                 failed=dict(failed),
                 slots=1,
                 started_at=time.time(),
+                **speakers,
             )
         )
 

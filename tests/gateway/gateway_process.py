@@ -64,7 +64,7 @@ def call(
     try:
         connection.request(method, path, body=body, headers=headers or {})
         response = connection.getresponse()
-        return response.status, json.loads(response.read()), response.headers
+        return response.status, json.loads(response.read() or b"{}"), response.headers
     finally:
         connection.close()
 

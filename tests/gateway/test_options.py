@@ -128,16 +128,16 @@ def send(client: FlaskClient, speech: bytes, names: list[str], voices: list[str]
 def test_known_voices_are_stored_beside_the_audio_and_shown_to_nobody(
     client: FlaskClient, services: Services, speech: bytes, stored_files: Callable[[], list[str]]
 ) -> None:
-    response = send(client, speech, ["Ann", "Bo"], [voice(), voice(4)])
+    response = send(client, speech, ["Ann", "Bo", "Ann"], [voice(), voice(4), voice(5)])
     job_id = response.get_json()["job_id"]
     request = request_of(services)
 
-    assert request.known_speaker_names == ("Ann", "Bo")
-    keys = [f"jobs/{job_id}/voices/{n}" for n in (0, 1)]
+    assert request.known_speaker_names == ("Ann", "Bo", "Ann")
+    keys = [f"jobs/{job_id}/voices/{n}" for n in (0, 1, 2)]
     assert list(request.known_speaker_references) == keys
-    assert [services.storage.read(key) for key in keys] == [clips.wav(3), clips.wav(4)]
+    assert [services.storage.read(key) for key in keys] == [clips.wav(n) for n in (3, 4, 5)]
     shown = client.get(f"/jobs/{job_id}").get_json()["request"]
-    assert shown["known_speaker_names"] == ["Ann", "Bo"]
+    assert shown["known_speaker_names"] == ["Ann", "Bo", "Ann"]
     assert "known_speaker_references" not in shown
     client.delete(f"/jobs/{job_id}")
     assert stored_files() == []
@@ -147,7 +147,12 @@ def test_known_voices_are_stored_beside_the_audio_and_shown_to_nobody(
     ("names", "voices", "message"),
     [
         (["Ann"], [], "there are 1 known_speaker_names but 0 known_speaker_references"),
-        (["Ann", "Ann"], [voice(), voice()], "known_speaker_names holds a name twice"),
+        (
+            [f"Ann {n}" for n in range(11)],
+            [voice()] * 11,
+            "known_speaker_names names 11 people; the limit is 10",
+        ),
+        (["Ann"] * 21, [voice()] * 21, "known_speaker_names"),
         (["Ann"], ["https://example.org/a.wav"], "the voice of 'Ann' is no recording"),
         (["Ann"], ["data:audio/wav;base64,***"], "the voice of 'Ann' is not base64"),
         (["Ann"], ["data:audio/wav;base64,äöü"], "the voice of 'Ann' is not base64"),

@@ -298,6 +298,27 @@ def test_a_request_is_noted_and_counted_once(
     assert 0 < line["seconds"] <= took_s
 
 
+def test_a_preference_holds_for_a_request_that_was_put_aside(
+    start_gateway: StartGateway, services: Services, speech: bytes
+) -> None:
+    gateway = start_gateway()
+    answers: list[tuple[int, dict[str, object], http.client.HTTPMessage]] = []
+    prefer = {"Prefer": "wait=300"}
+    path = "/transcribe/binary"
+    asking = threading.Thread(
+        target=lambda: answers.append(call(gateway, "POST", path, speech, prefer))
+    )
+    asking.start()
+    wait_for_waiting(gateway, 1)
+    succeed(services, services.jobs.newest()[0].id)
+    asking.join(60)
+
+    [(status, value, headers)] = answers
+    assert (status, value["text"]) == (200, "Good morning.")
+    assert headers["Preference-Applied"] == "wait=300"
+    assert call(gateway, "HEAD", "/asr", headers=prefer)[0] == 405
+
+
 def test_the_body_of_a_request_that_waits_takes_no_room(
     start_gateway: StartGateway, connect: Callable[[GatewayProcess], Caller]
 ) -> None:

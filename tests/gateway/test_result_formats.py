@@ -13,7 +13,7 @@ from work import DIALOG, SEGMENT, TRANSCRIPT, succeed, upload
 
 from gateway.services import Services
 from shared.formats import FormatOptions
-from shared.transcript import Character, SpeakerTurn, Transcript, Word
+from shared.transcript import Character, SpeakerTurn, Transcript, Warned, Word
 
 TEXTS = [" The quick brown fox.", " It jumps."]
 SPEAKERS = ["SPEAKER_00", None]
@@ -151,8 +151,23 @@ def test_without_speakers_there_is_no_rttm(
     assert_error(response, 400, "invalid_request", "with diarize=true", param="format")
 
 
+def test_who_asked_who_speaks_is_told_why_that_is_not_known(
+    client: FlaskClient, services: Services, speech: bytes
+) -> None:
+    job_id = upload(client, speech, diarize="true").get_json()["job_id"]
+    why = "it is not known who speaks: its process was lost twice"
+    warned = (Warned(code="diarization_failed", message=why),)
+    told = {"options": {"diarize": True}, "warnings": warned}
+    succeed(services, job_id, TRANSCRIPT.model_copy(update=told))
+
+    response = client.get(f"/jobs/{job_id}/result?format=rttm")
+
+    assert_error(response, 400, "invalid_request", why, param="format")
+    assert "diarize=true" not in response.get_json()["error"]
+
+
 def test_rttm_tells_the_turns(read: Callable[[str], str]) -> None:
-    assert read("format=rttm") == ("SPEAKER audio 1 0.000 4.000 <NA> <NA> SPEAKER_00 <NA> <NA>\n")
+    assert read("format=rttm") == ("SPEAKER talk 1 0.000 4.000 <NA> <NA> SPEAKER_00 <NA> <NA>\n")
 
 
 def test_a_document_can_be_opened(client: FlaskClient, services: Services, job_id: str) -> None:

@@ -74,6 +74,7 @@ _TEXTS = {
     "ext": ["wav"],
     "encode": ["true"],  # `false` stands in the query alone
     "model_name": ["demo"],
+    "translate": ["false"],  # as `task`
     "audio_url": [SITE["url"]],
     "detect_language": ["true", "false"],
     "language_code": ["en_us", "de"],

@@ -13,7 +13,7 @@ from transcripts import change_segments, word_by_word
 from shared.errors import InvalidRequest
 from shared.formats import FORMATS, FormatOptions, read_options, render
 from shared.formats.sentences import split_sentences
-from shared.transcript import Character, SpeakerTurn
+from shared.transcript import Character, SpeakerTurn, Warned
 
 OTHER = {
     "max_line_width": 6,
@@ -223,6 +223,36 @@ def test_without_speakers_there_is_no_rttm(make_transcript):
     with pytest.raises(InvalidRequest, match="submit the audio with diarize=true") as refused:
         render(nobody, "rttm")
     assert refused.value.param == "format"
+
+
+def test_who_asked_for_speakers_in_vain_is_told_why_there_is_no_rttm(make_transcript):
+    asked = make_transcript((0.0, 1.0, " hi")).model_copy(update={"options": {"diarize": True}})
+    why = "it is not known who speaks: its process was lost twice"
+    failed = Warned(code="diarization_failed", message=why)
+
+    with pytest.raises(InvalidRequest, match=why) as refused:
+        render(asked.model_copy(update={"warnings": (failed,)}), "rttm")
+    assert "diarize=true" not in refused.value.message
+    with pytest.raises(InvalidRequest, match="nobody was found"):
+        render(asked, "rttm")
+
+
+@pytest.mark.parametrize(
+    ("filename", "called"),
+    [
+        ("meeting.wav", "meeting"),
+        ("Board meeting\u00a03.final.mp3", "Board_meeting_3.final"),
+        ("会议 录音.m4a", "会议_录音"),
+        (" .wav", "audio"),
+        ("line\nbreak\ttab.flac", "line_break_tab"),
+        ("", "audio"),
+    ],
+)
+def test_rttm_names_the_recording_in_one_field(dialog, filename, called):
+    lines = str(render(dialog, "rttm", filename=filename)).splitlines()
+
+    assert {line.split()[1] for line in lines} == {called}
+    assert {len(line.split()) for line in lines} == {10}
 
 
 def test_a_document_says_what_it_is_of(make_transcript):

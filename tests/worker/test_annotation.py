@@ -360,3 +360,40 @@ def test_a_known_voice_is_called_by_its_name_and_a_useless_one_costs_nothing(
     assert "Bo" not in {turn.speaker for turn in found.turns}
     assert codes(found) == ["known_speaker_unusable"]
     assert "Bo" in told(found)[0].message
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.main_job
+def test_a_cancelled_job_leaves_the_diarizer_loaded_and_idle(
+    open_site: Callable[..., Any], tmp_path: Path
+) -> None:
+    site = open_site()
+    dialog = draw_dialog(507, UNSEEN[1:3], length_s=20)
+    short = write_wav(tmp_path / "short.wav", dialog.waveform)
+    long = write_wav(tmp_path / "long.wav", np.tile(dialog.waveform, 45))
+    # Next to nothing is transcribed; who speaks is looked for in all of it.
+    fields = {"diarize": "true", "align": "false", "clip_timestamps": "0,4"}
+    site.transcript(site.upload(short, **fields))
+    [pid] = wait_until(lambda: site.workers()[0].annotation_pids, 30, "the worker tells")
+
+    job_id = site.upload(long, **fields)
+    wait_until(lambda: site.job(job_id).stage == "diarize", 120, "it is asked who speaks")
+    begun, spent = site.job(job_id).progress, cpu_s(pid)
+    wait_until(lambda: site.job(job_id).progress > begun + 0.05, 120, "some of it is known")
+    answer = site.http.post(f"/jobs/{job_id}/cancel")
+    reached, used = site.job(job_id).progress, cpu_s(pid) - spent
+    wait_until(lambda: not site.workers()[0].n_running, 120, "the worker is free again")
+    more = cpu_s(pid) - spent - used
+
+    done = (reached - begun) / (1 - begun)
+    assert answer.json()["status"] == site.job(job_id).status == "cancelled"
+    assert 0 < done < 0.5  # it had the larger part before it, and as much of the processor
+    assert more < used * (1 - done) / done / 2
+    again = site.transcript(site.upload(short, **fields))
+    assert again.turns and codes(again) == []
+    assert site.workers()[0].annotation_pids == (pid,)

@@ -112,6 +112,52 @@ def test_a_cancelled_call_never_answers_for_the_next(
     assert not runs(child.pid)
 
 
+@pytest.mark.parametrize("by", ["tick", "note"])
+def test_a_call_that_is_given_up_ends_at_its_next_note_and_the_child_lives_on(
+    pool: ChildPool, by: str
+) -> None:
+    with pytest.raises(JobCancelled), pool.lend() as child:
+        if by == "tick":
+            child.call("note_now_and_then", stall_s=STALL_S, note=str, tick=cancel, stop_s=STALL_S)
+        else:
+            child.call("note_for_ever", stall_s=STALL_S, note=cancel, stop_s=STALL_S)
+
+    with pool.lend() as other:
+        assert other.call("say", "the next", stall_s=STALL_S) == "the next"
+        assert other.pid == child.pid
+
+
+def test_a_call_that_is_given_up_when_it_has_its_answer_leaves_the_child_in_order(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+
+    def answer_meanwhile() -> None:
+        gate.touch()
+        cancel()
+
+    with pytest.raises(JobCancelled), pool.lend() as child:
+        child.call(
+            "say_later", "of the first job", str(gate),
+            stall_s=STALL_S, tick=answer_meanwhile, stop_s=STALL_S,
+        )  # fmt: skip
+
+    with pool.lend() as other:
+        assert other.pid == child.pid
+        for word in ("one", "two"):
+            assert other.call("say", word, stall_s=STALL_S) == word
+        with pytest.raises(JobCancelled):
+            other.call("note_for_ever", stall_s=STALL_S, note=cancel, stop_s=STALL_S)
+        assert other.call("say", "three", stall_s=STALL_S) == "three"
+
+
+def test_a_call_that_does_not_end_in_time_ends_with_its_child(pool: ChildPool) -> None:
+    with pytest.raises(JobCancelled), pool.lend() as child:
+        child.call("sleep", stall_s=STALL_S, tick=cancel, stop_s=0.3)
+
+    assert not runs(child.pid)
+
+
 def test_a_pool_replaces_a_child_that_died(pool: ChildPool) -> None:
     with pytest.raises(ChildDied), pool.lend() as child:
         child.call("die", stall_s=STALL_S)

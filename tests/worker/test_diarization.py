@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from dialogs import THREE, TWO
 
+from shared.errors import JobCancelled
 from tools.demo_diarization.dialogs import UNSEEN, draw_dialog, say
 from tools.demo_diarization.measure import TARGET, score, words_with_speakers
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
@@ -134,7 +135,7 @@ def test_audio_is_read_a_chunk_at_a_time(diarizer, source, two):
 def test_of_many_embeddings_an_even_choice_is_clustered():
     from pyannote.core import SlidingWindow, SlidingWindowFeature
 
-    from worker.diarization_pipeline import MOST_CLUSTERED, ThinnedAgglomerative
+    from worker.diarization_clustering import MOST_CLUSTERED, ThinnedAgglomerative
 
     n = 3 * MOST_CLUSTERED
     spoken = SlidingWindowFeature(np.ones((n, 10, 1), np.uint8), SlidingWindow(10, 1))
@@ -202,3 +203,48 @@ def test_words_at_their_true_times_get_the_right_speaker(diarizer, source, two, 
     ]
 
     assert sum(right for right, _ in counted) >= 0.95 * sum(n for _, n in counted)
+
+
+def test_clustering_tells_how_far_it_is(diarizer, source, two):
+    told: list[float] = []
+
+    diarizer.find_turns(source(two), DiarizationOptions(), told.append)
+
+    assert len({fraction for fraction in told if 0.94 <= fraction < 1}) >= 3
+
+
+def test_it_may_be_stopped_while_voices_are_sorted_and_works_on(diarizer, source, two):
+    def stop(fraction: float) -> None:
+        if fraction > 0.95:
+            raise JobCancelled("the job was cancelled")
+
+    before = diarizer.find_turns(source(two), DiarizationOptions())
+    with pytest.raises(JobCancelled):
+        diarizer.find_turns(source(two), DiarizationOptions(clustering_threshold=0.9), stop)
+
+    assert diarizer.find_turns(source(two), DiarizationOptions()) == before
+
+
+def test_a_reference_is_heard_to_its_end(diarizer, source, three):
+    voice = THREE[1]
+    said = alone(voice, "The contract is due on Thursday.", "I think Emma found the white car.")
+    late = np.concatenate([np.zeros(12 * SAMPLE_RATE_HZ, np.int16), said])
+
+    known = (KnownSpeaker(voice.name, source(late)),)
+    found = diarizer.find_turns(source(three), DiarizationOptions(known_speakers=known))
+
+    assert found.warnings == ()
+    assert voice.name in {turn.speaker for turn in found.turns}
+
+
+def test_every_recording_of_a_name_counts(diarizer, source, three):
+    voice, other = THREE[0], UNSEEN[8]
+    texts = ("The contract is due on Thursday.", "I think Emma found the white car.")
+    known = [KnownSpeaker("Ann", source(alone(voice, text))) for text in texts]
+    known += [KnownSpeaker("Bob", source(alone(other, text))) for text in texts]
+
+    found = diarizer.find_turns(source(three), DiarizationOptions(known_speakers=tuple(known)))
+
+    speakers = {turn.speaker for turn in found.turns}
+    assert "Ann" in speakers and "Bob" not in speakers
+    assert len(speakers) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -112,3 +112,10 @@ class FileSet(ABC):
 def lacking(folder: Path, *patterns: str) -> list[str]:
     """The patterns that no file of a folder has, in their order."""
     return [pattern for pattern in patterns if not any(folder.glob(pattern))]
+
+
+def how_to_be_let_in(repositories: Iterable[Repository]) -> str:
+    """What to do to be given repositories whose conditions have to be accepted."""
+    pages = [f"https://huggingface.co/{each.name}" for each in repositories if each.is_gated]
+    accept = f"accept the conditions at {' and '.join(pages)} and " if pages else ""
+    return f"{accept}set LONGHAND_HF_TOKEN to a token of the same account"

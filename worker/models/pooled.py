@@ -29,6 +29,9 @@ from worker.streams import Call, Stream, Turn
 LOAD_S = 3600.0
 """Patience with loading a model, which may have to be downloaded first."""
 
+STOP_S = 30.0
+"""How long a cancelled annotation may go on to where it can end, so that its models stay loaded."""
+
 _LOOK_FOR_IDLE_S = 30.0
 
 _log = logging.getLogger(__name__)
@@ -194,7 +197,12 @@ class PooledModels:
     ) -> Any:
         try:
             return self._in_child(
-                self._processes.annotation, method, *args, report=report, stall_s=stall_s
+                self._processes.annotation,
+                method,
+                *args,
+                report=report,
+                stall_s=stall_s,
+                stop_s=STOP_S,
             )
         except TimeoutError as error:
             raise EngineFailed(f"it stood still ({error})") from error
@@ -208,13 +216,21 @@ class PooledModels:
         *args: Any,
         report: Callable[[float], None],
         stall_s: float | None = None,
+        stop_s: float = 0.0,
     ) -> Any:
         """Call a method in a child; once more if the child dies: it may be no fault of the job."""
         patience_s = stall_s or self._processes.settings.stall_s
 
         def call() -> Any:
             with pool.lend(self._tick) as child:
-                return child.call(method, *args, stall_s=patience_s, note=report, tick=self._tick)
+                return child.call(
+                    method,
+                    *args,
+                    stall_s=patience_s,
+                    note=report,
+                    tick=self._tick,
+                    stop_s=stop_s,
+                )
 
         try:
             return call()

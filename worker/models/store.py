@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import InvalidRequest, ModelNotFound
 from shared.settings import CHECKOUT
-from worker.models.file_set import FileSet
+from worker.models.file_set import FileSet, how_to_be_let_in
 from worker.models.folders import alone, move_in
 from worker.models.manifest import (
     DESCRIPTION_FILE,
@@ -114,13 +114,33 @@ class ModelStore:
         """
         if found := self.find(files):
             return found
-        has_source = files.origin is not None or self.has_mirror
-        if not (self._fetching.is_allowed and has_source):
+        if not self._has_source(files):
             raise ModelNotFound(f"{self._absence(files)}; {files.by_hand}", param=files.param)
         try:
             return self.pull(files)
         except NotFetched as error:
             raise ModelNotFound(str(error), param=files.param) from error
+
+    def why_not(self, files: FileSet) -> str | None:
+        """
+        Why `locate` would fail, as far as that is known without asking a source.
+
+        Returns:
+            A sentence that says how to mend it; None where the model is here or may be fetched.
+        """
+        if self.find(files):
+            return None
+        if not self._has_source(files):
+            return f"{self._absence(files)}; {files.by_hand}"
+        origin, fetching = files.origin, self._fetching
+        if fetching.mirror or fetching.token or origin is None or origin.packages or origin.address:
+            return None
+        if not any(repository.is_gated for repository in origin.repositories):
+            return None
+        return (
+            f"{files.kind} {files.name!r} is not on this worker; to have it fetched "
+            f"{how_to_be_let_in(origin.repositories)}"
+        )
 
     def pull(self, files: FileSet, progress: Progress = lambda source, here, whole: None) -> Path:
         """
@@ -185,6 +205,9 @@ class ModelStore:
         if not name[:1].isalnum():  # it would be hidden, or lead elsewhere
             raise ModelNotFound(f"{files.name!r} is no name of a {files.kind}", param=files.param)
         return self.directory / name, SHIPPED / name
+
+    def _has_source(self, files: FileSet) -> bool:
+        return self._fetching.is_allowed and (files.origin is not None or self.has_mirror)
 
     def _absence(self, files: FileSet) -> str:
         folder = self.find_any(files)

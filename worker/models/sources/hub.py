@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
-from worker.models.file_set import FileSet, Repository
+from worker.models.file_set import FileSet, Repository, how_to_be_let_in
 from worker.models.sources.addresses import below
 from worker.models.sources.arrivals import Arrivals
 from worker.models.sources.settings import HubSettings
@@ -63,7 +63,7 @@ class Hub:
 
     def _describe(self, repository: Repository, together: tuple[Repository, ...]) -> dict[str, Any]:
         if repository.is_gated and not self._headers:
-            raise SourceFailed(_how_to_be_let_in(together))
+            raise SourceFailed(how_to_be_let_in(together))
         url = below(self._endpoint, f"api/models/{repository.name}/revision/{repository.revision}")
         try:
             details = json.loads(self._web.read(f"{url}?blobs=true", self._headers).content)
@@ -71,7 +71,7 @@ class Hub:
         except SourceFailed as error:
             if error.status in _REFUSED:
                 raise SourceFailed(
-                    f"{repository.name} is refused ({error.status}); {_how_to_be_let_in(together)}"
+                    f"{repository.name} is refused ({error.status}); {how_to_be_let_in(together)}"
                 ) from error
             if error.status is not None:
                 raise SourceFailed(f"{repository.name}: answer {error.status}") from error
@@ -118,9 +118,3 @@ def _first_matched(patterns: tuple[str, ...], names: Mapping[str, object]) -> tu
         if any(fnmatchcase(name, pattern) for name in names):
             return (pattern,)
     return ()
-
-
-def _how_to_be_let_in(repositories: tuple[Repository, ...]) -> str:
-    pages = [f"https://huggingface.co/{each.name}" for each in repositories if each.is_gated]
-    accept = f"accept the conditions at {' and '.join(pages)} and " if pages else ""
-    return f"{accept}set LONGHAND_HF_TOKEN to a token of the same account"

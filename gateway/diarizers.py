@@ -1,0 +1,46 @@
+"""Whether anybody here can say who speaks: asked before a job is made, not when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.catalogue import ModelEntry
+from shared.errors import ModelNotFound
+from shared.request import TranscriptionRequest
+from shared.workers import WorkerRecord
+
+
+def check_diarizer(
+    request: TranscriptionRequest, entry: ModelEntry, live: Sequence[WorkerRecord]
+) -> None:
+    """
+    Refuse `diarize` where no live worker that can run the model can diarize by what is meant.
+
+    With no live worker at all any diarization model is fine: the job waits for one.
+
+    Args:
+        entry: The model that is to transcribe; one that a live worker can run.
+
+    Raises:
+        ModelNotFound: It names the field, what there is and how to get what is missing.
+    """
+    able = [worker for worker in live if worker.can_run(entry.name)]
+    chosen = request.diarize_model
+    if not request.diarize or not able:
+        return
+    if any(worker.can_diarize(entry, chosen) for worker in able):
+        return
+    told = (worker.diarizer_problems.get(worker.diarizer(entry, chosen)) for worker in able)
+    why = next(filter(None, told), None)
+    if chosen is None:
+        raise ModelNotFound(
+            f"no running worker can say who speaks: {why or 'none has a diarization model'}. "
+            "Leave out diarize=true (diarized_json, enable_diarization) for the text alone",
+            param="diarize",
+        )
+    there = sorted({name for worker in able for name in worker.diarizers or ()})
+    why = f": {why}" if why else ", and none may download it"
+    raise ModelNotFound(
+        f"no running worker can diarize by {chosen!r}{why}; they have {', '.join(there) or 'none'}",
+        param="diarize_model",
+    )
