@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.answers import as_rfc3339, error_of
 from gateway.assemblyai.values import STATUSES, options_of
@@ -16,6 +17,14 @@ from shared.listing import JobQuery
 from shared.records import JobRecord
 
 PATH = "/v2/transcript"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _a_day(value: object) -> object:
+    """A day as a calendar has it; not a number of seconds, which pydantic takes for one."""
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError(f"created_on is {value[:64]!r}; it must be a day such as 2026-11-30")
+    return value
 
 
 class TranscriptQuery(BaseModel):
@@ -27,7 +36,9 @@ class TranscriptQuery(BaseModel):
     status: Literal["queued", "processing", "completed", "error"] | None = Field(
         None, description="Just those."
     )
-    created_on: date | None = Field(None, description="Made on this day, in UTC: `2026-11-30`.")
+    created_on: Annotated[date | None, BeforeValidator(_a_day)] = Field(
+        None, description="Made on this day, in UTC: `2026-11-30`."
+    )
     before_id: str | None = Field(None, description="Older than this transcript.")
     after_id: str | None = Field(None, description="Newer than this transcript.")
 

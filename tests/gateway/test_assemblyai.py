@@ -373,6 +373,7 @@ def test_transcripts_are_listed_page_by_page(fetching: FlaskClient, services: Se
     assert first["transcripts"][1]["resource_url"].endswith(f"/v2/transcript/{ids[1]}")
     assert listed(fetching.get(f"{ORDER}?created_on=2001-01-01").get_json()) == []
     refused(fetching.get(f"{ORDER}?limit=0"), 400, "limit")
+    refused(fetching.get(f"{ORDER}?created_on=0"), 400, "created_on")
 
 
 def test_a_transcript_is_deleted(
