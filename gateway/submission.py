@@ -22,7 +22,15 @@ from gateway.voices import store_voices
 from shared.catalogue import MODELS, Catalogue, ModelEntry
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest, ModelNotFound
 from shared.logs import bound_request_id, job_logged
-from shared.records import JobEntry, JobRecord, StoredAudio, job_key, job_prefix, new_job_id
+from shared.records import (
+    AskedAs,
+    JobEntry,
+    JobRecord,
+    StoredAudio,
+    job_key,
+    job_prefix,
+    new_job_id,
+)
 from shared.request import TranscriptionRequest
 from shared.tracks import check_channels
 from shared.workers import WorkerRecord, known_models, own_models
@@ -39,6 +47,7 @@ class Submission:
         request: The options, as they were sent; of a job that was made, with the site's own.
         wait_s: How long the caller waits for the job; None to leave it to the site.
         is_streamed: Whether the caller reads the text while it is made.
+        asked_as: How a client of another service asked, where its answers come later.
     """
 
     request: TranscriptionRequest
@@ -46,6 +55,7 @@ class Submission:
     wait_s: float | None = None
     job: JobOptions = JobOptions()
     is_streamed: bool = False
+    asked_as: AskedAs | None = None
 
     def named(self, filename: str) -> Submission:
         """The same of audio with another name."""
@@ -153,6 +163,7 @@ def make_entry(
         request_id=bound_request_id(),
         **job.model_dump(exclude={"cache"}),
         is_streamed=submission.is_streamed,
+        asked_as=submission.asked_as,
         cache_key=shares,
         idempotency_key=present_key(owner),
         fingerprint=fingerprint(audio.sha256, submission.request, job),
