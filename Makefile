@@ -80,6 +80,7 @@ demo-eval: .venv/dev.stamp ## measure the demo models: text, times of words, and
 .PHONY: eval
 eval: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper; ARGS="--save bench/results"
 	@$(PYTHON) -m bench.evaluation $(ARGS)
+	@$(PYTHON) -m bench.evaluation.speakers $(ARGS)
 
 .PHONY: bench
 bench: .venv/dev.stamp ## speed and overhead on this machine, against faster-whisper; ARGS="--save bench/results"

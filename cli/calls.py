@@ -21,9 +21,10 @@ class GatewayCalls:
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def upload(self, audio: Path) -> str:
-        """Submit a file; the id of its job."""
-        query = urlencode({"ext": audio.suffix.lstrip(".")}) if audio.suffix else ""
+    def upload(self, audio: Path, *, diarize: bool = False) -> str:
+        """Submit a file, to be told who speaks too if that is wanted; the id of its job."""
+        fields = {"ext": audio.suffix.lstrip(".")} if audio.suffix else {}
+        query = urlencode(fields | ({"diarize": "true"} if diarize else {}))
         with audio.open("rb") as body:
             headers = {"Content-Length": str(audio.stat().st_size)}
             answer = self._ask("POST", f"/transcribe/binary?{query}", body, headers)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
+from shared.catalogue import MODELS
 from shared.phrase_book import PHRASE_BOOK
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ def choose_model(out: TextIO) -> ChosenModel:
     name = read.catalogue.resolve(None)
     assert name is not None  # or the settings would not be valid
     chosen = ChosenModel(name, _told(read))
-    why = _why_not_here(ModelFiles.of(read), read, name, out)
+    files = ModelFiles.of(read)
+    why = _why_not_here(files, read, name, out)
     if not why:
-        return chosen
+        return replace(chosen, sentence=_why_no_speakers(files, read, name, out))
     if is_named:
         return replace(chosen, sentence=f"{why}; jobs that name no model will wait or fail")
     return ChosenModel(
@@ -71,6 +73,16 @@ def choose_model(out: TextIO) -> ChosenModel:
     )
 
 
+def _why_no_speakers(files: ModelFiles, read: WorkerSettings, name: str, out: TextIO) -> str:
+    """Fetch what tells speakers apart, unless that takes somebody's token; see `_why_not_here`."""
+    from worker.diarization.files import LIGHT, diarizer_name
+
+    if diarizer_name(MODELS[name], read.diarizer, None) != LIGHT:
+        return ""
+    why = _why_not_here(files, read, LIGHT, out, kind="diarization model")
+    return f"{why}: until it is here, nobody learns who speaks" if why else ""
+
+
 def _told(read: WorkerSettings) -> dict[str, str]:
     return {
         _DEFAULT: read.default_model,
@@ -79,7 +91,9 @@ def _told(read: WorkerSettings) -> dict[str, str]:
     }
 
 
-def _why_not_here(files: ModelFiles, read: WorkerSettings, name: str, out: TextIO) -> str:
+def _why_not_here(
+    files: ModelFiles, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
+) -> str:
     """Fetch what is missing of a model; one sentence if it cannot be had, else ""."""
     from cli.pulling import pull_shown
     from shared.errors import ModelNotFound
@@ -89,14 +103,17 @@ def _why_not_here(files: ModelFiles, read: WorkerSettings, name: str, out: TextI
 
     if name in files.local_revisions():
         return ""
-    if not read.downloads:
-        return f"the model {name} is not here, and LONGHAND_DOWNLOADS is off"
     quieten_libraries()
     try:
-        pull_shown(files, named_files(name, files, may_be_new=True), out)
+        wanted = named_files(name, files, may_be_new=True)
+        if files.store.find(wanted):
+            return ""
+        if not read.downloads:
+            return f"the {kind} {name} is not here, and LONGHAND_DOWNLOADS is off"
+        pull_shown(files, wanted, out)
     except NotFetched as error:
         reasons = "; ".join(error.failures) or "no source has it"
-        return f"the model {name} could not be fetched ({reasons})"
+        return f"the {kind} {name} could not be fetched ({reasons})"
     except ModelNotFound as error:
         return str(error)
     return ""

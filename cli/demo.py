@@ -46,6 +46,8 @@ def run_demo(audio: Path | None, format_name: str) -> None:
     """
     _check_inputs(audio, format_name)
     chosen = _choose()
+    # Of two people talking one wants to know who says what; a file of one's own comes as text.
+    has_speakers = audio is None and not chosen.sentence
     audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
     # A GPU may lack libraries, and these models need none.
     env = only(_OF_ENGINES, own_settings()) | {**chosen.env, "LONGHAND_DEVICE": "cpu"}
@@ -57,7 +59,8 @@ def run_demo(audio: Path | None, format_name: str) -> None:
     ):
         try:
             with Stack(Path(name), env=env, watch=Watch(progress.show)) as stack:
-                result = _transcribe(stack, audio, format_name, progress)
+                job_id = _submit(stack, audio, progress, diarize=has_speakers)
+                result = _follow(stack, job_id, format_name, progress)
                 progress.show("stopping")
         except (ChildFailed, RedisNotFound, RequestRefused, OSError) as error:
             raise DemoFailed(str(error)) from error
@@ -81,10 +84,13 @@ def _check_inputs(audio: Path | None, format_name: str) -> None:
         raise DemoFailed(f"there is no file {audio}")
 
 
-def _transcribe(stack: Stack, audio: Path, format_name: str, progress: ProgressLine) -> bytes:
-    gateway = GatewayCalls(stack.port)
+def _submit(stack: Stack, audio: Path, progress: ProgressLine, *, diarize: bool) -> str:
     progress.show(f"uploading {audio.name}")
-    job_id = gateway.upload(audio)
+    return GatewayCalls(stack.port).upload(audio, diarize=diarize)
+
+
+def _follow(stack: Stack, job_id: str, format_name: str, progress: ProgressLine) -> bytes:
+    gateway = GatewayCalls(stack.port)
     while True:
         job = gateway.job(job_id)
         status = job["status"]

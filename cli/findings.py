@@ -12,6 +12,7 @@ from shared.catalogue import MODELS
 from shared.errors import EngineFailed, LonghandError
 from shared.phrase_book import PHRASE_BOOK, WARNING
 from shared.sizes import in_words
+from worker.diarization.files import LIGHT
 from worker.engines import check_installed
 from worker.models.devices import best_device, choose_compute_type
 from worker.models.files import ModelFiles
@@ -111,12 +112,14 @@ def _existing(folder: Path) -> Path:
 
 
 def _of_speakers(settings: WorkerSettings) -> Iterator[Finding]:
-    name = settings.diarization_model
+    name = settings.diarizer
     try:
-        check_installed("whisperx")  # the extra that brings pyannote.audio
+        if name != LIGHT:
+            check_installed("whisperx")  # the extra that brings pyannote.audio
     except EngineFailed:
         yield Finding(
-            "speakers cannot be told apart: the extra `diarization` is not installed",
+            f"LONGHAND_DIARIZATION_MODEL is {name!r}, and the extra `diarization` is not "
+            f"installed; {LIGHT!r} does without",
             is_problem=False,
         )
         return
@@ -129,9 +132,10 @@ def _of_speakers(settings: WorkerSettings) -> Iterator[Finding]:
         )
         return
     if files.store.find(wanted) is None:
+        is_gated = bool(wanted.origin and any(r.is_gated for r in wanted.origin.repositories))
+        token = ", with LONGHAND_HF_TOKEN of one who accepted its conditions" if is_gated else ""
         yield Finding(
             f"speakers cannot be told apart yet: {name} is not here; "
-            f"`./longhand models pull {name}` fetches it, with LONGHAND_HF_TOKEN of one "
-            "who accepted its conditions",
+            f"`./longhand models pull {name}` fetches it{token}",
             is_problem=False,
         )

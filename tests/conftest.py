@@ -22,6 +22,7 @@ from cli.processes import Processes
 from cli.redis_server import RedisNotFound, find_redis_server, free_port, write_redis_config
 from cli.stack import Stack
 from shared.settings import CHECKOUT
+from worker.diarization.files import LIGHT, diarizer_files
 from worker.models.files import ModelFiles
 from worker.models.store import NotFetched
 from worker.settings import WorkerSettings, limit_threads
@@ -129,6 +130,16 @@ def real_models() -> Path:
         except NotFetched as error:
             missing(str(error))
     return settings.models_dir
+
+
+@pytest.fixture(scope="session")
+def real_diarizer() -> Path:
+    """The folder of `diarization`: real weights, fetched once for all checkouts."""
+    settings = WorkerSettings(downloads=True)
+    try:
+        return ModelFiles.of(settings).store.pull(diarizer_files(LIGHT))
+    except NotFetched as error:
+        missing(str(error))
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ HEAVY = {
 
 AT_ONCE = {
     "worker/demo_voices.py": "imported by pyannote, as a checkpoint names it",
-    "worker/diarization_clustering.py": "imported by `worker/diarization_pipeline.py`",
-    "worker/diarization_pipeline.py": "imported by `open_diarizer`",
+    "worker/diarization/pyannote_clustering.py": "imported by `pyannote_pipeline.py`",
+    "worker/diarization/pyannote_pipeline.py": "imported by `open_pipeline`",
     "worker/engines/faster_whisper.py": "imported by `open_engine` when an operator chose it",
     "worker/engines/openai_whisper.py": "imported by `open_engine` when an operator chose it",
     "worker/engines/penalties.py": "a part of openai_whisper.py",

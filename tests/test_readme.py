@@ -51,5 +51,9 @@ def test_the_program_that_tries_the_routes_says_that_a_file_is_not_there(tmp_pat
 def test_the_readme_shows_what_the_demo_prints():
     shown = re.search(r"^\$ make demo\n(.*?)\n```", README, re.MULTILINE | re.DOTALL)[1]
     said = spoken_text(ROOT / "samples" / "conversation.txt")
+    lines = [line.partition(": ") for line in shown.splitlines()]
 
-    assert word_errors(said, shown) == 0
+    assert word_errors(said, " ".join(text for _, _, text in lines)) == 0
+    assert [speaker for speaker, _, _ in lines] == ["[SPEAKER_00]", "[SPEAKER_01]"] * 5 + [
+        "[SPEAKER_00]"
+    ]

@@ -205,7 +205,7 @@ class Worker:
 
     def _diarizers(self) -> dict[str, Any]:
         """What the record tells of diarization models."""
-        site_default = self._settings.diarization_model
+        site_default = self._settings.diarizer
         usable = usable_diarizers(self._files.store, site_default)
         return {
             "diarization_model": site_default,

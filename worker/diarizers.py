@@ -9,7 +9,13 @@ from pathlib import Path
 
 from shared.catalogue import MODELS
 from shared.errors import ModelNotFound
-from worker.diarization_files import CONFIG_FILE, PIPELINES, DiarizerFiles, read_config
+from worker.diarization.files import (
+    CONFIG_FILE,
+    LIGHT,
+    PIPELINES,
+    diarizer_files,
+    read_config,
+)
 from worker.models.store import SHIPPED, ModelStore
 
 _LIBRARY = "pyannote.audio"
@@ -41,8 +47,8 @@ def usable_diarizers(
     Cheap enough to be asked every few seconds.
 
     Args:
-        site_default: LONGHAND_DIARIZATION_MODEL.
-        has_library: Whether what runs them is installed; None to find out.
+        site_default: What `WorkerSettings.diarizer` says.
+        has_library: Whether what runs pyannote's is installed; None to find out.
     """
     if has_library is None:
         has_library = is_installed(_LIBRARY)
@@ -70,7 +76,7 @@ def _known(store: ModelStore, site_default: str) -> dict[str, None]:
     """The catalogue's, those that go with a model, the site's own, and what lies in folders."""
     go_with = (entry.diarizer for entry in MODELS.values() if entry.diarizer)
     folders = (folder.name for folder in _folders(store.directory, SHIPPED))
-    return dict.fromkeys((site_default, *PIPELINES, *go_with, *folders))
+    return dict.fromkeys((site_default, LIGHT, *PIPELINES, *go_with, *folders))
 
 
 def _folders(*directories: Path) -> Iterator[Path]:
@@ -80,9 +86,11 @@ def _folders(*directories: Path) -> Iterator[Path]:
 
 def _why_not(store: ModelStore, name: str, has_library: bool) -> str | None:
     try:
-        files = DiarizerFiles(name)
+        files = diarizer_files(name)
         if why := store.why_not(files):
             return why
+        if name == LIGHT:  # what runs it is always here
+            return None
         if folder := store.find(files):
             read_config(folder)  # a folder may hold something else altogether
     except ModelNotFound as error:

@@ -8,6 +8,7 @@ import socket
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -25,6 +26,7 @@ _M_MMAP_THRESHOLD = -3
 """Of malloc.h."""
 
 _MODELS_HERE = Path("data/models")
+_WITH_TOKEN, _WITHOUT_TOKEN = "pyannote/speaker-diarization-community-1", "diarization"
 _FLAGS = {"true": {"true", "1", "yes", "on"}, "false": {"false", "0", "no", "off", ""}}
 
 
@@ -82,9 +84,11 @@ class WorkerSettings(SharedSettings):
         "of one; `docs/airgapped.md` tells how they lie there.",
     )
     diarization_model: str = Field(
-        "pyannote/speaker-diarization-community-1",
-        description="Pipeline that tells speakers apart: a name, or a folder below the models "
-        "directory.",
+        "",
+        description="Model that tells speakers apart: a name, or a folder below the models "
+        "directory. Left empty it is `diarization`, which needs no token and no torch; or "
+        "`pyannote/speaker-diarization-community-1` where there is a Hugging Face token and the "
+        "extra `diarization` is installed.",
     )
     hf_token: SecretStr | None = Field(
         None,
@@ -172,6 +176,15 @@ class WorkerSettings(SharedSettings):
                 f"{' or '.join(usable)}"
             )
         return self
+
+    @property
+    def diarizer(self) -> str:
+        """The diarization model of this site."""
+        if self.diarization_model:
+            return self.diarization_model
+        has_token = bool(self.hf_token and self.hf_token.get_secret_value())
+        has_pyannote = find_spec("pyannote") is not None and find_spec("torch") is not None
+        return _WITH_TOKEN if has_token and has_pyannote else _WITHOUT_TOKEN
 
     @property
     def n_threads(self) -> int:

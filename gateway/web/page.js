@@ -100,7 +100,9 @@ async function follow(url) {
 
 async function finish(url) {
   const result = await read(await fetch(`${url}/result`));
-  element("text").textContent = result.text || "(nobody speaks)";
+  // As text it has a line for each time somebody speaks.
+  const told = result.turns ? await (await fetch(`${url}/result?format=text`)).text() : result.text;
+  element("text").textContent = told || "(nobody speaks)";
   element("facts").textContent =
     `${result.filename}: ${result.info.duration.toFixed(1)} s, ${result.language}, by ${result.model} in ` +
     `${(result.process_time ?? 0).toFixed(1)} s`;

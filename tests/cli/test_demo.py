@@ -93,12 +93,17 @@ def other_backend() -> str:
     return "0" if "GenuineIntel" in cpu else "1"
 
 
-def test_make_demo_prints_the_sample_word_for_word_and_nothing_else(short_dir, real_models):
+def test_make_demo_prints_who_says_what_in_the_sample_and_nothing_else(
+    short_dir, real_models, real_diarizer
+):
     status, out, err = finish(start(short_dir, "make", "demo"))
 
     assert status == 0, err
-    assert word_errors(SAID, out) == 0, out
-    assert out.count("\n") == 1
+    lines = [line.partition(": ") for line in out.splitlines()]
+    assert word_errors(SAID, " ".join(said for _, _, said in lines)) == 0, out
+    told = [line.split()[2] for line in TURNS]
+    people = {"Ann": "[SPEAKER_00]", "Ben": "[SPEAKER_01]"}
+    assert [speaker for speaker, _, _ in lines] == [people[name] for name in told], out
     assert "uploading conversation.flac\n" in err
     assert "phrase-book" not in err
     assert processes_of(short_dir) == []

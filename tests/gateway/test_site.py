@@ -228,7 +228,7 @@ def test_all_that_the_page_loads_is_ours_and_there(client: FlaskClient) -> None:
 def test_the_page_offers_every_option_it_names_by_its_right_name(client: FlaskClient) -> None:
     names = set(re.findall(r'name="(\w+)"', read(client, "/")))
 
-    assert names - {"viewport"} == {"file", "model", "language", "task", "chinese"}
+    assert names - {"viewport"} == {"file", "model", "language", "task", "chinese", "diarize"}
 
 
 def test_the_page_never_writes_html_of_a_callers_making(client: FlaskClient) -> None:

@@ -135,7 +135,7 @@ def test_audio_is_read_a_chunk_at_a_time(diarizer, source, two):
 def test_of_many_embeddings_an_even_choice_is_clustered():
     from pyannote.core import SlidingWindow, SlidingWindowFeature
 
-    from worker.diarization_clustering import MOST_CLUSTERED, ThinnedAgglomerative
+    from worker.diarization.pyannote_clustering import MOST_CLUSTERED, ThinnedAgglomerative
 
     n = 3 * MOST_CLUSTERED
     spoken = SlidingWindowFeature(np.ones((n, 10, 1), np.uint8), SlidingWindow(10, 1))

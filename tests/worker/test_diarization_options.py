@@ -11,14 +11,19 @@ from dialogs import DEMO
 
 from worker.audio import SAMPLE_RATE_HZ
 from worker.diarization import DiarizationOptions, Diarizer, open_diarizer
-from worker.diarization_files import read_config
+from worker.diarization.files import read_config
+from worker.diarization.pyannote_diarizer import PyannoteDiarizer
 from worker.models.store import ModelStore
 
 
 @pytest.fixture(scope="module")
 def recording():
     """A pipeline that notes what it and its clustering are asked."""
-    from worker.diarization_pipeline import SpanDiarization, ThinnedAgglomerative, load_pipeline
+    from worker.diarization.pyannote_pipeline import (
+        SpanDiarization,
+        ThinnedAgglomerative,
+        load_pipeline,
+    )
 
     asked: dict[str, Any] = {}
 
@@ -37,7 +42,7 @@ def recording():
             asked["speakers"] = tuple(options[f"{n}_speakers"] for n in ("num", "min", "max"))
             return super().apply(file, **options)
 
-    return Diarizer(load_pipeline(DEMO, read_config(DEMO), kind=RecordingPipeline)), asked
+    return PyannoteDiarizer(load_pipeline(DEMO, read_config(DEMO), kind=RecordingPipeline)), asked
 
 
 @pytest.mark.parametrize(

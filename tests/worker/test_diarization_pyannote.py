@@ -10,7 +10,7 @@ from dialogs import DEMO
 
 from tools.demo_diarization.dialogs import Dialog
 from worker.audio import SAMPLE_RATE_HZ
-from worker.diarization_files import read_config
+from worker.diarization.files import read_config
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def both():
     """pyannote.audio's own pipeline and ours, of the same parts."""
     from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 
-    from worker.diarization_pipeline import NoPlda, load_pipeline
+    from worker.diarization.pyannote_pipeline import NoPlda, load_pipeline
 
     config = read_config(DEMO)
     theirs = SpeakerDiarization(
@@ -131,7 +131,7 @@ def test_a_chunk_goes_once_through_the_network_that_real_pipelines_have(
 
 def test_an_embedding_without_a_shared_part_goes_pyannotes_own_way(both, source, three):
     theirs, _ = both
-    from worker.diarization_pipeline import SpanDiarization, load_pipeline
+    from worker.diarization.pyannote_pipeline import SpanDiarization, load_pipeline
 
     class Whole(SpanDiarization):
         has_trunk = False

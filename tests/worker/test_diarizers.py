@@ -15,6 +15,7 @@ from shared.settings import CHECKOUT
 from worker.diarizers import UsableDiarizers, usable_diarizers
 from worker.models.store import Fetching, ModelStore
 
+LIGHT = "diarization"
 COMMUNITY, OLDER = "pyannote/speaker-diarization-community-1", "pyannote/speaker-diarization-3.1"
 DEMO = "demo-diarization"
 
@@ -41,8 +42,8 @@ def test_what_is_here_can_be_run(look: Look, tmp_path: Path) -> None:
 
 
 def test_what_may_be_fetched_can_be_run(look: Look) -> None:
-    assert set(look(is_allowed=True, token="hf_x").names) == {COMMUNITY, OLDER, DEMO}
-    assert set(look(is_allowed=True, mirror="/srv/models").names) == {COMMUNITY, OLDER, DEMO}
+    assert set(look(is_allowed=True, token="hf_x").names) == {LIGHT, COMMUNITY, OLDER, DEMO}
+    assert set(look(is_allowed=True, mirror="/srv/models").names) == {LIGHT, COMMUNITY, OLDER, DEMO}
 
 
 def test_a_sites_own_may_come_from_its_mirror(look: Look) -> None:
@@ -53,7 +54,7 @@ def test_a_sites_own_may_come_from_its_mirror(look: Look) -> None:
 def test_without_a_token_the_pages_to_accept_are_named(look: Look) -> None:
     found = look(is_allowed=True)
 
-    assert found.names == (DEMO,)
+    assert found.names == (LIGHT, DEMO)
     for page in (OLDER, "pyannote/segmentation-3.0"):
         assert f"https://huggingface.co/{page}" in found.problems[OLDER]
     assert "LONGHAND_HF_TOKEN" in found.problems[COMMUNITY]
@@ -66,10 +67,10 @@ def test_where_nothing_may_be_fetched_that_is_said(look: Look) -> None:
     assert "LONGHAND_DOWNLOADS is off" in found.problems[COMMUNITY]
 
 
-def test_without_the_library_nothing_can_be_run(look: Look) -> None:
+def test_without_the_library_only_what_needs_none_can_be_run(look: Look) -> None:
     found = look(is_allowed=True, token="hf_x", has_library=False)
 
-    assert found.names == ()
+    assert found.names == (LIGHT,)
     assert "install the extra `diarization`" in found.problems[DEMO]
     assert "install the extra `diarization`" in found.problems[COMMUNITY]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.catalogue import may_be_own
 from shared.errors import InvalidRequest, LonghandError
-from worker.diarization_files import PIPELINES
+from worker.diarization.files import LIGHT, PIPELINES
 from worker.engines import open_engine
 from worker.engines.base import Chunk, DecodeOptions
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables
@@ -76,7 +76,12 @@ def add_model(
 
 
 def _check_name(name: str, folder: Path, taken: Collection[str]) -> None:
-    if not may_be_own(name) or name in taken or name in PIPELINES or (SHIPPED / name).exists():
+    if (
+        not may_be_own(name)
+        or name in taken
+        or name in (LIGHT, *PIPELINES)
+        or (SHIPPED / name).exists()
+    ):
         raise InvalidRequest(
             f"{name[:64]!r} cannot be the name of a model of your own: it has to be of letters, "
             "digits, dots, dashes and underscores, and to mean no other model"

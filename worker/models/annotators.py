@@ -93,7 +93,7 @@ class AnnotationModels:
 
     def diarizer_for(self, model: str, chosen: str | None) -> str:
         """See `Annotators.diarizer_for`."""
-        return diarizer_name(MODELS[model], self._settings.diarization_model, chosen)
+        return diarizer_name(MODELS[model], self._settings.diarizer, chosen)
 
 
 def _lend(

@@ -10,7 +10,7 @@ from shared.catalogue import MODELS, Catalogue, may_be_own
 from shared.errors import ModelNotFound
 from worker.alignment.catalogue import BUNDLES, REPOSITORIES
 from worker.alignment.files import AlignerFiles
-from worker.diarization_files import PIPELINES, DiarizerFiles
+from worker.diarization.files import LIGHT, PIPELINES, diarizer_files
 from worker.engines import ENGINES
 from worker.models.file_set import FileSet
 from worker.models.files import ModelFiles
@@ -19,7 +19,7 @@ from worker.models.whisper_files import CTranslate2Files, WhisperFiles, weights_
 
 _CHECKPOINTS = "openai_whisper"
 _SHIPPED_ALIGNERS = ("demo-aligner-en",)
-_SHIPPED_DIARIZERS = ("demo-diarization",)
+_DIARIZERS = (LIGHT, *PIPELINES, "demo-diarization")
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def named_files(name: str, here: ModelFiles, *, may_be_new: bool = False) -> Fil
     """
     if name in {*REPOSITORIES, *BUNDLES, *_SHIPPED_ALIGNERS}:
         return AlignerFiles(name)
-    if name in PIPELINES or name in _SHIPPED_DIARIZERS:
-        return DiarizerFiles(name)
+    if name in _DIARIZERS:
+        return diarizer_files(name)
     # What a site's aliases lay over it is not asked: files have own names.
     known = Catalogue(next(iter(MODELS))).resolve(name, here.own_names())
     if known is None and may_be_new and here.store.has_mirror and may_be_own(name):
@@ -82,7 +82,7 @@ def list_models(here: ModelFiles) -> list[StoredModel]:
 def _all_files(here: ModelFiles) -> Iterator[FileSet]:
     yield from map(WhisperFiles, (*MODELS, *here.own_names()))
     yield from map(AlignerFiles, sorted({*REPOSITORIES, *BUNDLES, *_SHIPPED_ALIGNERS}))
-    yield from map(DiarizerFiles, (*PIPELINES, *_SHIPPED_DIARIZERS))
+    yield from map(diarizer_files, _DIARIZERS)
 
 
 def _stored(files: FileSet, folder: Path, here: ModelFiles) -> StoredModel:

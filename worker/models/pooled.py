@@ -186,7 +186,7 @@ class PooledModels:
 
     def diarizer_for(self, model: str, chosen: str | None) -> str:
         """See `Annotators.diarizer_for`."""
-        return diarizer_name(MODELS[model], self._processes.settings.diarization_model, chosen)
+        return diarizer_name(MODELS[model], self._processes.settings.diarizer, chosen)
 
     def _annotate(
         self,

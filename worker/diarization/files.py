@@ -1,4 +1,4 @@
-"""Which files make a diarization pipeline, and what its own config says of them."""
+"""Which files make a diarization model, and what a pipeline's own config says of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 
 from shared.catalogue import ModelEntry
 from shared.errors import ModelNotFound
-from worker.models.file_set import FileSet, Origin, Repository
+from worker.models.file_set import FileSet, Origin, Repository, lacking
+from worker.models.published import PUBLISHED
+
+LIGHT = "diarization"
+"""The one that needs neither torch nor a token."""
+
+SEGMENTATION_FILE = "segmentation.pt"
+VOICES_FILE = "voices.pt"
 
 CONFIG_FILE = "config.yaml"
 PIPELINES: Mapping[str, Mapping[str, str]] = {
@@ -65,7 +72,7 @@ def folder_name(name: str) -> str:
     'pyannote--speaker-diarization-3.1'
     """
     if name not in PIPELINES and not _FOLDER_NAME.fullmatch(name):
-        known = ", ".join(PIPELINES)
+        known = ", ".join((LIGHT, *PIPELINES))
         raise ModelNotFound(
             f"diarization model {name!r} is not known; there are {known}, and folders below "
             f"LONGHAND_MODELS_DIR by their name",
@@ -117,6 +124,40 @@ class DiarizerFiles(FileSet):
             return [CONFIG_FILE]
         except ModelNotFound:  # of a config that is no pipeline's: opening it will say so
             return []
+
+
+class LightFiles(FileSet):
+    """pyannote's segmentation-3.0 and 3D-Speaker's CAM++, as weights alone."""
+
+    kind = "diarization model"
+    param = "diarize_model"
+
+    @property
+    def origin(self) -> Origin | None:
+        """See `FileSet.origin`."""
+        known = PUBLISHED[LIGHT]
+        return Origin(packages=known.packages, hashes=known.hashes)
+
+    @property
+    def needs(self) -> str:
+        """See `FileSet.needs`."""
+        (package,) = PUBLISHED[LIGHT].packages
+        of_wheel = ", ".join(f"{source} as {file}" for source, file in package.files.items())
+        return f"{of_wheel}, of the wheel of {package.name} {package.version}"
+
+    def missing(self, folder: Path) -> list[str]:
+        """See `FileSet.missing`."""
+        return lacking(folder, SEGMENTATION_FILE, VOICES_FILE)
+
+
+def diarizer_files(name: str) -> FileSet:
+    """
+    The files of a diarization model.
+
+    Raises:
+        ModelNotFound: It can be no name.
+    """
+    return LightFiles(name) if name == LIGHT else DiarizerFiles(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

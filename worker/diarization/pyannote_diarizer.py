@@ -2,89 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.transcript import SpeakerTurn, Warned
 from worker.audio import AudioSource
-from worker.diarization_files import DiarizerFiles, diarizer_name, read_config
-from worker.known_speakers import match_speakers
-from worker.models.store import ModelStore
-from worker.settings import quieten_libraries
+from worker.diarization.files import read_config
+from worker.diarization.known_speakers import match_speakers
+from worker.diarization.values import (
+    LEAST_REFERENCE_S,
+    Diarization,
+    DiarizationOptions,
+    KnownSpeaker,
+    count_warnings,
+    one_at_a_time,
+    unusable_reference,
+)
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation
 
-    from worker.diarization_pipeline import SpanDiarization
-
-__all__ = [
-    "Diarization",
-    "DiarizationOptions",
-    "Diarizer",
-    "KnownSpeaker",
-    "diarizer_name",
-    "open_diarizer",
-]
-
-LEAST_REFERENCE_S = 0.5
-"""Seconds somebody has to speak in a reference for their voice to be known."""
+    from worker.diarization.pyannote_pipeline import SpanDiarization
 
 _STEPS = {"segmentation": (0.0, 0.2), "embeddings": (0.2, 0.94), "clustering": (0.94, 0.99)}
 """Which part of the work each step of a pipeline is: finding speech, hearing and sorting voices."""
 
-_log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class KnownSpeaker:
-    """A person whose voice is known, by a recording in which they speak, best 2 to 10 s long."""
-
-    name: str
-    audio: AudioSource
-
-
-@dataclass(frozen=True)
-class DiarizationOptions:
-    """
-    What a caller may ask of a diarization.
-
-    Attributes:
-        clustering_threshold: How far voices of one speaker may lie apart; None: as tuned.
-        wants_embeddings: Whether a vector for each speaker's voice is to be given.
-    """
-
-    num_speakers: int | None = None
-    min_speakers: int | None = None
-    max_speakers: int | None = None
-    clustering_threshold: float | None = None
-    wants_embeddings: bool = False
-    known_speakers: tuple[KnownSpeaker, ...] = ()
-
-
-@dataclass(frozen=True)
-class Diarization:
-    """
-    Who speaks when.
-
-    Attributes:
-        turns: In time order; where people talk at once, turns of theirs overlap.
-        exclusive_turns: The same with one speaker at a time, for putting speakers on words.
-        embeddings: A vector for each speaker, where they were asked for and could be told.
-    """
-
-    turns: tuple[SpeakerTurn, ...] = ()
-    exclusive_turns: tuple[SpeakerTurn, ...] = ()
-    embeddings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    warnings: tuple[Warned, ...] = ()
-
-
-class Diarizer:
-    """A loaded pipeline. For one call at a time."""
+class PyannoteDiarizer:
+    """A loaded pipeline of pyannote.audio. For one call at a time."""
 
     def __init__(self, pipeline: SpanDiarization) -> None:
         self._pipeline = pipeline
@@ -95,15 +44,7 @@ class Diarizer:
         options: DiarizationOptions,
         note: Callable[[float], None] = lambda fraction: None,
     ) -> Diarization:
-        """
-        Find who speaks when.
-
-        Speakers are `SPEAKER_00`, `SPEAKER_01` … in the order in which they appear, or
-        go by the name of a known speaker with their voice.
-
-        Args:
-            note: Called now and then with the fraction that is done; may raise to stop.
-        """
+        """See `Diarizer.find_turns`."""
         if not audio.n_samples:
             return Diarization()
         with _threshold(self._pipeline, options.clustering_threshold) as ignored:
@@ -118,12 +59,12 @@ class Diarizer:
         }
         names, known_warnings = self._match(voices, options.known_speakers)
         called = {label: names.get(speaker, speaker) for label, speaker in labels.items()}
-        warned = [*ignored, *_count_warnings(len(labels), options), *known_warnings]
+        warned = [*ignored, *count_warnings(len(labels), options), *known_warnings]
         wanted = voices if options.wants_embeddings else {}
         note(1.0)
         return Diarization(
             _turns(output.speaker_diarization, called, audio.duration_s),
-            _one_at_a_time(_turns(output.exclusive_speaker_diarization, called, audio.duration_s)),
+            one_at_a_time(_turns(output.exclusive_speaker_diarization, called, audio.duration_s)),
             {names.get(s, s): tuple(float(x) for x in vector) for s, vector in wanted.items()},
             tuple(warned),
         )
@@ -154,11 +95,7 @@ class Diarizer:
         for speaker in known:
             vector, seconds = self._pipeline.embed_voice(speaker.audio)
             if vector is None or seconds < LEAST_REFERENCE_S:
-                message = (
-                    f"the recording of {speaker.name!r} holds {seconds:.1f} s of speech, and "
-                    f"{LEAST_REFERENCE_S} s are needed; give 2 to 10 s of that voice alone"
-                )
-                warned.append(Warned(code="known_speaker_unusable", message=message))
+                warned.append(unusable_reference(speaker.name, seconds))
             else:
                 heard.append((speaker.name, vector))
         return match_speakers(voices, heard), warned
@@ -187,28 +124,6 @@ def _turns(
     return tuple(sorted(turns, key=lambda turn: (turn.start, turn.end)))
 
 
-def _one_at_a_time(turns: Sequence[SpeakerTurn]) -> tuple[SpeakerTurn, ...]:
-    """Without the overlaps that come of closing short pauses in which another one speaks."""
-    kept: list[SpeakerTurn] = []
-    for turn in turns:
-        end = kept[-1].end if kept else 0.0
-        if turn.end > end:
-            kept.append(turn.model_copy(update={"start": max(turn.start, end)}))
-    return tuple(kept)
-
-
-def _count_warnings(n_found: int, options: DiarizationOptions) -> Iterator[Warned]:
-    low = options.num_speakers or options.min_speakers or 0
-    high = options.num_speakers or options.max_speakers or math.inf
-    if n_found and not low <= n_found <= high:
-        asked = f"{low}" if low == high else f"{low or 1} to {high}"
-        yield Warned(
-            code="speaker_count_not_met",
-            message=f"{n_found} speakers were found where {asked} were asked for; the audio may "
-            f"be too short to tell more apart",
-        )
-
-
 @contextmanager
 def _threshold(pipeline: SpanDiarization, threshold: float | None) -> Iterator[list[Warned]]:
     """Cluster by another threshold until the block ends; warn where there is none to change."""
@@ -227,26 +142,14 @@ def _threshold(pipeline: SpanDiarization, threshold: float | None) -> Iterator[l
         pipeline.instantiate({"clustering": {"threshold": tuned["threshold"]}})
 
 
-def open_diarizer(name: str, store: ModelStore, *, device: str, threads: int = 1) -> Diarizer:
-    """
-    Load a pipeline by name.
-
-    Args:
-        store: Where folders of models lie, and whether a missing one may be fetched.
-        device: `cpu`, `cuda` or `cuda:N`.
-        threads: CPU threads, of this whole process.
-
-    Raises:
-        ModelNotFound: It is not here and cannot be fetched; says how to mend it.
-    """
-    quieten_libraries()  # before pyannote.audio is imported, which reports its use by default
-    folder = store.locate(DiarizerFiles(name))
+def open_pipeline(folder: Path, *, device: str, threads: int) -> PyannoteDiarizer:
+    """Load the pipeline in a folder."""
     config = read_config(folder)
     import torch
 
-    from worker.diarization_pipeline import load_pipeline
+    from worker.diarization.pyannote_pipeline import load_pipeline
 
     torch.set_num_threads(threads)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions the checkpoints were written by
-        return Diarizer(load_pipeline(folder, config, device=device))
+        return PyannoteDiarizer(load_pipeline(folder, config, device=device))

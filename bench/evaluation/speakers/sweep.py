@@ -1,0 +1,84 @@
+"""What moving each threshold by a tenth does to the error of each dialogue."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bench.evaluation.speakers.dialogues import Dialogue
+from bench.evaluation.speakers.scoring import Errors, compare
+from worker.audio import AudioSource, decode
+from worker.diarization.clustering import Thresholds
+from worker.diarization.decoding import Weights
+from worker.diarization.hearing import Heard
+from worker.diarization.light import LightDiarizer
+from worker.diarization.timeline import Timeline
+from worker.diarization.values import DiarizationOptions
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A threshold at another value, and the errors with it, by dialogue."""
+
+    name: str
+    factor: float
+    value: float
+    errors: Mapping[str, Errors]
+
+
+class _Remembering(LightDiarizer):
+    """Hears the same in a recording once, whatever becomes of it."""
+
+    remembered: dict[Any, Any]
+
+    def _segment(self, audio: AudioSource, note: Callable[[float], None]) -> Timeline:
+        return self._once(audio.path, lambda: super(_Remembering, self)._segment(audio, note))
+
+    def _take_prints(
+        self,
+        audio: AudioSource,
+        timeline: Timeline,
+        spans: Sequence[tuple[int, int]],
+        note: Callable[[float], None],
+    ) -> Heard:
+        taken = super()._take_prints
+        return self._once((audio.path, tuple(spans)), lambda: taken(audio, timeline, spans, note))
+
+    def _once(self, key: Any, work: Callable[[], Any]) -> Any:
+        if key not in self.remembered:
+            self.remembered[key] = work()
+        return self.remembered[key]
+
+
+def sweep(
+    diarizer: LightDiarizer, dialogues: Sequence[Dialogue], factors: Sequence[float] = (0.9, 1.1)
+) -> Iterator[Moved]:
+    """Move one after the other; the first is none moved."""
+    remembered: dict[Any, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        audio = {d.name: decode(d.path, Path(folder) / f"{d.name}.pcm") for d in dialogues}
+
+        def errors(thresholds: Thresholds, weights: Weights) -> dict[str, Errors]:
+            moved = _Remembering(diarizer.segmentation, diarizer.prints, thresholds, weights)
+            moved.remembered = remembered
+            found = {d: moved.find_turns(audio[d.name], DiarizationOptions()) for d in dialogues}
+            return {
+                d.name: compare(d.turns, [(t.speaker, t.start, t.end) for t in turns.turns])
+                for d, turns in found.items()
+            }
+
+        thresholds, weights = Thresholds(), Weights()
+        yield Moved("", 1.0, 0.0, errors(thresholds, weights))
+        for field in fields(Thresholds):
+            for factor in factors:
+                value = getattr(thresholds, field.name) * factor
+                changed = replace(thresholds, **{field.name: value})
+                yield Moved(field.name, factor, value, errors(changed, weights))
+        for field in fields(Weights):
+            for factor in factors:
+                value = getattr(weights, field.name) * factor
+                changed_weights = replace(weights, **{field.name: value})
+                yield Moved(field.name, factor, value, errors(thresholds, changed_weights))

@@ -1,0 +1,14 @@
+"""Who speaks when: turns of speakers, and which voice is whose."""
+
+from worker.diarization.files import diarizer_name
+from worker.diarization.opening import open_diarizer
+from worker.diarization.values import Diarization, DiarizationOptions, Diarizer, KnownSpeaker
+
+__all__ = [
+    "Diarization",
+    "DiarizationOptions",
+    "Diarizer",
+    "KnownSpeaker",
+    "diarizer_name",
+    "open_diarizer",
+]
