@@ -51,6 +51,10 @@ check: lint types test ## lint, types and test: what has to pass before a commit
 test-faults: .venv/dev.stamp ## long jobs, killed workers and two hundred jobs in a row, for real
 	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults --durations=10 $(ARGS)
 
+.PHONY: test-properties
+test-properties: .venv/dev.stamp ## every recording of ../shared/speech with options in pairs, in every format
+	@$(PYTHON) -m pytest -m properties tests/real/test_properties.py $(ARGS)
+
 .PHONY: test-openapi
 test-openapi: .venv/dev.stamp ## every route by made-up requests: are the answers as documented?
 	@tools/timed test-openapi 5 $(PYTHON) -m pytest -s -m openapi tests/openapi $(ARGS)

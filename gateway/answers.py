@@ -130,7 +130,7 @@ def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
     """
     if asked is None:
         asked = record.request.timestamps
-    wanted = record.request.wants_words or record.request.diarize
+    wanted = record.request.wants_words or record.request.names_speakers
     return wanted if asked is None else asked
 
 

@@ -13,9 +13,11 @@ from gateway.errors import add_error_answers
 from gateway.postponed import PostponingFlask
 from gateway.routes import (
     asr,
+    assemblyai,
     audio,
     auth,
     batches,
+    deepgram,
     deliveries,
     docs,
     events,
@@ -29,6 +31,7 @@ from gateway.routes import (
     transcribe,
     ui,
     uploads,
+    whisper_cpp,
 )
 from gateway.services import Services, open_services
 from gateway.settings import GatewaySettings
@@ -40,6 +43,9 @@ _ROUTES = (
     openai,
     legacy,
     asr,
+    whisper_cpp,
+    deepgram,
+    assemblyai,
     jobs,
     results,
     audio,

@@ -37,15 +37,9 @@ Count = Callable[[str, str, int], None]
 """Takes the method, the path and the status of a request."""
 
 _JOB_PATHS = (
-    "/transcribe",
-    "/v1/audio",
-    "/audio",
-    "/openai",
-    "/v1/listen",
-    "/recognise",
-    "/asr",
-    "/detect-language",
-)
+    "/transcribe", "/v1/audio", "/audio", "/openai", "/v1/listen", "/v2/transcript", "/recognise",
+    "/asr", "/detect-language", "/inference",
+)  # fmt: skip
 _TOO_LARGE = "Content Too Large"
 _LINGER_S = 10.0
 _DISCARD_BYTES = 1 << 18
@@ -159,20 +153,21 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         else:
             code = _CODES.get(error.code, "internal_error" if error.code == 500 else "bad_request")
             value = {"success": False, "error": str(error.body), "code": code}
+        request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID"))
         # A header that could not be read has no path.
-        value = shaped(value, error.code, getattr(self.request, "path", None) or "")
+        path = getattr(self.request, "path", None) or ""
+        value = shaped(value, error.code, path, request_id=request_id)
         body = json.dumps(value, separators=(",", ":")).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", "application/json"))
         self.response_headers.extend(getattr(error, "headers", {}).items())
-        self._note(error.code)
+        self._note(error.code, request_id)
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
 
-    def _note(self, status: int) -> None:
-        """Give the request an id and its line: no application will."""
-        request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID"))
+    def _note(self, status: int, request_id: str) -> None:
+        """Give the request its id and its line: no application will."""
         self.response_headers.append((REQUEST_ID, request_id))
         method, path = getattr(self.request, "command", ""), getattr(self.request, "path", "")
         log_refusal(request_id=request_id, method=method, path=path, status=status)

@@ -11,8 +11,10 @@ from flask import Flask, Response, jsonify, request
 from redis import exceptions as redis_errors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from gateway.dialects import BAD_REQUESTS, dialect_of, error_in
 from shared import errors
 from shared.errors import LonghandError
+from shared.logs import bound_request_id
 
 STATUSES: Mapping[type[LonghandError], int] = {
     errors.LonghandError: 500,
@@ -90,6 +92,8 @@ def status_of(error: type[LonghandError], path: str) -> int:
     >>> status_of(errors.AudioUnreadable, "/asr"), status_of(errors.AudioUnreadable, "/v1/audio")
     (422, 400)
     """
+    if dialect_of(path):
+        return 400 if error in BAD_REQUESTS else STATUSES[error]
     own = _OPENAI_STATUSES if is_openais(path) else {}
     return own.get(error, STATUSES[error])
 
@@ -119,16 +123,21 @@ def openai_error_value(error: LonghandError) -> dict[str, object]:
     return shaped(error_value(error), status_of(type(error), OPENAI_PREFIX), OPENAI_PREFIX)
 
 
-def shaped(value: Mapping[str, object], status: int, path: str) -> dict[str, object]:
+def shaped(
+    value: Mapping[str, object], status: int, path: str, *, request_id: str | None = None
+) -> dict[str, object]:
     """
     An error in the shape of the family its path belongs to.
 
     Args:
         value: As native routes write it.
+        request_id: What the logs call the request, where the thread does not say.
 
     >>> shaped({"success": False, "error": "no", "code": "busy"}, 503, "/v1/models")
     {'error': {'message': 'no', 'type': 'server_error', 'param': None, 'code': 'busy'}}
     """
+    if dialect := dialect_of(path):
+        return error_in(dialect, value, status, request_id or bound_request_id() or "")
     if not is_openais(path):
         return dict(value)
     nested = {

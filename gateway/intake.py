@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from werkzeug.datastructures import MultiDict
 from werkzeug.sansio.multipart import Data, Field, File
 
+from gateway.probe import AudioFacts
 from gateway.services import Services
-from gateway.submission import look_into
+from gateway.submission import duration_of, look_into
 from gateway.uploads import AudioWriter, Form, clean_filename, read_events
-from shared.errors import AudioError, AudioUnreadable, InvalidRequest
+from shared.errors import AudioError, AudioUnreadable, InvalidRequest, LonghandError
 from shared.records import StoredAudio, job_prefix, new_job_id
+from shared.request import TranscriptionRequest
 
 MOST_ITEMS = 100
 _MOST_FIELDS = 100
@@ -27,6 +29,7 @@ class Item:
 
     job_id: str
     audio: StoredAudio
+    facts: AudioFacts
 
 
 class Intake:
@@ -67,23 +70,40 @@ class Intake:
                 yield writer, names
                 if not writer.n_bytes:
                     raise AudioUnreadable("the file is empty", param="files")
+            facts = look_into(self._here, key)
             audio = StoredAudio(
                 key=key,
                 filename=clean_filename(names[-1]),
                 n_bytes=writer.n_bytes,
                 sha256=writer.sha256,
-                duration_s=look_into(self._here, key),
+                duration_s=duration_of(self._here, facts, TranscriptionRequest()),
             )
-        self.items.append(Item(job_id, audio))
+        self.items.append(Item(job_id, audio, facts))
+
+    def check(self, options: TranscriptionRequest) -> list[Item]:
+        """
+        The recordings, each with the duration of the track that is chosen.
+
+        Raises:
+            LonghandError: One cannot be transcribed so; its name stands before.
+        """
+        checked = []
+        for item in self.items:
+            with _naming(item.audio.filename, (AudioError, InvalidRequest)):
+                duration_s = duration_of(self._here, item.facts, options)
+            audio = item.audio.model_copy(update={"duration_s": duration_s})
+            checked.append(replace(item, audio=audio))
+        return checked
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _naming(name: str, kinds: tuple[type[LonghandError], ...] = (AudioError,)) -> Iterator[None]:
     """Put the name of the recording before what is wrong with it."""
     try:
         yield
-    except AudioError as error:
-        raise type(error)(f"{clean_filename(name)!r}: {error.message}", param="files") from error
+    except kinds as error:
+        param = "files" if isinstance(error, AudioError) else error.param
+        raise type(error)(f"{clean_filename(name)!r}: {error.message}", param=param) from error
 
 
 def copy_files(body: IO[bytes], boundary: str, intake: Intake) -> MultiDict[str, str]:

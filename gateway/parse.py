@@ -52,6 +52,24 @@ def parse_request(
         raise InvalidRequest(describe_problem(name, first), param=name or None) from error
 
 
+def as_sent(error: InvalidRequest, sent_as: Mapping[str, str]) -> InvalidRequest:
+    """
+    The error of an option, as one of the field that it was made of.
+
+    Args:
+        sent_as: Names of fields as they were sent, by those of our options.
+
+    >>> as_sent(InvalidRequest("top is 7; it must be 5", param="top"), {"top": "of[best]"}).message
+    'of[best] is 7; it must be 5'
+    """
+    name = error.param or ""
+    if name not in sent_as:
+        return error
+    theirs = sent_as[name]
+    message = error.message.replace(name, theirs, 1)
+    return InvalidRequest(message, param=theirs.partition("[")[0])
+
+
 def refuse_unknown(names: Iterable[str], *, known: Collection[str]) -> None:
     """
     Refuse the first name that is not known.

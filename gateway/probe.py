@@ -12,9 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import AudioUnreadable
+from shared.tracks import check_track
 
 _PROGRAM = Path(__file__).with_name("probe_audio.py")
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrackFacts:
+    """
+    One audio track of an upload.
+
+    Attributes:
+        duration_s: Of the audio that is there, whatever the header says.
+        codec: By FFmpeg's name.
+    """
+
+    duration_s: float
+    n_channels: int
+    codec: str
 
 
 @dataclass(frozen=True)
@@ -23,13 +39,39 @@ class AudioFacts:
     What an upload turned out to be.
 
     Attributes:
-        duration_s: Of the audio that is there, whatever the header says.
-        container, codec: By FFmpeg's names.
+        container: By FFmpeg's name.
+        tracks: As they stand in it; at least one.
+        chosen: Which of them is meant where nobody says so, from 0.
     """
 
-    duration_s: float
     container: str
-    codec: str
+    tracks: tuple[TrackFacts, ...]
+    chosen: int = 0
+
+    @property
+    def duration_s(self) -> float:
+        """Of the track that is meant."""
+        return self.track().duration_s
+
+    @property
+    def codec(self) -> str:
+        """Of the track that is meant."""
+        return self.track().codec
+
+    def track(self, number: int | None = None) -> TrackFacts:
+        """
+        The track that is meant.
+
+        Args:
+            number: As `audio_track` has it, from 1.
+
+        Raises:
+            InvalidRequest: There are fewer.
+        """
+        if number is None:
+            return self.tracks[self.chosen]
+        check_track(number, len(self.tracks))
+        return self.tracks[number - 1]
 
 
 class Probe:
@@ -90,4 +132,5 @@ def _read_answer(ended: subprocess.CompletedProcess[bytes]) -> AudioFacts:
     answer = json.loads(ended.stdout)
     if "problem" in answer:
         raise AudioUnreadable(answer["problem"])
-    return AudioFacts(**answer)
+    tracks = tuple(TrackFacts(**track) for track in answer.pop("tracks"))
+    return AudioFacts(tracks=tracks, **answer)

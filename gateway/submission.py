@@ -14,6 +14,7 @@ from gateway.engines import refuse_other_engine
 from gateway.errors import REDIS_AWAY
 from gateway.fields import JobOptions
 from gateway.parse import did_you_mean
+from gateway.probe import AudioFacts
 from gateway.services import Services
 from gateway.sharing import cache_key, fingerprint, present_key
 from gateway.uploads import AudioWriter, clean_filename
@@ -21,8 +22,17 @@ from gateway.voices import store_voices
 from shared.catalogue import MODELS, Catalogue, ModelEntry
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest, ModelNotFound
 from shared.logs import bound_request_id, job_logged
-from shared.records import JobEntry, JobRecord, StoredAudio, job_key, job_prefix, new_job_id
+from shared.records import (
+    AskedAs,
+    JobEntry,
+    JobRecord,
+    StoredAudio,
+    job_key,
+    job_prefix,
+    new_job_id,
+)
 from shared.request import TranscriptionRequest
+from shared.tracks import check_channels
 from shared.workers import WorkerRecord, known_models, own_models
 
 _log = logging.getLogger(__name__)
@@ -37,6 +47,7 @@ class Submission:
         request: The options, as they were sent; of a job that was made, with the site's own.
         wait_s: How long the caller waits for the job; None to leave it to the site.
         is_streamed: Whether the caller reads the text while it is made.
+        asked_as: How a client of another service asked, where its answers come later.
     """
 
     request: TranscriptionRequest
@@ -44,6 +55,7 @@ class Submission:
     wait_s: float | None = None
     job: JobOptions = JobOptions()
     is_streamed: bool = False
+    asked_as: AskedAs | None = None
 
     def named(self, filename: str) -> Submission:
         """The same of audio with another name."""
@@ -73,12 +85,13 @@ def submit(
             submission = receive(writer)
             options = fill_in(services, submission.request)
             check_model(options, services.settings.catalogue, live)
+        facts = look_into(services, key, param=writer.param)
         audio = StoredAudio(
             key=key,
             filename=clean_filename(submission.filename),
             n_bytes=writer.n_bytes,
             sha256=writer.sha256,
-            duration_s=look_into(services, key, param=writer.param),
+            duration_s=duration_of(services, facts, options, param=writer.param),
         )
         entry = make_entry(services, submission, options, audio, live)
         options = store_voices(services, job_id, options)
@@ -150,37 +163,64 @@ def make_entry(
         request_id=bound_request_id(),
         **job.model_dump(exclude={"cache"}),
         is_streamed=submission.is_streamed,
+        asked_as=submission.asked_as,
         cache_key=shares,
         idempotency_key=present_key(owner),
         fingerprint=fingerprint(audio.sha256, submission.request, job),
     )
 
 
-def look_into(services: Services, key: str, *, param: str | None = None) -> float:
+def look_into(services: Services, key: str, *, param: str | None = None) -> AudioFacts:
     """
-    The true duration of stored audio, in seconds.
+    What stored audio is.
 
     Args:
         param: The field to name in an error.
 
     Raises:
         AudioUnreadable: It is no audio.
-        AudioTooLarge: It lasts too long.
     """
     try:
         with services.storage.open_local(key) as path:
-            facts = services.probe(path)
+            return services.probe(path)
     except AudioUnreadable as error:
         error.param = param
         raise
+
+
+def duration_of(
+    services: Services,
+    facts: AudioFacts,
+    options: TranscriptionRequest,
+    *,
+    param: str | None = None,
+) -> float:
+    """
+    How long the track is that is to be transcribed, in seconds.
+
+    Args:
+        param: The field to name in an error of the audio.
+
+    Raises:
+        AudioTooLarge: It lasts too long.
+        AudioUnreadable: It cannot be decoded.
+        InvalidRequest: There is no such track, or it has too many channels.
+    """
+    track = facts.track(options.audio_track)
+    if not track.codec:
+        raise AudioUnreadable(
+            f"audio track {options.audio_track} is of a codec that is not known here", param=param
+        )
+    if options.multichannel:
+        check_channels(track.n_channels)
     limit_s = services.settings.max_audio_s
-    if limit_s and facts.duration_s > limit_s:
+    if limit_s and track.duration_s > limit_s:
         raise AudioTooLarge(
-            f"the audio is {facts.duration_s:.0f} s long; the limit is {limit_s:g} s "
+            f"the audio is {track.duration_s:.0f} s long; the limit is {limit_s:g} s "
             "(LONGHAND_MAX_AUDIO_S)",
             param=param,
         )
-    return facts.duration_s
+    return track.duration_s
 
 
 def check_model(

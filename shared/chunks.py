@@ -1,8 +1,9 @@
 """
 The chunks of running jobs that are done, so that a crash does not cost them.
 
-They lie in the hash `longhand:job:{id}:chunks`: the plan by which the audio was
-cut, and a field for each chunk. The move that ends a job removes them.
+They lie in the hash `longhand:job:{id}:chunks`: the plan by which the audio was cut, one for
+each channel that is transcribed by itself, and a field for each chunk. The move that ends a job
+removes them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if v[1] ~= 'running' or v[2] ~= ARGV[2] then return 0 end
 if ARGV[3] == 'anew' then redis.call('DEL', KEYS[2]) end
 redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
-if ARGV[4] == '{_PLAN}' then return 1 end
+if string.sub(ARGV[4], 1, {len(_PLAN)}) == '{_PLAN}' then return 1 end
 -- As text: what Lua reads of JSON and writes again is not the same.
 local segments = string.match(ARGV[5], '"segments":(.*)}}$')
 local function tell(id)
@@ -71,9 +72,14 @@ class KeptChunks:
         self._redis = redis
         self._keep_script = redis.register_script(_KEEP)
 
-    def begin(self, job_id: str, attempt: int, plan: str) -> None:
-        """Forget what is kept of a job, and keep this plan, which only workers read."""
-        self._put(job_id, attempt, _PLAN, plan, anew=True)
+    def begin(self, job_id: str, attempt: int, plan: str, channel: int = 0) -> None:
+        """
+        Keep a plan, which only workers read.
+
+        Args:
+            channel: That of the first forgets what is kept of the job; others are added to it.
+        """
+        self._put(job_id, attempt, _plan_of(channel), plan, anew=channel == 0)
 
     def keep(self, job_id: str, attempt: int, index: int, chunk: KeptChunk) -> None:
         """Keep a chunk of the plan."""
@@ -85,15 +91,17 @@ class KeptChunks:
             args=[job_id, attempt, "anew" if anew else "", field, value, _EXPIRES_S],
         )
 
-    def read(self, job_id: str) -> tuple[str, Mapping[int, KeptChunk]] | None:
-        """The plan of a job and its chunks by index; None if nothing is kept."""
+    def read(self, job_id: str, channel: int = 0) -> tuple[str, Mapping[int, KeptChunk]] | None:
+        """The plan of a job and the chunks of all plans by index; None if nothing is kept."""
         fields: Any = self._redis.hgetall(chunks_key(job_id))
-        plan = fields.pop(_PLAN.encode(), None)
+        plan = fields.get(_plan_of(channel).encode())
         if plan is None:
             return None
         try:
             chunks = {
-                int(index): KeptChunk.model_validate_json(value) for index, value in fields.items()
+                int(index): KeptChunk.model_validate_json(value)
+                for index, value in fields.items()
+                if not index.startswith(_PLAN.encode())
             }
         except ValidationError:  # of another version: it is done again
             return None
@@ -123,7 +131,12 @@ class KeptChunks:
         kept = self.read(job_id)
         chunks = kept[1] if kept else {}
         segments = [segment for _, chunk in sorted(chunks.items()) for segment in chunk.segments]
+        segments.sort(key=lambda segment: segment.start)  # channels come one after the other
         return [segment.model_copy(update={"id": n}) for n, segment in enumerate(segments)]
+
+
+def _plan_of(channel: int) -> str:
+    return f"{_PLAN}{channel or ''}"
 
 
 def chunks_key(job_id: str) -> str:

@@ -53,6 +53,21 @@ class StoredAudio(BaseModel):
     duration_s: float
 
 
+class AskedAs(BaseModel):
+    """
+    How a client of another service asked for a job, where its answers come later.
+
+    Attributes:
+        dialect: Whose client it is.
+        sent: What of its request is no option of ours, by that service's names.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    dialect: Literal["deepgram", "assemblyai"]
+    sent: dict[str, Any] = Field(default_factory=dict)
+
+
 class JobRecord(BaseModel):
     """
     A job as it stands now. Times are seconds since the epoch.
@@ -76,6 +91,7 @@ class JobRecord(BaseModel):
             `deleted`, though it still runs for them; `released_at` says when.
         audio_removed_at: When its audio was removed after its time.
         request_id: The request it came with, as both logs name it.
+        asked_as: How a client of another service asked for it; None if it was one of ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -110,6 +126,7 @@ class JobRecord(BaseModel):
     released_at: float | None = None
     audio_removed_at: float | None = None
     request_id: str | None = None
+    asked_as: AskedAs | None = None
 
     @property
     def run_id(self) -> str:
@@ -125,7 +142,7 @@ class JobEntry(BaseModel):
         cache_key: Equal for jobs that may share one run; None to share none.
         idempotency_key: What its caller calls this very request; None if he does not.
         fingerprint: Of the request, which has to be equal where the idempotency key is.
-        request_id: See `JobRecord`.
+        request_id, asked_as: See `JobRecord`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -140,6 +157,7 @@ class JobEntry(BaseModel):
     idempotency_key: str | None = None
     fingerprint: str = ""
     request_id: str | None = None
+    asked_as: AskedAs | None = None
 
 
 def new_job_id() -> str:
@@ -172,7 +190,7 @@ def owner_key(owner: str) -> str:
     return f"longhand:jobs:{owner}"
 
 
-_JSON_FIELDS = ("request", "audio", "error", "stages_s", "speaker_names", "warnings")
+_JSON_FIELDS = ("request", "audio", "error", "stages_s", "speaker_names", "warnings", "asked_as")
 
 
 def to_hash(record: JobRecord) -> dict[Any, Any]:

@@ -117,6 +117,17 @@ class TranscriptionRequest(BaseModel):
         description="Only these parts: `start,end,start,end…` in seconds; the last end may be "
         "left out.",
     )
+    audio_track: int | None = Field(
+        None,
+        ge=1,
+        description="Which audio track of a file with several, from 1; omitted, the one that is "
+        "marked default, or the next that is not silent.",
+    )
+    multichannel: bool = Field(
+        False,
+        description="Transcribe each channel by itself, a speaker per channel: `SPEAKER_00` is the "
+        "first. At most 8 channels, and not together with `diarize`.",
+    )
     vad: bool = Field(True, description="Transcribe only where speech is found.")
     vad_method: Literal["silero", "pyannote"] = Field(
         "silero", description="The model that finds speech."
@@ -245,6 +256,15 @@ class TranscriptionRequest(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _one_way_to_tell_speakers(self) -> Self:
+        if self.multichannel and self.diarize:
+            raise ValueError(
+                "multichannel=true makes each channel a speaker; leave out diarize=true, or "
+                "multichannel to have the voices of the mixed channels told apart"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _speakers_agree(self) -> Self:
         low, high = self.min_speakers, self.max_speakers
         if low is not None and high is not None and low > high:
@@ -260,6 +280,11 @@ class TranscriptionRequest(BaseModel):
                 f"{len(self.known_speaker_references)} known_speaker_references"
             )
         return self
+
+    @property
+    def names_speakers(self) -> bool:
+        """Whether the result says who speaks."""
+        return self.diarize or self.multichannel
 
     @property
     def wants_words(self) -> bool:

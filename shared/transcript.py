@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from shared.languages import WITHOUT_SPACES
 
@@ -81,11 +87,31 @@ class SpeakerTurn(Value):
     end: float
 
 
+class TimeSpan(Value):
+    """A part of the audio, in seconds."""
+
+    start: float
+    end: float
+
+
 class Warned(Value):
-    """Something that did not stop the transcript but should be known."""
+    """
+    Something that did not stop the transcript but should be known.
+
+    Attributes:
+        spans: The parts of the audio that it is about, if it is about some; else it is left out.
+    """
 
     code: str
     message: str
+    spans: tuple[TimeSpan, ...] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        value: dict[str, Any] = write(self)
+        if value["spans"] is None:
+            del value["spans"]
+        return value
 
     @property
     def is_of_a_failure(self) -> bool:

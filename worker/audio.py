@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.errors import AudioUnreadable
-
 if TYPE_CHECKING:
     import numpy as np
-    from av import AudioFrame
-    from av.container import InputContainer
     from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
 BYTES_PER_SAMPLE = 2
-_ONLY_FILES = {"protocol_whitelist": "file"}
-"""A playlist in disguise fetches nothing."""
-
-_REPORT_EVERY = 500
-"""Packets between two reports of how far decoding is."""
 
 
 class Span(NamedTuple):
@@ -84,78 +73,47 @@ class AudioSource:
 
 
 def decode(
-    path: Path, scratch: Path, report: Callable[[float], None] = lambda fraction: None
+    path: Path,
+    scratch: Path,
+    report: Callable[[float], None] = lambda fraction: None,
+    *,
+    track: int | None = None,
 ) -> AudioSource:
     """
-    Decode any container's first audio stream to `scratch`.
+    Decode one audio track of any container to `scratch`, all its channels as one.
 
-    Broken packets are skipped, as players do: what can be heard is transcribed.
+    Times are those of the container: where nothing is to be heard yet, or for a while, is
+    silence. Broken packets are skipped, as players do: what can be heard is transcribed. What is
+    far too quiet to be heard, or one of the channels alone, is raised (`worker.levels`).
 
     Args:
         report: Called now and then with the fraction of bytes read.
+        track: Which one, from 1; None for the one marked default, or the next that sounds.
 
     Raises:
         AudioUnreadable: Nothing in it can be decoded.
+        InvalidRequest: There are fewer tracks.
     """
-    import av
+    from worker.recordings import write_mix
 
-    n_samples = 0
-    try:
-        with _open(path) as container, scratch.open("wb") as out:
-            if not container.streams.audio:
-                raise AudioUnreadable("the file holds no audio stream")
-            for samples in _resampled(container, max(1, path.stat().st_size), report):
-                n_samples += out.write(samples) // BYTES_PER_SAMPLE
-    except av.FFmpegError as error:
-        if not n_samples:
-            raise AudioUnreadable(f"the audio cannot be decoded: {error}") from error
-    if not n_samples:
-        raise AudioUnreadable("the audio holds no samples")
-    return AudioSource(scratch, n_samples)
+    return AudioSource(scratch, write_mix(path, scratch, track, report))
 
 
-def _open(path: Path) -> InputContainer:
-    import av
+def decode_channels(
+    path: Path,
+    scratch: Path,
+    report: Callable[[float], None] = lambda fraction: None,
+    *,
+    track: int | None = None,
+) -> tuple[AudioSource, ...]:
+    """
+    Decode as `decode` does, but each channel by itself: into files named after `scratch`.
 
-    try:
-        return av.open(str(path), options=_ONLY_FILES)
-    except UnicodeDecodeError:  # PyAV before 19 reads tags as UTF-8; many old files are Latin-1
-        return av.open(str(path), options=_ONLY_FILES, metadata_encoding="latin-1")
+    Raises:
+        AudioUnreadable: Nothing in it can be decoded.
+        InvalidRequest: There are fewer tracks, or too many channels.
+    """
+    from worker.recordings import write_channels
 
-
-def _resampled(
-    container: InputContainer, n_bytes: int, report: Callable[[float], None]
-) -> Iterator[bytes]:
-    """Yield the first audio stream as mono 16 kHz s16le bytes."""
-    import av
-
-    # A resampler takes one kind of frame; recordings put together change theirs on the way.
-    for _, frames in groupby(_frames(container, n_bytes, report), _kind):
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
-        for frame in chain(frames, [None]):
-            for piece in resampler.resample(frame):
-                yield _samples(piece)
-
-
-def _frames(
-    container: InputContainer, n_bytes: int, report: Callable[[float], None]
-) -> Iterator[AudioFrame]:
-    import av
-
-    fraction = 0.0
-    for i, packet in enumerate(container.demux(container.streams.audio[0])):
-        if packet.pos is not None:
-            fraction = min(1.0, packet.pos / n_bytes)
-        if i % _REPORT_EVERY == 0:
-            report(fraction)
-        with suppress(av.InvalidDataError):
-            yield from packet.decode()
-
-
-def _kind(frame: AudioFrame) -> tuple[str, str, int]:
-    return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _samples(frame: AudioFrame) -> bytes:
-    # A plane is padded beyond its samples.
-    return bytes(frame.planes[0])[: frame.samples * BYTES_PER_SAMPLE]
+    paths, n_samples = write_channels(path, scratch, track, report)
+    return tuple(AudioSource(channel, n_samples) for channel in paths)

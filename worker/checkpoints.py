@@ -29,12 +29,19 @@ class Plan:
 class Checkpoint(Protocol):
     """Where one job keeps the chunks it has done."""
 
-    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Done]] | None:
-        """What an earlier attempt did with the same model; None if there is nothing."""
+    def recall(
+        self, model: tuple[str, str, str], channel: int = 0
+    ) -> tuple[Plan, Mapping[int, Done]] | None:
+        """
+        What an earlier attempt did with the same model; None if there is nothing.
+
+        Args:
+            channel: Whose plan is meant, where each is transcribed by itself; chunks are of all.
+        """
         ...
 
-    def begin(self, plan: Plan) -> None:
-        """Keep chunks of this plan from now on, and forget any other's."""
+    def begin(self, plan: Plan, channel: int = 0) -> None:
+        """Keep chunks of this plan from now on; that of channel 0 has any other's forgotten."""
         ...
 
     def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
@@ -50,11 +57,13 @@ class Checkpoint(Protocol):
 class NoCheckpoint:
     """For who runs the pipeline once and without a queue: nothing is kept."""
 
-    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Done]] | None:
+    def recall(
+        self, model: tuple[str, str, str], channel: int = 0
+    ) -> tuple[Plan, Mapping[int, Done]] | None:
         """See `Checkpoint.recall`."""
         return None
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: Plan, channel: int = 0) -> None:
         """See `Checkpoint.begin`."""
 
     def keep(self, index: int, chunk: Done, next_index: int | None) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript, Warned
 from worker import pipeline
 from worker.audio import AudioSource
+from worker.channels import transcribe_channels
 from worker.children import ChildDied
 from worker.diarization import KnownSpeaker
 from worker.leases import FIRST_STAGE, Lease, Leases
@@ -102,20 +104,24 @@ def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Tr
     models = PooledModels(services.processes, lease.check, generation=generation)
     with tempfile.TemporaryDirectory(prefix=f"{record.id}-", dir=services.scratch) as folder:
         lease.report(FIRST_STAGE, 0.0)
-        audio = _decode(
-            services, models, record.audio.key, Path(folder) / "audio.pcm",
-            lambda fraction: lease.report(FIRST_STAGE, _DECODED * fraction),
-        )  # fmt: skip
+        request = record.request
+        with _stored(services, record.audio.key) as path:
+            decode = models.decode_channels if request.multichannel else models.decode
+            audio = decode(
+                path, Path(folder) / "audio.pcm",
+                lambda fraction: lease.report(FIRST_STAGE, _DECODED * fraction),
+                request.audio_track,
+            )  # fmt: skip
         known = _known_speakers(services, models, record.request, Path(folder))
         checkpoint = JobCheckpoint(services.jobs.chunks, record.id, record.attempt)
 
         def report(stage: str, fraction: float, done_s: float) -> None:
             lease.report(stage, _DECODED + (1 - _DECODED) * fraction, done_s)
 
-        return pipeline.transcribe(
-            audio, record.request, models, report,
-            model=model, extras=pipeline.Extras(checkpoint, known, record.is_streamed),
-        )  # fmt: skip
+        extras = pipeline.Extras(checkpoint, known, record.is_streamed)
+        if isinstance(audio, AudioSource):
+            return pipeline.transcribe(audio, request, models, report, model=model, extras=extras)
+        return transcribe_channels(audio, request, models, report, model=model, extras=extras)
 
 
 def _known_speakers(
@@ -129,7 +135,9 @@ def _known_speakers(
     for n, (name, key) in enumerate(keys):
         scratch = folder / f"{n}.pcm"
         try:
-            known.append(KnownSpeaker(name, _decode(services, models, key, scratch)))
+            with _stored(services, key) as path:
+                voice = models.decode(path, scratch, lambda fraction: None)
+            known.append(KnownSpeaker(name, voice))
         except AudioUnreadable as error:
             _log.warning("the voice of a known speaker: %s", error)
             scratch.write_bytes(b"")  # the diarizer warns that there is nothing to hear in it
@@ -137,17 +145,12 @@ def _known_speakers(
     return tuple(known)
 
 
-def _decode(
-    services: WorkerServices,
-    models: PooledModels,
-    key: str,
-    scratch: Path,
-    report: Callable[[float], None] = lambda fraction: None,
-) -> AudioSource:
-    """Decode stored audio to scratch."""
+@contextmanager
+def _stored(services: WorkerServices, key: str) -> Iterator[Path]:
+    """Stored audio, to be decoded within the block."""
     try:
         with services.storage.open_local(key) as path:
-            return models.decode(path, scratch, report)
+            yield path
     except KeyNotFound as error:
         raise AudioUnreadable("the audio of this job is no longer in storage") from error
     except ChildDied as error:

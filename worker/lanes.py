@@ -9,9 +9,10 @@ from itertools import pairwise
 from shared.transcript import Segment
 from worker.audio import SAMPLE_RATE_HZ, Span
 from worker.engines.base import DecodeOptions, Decoding
-from worker.looks import Look, better, is_doubtful, is_impossible, likelier, shared_s
-from worker.pauses import end_of, put_back
+from worker.looks import Look, better, is_doubtful, is_impossible, likelier, says_again, shared_s
+from worker.pauses import end_of
 from worker.placing import is_heard, place_segments
+from worker.repeats import as_often_as_said
 from worker.speech import Speech
 
 MAX_CHUNK_S = 30.0
@@ -32,7 +33,7 @@ _LEAST_BEFORE_HOLE_S = 1.0
 _MOST_CUTS = 2
 """In a row: before a hole, then in a pause within it. A song would be heard second by second."""
 
-_GAP_S = 0.4
+_GAP_S = 0.3
 """A chunk that is to be shorter ends in a pause of so much."""
 
 _LEAST_STEP_S = 0.2
@@ -153,7 +154,8 @@ def _walk(
         n_cuts = 0
         if options.looks_twice and look.hole is not None and last.n_cuts < _MOST_CUTS:
             chunk, look = yield from _stop_before_hole(chunk, look, speech, options, last)
-            n_cuts = last.n_cuts + 1
+            # A short chunk that is all right shows that it was well cut: so may the next one be.
+            n_cuts = last.n_cuts + 1 if is_doubtful(look) else 0
         done = _finish(chunk, look, speech, options, last)
         chunk = next_chunk(lane, speech.spans, done.next_start, options, speech.skipped)
         last = replace(done, is_last=chunk is None, n_cuts=n_cuts)
@@ -211,7 +213,8 @@ def _look_at(
     plain = replace(asked, context=(), language=options.chunk.language)
     if options.looks_twice and plain != asked and is_doubtful(best):
         decoding = yield Ask(chunk, plain, is_again=True)
-        best = better(best, _look(chunk, plain, decoding, speech))
+        other = _look(chunk, plain, decoding, speech)
+        best = best if says_again(last.segments, best, other) else better(best, other)
     for temperature in options.temperatures:
         if not best.decoding.needs_fallback:
             break
@@ -222,7 +225,8 @@ def _look_at(
 
 
 def _look(chunk: Span, options: DecodeOptions, decoding: Decoding, speech: Speech) -> Look:
-    return Look.at(chunk, options, put_back(decoding, chunk, speech.skipped), speech.voiced)
+    found = as_often_as_said(decoding, chunk, options, speech.voiced, speech.skipped)
+    return Look.at(chunk, options, found, speech.voiced)
 
 
 def _stop_before_hole(

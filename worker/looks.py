@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,6 +22,12 @@ Of a segment's speech; slow readers need two and a half. More speech than its te
 without text: a long segment may hold the text of a short one.
 """
 
+_USUAL_TOKENS_PER_S = 4.5
+"""Said at this rate or slower, a text has all the time it needs."""
+
+_REST_OF_FIRST = 1.8
+"""So many times as much voice after it: what is only a long word or a breath is no other text."""
+
 _HOLE_S = 1.5
 """So much speech without text in one place is heard anew, in a chunk that begins there."""
 
@@ -37,6 +44,19 @@ _A_FEW_TOKENS = 4
 
 _IMPOSSIBLE_TOKENS_PER_S, _ANY_TOKENS = 10.0, 3
 """Of all speech in a chunk, beyond a word: text that cannot have been said in so little time."""
+
+
+_VERY_SHORT_S = 1.0
+_MADE_UP_WORDS_PER_S, _MADE_UP_LOGPROB = 6.0, -1.0
+_MADE_UP = frozenset(
+    {
+        "thank you", "thank you very much", "thank you so much", "thanks", "thank you for watching",
+        "thanks for watching", "you", "bye", "bye bye", "the end", "okay", "merci", "danke",
+        "vielen dank", "gracias", "obrigado", "grazie", "谢谢", "謝謝", "ありがとうございました",
+        "ご視聴ありがとうございました", "감사합니다", "спасибо",
+    }
+)  # fmt: skip
+"""What Whisper writes most where there are no words, as `is_made_up` compares it."""
 
 
 class Hole(NamedTuple):
@@ -85,7 +105,7 @@ class Look:
             n_tokens = len(text_tokens(segment))
             within_s = shared_s(spoken, span(segment.start, segment.end))
             before_s = shared_s(spoken, span(reached_s, segment.start))
-            sparse_s = max(0.0, within_s - (n_tokens + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S)
+            sparse_s = max(0.0, within_s - text_fills_s(segment, spoken, chunk.start))
             is_rushed |= n_tokens > _MOST_TOKENS_PER_S * within_s + _A_FEW_TOKENS
             if hole is None and max(before_s, sparse_s) > _HOLE_S:
                 hole = Hole(n, reached_s if before_s > _HOLE_S else segment.start)
@@ -104,6 +124,27 @@ class Look:
 def text_tokens(segment: Segment) -> list[int]:
     """The tokens of a segment's text, timestamps left out."""
     return [token for token in segment.tokens if token < _TEXT_TOKENS_BELOW]
+
+
+def text_fills_s(segment: Segment, voiced: Iterable[Span], by: int = 0) -> float:
+    """
+    Seconds of speech that a segment's text can fill: all that it takes when it is said slowly.
+
+    If it can be said in the time until the first pause, it is: a sentence that is said twice,
+    with a pause between, may be written once.
+
+    Args:
+        voiced: Where a voice is heard in the recording, in time order.
+        by: The sample from which the segment's times count.
+    """
+    voiced = list(voiced)
+    n_tokens = len(text_tokens(segment))
+    slowly_s = (n_tokens + _SPARE_TOKENS) / _FEWEST_TOKENS_PER_S
+    start, end = (by + round(at * SAMPLE_RATE_HZ) for at in (segment.start, segment.end))
+    first_s = next((shared_s([v], Span(start, end)) for v in voiced if start < v.end), 0.0)
+    rest_s = shared_s(voiced, Span(start, end)) - first_s
+    is_first = n_tokens <= _USUAL_TOKENS_PER_S * first_s and rest_s > _REST_OF_FIRST * first_s
+    return min(slowly_s, first_s) if is_first else slowly_s
 
 
 def shared_s(spans: Iterable[Span], other: Span) -> float:
@@ -135,7 +176,48 @@ def is_doubtful(look: Look) -> bool:
 def is_impossible(look: Look) -> bool:
     """Whether nobody can have said so much in so little time: a laugh is heard as a sentence."""
     most = _IMPOSSIBLE_TOKENS_PER_S * look.voiced_s + _ANY_TOKENS
-    return len(look.text_tokens) > most
+    return len(look.text_tokens) > most or is_made_up(look)
+
+
+def is_made_up(look: Look) -> bool:
+    """
+    Whether all that is written is what Whisper writes of a breath, a laugh or half a word.
+
+    It knows these words from the ends of films. Somebody may have said them in less than a
+    second, too: then there is time for them, and the model is not that unsure.
+    """
+    words = re.findall(r"\w+", _said(look).casefold())
+    if look.voiced_s >= _VERY_SHORT_S or " ".join(words) not in _MADE_UP:
+        return False
+    is_rushed = len(words) > _MADE_UP_WORDS_PER_S * look.voiced_s
+    return is_rushed or look.decoding.avg_logprob < _MADE_UP_LOGPROB
+
+
+def says_again(before: Sequence[Segment], told: Look, untold: Look) -> bool:
+    """
+    Whether a text only repeats the word that the chunk before it broke off with.
+
+    Where a chunk ends within a sentence, its last word may be heard once more at the beginning of
+    the next. A model that was told the word knows that it is written already.
+
+    Args:
+        before: Segments of the chunk before.
+        told, untold: Looks at a chunk with what was said before it, and without.
+    """
+    texts = [_text(before), _said(told), _said(untold)]
+    words = [text.casefold().split() for text in texts]
+    if not told.options.context or not all(words):
+        return False
+    last, first, again = words[0][-1], words[1][0], words[2][0]
+    return last[-1].isalnum() and again == last and first != last
+
+
+def _said(look: Look) -> str:
+    return _text(look.decoding.segments)
+
+
+def _text(segments: Sequence[Segment]) -> str:
+    return " ".join(segment.text for segment in segments)
 
 
 def better(first: Look, second: Look) -> Look:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from shared.errors import InvalidRequest
 from shared.phrase_book import PHRASE_BOOK, WARNING, WARNING_CODE
 from shared.request import TranscriptionRequest
 from shared.speaker_names import rename_speakers
+from shared.times import segments_in_order
 from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
 from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
@@ -24,6 +25,7 @@ from worker.pauses import long_pauses
 from worker.progress import Progress, Report
 from worker.speakers import assign_speakers
 from worker.speech import Speech, SpeechOptions
+from worker.untold import untold_warnings
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def transcribe(
     found, more = find_speakers(subject, extras.known_speakers, progress.of("diarize"))
     if found is not None:
         segments = _assigned(segments, found, progress)
-    finished = _finished(segments, has_words=request.wants_words)
+    finished = _finished(segments, audio, has_words=request.wants_words)
     transcript = Transcript(
         text=join_text(finished, language, task=request.task),
         task=request.task,
@@ -127,7 +129,7 @@ def transcribe(
         model_revision=used.revision,
         engine=used.engine,
         options=_carried_out(request, language, used),
-        warnings=(*warnings, *more),
+        warnings=(*warnings, *more, *untold_warnings(decoded.speech, finished)),
         turns=found.turns if found else None,
         speaker_embeddings=dict(found.embeddings) if found and found.embeddings else None,
     )
@@ -152,7 +154,7 @@ def ignored_options(request: TranscriptionRequest, used: ModelUsed) -> list[Warn
         Warned(code="option_ignored", message=f"{', '.join(names)}: {why}")
         for names, why in (
             (by_engine, f"the engine {used.engine} cannot do this; another of LONGHAND_ENGINE can"),
-            (without_diarize, "without diarize=true nothing is said of speakers"),
+            (without_diarize, "only diarize=true tells voices apart"),
             (without_vad, "with vad=false no speech is looked for"),
             (unaligned, "words are aligned only where they are asked for, and no translations"),
             (is_english, f"the model {used.name} knows English only"),
@@ -203,11 +205,7 @@ class _Decoded:
 
 
 def _decoded(
-    subject: Subject,
-    models: Models,
-    used: ModelUsed,
-    extras: Extras,
-    progress: Progress,
+    subject: Subject, models: Models, used: ModelUsed, extras: Extras, progress: Progress
 ) -> _Decoded:
     """Go on by the plan of an earlier attempt, or make one; decode what is not done."""
     request, checkpoint = subject.request, extras.checkpoint
@@ -254,13 +252,12 @@ def _language_of(chunks: Sequence[Done]) -> Guess | None:
     spoken: dict[str, float] = defaultdict(float)
     sure: dict[str, float] = {}
     for chunk in chunks:
-        language = chunk.language or ""
-        spoken[language] += sum(segment.end - segment.start for segment in chunk.segments)
-        sure.setdefault(language, chunk.language_probability)
-    if not spoken:
-        return None
-    most = max(spoken, key=spoken.__getitem__)
-    return Guess(most, sure[most])
+        told = [(s.language or chunk.language or "", s.end - s.start) for s in chunk.segments]
+        for language, length_s in told or [(chunk.language or "", 0.0)]:
+            spoken[language] += length_s
+            sure.setdefault(language, chunk.language_probability)
+    most = max(spoken, key=spoken.__getitem__, default=None)
+    return None if most is None else Guess(most, sure[most])
 
 
 def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:
@@ -285,10 +282,13 @@ def _assigned(segments: Sequence[Segment], found: Diarization, progress: Progres
     return assign_speakers(segments, found.turns, found.exclusive_turns)
 
 
-def _finished(segments: Iterable[Segment], *, has_words: bool) -> tuple[Segment, ...]:
-    """Segments numbered; with words only where they are wanted."""
+def _finished(
+    segments: Sequence[Segment], audio: AudioSource, *, has_words: bool
+) -> tuple[Segment, ...]:
+    """Segments numbered, in order and none of no length; with words only where they are wanted."""
     without = {} if has_words else {"words": None}
-    return tuple(s.model_copy(update={"id": n, **without}) for n, s in enumerate(segments))
+    placed = segments_in_order(segments, audio.duration_s)
+    return tuple(s.model_copy(update={"id": n, **without}) for n, s in enumerate(placed))
 
 
 def _carried_out(request: TranscriptionRequest, language: str, used: ModelUsed) -> dict[str, Any]:

@@ -23,9 +23,11 @@ class JobCheckpoint:
         self._job_id = job_id
         self._attempt = attempt
 
-    def recall(self, model: tuple[str, str, str]) -> tuple[Plan, Mapping[int, Done]] | None:
+    def recall(
+        self, model: tuple[str, str, str], channel: int = 0
+    ) -> tuple[Plan, Mapping[int, Done]] | None:
         """See `Checkpoint.recall`."""
-        kept = self._chunks.read(self._job_id) if self._attempt > 1 else None
+        kept = self._chunks.read(self._job_id, channel) if self._attempt > 1 else None
         plan = _read_plan(kept[0]) if kept else None
         if kept is None or plan is None or plan.model != model:
             return None
@@ -36,7 +38,7 @@ class JobCheckpoint:
         _log.info("goes on after %d chunks", len(done))
         return plan, done
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: Plan, channel: int = 0) -> None:
         """See `Checkpoint.begin`."""
         speech = plan.speech
         value = {
@@ -44,8 +46,9 @@ class JobCheckpoint:
             "lanes": speech.lanes,
             "spans": speech.spans,
             "voiced": speech.voiced,
+            "sounds": speech.sounds,
         }
-        self._chunks.begin(self._job_id, self._attempt, json.dumps(value))
+        self._chunks.begin(self._job_id, self._attempt, json.dumps(value), channel)
 
     def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""
@@ -70,13 +73,13 @@ def _read_plan(text: str) -> Plan | None:
     try:
         value = json.loads(text)
         name, revision, engine = value["model"]
-        lanes, spans, voiced = (
+        lanes, spans, voiced, sounds = (
             tuple(Span(int(start), int(end)) for start, end in value[part])
-            for part in ("lanes", "spans", "voiced")
+            for part in ("lanes", "spans", "voiced", "sounds")
         )
     except (ValueError, KeyError, TypeError):
         return None
-    return Plan((name, revision, engine), Speech(lanes, spans, voiced))
+    return Plan((name, revision, engine), Speech(lanes, spans, voiced, sounds=sounds))
 
 
 def _read_done(kept: KeptChunk) -> Done:

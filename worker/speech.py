@@ -8,6 +8,7 @@ from typing import Self
 
 from shared.request import TranscriptionRequest
 from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.sounds import find_sounds
 from worker.voice_activity import Method, VoiceActivity, measure_voice
 
 MIN_LANE_S = 120.0
@@ -85,12 +86,14 @@ class Speech:
         spans: What is decoded within them: speech with a margin, or all of it where vad is off.
         voiced: Where the model hears a voice, without a margin.
         skipped: What of the pauses between spans is left out of chunks.
+        sounds: Where something else is heard, about as loud as the voice, for over a second.
     """
 
     lanes: tuple[Span, ...]
     spans: tuple[Span, ...]
     voiced: tuple[Span, ...]
     skipped: tuple[Span, ...] = ()
+    sounds: tuple[Span, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -118,17 +121,19 @@ def look_for_speech(
     lanes: list[Span] = []
     spans: list[Span] = []
     voiced: list[Span] = []
+    sounds: list[Span] = []
     heard = 0.0
     for clip in clips:
         share = (clip.end - clip.start) / total
         activity = measure_voice(audio, clip, method, _noted_as(note, heard, share))
         found = find_speech(activity, clip, options)
         voiced += found
+        sounds += find_sounds(audio, clip, found)
         spans += _padded(found, clip, options.pad_s) if options.has_vad else [clip]
         if found or not options.has_vad:
             lanes += cut_lanes(clip, found, max(1, round(options.n_lanes * share)))
         heard += share
-    return Speech(tuple(lanes), tuple(spans), tuple(voiced))
+    return Speech(tuple(lanes), tuple(spans), tuple(voiced), sounds=tuple(sounds))
 
 
 def _noted_as(

@@ -33,6 +33,15 @@ _WARM_WINDOWS = 31
 _SHAPES_APART = 47
 """Numbers of windows it is given are multiples of this."""
 
+_FUNDAMENTAL_HZ = (70, 300)
+_TELEPHONE_HZ = 3400
+_CUT_OFF = 10**-2.4
+"""Of the power of a voice, there is less below 300 Hz: -24 dB. With usual microphones -19 at least,
+through a telephone -34."""
+
+_RESTORED = 2.0
+_SPECTRUM = 4096
+
 _SEGMENTATION_BATCH = 8
 """Windows per run of pyannote's model: about 75 MB. Larger ones are no faster on a CPU."""
 
@@ -107,7 +116,7 @@ def _silero_levels(audio: AudioSource, start: int, end: int) -> NDArray[np.float
     """(n_windows,): what the model says of some seconds, beginning with a fresh state."""
     import numpy as np
 
-    samples = audio.read(start, end)
+    samples = with_fundamental(audio.read(start, end))
     windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
     contexts = np.vstack([np.zeros(_CONTEXT, np.float32), windows[:-1, -_CONTEXT:]])
     inputs = np.hstack([contexts, windows])  # (n_windows, 576)
@@ -117,6 +126,34 @@ def _silero_levels(audio: AudioSource, start: int, end: int) -> NDArray[np.float
     output, *_ = _silero().run(None, {"input": inputs, "h": fresh, "c": fresh})
     levels: NDArray[np.float32] = output.reshape(-1)[: len(windows)]
     return levels
+
+
+def with_fundamental(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """
+    Give back the lowest tones of voices where a telephone has cut them off; else the samples.
+
+    Silero goes by the fundamental of a voice, 70 to 300 Hz, and misses whole sentences without.
+    It is in the distances of the overtones: half of each wave alone sounds at it again, by which
+    such speech was always widened (Makhoul and Berouti, "High-frequency regeneration in speech
+    coding systems", 1979).
+
+    Args:
+        samples: (n_samples,) float32, some seconds at 16 kHz.
+    """
+    import numpy as np
+
+    windows = np.pad(samples, (0, -len(samples) % _SPECTRUM)).reshape(-1, _SPECTRUM)
+    power = (np.abs(np.fft.rfft(windows)) ** 2).sum(axis=0)
+    hz = np.fft.rfftfreq(_SPECTRUM, 1 / SAMPLE_RATE_HZ)
+    low, high = _FUNDAMENTAL_HZ
+    voice = power[(hz >= high) & (hz < _TELEPHONE_HZ)].sum()
+    if power[(hz >= low) & (hz < high)].sum() >= _CUT_OFF * voice:
+        return samples
+    halves = np.fft.rfft(np.maximum(samples, 0))
+    hz = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE_HZ)
+    halves[(hz < low) | (hz > high)] = 0
+    restored = samples + _RESTORED * np.fft.irfft(halves, len(samples))
+    return restored.astype(np.float32)
 
 
 def segmentation_weights(package: str = "whisperx") -> Path:

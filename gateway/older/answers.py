@@ -23,7 +23,7 @@ from shared.transcript import Transcript
 def whole_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
     """A result with segments, each with `speaker` where it was asked who speaks: it is indexed."""
     value = transcript_value(record, transcript, has_segments=True)
-    if record.request.diarize:
+    if record.request.names_speakers:
         value["segments"] = [{"speaker": None, **segment} for segment in value["segments"]]
     return value
 

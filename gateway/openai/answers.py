@@ -9,8 +9,9 @@ from typing import Any
 from flask import Response, jsonify
 
 from gateway.ignored import name_ignored
+from gateway.numbered import ANONYMOUS, letter
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
-from gateway.openai.replaced import warn_of_replaced
+from gateway.replaced import warn_of_replaced
 from gateway.synchronous import Transcribed
 from gateway.warned import name_warnings, warnings_value
 from shared.formats import find_format, render, segment_values, tidy
@@ -21,7 +22,6 @@ from shared.transcript import Segment, Transcript, Word
 NOBODY = "unknown"
 """The speaker of a segment where none was found: OpenAI's clients want a name."""
 
-_ANONYMOUS = "SPEAKER_"
 _LEAST_PROBABILITY = 1e-10
 
 
@@ -29,7 +29,7 @@ def answer_transcribed(done: Transcribed) -> Response:
     """The answer in the format asked for."""
     record, submission, transcript = done.record, done.submission, done.transcript
     assert isinstance(submission, OpenAISubmission)
-    transcript = warn_of_replaced(transcript, submission)
+    transcript = warn_of_replaced(transcript, submission.replaced)
     wanted = submission.fields.response_format
     tidied = tidy(transcript)
     if wanted == "json":
@@ -135,7 +135,7 @@ def spoken_segments(tidied: Transcript) -> list[dict[str, Any]]:
     found = []
     for n, segment in enumerate(tidied.segments):
         who = segment.speaker or NOBODY
-        if who.startswith(_ANONYMOUS):
+        if who.startswith(ANONYMOUS):
             who = letters.setdefault(who, letter(len(letters)))
         found.append(
             {
@@ -148,17 +148,6 @@ def spoken_segments(tidied: Transcript) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def letter(n: int) -> str:
-    """
-    The name of the nth speaker, from 0.
-
-    >>> [letter(n) for n in (0, 25, 26, 51, 52)]
-    ['A', 'Z', 'AA', 'AZ', 'BA']
-    """
-    before, own = divmod(n, 26)
-    return (letter(before - 1) if before else "") + chr(ord("A") + own)
 
 
 def _word_value(word: Word) -> dict[str, Any]:

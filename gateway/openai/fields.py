@@ -13,6 +13,7 @@ from gateway.engines import refuse_other_engine
 from gateway.fields import JobOptions, read_model
 from gateway.ignored import split_known
 from gateway.offers import is_offered
+from gateway.parse import as_sent, parse_flag
 from gateway.receiving import Fields, read_submission
 from gateway.services import Services
 from gateway.submission import Submission
@@ -174,7 +175,9 @@ def read_openai(
     options |= implied
     if is_translation:
         options["task"] = "translate"
-    if isinstance(fields, TranscriptionFields) and fields.response_format == "diarized_json":
+    is_diarized = getattr(fields, "response_format", None) == "diarized_json"
+    # Of channels each is a speaker, and nobody has to be told apart.
+    if is_diarized and not parse_flag("multichannel", str(options.get("multichannel", "no"))):
         options["diarize"] = "true"
     replaced = _replaced(here, str(options.get("model", "")))
     if replaced:
@@ -182,10 +185,8 @@ def read_openai(
     try:
         read = read_submission(here, options, filename)
     except InvalidRequest as error:
-        option = error.param or ""
-        if option in implied and option in _SENT_AS:
-            raise _as_sent(error, option) from error
-        raise
+        sent_as = {ours: theirs for ours, theirs in _SENT_AS.items() if ours in implied}
+        raise as_sent(error, sent_as) from error
     return OpenAISubmission(
         read.request,
         read.filename,
@@ -208,12 +209,6 @@ def _replaced(here: Services, model: str) -> str:
         return ""
     refuse_other_engine(model, here.workers.live())
     return model
-
-
-def _as_sent(error: InvalidRequest, option: str) -> InvalidRequest:
-    """The error of an option, as one of the field of OpenAI's that it was made of."""
-    sent = _SENT_AS[option]
-    return InvalidRequest(error.message.replace(option, sent, 1), param=sent.partition("[")[0])
 
 
 def _gathered(sent: Fields) -> Fields:

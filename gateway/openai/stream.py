@@ -14,7 +14,7 @@ from gateway.errors import REDIS_AWAY, openai_error_value
 from gateway.hangups import Reader
 from gateway.openai.answers import logprobs, spoken_segments, timed_segments, words_of
 from gateway.openai.fields import OpenAISubmission
-from gateway.openai.replaced import warn_of_replaced
+from gateway.replaced import warn_of_replaced
 from gateway.services import Services
 from gateway.warned import warnings_value
 from shared.chinese import CHINESE
@@ -87,6 +87,8 @@ class Told:
     def _written(self) -> str:
         """What is done, in the script asked for, without what may still change."""
         request = self._submission.request
+        if request.multichannel:  # channel after channel: the order of time is known at the end
+            return ""
         text = join_text(self._segments, self._language, task=request.task)
         spoken = {segment.language or self._language for segment in self._segments}
         if request.chinese in (None, "none") or request.task == "translate":
@@ -160,7 +162,7 @@ def _end(
     record = here.jobs.get(record.id)
     if error := error_of(record):
         raise error
-    transcript = tidy(warn_of_replaced(read_transcript(here.jobs, record), submission))
+    transcript = tidy(warn_of_replaced(read_transcript(here.jobs, record), submission.replaced))
     words = words_of(transcript.segments)
     if delta := told.finish(transcript.text.strip()):
         yield _delta_event(told, submission, delta, lambda: told.new_words(words))

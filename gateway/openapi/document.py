@@ -18,14 +18,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask
+from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from gateway.access.callers import takes_token
+from gateway.dialects import Dialect, dialect_of
 from gateway.errors import status_of
 from gateway.openapi.documented import Answer, Body, Header
 from gateway.openapi.operations import Operation, errors_of, operations_of
 from gateway.openapi.schemas import Schema, Schemas, parameter
-from gateway.shapes.errors import ErrorAnswer, OpenAIErrorAnswer
+from gateway.shapes.errors import (
+    AssemblyAIErrorAnswer,
+    DeepgramErrorAnswer,
+    ErrorAnswer,
+    OpenAIErrorAnswer,
+)
 from shared.errors import LonghandError
 from shared.settings import CHECKOUT
 
@@ -66,6 +73,10 @@ _PATH: dict[str, Schema] = {
 }
 """Parameters of paths by name; a test holds that each is here."""
 
+_DIALECTS: dict[Dialect, type[BaseModel]] = {
+    "deepgram": DeepgramErrorAnswer,
+    "assemblyai": AssemblyAIErrorAnswer,
+}
 _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": "How to say who you are."},
     429: {"Retry-After": "Seconds after which to try again."},
@@ -85,7 +96,7 @@ def build_document(app: Flask) -> Schema:
     """The document of an application; the same one every time."""
     operations = sorted(operations_of(app), key=lambda o: (o.path, o.method))
     schemas = Schemas(
-        [ErrorAnswer, OpenAIErrorAnswer, *_models_of_answers(operations)],
+        [ErrorAnswer, OpenAIErrorAnswer, *_DIALECTS.values(), *_models_of_answers(operations)],
         [
             model
             for operation in operations
@@ -241,7 +252,9 @@ def _error_answer(
     codes = [error.code for error in classes]
     example: Schema = {"error": _sentence(classes[0]), "code": codes[0]}
     schema: Schema
-    if operation.is_openais:
+    if dialect := dialect_of(operation.path):
+        schema = schemas.answer(_DIALECTS[dialect])
+    elif operation.is_openais:
         narrowed: Schema = {"error": {"properties": {"code": {"enum": codes}}}}
         schema = {"allOf": [schemas.answer(OpenAIErrorAnswer), {"properties": narrowed}]}
     else:

@@ -7,23 +7,21 @@ tells a repeated one by its `webhook-id`.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from redis import Redis
 from redis.exceptions import RedisError
 from standardwebhooks import Webhook
 
-from gateway.answers import as_rfc3339, job_value
 from gateway.outward.addresses import Address, AddressRefused, is_public, parse_address
 from gateway.outward.deliveries import Deliveries, Outcome, Taken, Try
 from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing
+from gateway.outward.messages import Message, write_message
 from gateway.outward.reachable import Resolve, resolve_by_system
 from gateway.outward.settings import OutwardSettings
 from shared.errors import InvalidRequest, JobNotFound
@@ -79,25 +77,6 @@ def check_callback_url(settings: OutwardSettings, url: str) -> None:
             "callback_url names an address that is not public (LONGHAND_ALLOWED_HOSTS)",
             param=_FIELD,
         )
-
-
-@dataclass(frozen=True)
-class _Message:
-    """What is sent, the same at every try."""
-
-    id: str
-    body: bytes
-
-
-def _write_message(record: JobRecord) -> _Message:
-    value = {
-        "type": f"job.{record.status.value}",
-        "timestamp": as_rfc3339(record.ended_at or time.time()),
-        "data": job_value(record),
-    }
-    # The attempt: a job that is tried again by hand ends a second time, which is news.
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return _Message(f"{record.id}-{record.attempt}", body)
 
 
 class Webhooks(threading.Thread):
@@ -205,7 +184,7 @@ class Webhooks(threading.Thread):
                     del busy[name]  # there are as many names as callers like
 
     def _deliver(self, taken: Taken, record: JobRecord) -> None:
-        message = _write_message(record)
+        message = write_message(self._jobs, record)
         n_before = sum(t.webhook_id == message.id for t in self._deliveries.log(record.id))
         began_at, began = time.time(), time.monotonic()
         status, error = self._post(record.callback_url or "", message)
@@ -227,11 +206,12 @@ class Webhooks(threading.Thread):
         self._deliveries.settle(taken, made=made, next_s=next_s)
         _log.info("message %s: %s (%s)", message.id, outcome, error or status)
 
-    def _post(self, url: str, message: _Message) -> tuple[int | None, str | None]:
+    def _post(self, url: str, message: Message) -> tuple[int | None, str | None]:
         """The receiver's status, and what is wrong with it or with getting any."""
         now = datetime.now(UTC)
         signature = self._signer.sign(message.id, now, message.body.decode())
         headers = {
+            **message.headers,
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
             "webhook-id": message.id,

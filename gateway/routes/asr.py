@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 from flask import Blueprint, Response, request
@@ -18,6 +17,7 @@ from gateway.older.fields import (
 )
 from gateway.openapi.documented import Answer, documented
 from gateway.parse import parse_flag
+from gateway.raw_samples import RawSamples, wave_header
 from gateway.receiving import Fields, receive_form
 from gateway.routes.legacy import FAILED, MADE, REFUSED, TAG, older_body
 from gateway.services import services
@@ -29,7 +29,7 @@ from shared.errors import InvalidRequest
 blueprint = Blueprint("asr", __name__)
 
 _FILE = "audio_file"
-_HZ, _BYTES = 16_000, 2
+_BARE = RawSamples("linear16", 16_000)
 _DETECTED = {"clip_timestamps": "0,30", "language": "", "beam_size": "1", "diarize": "false"}
 """Whisper detects the language by the first 30 s."""
 
@@ -85,16 +85,8 @@ def _transcribe(
 
     def receive(writer: AudioWriter) -> OlderSubmission:
         if not parse_flag("encode", request.args.get("encode", "true")):
-            writer.write(_wave_header())
+            writer.write(wave_header(_BARE))
         is_known = known_names(kind).__contains__
         return receive_form(writer, read, file_field=_FILE, is_known=is_known)
 
     return transcribe_now(here, receive, answer)
-
-
-def _wave_header() -> bytes:
-    """The header of a WAV of any length, for bare samples that come after it."""
-    endless = 0xFFFFFFFF
-    form = struct.pack("<HHIIHH", 1, 1, _HZ, _HZ * _BYTES, _BYTES, 8 * _BYTES)
-    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data"
-    return b"RIFF" + struct.pack("<I", endless) + chunks + struct.pack("<I", endless)

@@ -123,7 +123,7 @@ def _receive(here: Services, intake: Intake) -> _Received:
             "no audio was sent; send files as 'files[]' (curl: -F 'files[]=@talk.mp3'), or 'urls'",
             param="files",
         )
-    return _Received(intake.items, submission, options, live)
+    return _Received(intake.check(options), submission, options, live)
 
 
 def _read_urls(value: object) -> list[str]:

@@ -24,10 +24,10 @@ from gateway.openai.fields import (
     read_openai,
 )
 from gateway.openai.inline import InlineFields, receive_inline
-from gateway.openai.replaced import name_replaced
 from gateway.openai.stream import stream_events
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.receiving import Fields, receive_form
+from gateway.replaced import name_replaced
 from gateway.services import Services, services
 from gateway.shapes import openai as shapes
 from gateway.submission import submit
@@ -189,4 +189,4 @@ def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> 
     answer.headers["X-Accel-Buffering"] = "no"  # nginx hands on each event as it comes
     say_how(answer, record, submission)
     name_warnings_early(answer, here.settings.catalogue, record)
-    return name_replaced(answer, submission)
+    return name_replaced(answer, submission.replaced)

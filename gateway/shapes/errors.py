@@ -1,4 +1,4 @@
-"""Errors on the wire: one shape for native and older routes, another for OpenAI's."""
+"""Errors on the wire: one shape for native and older routes, others for other services' clients."""
 
 from __future__ import annotations
 
@@ -36,3 +36,23 @@ class OpenAIErrorAnswer(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     error: OpenAIError
+
+
+class DeepgramErrorAnswer(BaseModel):
+    """What Deepgram's route answers when something is wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    err_code: str = Field(description="Deepgram's name for it.")
+    err_msg: str = Field(description="What was wrong and what to do about it.")
+    request_id: str = Field(description="What the logs call the request.")
+    job_id: str = Field("", description="The job it is about.")
+
+
+class AssemblyAIErrorAnswer(BaseModel):
+    """What AssemblyAI's routes answer when something is wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: str = Field(description="What was wrong and what to do about it.")
+    job_id: str = Field("", description="The job it is about.")

@@ -34,6 +34,16 @@ class ErrorShown(BaseModel):
 
     code: str
     message: str
+    spans: list[TimeSpan] | None = Field(None, description="Of `speech_without_text`: where.")
+
+
+class TimeSpan(BaseModel):
+    """A part of the audio, in seconds."""
+
+    model_config = ConfigDict(extra="allow")
+
+    start: float
+    end: float
 
 
 class WarningShown(BaseModel):

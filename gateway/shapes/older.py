@@ -44,11 +44,19 @@ class OlderInfo(_Shape):
     transcription_options: dict[str, Any]
 
 
+class OlderTimeSpan(_Shape):
+    """A part of the audio, in seconds."""
+
+    start: float
+    end: float
+
+
 class OlderWarning(_Shape):
     """Something that did not stop the transcript but should be known."""
 
     code: str
     message: str
+    spans: list[OlderTimeSpan] | None = Field(None, description="Of `speech_without_text`: where.")
 
 
 class OlderTranscript(_Shape):

@@ -28,11 +28,19 @@ class Logprob(_Shape):
     bytes: list[int]
 
 
+class WarnedSpan(_Shape):
+    """A part of the audio, in seconds."""
+
+    start: float
+    end: float
+
+
 class Warned(_Shape):
     """Something that did not stop the transcript but should be known."""
 
     code: str
     message: str
+    spans: list[WarnedSpan] | None = Field(None, description="Of `speech_without_text`: where.")
 
 
 class Text(_Shape):

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from shared.formats.channels import has_channels
 from shared.formats.lines import one_line, printable, space_of, width_of
 from shared.formats.options import FormatOptions
 from shared.formats.pieces import Group, Piece, group_pieces, pieces_of
-from shared.formats.tidy import milliseconds
+from shared.times import milliseconds
 from shared.transcript import Segment, Transcript
 
 DEFAULT_LINE_WIDTH = 1000
@@ -59,6 +60,14 @@ def cues_of(transcript: Transcript, options: FormatOptions, *, has_prefix: bool)
     Args:
         has_prefix: Whether the text begins with the speaker's name, which then takes its room.
     """
+    cues = _cues_in_turn(transcript, options, has_prefix)
+    # Of segments that overlap each has cues until it ends: a reader wants them as they begin.
+    return iter(sorted(cues, key=lambda cue: cue.start)) if has_channels(transcript) else cues
+
+
+def _cues_in_turn(
+    transcript: Transcript, options: FormatOptions, has_prefix: bool
+) -> Iterator[Cue]:
     if not options.shapes_lines:
         yield from _whole_segments(transcript, options, has_prefix=has_prefix)
         return

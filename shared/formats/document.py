@@ -9,8 +9,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from shared.formats.cues import prefix_of, speaker_of
 from shared.formats.lines import one_line, space_of
 from shared.formats.options import FormatOptions
-from shared.formats.tidy import milliseconds
 from shared.languages import NAMES
+from shared.times import milliseconds
 from shared.transcript import Transcript
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from shared.formats.lines import atoms, may_break, printable, white_space, width_of
-from shared.formats.tidy import milliseconds
+from shared.times import milliseconds
 from shared.transcript import Segment, Word
 
 
@@ -138,10 +138,14 @@ def _cut(text: str, starts: Sequence[tuple[int, Word]]) -> Iterator[Piece]:
 
 
 def _share(parts: Iterable[tuple[str, str]], start: int, end: int) -> Iterator[Piece]:
-    """Give each part of a text its share of the time, by its width."""
+    """Give each part of a text its share of the time, by its width; none gets nothing."""
     listed = list(parts)
     widths = [width_of(text) for _, text in listed]
     whole = max(1, sum(widths))
-    times = [start + (end - start) * done // whole for done in accumulate(widths, initial=0)]
+    done = list(accumulate(widths, initial=0))
+    times = [start + (end - start) * width // whole for width in done]
+    if any(a == b for a, b in pairwise(times)) and len(listed) <= end - start:
+        spare = end - start - len(listed)
+        times = [start + n + spare * width // whole for n, width in enumerate(done)]
     for (before, text), (begins, ends) in zip(listed, pairwise(times), strict=True):
         yield Piece(before, text, begins, ends)

@@ -8,7 +8,7 @@ from itertools import groupby
 from shared.formats.cues import prefix_of, speaker_of
 from shared.formats.lines import one_line, printable, space_of
 from shared.formats.options import FormatOptions
-from shared.formats.tidy import milliseconds
+from shared.times import milliseconds
 from shared.transcript import Segment, Transcript
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from shared.errors import InvalidRequest
 from shared.formats.lines import one_line
 from shared.formats.options import FormatOptions
-from shared.formats.tidy import milliseconds
+from shared.times import milliseconds
 from shared.transcript import SpeakerTurn, Transcript
 
 _UNNAMED = "audio"

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from random_whisper import add_tiny
+from real_speech import CONVERSATION, TWO_TURNS_S, samples_of, write_wav
 from sites import Site, models
 from spoken import Clip, draw_long_clip, transcribe_here
 
 from cli.stack import Stack
 from gateway.access.keys import add_key
 from shared.request import TranscriptionRequest
+from shared.settings import CHECKOUT
 from worker.models.local import LocalModels
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -104,6 +106,31 @@ def small_site(models_dir: Path) -> Iterator[Site]:
     """A site that takes a megabyte of audio and no more."""
     with running_site(models_dir, LONGHAND_MAX_AUDIO_BYTES="1000000") as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def speaking_site(
+    models_dir: Path, real_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A site with real weights, which tells speakers apart and may fetch from this machine."""
+    folder = tmp_path_factory.mktemp("speaking")
+    for path in (real_models / "base", CHECKOUT / "models" / "demo-diarization"):
+        (folder / path.name).symlink_to(path, target_is_directory=True)
+    with running_site(
+        folder,
+        LONGHAND_DEFAULT_MODEL="base",
+        LONGHAND_MODEL_ALIASES="",
+        LONGHAND_DIARIZATION_MODEL="demo-diarization",
+        LONGHAND_ALLOWED_HOSTS="127.0.0.1",
+    ) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def two_turns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WAV of real speech: what Ann says and what Ben answers."""
+    folder = tmp_path_factory.mktemp("two-turns")
+    return write_wav(folder / "two.wav", [samples_of(CONVERSATION, folder, TWO_TURNS_S)])
 
 
 @pytest.fixture(scope="session")

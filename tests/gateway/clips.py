@@ -27,14 +27,15 @@ def random_bytes(n_bytes: int = 20_000) -> bytes:
 _TONE = array("h", (int(8000 * math.sin(n * math.tau / 40)) for n in range(RATE_HZ)))
 
 
-def wav(seconds: float = 1.0) -> bytes:
-    """A tone of 400 Hz as 16-bit PCM."""
+def wav(seconds: float = 1.0, *, n_channels: int = 1) -> bytes:
+    """A tone of 400 Hz as 16-bit PCM, the same on every channel."""
     out = io.BytesIO()
+    tone = (_TONE * math.ceil(seconds))[: round(seconds * RATE_HZ)]
     with wave.open(out, "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(n_channels)
         file.setsampwidth(2)
         file.setframerate(RATE_HZ)
-        file.writeframes((_TONE * math.ceil(seconds))[: round(seconds * RATE_HZ)].tobytes())
+        file.writeframes(array("h", (s for s in tone for _ in range(n_channels))).tobytes())
     return out.getvalue()
 
 

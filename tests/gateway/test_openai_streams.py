@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from waiting import wait_until
 from work import DIALOG, SEGMENT, TRANSCRIPT, fail, newest
 
+from gateway.openai.fields import OpenAISubmission
+from gateway.openai.stream import Told
 from gateway.services import Services
 from gateway.shapes import openai as shapes
 from shared.chunks import KeptChunk
@@ -247,3 +249,29 @@ def test_whoever_closes_his_connection_stops_his_run_within_seconds(
     connection.close()
 
     wait_until(lambda: services.jobs.get(record.id).status == "cancelled", 15, "it is cancelled")
+
+
+def test_of_channels_the_text_is_told_at_the_end_in_the_order_of_time(
+    client: FlaskClient, services: Services, speech: bytes
+) -> None:
+    response = post(client, speech, multichannel="true", stream="true")
+    record = wait_until(lambda: newest(services), 20, "a job")
+    assert services.jobs.claim(record.id, 1, "w1") is not None
+    services.jobs.chunks.begin(record.id, 1, "{}")
+    keep(services, record, 0, SECOND)  # of the first channel, which speaks later
+
+    told = Told(OpenAISubmission(record.request, "talk.wav"))
+    assert told.catch_up(services.jobs.chunks, record.id) == ""
+    assert told.finish(BOTH.text) == told.text == BOTH.text
+    response.close()
+
+
+def test_diarized_json_of_channels_has_them_as_speakers(
+    client: FlaskClient, services: Services, speech: bytes
+) -> None:
+    post(
+        client, speech, multichannel="true", response_format="diarized_json", stream="true"
+    ).close()
+
+    record = wait_until(lambda: newest(services), 20, "a job")
+    assert (record.request.multichannel, record.request.diarize) == (True, False)

@@ -74,6 +74,16 @@ _TEXTS = {
     "ext": ["wav"],
     "encode": ["true"],  # `false` stands in the query alone
     "model_name": ["demo"],
+    "translate": ["false"],  # as `task`
+    "audio_url": [SITE["url"]],
+    "detect_language": ["true", "false"],
+    "language_code": ["en_us", "de"],
+    "callback": ["", "https://example.com/told"],
+    "webhook_url": ["https://example.com/told"],
+    "webhook_auth_header_name": ["X-Told"],
+    "webhook_auth_header_value": ["sesame"],
+    "before_id": SITE["jobs"],
+    "after_id": SITE["jobs"],
 }
 """Texts of which a schema says no more than that they are texts."""
 
@@ -178,6 +188,11 @@ def _agree(fields: dict[str, Any]) -> None:
     low, high = fields.get("min_speakers"), fields.get("max_speakers")
     if low is not None and high is not None and int(low) > int(high):
         fields["min_speakers"], fields["max_speakers"] = high, low
+    few, many = "min_speakers_expected", "max_speakers_expected"
+    if isinstance(counts := fields.get("speaker_options"), dict) and counts.get(few):
+        counts.pop(many, None)
+    for name in ("audio_start_from", "audio_end_at", "offset_t", "duration"):
+        fields.pop(name, None)  # they may not be in each other's way
     if "clip_timestamps" in fields:
         fields["clip_timestamps"] = "0,0.2,0.3"
     if "suppress_tokens" in fields:

@@ -123,8 +123,8 @@ def test_times_are_in_order_and_within_the_audio(make_transcript, name):
 
     assert READERS[name](render(transcript, name)) == [
         (0.0, 1.0, "a"),
-        (3.0, 3.0, "b"),
-        (3.0, 4.0, "c"),
+        (3.0, 3.001, "b"),
+        (3.001, 4.0, "c"),
         (4.0, 5.0, "d"),
     ]
 

@@ -56,8 +56,8 @@ def test_words_lie_in_order_within_their_segment(make_transcript, name):
     (segment,) = json.loads(render(transcript, name))["segments"]
     assert [(word["start"], word["end"]) for word in segment["words"]] == [
         (1.0, 1.25),
-        (1.25, 1.25),
-        (1.25, 1.75),
+        (1.25, 1.251),
+        (1.251, 1.75),
         (1.75, 2.0),
     ]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from decodings import decoding, seconds, segment
 
 from worker.engines.base import DecodeOptions
-from worker.looks import Hole, Look, better, is_doubtful, likelier
+from worker.looks import Hole, Look, better, is_doubtful, is_impossible, likelier, says_again
 
+OPTIONS = DecodeOptions("en")
 CHUNK = seconds(10, 40)
 VOICED = [seconds(0, 12), seconds(13, 25), seconds(30, 50)]
 WORDS = " ".join(f"w{n}" for n in range(80))
@@ -80,6 +82,65 @@ def test_a_look_that_leaves_more_speech_without_text_is_not_the_better_one() -> 
     first, second = look(avg_logprob=-0.5), look(segment(WORDS, 0.0, 20.0))
 
     assert better(first, second) is first
+
+
+@pytest.mark.parametrize(
+    ("text", "voiced_s", "avg_logprob", "made_up"),
+    [
+        (" Thank you very much.", 0.28, -0.5, True),
+        (" Thank you for watching!", 0.41, -1.2, True),
+        (" Thank you.", 0.5, -1.2, True),
+        (" Thank you.", 0.5, -0.4, False),
+        (" Thank you very much.", 1.2, -1.2, False),
+        (" seven", 0.28, -1.2, False),
+        (" Thank you, Ann.", 0.6, -1.2, False),
+    ],
+)
+def test_what_is_written_of_a_breath_is_not_believed(
+    text: str, voiced_s: float, avg_logprob: float, made_up: bool
+) -> None:
+    said = decoding(segment(text, 0.0, voiced_s), heard_s=1.0, avg_logprob=avg_logprob)
+
+    found = Look.at(seconds(0, 1), OPTIONS, said, [seconds(0, voiced_s)])
+
+    assert is_impossible(found) == made_up
+
+
+def test_a_sentence_said_three_times_does_not_fit_into_its_first_pause() -> None:
+    bursts = [seconds(0, 1.7), seconds(2, 3.7), seconds(4, 5.7)]
+    once, slow = " What joy there is in living.", " one two three four five six seven eight nine"
+
+    found, read = (
+        Look.at(seconds(0, 6), OPTIONS, decoding(segment(text, 0, 6), heard_s=6.0), bursts)
+        for text in (once, slow)
+    )
+
+    assert found.hole is not None and found.untold_s == pytest.approx(3.4)
+    assert read.hole is None and read.untold_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "untold", "again"),
+    [
+        (" ask what you can", " do for your country.", " can do for your country.", True),
+        (" ask what you can", " can do for your country.", " can do it.", False),
+        (" ask what you can.", " do it.", " Can do it.", False),
+        (" I think that", " it is so.", " what is so.", False),
+        ("", " it is so.", " it is so.", False),
+        (" ask what you can", "", " can do it.", False),
+    ],
+)
+def test_the_word_that_a_chunk_broke_off_with_is_not_written_twice(
+    before: str, told: str, untold: str, again: bool
+) -> None:
+    with_context = replace(OPTIONS, context=(1, 2))
+    chunk = seconds(9, 11)
+    looks = [
+        Look.at(chunk, options, decoding(segment(text, 0, 2), heard_s=2.0), [chunk])
+        for text, options in ((told, with_context), (untold, OPTIONS))
+    ]
+
+    assert says_again([segment(before, 0, 9)], *looks) == again
 
 
 def test_of_failing_texts_the_most_probable_is_kept_and_a_loop_last() -> None:

@@ -61,7 +61,8 @@ def with_words(*times: tuple[float, float]) -> Segment:
         pytest.param((0.0, 1.9), (101.5, 101.9), id="begins in the pause before"),
         pytest.param((1.8, 2.0), (101.8, 102.0), id="within the voice"),
         pytest.param((3.7, 5.5), (103.7, 104.0), id="ends in the pause after"),
-        pytest.param((4.5, 5.5), (104.5, 105.5), id="nobody is heard"),
+        pytest.param((1.0, 1.53), (101.5, 101.53), id="begins long before the voice"),
+        pytest.param((4.5, 5.2), (104.5, 105.2), id="nobody is heard"),
     ],
 )
 def test_no_word_begins_or_ends_in_a_pause(
@@ -82,6 +83,57 @@ def test_a_segment_with_words_begins_and_ends_with_them() -> None:
     times = [(word.start, word.end) for word in placed.words]
     assert times == [(101.5, 101.9), (101.9, 102.4), (102.4, 104.0)]
     assert (placed.start, placed.end, placed.seek) == (101.5, 104.0, 10_000)
+
+
+WITH_MUSIC = [seconds(100, 130)]
+"""A voice is heard throughout: what plays between the sentences is taken for one."""
+
+
+@pytest.mark.parametrize(
+    ("told", "words", "placed"),
+    [
+        pytest.param((3.4, 5.0), (0.5, 3.6), (103.3, 103.6), id="the model's own start"),
+        pytest.param((0.5, 5.0), (0.5, 3.6), (102.8, 103.6), id="or what a word takes"),
+        pytest.param((0.5, 5.0), (0.5, 1.1), (100.5, 101.1), id="as words are"),
+    ],
+)
+def test_a_first_word_lasts_as_long_as_words_do(
+    told: tuple[float, float], words: tuple[float, float], placed: tuple[float, float]
+) -> None:
+    said = with_words(words, (3.6, 3.9), (3.9, 4.2), (4.2, 4.5))
+    said = said.model_copy(update={"start": told[0], "end": told[1]})
+
+    [found] = place_segments([said], CHUNK, WITH_MUSIC)
+
+    assert found.words and (found.words[0].start, found.words[0].end) == placed
+    assert found.start == placed[0]
+
+
+def test_a_last_word_lasts_as_long_as_words_do() -> None:
+    said = with_words((1.0, 1.3), (1.3, 1.6), (1.6, 6.0))
+
+    [to_the_end] = place_segments([said], CHUNK, WITH_MUSIC)
+    [told] = place_segments([said.model_copy(update={"end": 2.1})], CHUNK, WITH_MUSIC)
+
+    assert (to_the_end.end, told.end) == (102.4, 102.1)
+
+
+def test_no_word_is_of_no_length() -> None:
+    said = with_words((1.6, 1.9), (1.9, 1.9), (1.9, 1.9), (1.9, 2.2)), with_words((30.0, 30.0))
+
+    placed = place_segments(said, CHUNK, VOICED)
+
+    words = [word for segment in placed for word in segment.words or ()]
+    assert [(w.start, w.end) for w in words] == [
+        (101.6, 101.9), (101.9, 101.92), (101.92, 101.94), (101.94, 102.2), (129.98, 130.0),
+    ]  # fmt: skip
+    assert (placed[1].start, placed[1].end) == (129.98, 130.0)
+
+
+def test_of_two_segments_that_meet_the_first_ends_where_its_voice_does() -> None:
+    """As Whisper tells it: each sentence until the next one, which begins a little late."""
+    assert times((1.5, 6.3), (6.3, 12.0)) == [(101.5, 104.0), (106.0, 112.0)]
+    assert times((1.5, 6.3)) == [(101.5, 106.3)], "what is near to its end may be its own"
 
 
 @pytest.mark.parametrize(("start", "heard"), [(104.5, True), (99.5, True), (142.0, False)])

@@ -83,8 +83,8 @@ def test_everything_is_transcribed_without_vad(tmp_path: Path) -> None:
     all_of_it = look_for_speech(audio, SpeechOptions.of(TranscriptionRequest(vad=False)))
 
     whole = (Span(0, audio.n_samples),)
-    assert none == Speech((), (), ())
-    assert all_of_it == Speech(whole, whole, ())
+    assert (none.spans, none.voiced, none.sounds) == ((), (), whole)
+    assert all_of_it == Speech(whole, whole, (), sounds=whole)
     assert all_of_it.duration_s == 70
 
 

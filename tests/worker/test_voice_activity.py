@@ -23,6 +23,7 @@ from worker.voice_activity import (
     Method,
     measure_voice,
     segmentation_weights,
+    with_fundamental,
 )
 
 MELODY = "melody"
@@ -205,3 +206,27 @@ def test_pyannote_is_imported_when_asked_for_and_reports_nothing(spoken: Watched
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+def harmonics(lowest: int, seconds: float = 2.0) -> NDArray[np.float32]:
+    """A voice's 20 overtones of 125 Hz, from the one of a number on."""
+    time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    waves = [np.sin(2 * np.pi * 125 * n * time) / n for n in range(lowest, 21)]
+    return (0.1 * np.sum(waves, axis=0)).astype(np.float32)
+
+
+def test_a_voice_without_its_fundamental_is_given_one_back() -> None:
+    cut_off, whole = harmonics(3), harmonics(1)
+
+    def power_at(samples: NDArray[np.float32], hz: int) -> float:
+        return float(np.abs(np.fft.rfft(samples))[round(hz * len(samples) / SAMPLE_RATE_HZ)])
+
+    restored = with_fundamental(cut_off)
+    assert power_at(restored, 125) > 0.1 * power_at(whole, 125) > 100 * power_at(cut_off, 125)
+    assert power_at(restored, 500) == pytest.approx(power_at(cut_off, 500), rel=0.01)
+    assert with_fundamental(whole) is whole
+
+
+@pytest.mark.parametrize("n", [0, 1, 100])
+def test_hardly_any_samples_stay_as_they_are(n: int) -> None:
+    assert len(with_fundamental(np.zeros(n, np.float32))) == n

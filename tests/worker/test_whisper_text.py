@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.transcript import Segment
-from worker.engines.whisper_text import (
-    SplitText,
-    TimedWord,
-    TokenSpan,
-    give_words,
-    merge_punctuation,
-    split_by_timestamps,
-)
+from worker.engines.timed_words import TimedWord, give_words, merge_punctuation
+from worker.engines.whisper_text import SplitText, TokenSpan, split_by_timestamps
 
 EOT = 1000
 
@@ -60,6 +54,37 @@ def test_a_word_keeps_its_own_times_when_a_mark_joins_it() -> None:
     [word] = merge_punctuation(timed("好", "。"))
 
     assert (word.start, word.end) == (0.0, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("parts", "joined"),
+    [
+        ((" Dis", "-moi", ",", " oui", "."), [" Dis-moi,", " oui."]),
+        ((" l", "'", "avion"), [" l'avion"]),
+        ((" l", "'avion", "."), [" l'avion."]),
+        ((" aujourd", "’", "hui", " j", "’ai"), [" aujourd’hui", " j’ai"]),
+        ((" dell", "'acqua", " c", "'è"), [" dell'acqua", " c'è"]),
+        ((" don", "'t", " o", "'clock"), [" don't", " o'clock"]),
+        ((" est", "-ce", "-que", " U", ".S", "."), [" est-ce-que", " U.S."]),
+        ((" 3", ".5", " 10", ":30", " 1", ",000"), [" 3.5", " 10:30", " 1,000"]),
+        ((" said", " 'go'", " so", "-", " no"), [" said", " 'go'", " so-", " no"]),
+        ((" well", "...", "what"), [" well...", "what"]),
+        (("大家", "好", "3", ".5", "元"), ["大家", "好", "3.5", "元"]),
+        (("สวัส", "ดี"), ["สวัส", "ดี"]),
+    ],
+)
+def test_a_mark_within_a_word_parts_no_word(parts: tuple[str, ...], joined: list[str]) -> None:
+    [given] = give_words([segment("".join(parts), len(parts))], timed(*parts), EOT, duration_s=20)
+
+    assert [word.word for word in given.words or ()] == joined
+
+
+def test_a_word_of_parts_lasts_from_the_first_to_the_last() -> None:
+    parts = [TimedWord(" l", 1, 1.0, 1.2, 0.2), TimedWord("'avion", 3, 1.2, 1.9, 0.6)]
+
+    [word] = give_words([segment(" l'avion", 4)], parts, EOT, duration_s=9)[0].words or ()
+
+    assert (word.word, word.start, word.end, word.probability) == (" l'avion", 1.0, 1.9, 0.5)
 
 
 def test_words_are_handed_out_by_tokens_and_spell_their_segments() -> None:

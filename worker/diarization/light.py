@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shared.errors import EngineFailed
 from shared.transcript import SpeakerTurn, Warned
 from worker.audio import AudioSource
-from worker.diarization.clustering import Thresholds, find_voices, find_windows
+from worker.diarization.clustering import Thresholds, find_windows
 from worker.diarization.decoding import Weights, who_speaks
 from worker.diarization.files import SEGMENTATION_FILE, VOICES_FILE
 from worker.diarization.hearing import STEP_FRAMES, Heard, hear
@@ -27,6 +27,7 @@ from worker.diarization.values import (
     unusable_reference,
 )
 from worker.diarization.voiceprints import VoicePrints
+from worker.diarization.voices_found import apart, heard_at_once, most_voices
 from worker.diarization.weights import WeightsUnreadable, read_weights
 
 _BATCH = 8
@@ -38,7 +39,6 @@ _SEGMENTED, _HEARD, _CLUSTERED = 0.6, 0.9, 0.95
 _SHORTER_WINDOW_S, _LESS_CLEAN = 1.0, 0.6
 """Windows, and the share of clean speech in them, where nobody speaks alone for longer."""
 
-_LEAST_ALONE_S = 0.5
 _FEW_CHUNKS = 10
 """Of a recording that has no more, under 20 s, what a chunk hears apart is believed."""
 
@@ -145,8 +145,8 @@ class LightDiarizer:
         somebody may never speak alone for as long as a window. Of a short recording, the voices
         of one chunk are taken for what they are.
         """
-        shorter = replace(thresholds, window_s=_SHORTER_WINDOW_S, clean=_LESS_CLEAN)
-        tries = (thresholds, shorter)
+        tries = [thresholds]
+        tries.append(replace(thresholds, window_s=_SHORTER_WINDOW_S, clean=_LESS_CLEAN))
         windows = [find_windows(timeline, each) for each in tries]
         spans = np.concatenate([each.spans for each in windows])
         order = np.argsort(spans[:, 0], kind="stable")
@@ -159,22 +159,18 @@ class LightDiarizer:
         prints = np.empty_like(heard.windows)
         prints[order] = heard.windows
         parts = np.split(prints, np.cumsum([len(each.spans) for each in windows])[:-1])
-        at_once = _heard_at_once(timeline)
+        at_once = heard_at_once(timeline)
         at_least = max(count[0], min(count[1], int(at_once.sum(axis=-1).max())))
-        best = np.empty((0, prints.shape[1]), np.float32)
-        share = (_CLUSTERED - _HEARD) / len(tries)
-        for i, (each, part, found) in enumerate(zip(tries, parts, windows, strict=True)):
-            first = _HEARD + share * i
-
-            def tell(fraction: float, first: float = first) -> None:
-                note(first + share * fraction)
-
-            best = max(best, find_voices(part, found, each, count, tell), key=len)
-            if len(best) >= at_least:
-                break
+        best = most_voices(
+            parts,
+            windows,
+            tries,
+            (at_least, *count),
+            lambda fraction: note(_HEARD + (_CLUSTERED - _HEARD) * fraction),
+        )
         if len(best) < at_least and len(timeline.voices) <= _FEW_CHUNKS:
-            told = _apart(heard.tracks, at_once, thresholds.alike_though_apart)[: count[1]]
-            best = max(best, told, key=len)
+            told = apart(heard.tracks, at_once, thresholds.alike_though_apart)[: count[1]]
+            best = told if len(told) > len(best) else best
         return heard, best
 
     def _take_prints(
@@ -220,25 +216,6 @@ class LightDiarizer:
 def _nobody(timeline: Timeline) -> _Found:
     n = len(timeline.counts)
     return _Found(np.zeros((n, 0), bool), np.full(n, -1), np.empty((0, 192), np.float32))
-
-
-def _heard_at_once(timeline: Timeline) -> NDArray[np.bool_]:
-    """(n_chunks, 3): the voices that each chunk hears, for half a second alone."""
-    alone = timeline.voices & (timeline.voices.sum(axis=-1, keepdims=True) == 1)
-    heard: NDArray[np.bool_] = alone.sum(axis=1) >= round(_LEAST_ALONE_S / FRAME_S)
-    return heard
-
-
-def _apart(
-    tracks: NDArray[np.float32], heard: NDArray[np.bool_], alike: float
-) -> NDArray[np.float32]:
-    """The voices of the chunk that hears most of them, less those that sound the same."""
-    chunk = int(heard.sum(axis=-1).argmax())
-    kept: list[NDArray[np.float32]] = []
-    for print_ in tracks[chunk][heard[chunk]]:
-        if print_.any() and all(float(print_ @ other) < alike for other in kept):
-            kept.append(print_)
-    return np.array(kept, np.float32).reshape(-1, tracks.shape[-1])
 
 
 def _settled(

@@ -90,6 +90,8 @@ class Decoding:
         avg_logprob: Mean log probability of the text's tokens.
         compression_ratio: Of the text before loops are cut; a loop compresses well.
         needs_fallback: Whether the text failed a threshold of the request.
+        uncut: The segments with all rounds of a phrase that went round, where some were cut:
+            whoever knows where a voice is heard can tell whether they were said.
     """
 
     segments: tuple[Segment, ...]
@@ -99,6 +101,7 @@ class Decoding:
     avg_logprob: float = 0.0
     compression_ratio: float = 1.0
     needs_fallback: bool = False
+    uncut: tuple[Segment, ...] = ()
 
 
 class Engine(Protocol):

@@ -10,7 +10,8 @@ import numpy as np
 
 from worker.engines.asking import language_not_known, patience
 from worker.engines.base import DecodeOptions, Guess
-from worker.engines.whisper_text import Output, TimedWord
+from worker.engines.timed_words import TimedWord
+from worker.engines.whisper_text import Output
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel

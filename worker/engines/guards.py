@@ -13,7 +13,7 @@ from worker.engines.base import DecodeOptions
 
 Item = TypeVar("Item")
 
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
     "|[\U00020000-\U0003ffff]"
 )
@@ -75,8 +75,8 @@ def size_of(text: str) -> int:
     >>> size_of(" Thank you."), size_of("谢谢大家。")
     (4, 4)
     """
-    n_characters = len(_UNSPACED.findall(text))
-    return n_characters + 2 * len(re.findall(r"\w+", _UNSPACED.sub(" ", text)))
+    n_characters = len(UNSPACED.findall(text))
+    return n_characters + 2 * len(re.findall(r"\w+", UNSPACED.sub(" ", text)))
 
 
 def first_copies(items: Sequence[Item], text_of: Callable[[Sequence[Item]], str]) -> list[int]:

@@ -34,7 +34,8 @@ from worker.engines.asking import (
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.memory import memory_watched
 from worker.engines.penalties import LengthRanker, NoRepeatedRun, RepetitionPenalty
-from worker.engines.whisper_text import Output, TimedWord, make_decoding
+from worker.engines.timed_words import TimedWord
+from worker.engines.whisper_text import Output, make_decoding
 from worker.models.compact import COMPACT_FILE, expand
 
 if TYPE_CHECKING:

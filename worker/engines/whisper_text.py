@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from shared.transcript import Segment, Word
+from shared.transcript import Segment
 from worker.engines.asking import WhisperTokenizer
-from worker.engines.base import Chunk, Decoding, Guess
+from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.guards import (
     compression_ratio,
     first_copies,
@@ -16,10 +16,7 @@ from worker.engines.guards import (
     says_something,
     without_hallucinations,
 )
-
-PREPENDED = "\"'“¿([{-"
-APPENDED = "\"'.。,，!！?？:：”)]}、"
-
+from worker.engines.timed_words import TimedWord, give_words
 
 FRAME_S = 0.02
 """What one timestamp token stands for."""
@@ -132,7 +129,38 @@ def make_decoding(
     )
     if is_silent(output.no_speech_prob, output.avg_logprob, options):
         return found
-    segments = make_segments(chunk, output, split.spans, tokenizer)
+    left = _left_of(split.spans, options, tokenizer)
+    segments = make_segments(chunk, output, [split.spans[i] for i in left], tokenizer)
+    uncut: list[Segment] = []
+    # What fills the model's room went round until there was none left.
+    if len(left) < len(split.spans) and len(output.tokens) < MOST_TOKENS:
+        uncut = make_segments(chunk, output, split.spans, tokenizer)
+    return replace(
+        found,
+        segments=_with_words(segments, chunk, tokenizer, time_words),
+        heard_s=split.heard_s,
+        needs_fallback=needs_fallback(text, output.avg_logprob, options),
+        uncut=_with_words(uncut, chunk, tokenizer, time_words),
+    )
+
+
+def _left_of(
+    spans: Sequence[TokenSpan], options: DecodeOptions, tokenizer: WhisperTokenizer
+) -> Sequence[int]:
+    """The spans that are left when loops are cut: all, where texts may repeat themselves."""
+    if options.compression_ratio_threshold is None:
+        return range(len(spans))
+    return first_copies([_text_of(span.tokens, tokenizer) for span in spans], "".join)
+
+
+def _with_words(
+    segments: list[Segment],
+    chunk: Chunk,
+    tokenizer: WhisperTokenizer,
+    time_words: Callable[[list[int]], list[TimedWord]],
+) -> tuple[Segment, ...]:
+    """Segments with words where they are wanted, and without what words show to be made up."""
+    options = chunk.options
     silence_s = options.hallucination_silence_threshold
     if segments and (options.word_timestamps or silence_s is not None):
         tokens = [t for segment in segments for t in segment.tokens if t < tokenizer.eot]
@@ -141,24 +169,22 @@ def make_decoding(
         segments = without_hallucinations(segments, silence_s, chunk.duration_s)
     if not options.word_timestamps:
         segments = [segment.model_copy(update={"words": None}) for segment in segments]
-    return replace(
-        found,
-        segments=tuple(segments),
-        heard_s=split.heard_s,
-        needs_fallback=needs_fallback(text, output.avg_logprob, options),
-    )
+    return tuple(segments)
 
 
 def make_segments(
     chunk: Chunk, output: Output, spans: Sequence[TokenSpan], tokenizer: WhisperTokenizer
 ) -> list[Segment]:
-    """The segments of one chunk, times from its start, loops cut, none of nothing but marks."""
-    texts = [_text_of(span.tokens, tokenizer) for span in spans]
+    """
+    The segments of one chunk, times from its start, none of nothing but marks.
+
+    A loop within one of them is cut.
+    """
     segments: list[Segment] = []
     # Who lets texts repeat themselves has honest refrains whole, and loops as well.
     cuts = chunk.options.compression_ratio_threshold is not None
-    for i in first_copies(texts, "".join) if cuts else range(len(spans)):
-        cut = _without_loops(spans[i], tokenizer) if cuts else spans[i]
+    for span in spans:
+        cut = _without_loops(span, tokenizer) if cuts else span
         text = _text_of(cut.tokens, tokenizer)
         if not says_something(text):
             continue
@@ -193,86 +219,3 @@ def _without_loops(span: TokenSpan, tokenizer: WhisperTokenizer) -> TokenSpan:
     n_after = 0 if span.tokens[-1] < tokenizer.eot else 1
     marks = span.tokens[:n_before], span.tokens[len(span.tokens) - n_after :]
     return replace(span, tokens=(*marks[0], *(text[i] for i in left), *marks[1]))
-
-
-@dataclass
-class TimedWord:
-    """A word as the model's cross-attention times it, in seconds from the chunk's start."""
-
-    word: str
-    n_tokens: int
-    start: float
-    end: float
-    probability: float
-
-
-def merge_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
-    """
-    Join punctuation to the word it belongs to, keeping the word's own times.
-
-    A full stop is timed where the pause after it ends; the word is not that long.
-    """
-    merged: list[TimedWord] = []
-    opening: list[TimedWord] = []
-    for word in words:
-        text = word.word.strip()
-        # A straight quote may open or close; Whisper writes a space before one that opens.
-        opens = bool(opening) or word.word.startswith(" ") or not all(c in APPENDED for c in text)
-        if text and opens and all(c in PREPENDED for c in text):
-            opening.append(word)
-        elif merged and not opening and text and all(c in APPENDED for c in text):
-            merged[-1].word += word.word
-            merged[-1].n_tokens += word.n_tokens
-        else:
-            before = "".join(mark.word for mark in opening)
-            n_before = sum(mark.n_tokens for mark in opening)
-            word.word = before + (word.word.lstrip() if opening else word.word)
-            word.n_tokens += n_before
-            opening = []
-            merged.append(word)
-    return merged + opening
-
-
-def give_words(
-    segments: Sequence[Segment], words: Sequence[TimedWord], eot: int, duration_s: float
-) -> list[Segment]:
-    """
-    Hand the words of a chunk out to its segments, which keep the times that the model told.
-
-    Args:
-        words: In order, punctuation apart, together holding all text tokens of `segments`.
-        eot: Tokens from this id on are not text.
-    """
-    left = list(words)
-    given: list[Segment] = []
-    for segment in segments:
-        n_tokens = sum(token < eot for token in segment.tokens)
-        own: list[TimedWord] = []
-        while left and n_tokens > 0:
-            n_tokens -= left[0].n_tokens
-            own.append(left.pop(0))
-        # Within the segment: a mark that begins it is not the last segment's.
-        said = [_word(word) for word in merge_punctuation(own) if word.word.strip()]
-        given.append(segment.model_copy(update={"words": _within(said, duration_s)}))
-    return given
-
-
-def _word(timed: TimedWord) -> Word:
-    return Word(
-        word=timed.word,
-        start=timed.start,
-        end=timed.end,
-        probability=round(timed.probability, 4),
-    )
-
-
-def _within(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
-    """Words with times in order, none before the one before it or past the chunk's end."""
-    fixed: list[Word] = []
-    earliest = 0.0
-    for word in words:
-        start = min(max(word.start, earliest), duration_s)
-        end = min(max(word.end, start), duration_s)
-        fixed.append(word.model_copy(update={"start": round(start, 3), "end": round(end, 3)}))
-        earliest = end
-    return tuple(fixed)

@@ -107,12 +107,23 @@ class PooledModels:
         self._tick = tick
         self._generation = generation
 
-    def decode(self, path: Path, scratch: Path, report: Callable[[float], None]) -> AudioSource:
-        """Decode a file to scratch in the CPU pool."""
+    def decode(
+        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+    ) -> AudioSource:
+        """Decode a file to scratch in the CPU pool; see `audio.decode`."""
         audio: AudioSource = self._in_child(
-            self._processes.audio, "decode", path, scratch, report=report
+            self._processes.audio, "decode", path, scratch, track, report=report
         )
         return audio
+
+    def decode_channels(
+        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+    ) -> tuple[AudioSource, ...]:
+        """Decode each channel of a file in the CPU pool; see `audio.decode_channels`."""
+        channels: tuple[AudioSource, ...] = self._in_child(
+            self._processes.audio, "decode_channels", path, scratch, track, report=report
+        )
+        return channels
 
     def load(self, name: str) -> ModelUsed:
         """See `Models.load`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from shared.logs import configure_logs
 from shared.transcript import Segment
 from worker.alignment import AlignOptions
-from worker.audio import AudioSource, Span, decode
+from worker.audio import AudioSource, Span, decode, decode_channels
 from worker.diarization import Diarization, DiarizationOptions
 from worker.engines.base import Decoding, Guess
 from worker.models.annotators import AnnotationModels
@@ -87,9 +87,17 @@ class EngineService:
 class AudioService:
     """What runs in the CPU pool."""
 
-    def decode(self, path: Path, scratch: Path, note: Callable[[float], None]) -> AudioSource:
+    def decode(
+        self, path: Path, scratch: Path, track: int | None, note: Callable[[float], None]
+    ) -> AudioSource:
         """Decode a file to scratch."""
-        return decode(path, scratch, note)
+        return decode(path, scratch, note, track=track)
+
+    def decode_channels(
+        self, path: Path, scratch: Path, track: int | None, note: Callable[[float], None]
+    ) -> tuple[AudioSource, ...]:
+        """Decode each channel of a file."""
+        return decode_channels(path, scratch, note, track=track)
 
     def find_speech(
         self, audio: AudioSource, options: SpeechOptions, note: Callable[[float], None]

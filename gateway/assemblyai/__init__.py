@@ -1,0 +1,1 @@
+"""AssemblyAI's routes: its options, uploads and answers."""

@@ -1,0 +1,157 @@
+"""What AssemblyAI's clients send to have a transcript made."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gateway.access.auth import present_owner
+from gateway.assemblyai.options import TranscriptOptions
+from gateway.assemblyai.uploads import FIELD, copy_upload, take_upload, upload_in
+from gateway.bodies import read_object
+from gateway.fields import JobOptions, read_model
+from gateway.ignored import split_known
+from gateway.offers import offered_or_none
+from gateway.parse import as_sent
+from gateway.receiving import read_submission
+from gateway.resumable import Upload
+from gateway.services import Services
+from gateway.submission import Submission, submit
+from gateway.uploads import AudioWriter
+from shared.errors import AudioUnreachable, InvalidRequest
+from shared.records import AskedAs, JobRecord
+from shared.request import TranscriptionRequest
+from shared.wire import ALIASES, LISTS
+
+THEIR_MODELS = re.compile(r"best|nano|slam(-.*)?|conformer-2|universal(-.*)?")
+KNOWN = frozenset(
+    (
+        *TranscriptionRequest.model_fields, *JobOptions.model_fields, *ALIASES, *LISTS,
+        *TranscriptOptions.model_fields,
+    )
+)  # fmt: skip
+"""Every field that means anything here."""
+
+_NEEDED = {
+    "redact_pii": "nothing is taken out of the text here",
+    "redact_pii_audio": "nothing is taken out of the audio here",
+    "filter_profanity": "nothing is taken out of the text here",
+    "custom_spelling": "nothing is replaced in the text here; name the words in keyterms_prompt",
+}
+"""What would change the text and cannot be done: better no text than another than was asked."""
+
+_SENT_AS = {
+    "callback_url": "webhook_url",
+    "language": "language_code",
+    "num_speakers": "speakers_expected",
+    "min_speakers": "speaker_options",
+    "hotwords": "keyterms_prompt",
+    "clip_timestamps": "audio_start_from",
+}
+
+
+def order_transcript(here: Services) -> tuple[JobRecord, tuple[str, ...]]:
+    """
+    Make a job of what the present request asks for.
+
+    Returns:
+        The job, and names of fields that mean nothing here.
+
+    Raises:
+        LonghandError: It cannot be made.
+    """
+    sent = {name: value for name, value in read_object().items() if value is not None}
+    _refuse_needed(sent)
+    fields, unknown = split_known(sent, KNOWN.__contains__)
+    own = {name: fields.pop(name) for name in TranscriptOptions.model_fields if name in fields}
+    if FIELD not in own:
+        raise InvalidRequest(
+            "audio_url is missing; send the upload_url of POST /v2/upload, or any URL of the audio",
+            param=FIELD,
+        )
+    options = read_model(TranscriptOptions, own)
+    ignored = tuple(name for name in unknown if sent[name] not in (False, [], "", {}))
+    submission = _submission(here, options, fields, ignored)
+    taken: list[Upload] = []
+
+    def receive(writer: AudioWriter) -> Submission:
+        upload_id = upload_in(options.audio_url)
+        if upload_id is None:
+            return submission.named(_fetch(here, options.audio_url, writer))
+        if upload := copy_upload(here, upload_id, present_owner(), writer):
+            taken.append(upload)
+        return submission
+
+    record, _ = submit(here, receive)
+    for upload in taken:
+        take_upload(here, upload, record)
+    return record, ignored
+
+
+def _refuse_needed(sent: dict[str, Any]) -> None:
+    for name, why in _NEEDED.items():
+        if sent.get(name):
+            raise InvalidRequest(f"{name} is not possible: {why}", param=name)
+
+
+def _submission(
+    here: Services,
+    options: TranscriptOptions,
+    fields: dict[str, Any],
+    ignored: tuple[str, ...],
+) -> Submission:
+    model, replaced = _model(here, options, fields)
+    try:
+        read = read_submission(here, fields | model | _implied(options, fields), "audio")
+    except InvalidRequest as error:
+        sent_as = {ours: theirs for ours, theirs in _SENT_AS.items() if ours not in fields}
+        raise as_sent(error, sent_as) from error
+    kept = {**options.kept(), "ignored": ignored, "replaced": replaced}
+    asked_as = AskedAs(dialect="assemblyai", sent=kept)
+    return Submission(read.request, read.filename, job=read.job, asked_as=asked_as)
+
+
+def _model(
+    here: Services, options: TranscriptOptions, sent: dict[str, Any]
+) -> tuple[dict[str, str], str]:
+    """Our option for the model, and the model asked for where that is none of ours."""
+    asked = (*options.speech_models, options.speech_model, sent.pop("model", None))
+    named = [name for name in asked if isinstance(name, str) and name]
+    model = offered_or_none(here, named, theirs=THEIR_MODELS)
+    return ({"model": model}, "") if model else ({}, named[0] if named else "")
+
+
+def _implied(options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]:
+    """Options of ours that AssemblyAI's fields mean."""
+    implied: dict[str, Any] = {"word_timestamps": True}
+    if options.speaker_labels:
+        implied["diarize"] = True
+    if options.dual_channel:
+        implied["multichannel"] = True
+    if not (options.speaker_labels or sent.get("diarize") or "align" in sent):
+        implied["align"] = False  # Whisper's own times cost least; who speaks needs better ones
+    if options.language_code and not options.language_detection:
+        implied["language"] = options.language_code.replace("_", "-")
+    counts = options.speaker_options
+    first, last = options.audio_start_from or 0, options.audio_end_at
+    clip = (first / 1000, *((last / 1000,) if last else ())) if first or last else None
+    for name, value in (
+        ("num_speakers", options.speakers_expected),
+        ("min_speakers", counts and counts.min_speakers_expected),
+        ("max_speakers", counts and counts.max_speakers_expected),
+        ("hotwords", options.hotwords),
+        ("clip_timestamps", clip),
+        ("callback_url", options.webhook_url),
+    ):
+        if value:
+            implied[name] = value
+    return implied
+
+
+def _fetch(here: Services, url: str, writer: AudioWriter) -> str:
+    writer.param = FIELD
+    try:
+        return here.downloads.fetch(url, writer)
+    except AudioUnreachable as error:
+        error.param = FIELD
+        raise

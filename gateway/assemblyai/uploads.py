@@ -1,0 +1,115 @@
+"""
+Audio that is sent before it is asked for: `/v2/upload`, and its URL in `/v2/transcript`.
+
+It is an upload in parts like any other (`gateway.resumable`): it is its owner's alone, counts as
+one of theirs and expires. Once a transcript was made of it the bytes are the job's; the URL leads
+to those, as long as it would have been good, so that another transcript can be made of it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import request
+from werkzeug.wsgi import LimitedStream
+
+from gateway.resumable import MOST_PART_BYTES, Upload
+from gateway.services import Services
+from gateway.uploads import AudioWriter
+from shared.errors import AudioGone, InvalidRequest, JobNotFound, UploadNotFound
+from shared.records import JobRecord
+from shared.storage import KeyNotFound
+
+FIELD = "audio_url"
+
+_PATH = re.compile(r"/v2/upload/([0-9a-f]{32})")
+_READ_BYTES = 1 << 16
+
+
+def keep_upload(here: Services, owner: str) -> Upload:
+    """
+    Store the present request's body.
+
+    Raises:
+        InvalidRequest: There is none.
+        AudioTooLarge: It is over the limit.
+        TooManyRequests: The owner has too many uploads.
+    """
+    n_bytes = request.content_length or 0  # waitress counts a body that comes in pieces
+    if not n_bytes:
+        raise InvalidRequest(
+            "no audio was sent; the body is to be the audio (curl: --data-binary @talk.mp3)"
+        )
+    upload = here.uploads.create(owner, n_bytes, "", "audio")
+    try:
+        while upload.offset < n_bytes:
+            n_next = min(MOST_PART_BYTES, n_bytes - upload.offset)
+            part: Any = LimitedStream(request.stream, n_next)
+            upload = here.uploads.append(upload, upload.offset, part, checksum=None)
+    except BaseException:
+        here.uploads.remove(upload)
+        raise
+    return upload
+
+
+def upload_in(url: str) -> str | None:
+    """
+    The id of an upload whose URL this is, by whatever name this site is called.
+
+    >>> upload_in("http://here:8499/v2/upload/" + 32 * "0") == 32 * "0"
+    True
+    >>> upload_in("https://example.org/talk.mp3")
+    """
+    try:
+        found = _PATH.fullmatch(urlsplit(url).path)
+    except ValueError:
+        return None
+    return found[1] if found else None
+
+
+def copy_upload(here: Services, upload_id: str, owner: str, writer: AudioWriter) -> Upload | None:
+    """
+    Write the audio of an upload.
+
+    Returns:
+        The upload, if no transcript was made of it yet.
+
+    Raises:
+        UploadNotFound: There is none, it has expired, or it is another's.
+        AudioGone: What was made of it has outlived its audio.
+    """
+    writer.param = FIELD
+    taken: Any = here.redis.get(_taken_key(upload_id))
+    if taken is None:
+        upload = here.uploads.finished(upload_id, owner=owner)
+        here.uploads.copy(upload, writer)
+        return upload
+    try:
+        record = here.jobs.get(taken.decode(), owner=owner)
+    except JobNotFound:
+        raise UploadNotFound(
+            f"there is no upload {upload_id!r}; the transcript that was made of it is deleted"
+        ) from None
+    _copy_audio(here, record, writer)
+    return None
+
+
+def _copy_audio(here: Services, record: JobRecord, writer: AudioWriter) -> None:
+    try:
+        with here.storage.open_local(record.audio.key) as path, path.open("rb") as audio:
+            while data := audio.read(_READ_BYTES):
+                writer.write(data)
+    except KeyNotFound:
+        raise AudioGone("the audio was removed after its time; send it again") from None
+
+
+def take_upload(here: Services, upload: Upload, record: JobRecord) -> None:
+    """Let an upload's URL lead to the job that has its bytes now."""
+    here.redis.set(_taken_key(upload.id), record.id, ex=here.settings.upload_ttl_s)
+    here.uploads.remove(upload)
+
+
+def _taken_key(upload_id: str) -> str:
+    return f"longhand:upload:{upload_id}:taken"

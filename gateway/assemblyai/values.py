@@ -1,0 +1,238 @@
+"""Transcripts as AssemblyAI writes them. Times are whole milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.answers import error_of
+from gateway.assemblyai.options import TranscriptOptions
+from gateway.channels import channel_of
+from gateway.numbered import ANONYMOUS, letter, speaker_numbers
+from gateway.passages import Passage, all_words, bare, confidence_of, utterances_of
+from gateway.replaced import warn_of_replaced
+from gateway.warned import warnings_value
+from shared.formats import tidy
+from shared.records import JobRecord, Status
+from shared.transcript import Transcript, Word
+
+STATUSES = {
+    Status.QUEUED: "queued",
+    Status.RUNNING: "processing",
+    Status.SUCCEEDED: "completed",
+    Status.FAILED: "error",
+    Status.CANCELLED: "error",
+}
+"""What AssemblyAI calls each status of a job."""
+
+
+def options_of(record: JobRecord) -> TranscriptOptions | None:
+    """As what a job was asked for; None if its caller was no client of AssemblyAI."""
+    if record.asked_as is None or record.asked_as.dialect != "assemblyai":
+        return None
+    sent = record.asked_as.sent
+    return TranscriptOptions.model_validate(
+        {name: sent[name] for name in TranscriptOptions.model_fields if name in sent}
+    )
+
+
+def status_value(record: JobRecord, transcript: Transcript | None) -> tuple[str, str | None]:
+    """How a job is, and why there is no text if it ended without."""
+    if error := error_of(record):
+        return "error", error.message
+    refused = refusal_of(options_of(record), transcript) if transcript else None
+    return ("error", refused) if refused else (STATUSES[record.status], None)
+
+
+def refusal_of(options: TranscriptOptions | None, transcript: Transcript) -> str | None:
+    """Why a transcript is not what its caller would take; None if it is."""
+    if options is None:
+        return None
+    found = round(transcript.language_probability, 4)
+    least = options.language_confidence_threshold
+    if least is not None and found < least:
+        return (
+            f"the language, {transcript.language}, is sure to {found}, and less than "
+            f"language_confidence_threshold, {least:g}"
+        )
+    spoken = transcript.duration_after_vad / transcript.duration if transcript.duration else 0.0
+    if options.speech_threshold is not None and spoken < options.speech_threshold:
+        return (
+            f"{spoken:.2f} of the audio is speech, and less than speech_threshold, "
+            f"{options.speech_threshold:g}"
+        )
+    return None
+
+
+def transcript_value(
+    record: JobRecord, transcript: Transcript | None, *, audio_url: str
+) -> dict[str, Any]:
+    """
+    All that there is to tell of a transcript.
+
+    Args:
+        transcript: None while there is none.
+        audio_url: Where its owner finds the audio of a job that was made otherwise.
+    """
+    options = options_of(record)
+    status, error = status_value(record, transcript)
+    value: dict[str, Any] = {
+        "id": record.id,
+        "status": status,
+        "error": error,
+        "audio_url": options.audio_url if options else audio_url,
+        "audio_duration": round(record.audio.duration_s),
+        **_asked_value(record, options),
+        "text": None,
+        "words": None,
+        "utterances": None,
+        "confidence": None,
+    }
+    sent = record.asked_as.sent if record.asked_as and options else {}
+    if transcript is not None and status == "completed":
+        transcript = warn_of_replaced(transcript, sent.get("replaced", ""))
+        value |= _Written(record, tidy(transcript)).value()
+    told = [f"{name} has no effect here" for name in sent.get("ignored", ())]
+    told += [w["message"] for w in warnings_value(transcript.warnings if transcript else ())]
+    if told:
+        value["metadata"] = {"warnings": [{"message": message} for message in told]}
+    return value
+
+
+def _asked_value(record: JobRecord, options: TranscriptOptions | None) -> dict[str, Any]:
+    """What was asked for, as the answer says it once more."""
+    request = record.request
+    return {
+        "language_code": request.language,
+        "language_detection": request.language is None,
+        "language_confidence_threshold": options and options.language_confidence_threshold,
+        "language_confidence": None,
+        "punctuate": options is None or options.punctuate is not False,
+        "format_text": options is None or options.format_text is not False,
+        "speaker_labels": request.diarize,
+        "speakers_expected": request.num_speakers,
+        "speech_threshold": options and options.speech_threshold,
+        "speech_model": options and options.speech_model,
+        "speech_model_used": None,
+        "prompt": request.prompt,
+        "keyterms_prompt": list(options.keyterms_prompt) if options else [],
+        "word_boost": list(options.word_boost) if options else [],
+        "audio_start_from": options and options.audio_start_from,
+        "audio_end_at": options and options.audio_end_at,
+        "multichannel": request.multichannel,
+        "webhook_url": record.callback_url,
+        "webhook_auth": bool(options and options.webhook_auth_header_name),
+    }
+
+
+class _Written:
+    """One transcript, and how its words are to be written."""
+
+    def __init__(self, record: JobRecord, tidied: Transcript) -> None:
+        options = options_of(record)
+        self._record = record
+        self._tidied = tidied
+        self._has_signs = options is None or options.punctuate is not False
+        self._has_case = options is None or options.format_text is not False
+        self._numbers = speaker_numbers(tidied)
+
+    def value(self) -> dict[str, Any]:
+        """What there is once the text is."""
+        words = all_words(self._tidied)
+        value = {
+            "text": self.text(words, self._tidied.text.strip()),
+            "words": [self.word_value(word) for word in words],
+            "confidence": confidence_of(words),
+            "language_code": self._tidied.language,
+            "language_confidence": round(self._tidied.language_probability, 4),
+            "speech_model_used": self._tidied.model,
+        }
+        if self._record.request.names_speakers:
+            passages = utterances_of(self._tidied)
+            value["utterances"] = [self.passage_value(passage) for passage in passages]
+        return value
+
+    def text(self, words: tuple[Word, ...], text: str) -> str:
+        """A text; of its words where it is not to be as Whisper wrote it."""
+        if words and not self._has_signs:
+            spaced = ((" " if word.word[:1].isspace() else "", bare(word.word)) for word in words)
+            text = "".join(before + word for before, word in spaced).strip()
+        return text if self._has_case else text.lower()
+
+    def word_value(self, word: Word) -> dict[str, Any]:
+        """One word."""
+        text = word.word.strip() if self._has_signs else bare(word.word)
+        return {
+            "text": text if self._has_case else text.lower(),
+            "start": ms(word.start),
+            "end": ms(word.end),
+            "confidence": round(word.probability, 4),
+            **self._speaker(word.speaker),
+        }
+
+    def passage_value(self, passage: Passage) -> dict[str, Any]:
+        """An utterance, a sentence or a paragraph."""
+        return {
+            "text": self.text(passage.words, passage.text),
+            "start": ms(passage.start),
+            "end": ms(passage.end),
+            "confidence": passage.confidence,
+            **self._speaker(passage.speaker),
+            "words": [self.word_value(word) for word in passage.words],
+        }
+
+    def _speaker(self, who: str | None) -> dict[str, str | None]:
+        """A letter or a name; of a channel its number from 1, which is its speaker too."""
+        if self._record.request.multichannel:
+            channel = channel_of(self._record, who)
+            number = None if channel is None else str(channel + 1)
+            return {"speaker": number, "channel": number}
+        is_named = who is None or not who.startswith(ANONYMOUS)
+        return {"speaker": who if is_named else letter(self._numbers[who or ""])}
+
+
+def passages_value(
+    record: JobRecord, transcript: Transcript, name: str, passages: list[Passage]
+) -> dict[str, Any]:
+    """
+    Sentences or paragraphs.
+
+    Args:
+        name: What they are called.
+    """
+    tidied = tidy(transcript)
+    written = _Written(record, tidied)
+    return {
+        "id": record.id,
+        "confidence": confidence_of(all_words(tidied)),
+        "audio_duration": record.audio.duration_s,
+        name: [written.passage_value(passage) for passage in passages],
+    }
+
+
+def matches_value(record: JobRecord, transcript: Transcript, wanted: list[str]) -> dict[str, Any]:
+    """
+    Where some words are said, in any case and whatever signs are around them.
+
+    Args:
+        wanted: Each of them one word, or several with spaces.
+    """
+    words = all_words(tidy(transcript))
+    said = [bare(word.word).lower() for word in words]
+    matches = [_match_value(phrase, said, words) for phrase in wanted]
+    found = [match for match in matches if match["count"]]
+    n_found = sum(match["count"] for match in found)
+    return {"id": record.id, "total_count": n_found, "matches": found}
+
+
+def _match_value(phrase: str, said: list[str], words: tuple[Word, ...]) -> dict[str, Any]:
+    parts = [bare(part).lower() for part in phrase.split()]
+    n_parts = len(parts)
+    found = [n for n in range(len(said)) if parts and said[n : n + n_parts] == parts]
+    spans = [(words[n].start, words[n + n_parts - 1].end) for n in found]
+    times = [[ms(start), ms(end)] for start, end in spans]
+    return {"text": phrase, "count": len(found), "timestamps": times, "indexes": found}
+
+
+def ms(seconds: float) -> int:
+    """Whole milliseconds."""
+    return round(seconds * 1000)

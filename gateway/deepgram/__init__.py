@@ -1,0 +1,1 @@
+"""Deepgram's route for recordings: its options and answers."""

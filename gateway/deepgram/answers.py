@@ -1,0 +1,25 @@
+"""The answer to a client of Deepgram that waited."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+
+from gateway.deepgram.reading import DeepgramSubmission
+from gateway.deepgram.values import listen_value
+from gateway.ignored import name_ignored
+from gateway.replaced import warn_of_replaced
+from gateway.synchronous import Transcribed
+from gateway.warned import name_warnings
+
+
+def answer_listened(done: Transcribed) -> Response:
+    """What `/v1/listen` answers."""
+    submission = done.submission
+    assert isinstance(submission, DeepgramSubmission)
+    transcript = warn_of_replaced(done.transcript, submission.replaced)
+    value = listen_value(done.record, transcript, submission.options, ignored=submission.ignored)
+    answer = name_warnings(jsonify(value), transcript)
+    answer.headers["X-Longhand-Model"] = transcript.model
+    answer.headers["Location"] = f"/jobs/{done.record.id}"
+    name_ignored(answer, submission.ignored)
+    return answer

@@ -1,0 +1,77 @@
+"""Families of routes that other services' clients call, and how each of them writes an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+from shared import errors
+from shared.errors import LonghandError
+
+Dialect = Literal["deepgram", "assemblyai"]
+
+_PREFIXES: tuple[tuple[str, Dialect], ...] = (("/v1/listen", "deepgram"), ("/v2/", "assemblyai"))
+
+BAD_REQUESTS: frozenset[type[LonghandError]] = frozenset(
+    {
+        errors.ModelNotFound,
+        errors.AudioUnreadable,
+        errors.AudioUnreachable,
+        errors.AudioError,
+        errors.UploadNotFound,
+        errors.UploadConflict,
+        errors.JobNotFinished,
+        errors.JobCancelled,
+        errors.JobFailed,
+        errors.AudioGone,
+    }
+)
+"""What is a 400 for these clients, some of which know an error of theirs by that alone."""
+
+_DEEPGRAMS = {
+    "unauthorized": "INVALID_AUTH",
+    "forbidden": "INSUFFICIENT_PERMISSIONS",
+    "audio_unreachable": "REMOTE_CONTENT_ERROR",
+    "model_not_found": "INVALID_QUERY_PARAMETER",
+    "too_many_requests": "TOO_MANY_REQUESTS",
+}
+"""Deepgram's own names of errors that are ours too; all others it calls as HTTP does."""
+
+
+def dialect_of(path: str) -> Dialect | None:
+    """
+    Whose clients call a path; None for all that has no errors of its own kind.
+
+    >>> [dialect_of(path) for path in ("/v1/listen", "/v2/transcript/1", "/v1/models")]
+    ['deepgram', 'assemblyai', None]
+    """
+    return next((dialect for prefix, dialect in _PREFIXES if path.startswith(prefix)), None)
+
+
+def error_in(
+    dialect: Dialect, value: Mapping[str, Any], status: int, request_id: str
+) -> dict[str, Any]:
+    """
+    An error as a dialect writes it.
+
+    Args:
+        value: As native routes write it.
+
+    >>> error_in("assemblyai", {"error": "no", "code": "busy"}, 503, "r1")
+    {'error': 'no'}
+    >>> error_in("deepgram", {"error": "no", "code": "busy"}, 503, "r1")
+    {'err_code': 'Service Unavailable', 'err_msg': 'no', 'request_id': 'r1'}
+    """
+    job = {"job_id": value["job_id"]} if "job_id" in value else {}
+    if dialect == "assemblyai":
+        return {"error": value["error"], **job}
+    code = _DEEPGRAMS.get(str(value["code"]))
+    if code is None and value["code"] == "invalid_request" and "param" in value:
+        code = "INVALID_QUERY_PARAMETER"
+    return {
+        "err_code": code or HTTPStatus(status).phrase,
+        "err_msg": value["error"],
+        "request_id": request_id,
+        **job,
+    }

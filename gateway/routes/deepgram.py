@@ -1,0 +1,66 @@
+"""`POST /v1/listen`: recordings, as Deepgram's clients send them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+from pydantic import BaseModel, Field
+
+from gateway.deepgram.answers import answer_listened
+from gateway.deepgram.options import ListenOptions
+from gateway.deepgram.reading import DeepgramSubmission, read_listen, receive_recording
+from gateway.deepgram.values import request_id_of
+from gateway.fields import JobOptions
+from gateway.hangups import hand_out
+from gateway.ignored import name_ignored
+from gateway.openapi.documented import Answer, Body, documented
+from gateway.routes.legacy import FAILED, MADE, REFUSED
+from gateway.services import services
+from gateway.shapes import deepgram as shapes
+from gateway.submission import submit
+from gateway.synchronous import transcribe_now
+from gateway.uploads import AudioWriter
+from shared import errors
+from shared.request import TranscriptionRequest
+
+blueprint = Blueprint("deepgram", __name__)
+
+
+class RemoteRecording(BaseModel):
+    """Where the audio is."""
+
+    url: str = Field(description="An http or https URL of the audio.")
+
+
+@blueprint.post("/v1/listen")
+@documented(
+    tag="Deepgram",
+    query=(TranscriptionRequest, JobOptions, ListenOptions),
+    body=(
+        Body(models=(RemoteRecording,), media_types=("application/json",), allows_others=True),
+        Body(media_types=("application/octet-stream", "audio/*"), is_raw=True),
+    ),
+    answers={
+        200: Answer(
+            shapes.ListenAnswer,
+            description="The transcript; with `callback` the name of the request alone.",
+            headers=MADE | {"X-Longhand-Model": "The model that ran."},
+        )
+    },
+    errors=(*REFUSED, *FAILED, errors.AudioUnreachable),
+)
+def listen() -> Response:
+    """Transcribe a recording, which is the body or at a URL, as Deepgram does."""
+    here = services()
+    submission = read_listen(here)
+
+    def receive(writer: AudioWriter) -> DeepgramSubmission:
+        return receive_recording(here, submission, writer)
+
+    if not submission.options.callback:
+        return transcribe_now(here, receive, answer_listened)
+    record, _ = submit(here, receive)
+    hand_out(here, record)
+    answer = jsonify(request_id=request_id_of(record.id))
+    answer.headers["Location"] = f"/jobs/{record.id}"
+    name_ignored(answer, submission.ignored)
+    return answer

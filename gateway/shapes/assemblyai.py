@@ -1,0 +1,144 @@
+"""What AssemblyAI's routes answer; times in milliseconds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Uploaded(_Shape):
+    """Where the audio is: for `audio_url`."""
+
+    upload_url: str
+
+
+class SpokenWord(_Shape):
+    """A word; `speaker` is `A`, `B` …, or a name."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float
+    speaker: str | None
+    channel: str | None = Field(None, description="From 1, with `multichannel`.")
+
+
+class Spoken(SpokenWord):
+    """What one person says: an utterance, a sentence or a paragraph."""
+
+    words: list[SpokenWord]
+
+
+class TranscriptWarning(_Shape):
+    """What did not stop the transcript but should be known."""
+
+    message: str
+
+
+class TranscriptMetadata(_Shape):
+    """What else is to be known."""
+
+    warnings: list[TranscriptWarning]
+
+
+class TranscriptStanding(_Shape):
+    """A transcript, and what was asked of it; its `id` is the job's."""
+
+    id: str
+    status: Literal["queued", "processing", "completed", "error"]
+    error: str | None
+    audio_url: str
+    audio_duration: int = Field(description="In seconds.")
+    language_code: str | None
+    language_detection: bool
+    language_confidence_threshold: float | None
+    language_confidence: float | None
+    punctuate: bool
+    format_text: bool
+    speaker_labels: bool
+    speakers_expected: int | None
+    speech_threshold: float | None
+    speech_model: str | None = Field(description="As it was asked for.")
+    speech_model_used: str | None = Field(description="The model that ran.")
+    prompt: str | None
+    keyterms_prompt: list[str]
+    word_boost: list[str]
+    audio_start_from: int | None
+    audio_end_at: int | None
+    multichannel: bool
+    webhook_url: str | None
+    webhook_auth: bool
+    text: str | None
+    words: list[SpokenWord] | None
+    utterances: list[Spoken] | None = Field(description="With `speaker_labels`.")
+    confidence: float | None
+    metadata: TranscriptMetadata | None = None
+
+
+class PageDetails(_Shape):
+    """Where a page stands among the others."""
+
+    limit: int
+    result_count: int
+    current_url: str
+    prev_url: str | None = Field(description="Older ones.")
+    next_url: str | None = Field(description="Newer ones.")
+
+
+class TranscriptItem(_Shape):
+    """One transcript of a page."""
+
+    id: str
+    resource_url: str
+    status: Literal["queued", "processing", "completed", "error"]
+    created: str
+    completed: str | None
+    audio_url: str
+    error: str | None
+
+
+class TranscriptPage(_Shape):
+    """Some transcripts, newest first."""
+
+    page_details: PageDetails
+    transcripts: list[TranscriptItem]
+
+
+class _Passages(_Shape):
+    id: str
+    confidence: float
+    audio_duration: float = Field(description="In seconds.")
+
+
+class Sentences(_Passages):
+    """A transcript by its sentences."""
+
+    sentences: list[Spoken]
+
+
+class Paragraphs(_Passages):
+    """A transcript by its paragraphs."""
+
+    paragraphs: list[Spoken]
+
+
+class Match(_Shape):
+    """Where a word or phrase is said: begin and end of each time, and the number of its word."""
+
+    text: str
+    count: int
+    timestamps: list[list[int]]
+    indexes: list[int]
+
+
+class Matches(_Shape):
+    """Where some words are said."""
+
+    id: str
+    total_count: int
+    matches: list[Match]

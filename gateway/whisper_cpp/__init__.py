@@ -1,0 +1,1 @@
+"""The route of whisper.cpp's server: its fields and answers."""

@@ -1,0 +1,140 @@
+"""What clients of whisper.cpp's server send: its fields, and what they mean as options of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.fields import JobOptions, read_model
+from gateway.ignored import split_known
+from gateway.receiving import Fields, read_submission
+from gateway.services import Services
+from gateway.submission import Submission
+from shared.request import TranscriptionRequest
+from shared.wire import ALIASES, LISTS
+
+_RENAMED = {
+    "no_speech_thold": "no_speech_threshold",
+    "logprob_thold": "logprob_threshold",
+    "vad_min_speech_duration_ms": "min_speech_duration_ms",
+    "vad_min_silence_duration_ms": "min_silence_duration_ms",
+    "vad_speech_pad_ms": "speech_pad_ms",
+}
+"""By whisper.cpp's names, our options that say the same."""
+
+_CUES = ("srt", "vtt")
+
+
+class InferenceFields(BaseModel):
+    """The fields of whisper.cpp's server, beside those that are called as options of ours."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    response_format: Literal["json", "text", "verbose_json", "srt", "vtt"] = Field(
+        "json", description="How the answer is written."
+    )
+    translate: bool = Field(False, description="Translate into English, as `task=translate`.")
+    detect_language: bool = Field(False, description="Detect the language, as `language=auto`.")
+    carry_initial_prompt: bool = Field(
+        False, description="Tell the model `prompt` before every chunk, as `hotwords` are."
+    )
+    offset_t: int = Field(0, ge=0, description="Where to begin, in ms.")
+    duration: int = Field(0, ge=0, description="How much to transcribe, in ms; 0: to the end.")
+    max_context: int = Field(
+        -1, ge=-1, description="0: chunks are not told what was said before; else, they are."
+    )
+    max_len: int = Field(
+        0, ge=0, le=1000, description="With `srt` and `vtt`: most characters of a cue; 0: any."
+    )
+    no_timestamps: bool = Field(False, description="`verbose_json` without times.")
+    token_timestamps: bool = Field(True, description="Times of words in `verbose_json`.")
+    no_language_probabilities: bool = Field(
+        False, description="`verbose_json` without how sure the language is."
+    )
+    suppress_nst: bool | None = Field(
+        None, description="`false`: signs that are not speech may be written."
+    )
+    suppress_non_speech: bool | None = Field(None, description="As `suppress_nst`.")
+    no_speech_thold: float | None = Field(
+        None, ge=0.0, le=1.0, description="As `no_speech_threshold`."
+    )
+    logprob_thold: float | None = Field(None, le=0.0, description="As `logprob_threshold`.")
+    vad_min_speech_duration_ms: int | None = Field(
+        None, ge=0, le=60_000, description="As `min_speech_duration_ms`."
+    )
+    vad_min_silence_duration_ms: int | None = Field(
+        None, ge=0, le=60_000, description="As `min_silence_duration_ms`."
+    )
+    vad_speech_pad_ms: int | None = Field(None, ge=0, le=10_000, description="As `speech_pad_ms`.")
+
+
+_OWN = (TranscriptionRequest.model_fields, JobOptions.model_fields, ALIASES)
+KNOWN = frozenset(name for names in (*_OWN, LISTS, InferenceFields.model_fields) for name in names)
+"""Every field that means anything here."""
+
+
+@dataclass(frozen=True)
+class InferenceSubmission(Submission):
+    """
+    What a client of whisper.cpp's server sent.
+
+    Attributes:
+        fields: Those of its own.
+        ignored: Names of fields that mean nothing here.
+    """
+
+    fields: InferenceFields = InferenceFields()
+    ignored: tuple[str, ...] = ()
+
+
+def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubmission:
+    """
+    Read a form as clients of whisper.cpp's server send it; our own options may stand in it too.
+
+    Raises:
+        InvalidRequest: The value of a field that is known is not possible.
+    """
+    options, ignored = split_known(sent, KNOWN.__contains__)
+    # Forms send fields that nobody filled in as empty ones.
+    options = {name: value for name, value in options.items() if value != ""}
+    own = {n: options.pop(n) for n in InferenceFields.model_fields if n in options}
+    fields = read_model(InferenceFields, own)
+    if str(options.get("beam_size", "")).startswith("-"):  # whisper.cpp's own choice
+        del options["beam_size"]
+    implied = _implied(fields, options)
+    read = read_submission(here, options | implied, filename)
+    if fields.max_len and fields.response_format not in _CUES:
+        ignored = (*ignored, "max_len")
+    return InferenceSubmission(
+        read.request, read.filename, job=read.job, fields=fields, ignored=ignored
+    )
+
+
+def _implied(fields: InferenceFields, sent: Fields) -> dict[str, Any]:
+    """Options of ours that whisper.cpp's fields mean."""
+    options: dict[str, Any] = {
+        ours: str(getattr(fields, theirs))
+        for theirs, ours in _RENAMED.items()
+        if getattr(fields, theirs) is not None
+    }
+    if fields.translate:
+        options["task"] = "translate"
+    if fields.detect_language:
+        options["language"] = "auto"
+    if fields.carry_initial_prompt and "prompt" in sent and "hotwords" not in sent:
+        options["hotwords"] = sent.pop("prompt")
+    if fields.offset_t or fields.duration:
+        ends = [fields.offset_t + fields.duration] if fields.duration else []
+        options["clip_timestamps"] = ",".join(str(ms / 1000) for ms in (fields.offset_t, *ends))
+    if fields.max_context == 0:
+        options["condition_on_previous_text"] = "false"
+    suppresses = fields.suppress_nst if fields.suppress_nst is not None else True
+    if not suppresses or fields.suppress_non_speech is False:
+        options["suppress_tokens"] = ""
+    has_words = fields.response_format == "verbose_json" or fields.max_len > 0
+    if has_words and "word_timestamps" not in sent and "align" not in sent:
+        # Whisper's own times, which cost least: whisper.cpp has no others.
+        options |= {"word_timestamps": "true", "align": "false"}
+    return options

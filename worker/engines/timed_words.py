@@ -1,0 +1,140 @@
+"""Words as a model's cross-attention times them: put together, and handed out to segments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.transcript import Segment, Word
+from worker.engines.guards import UNSPACED
+
+INNER = "'’-‐‑.,:/@&_"
+"""Marks that stand within a word, between letters or digits."""
+
+PREPENDED = "\"'“¿([{-"
+APPENDED = "\"'.。,，!！?？:：”)]}、"
+
+
+_LETTER = rf"(?!{UNSPACED.pattern})\w"
+_INNER = re.compile(rf"{_LETTER}[{re.escape(INNER)}]?\n[{re.escape(INNER)}]?{_LETTER}")
+"""Where two parts meet that are one word: within letters, or at a mark between two of them."""
+
+
+@dataclass
+class TimedWord:
+    """A word as the model's cross-attention times it, in seconds from the chunk's start."""
+
+    word: str
+    n_tokens: int
+    start: float
+    end: float
+    probability: float
+
+
+_NOTHING = TimedWord("", 0, 0.0, 0.0, 0.0)
+
+
+def merge_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
+    """
+    Join punctuation to the word it belongs to, keeping the word's own times.
+
+    A full stop is timed where the pause after it ends; the word is not that long.
+    """
+    merged: list[TimedWord] = []
+    opening: list[TimedWord] = []
+    for word in words:
+        text = word.word.strip()
+        # A straight quote may open or close; Whisper writes a space before one that opens.
+        opens = bool(opening) or word.word.startswith(" ") or not all(c in APPENDED for c in text)
+        if text and opens and all(c in PREPENDED for c in text):
+            opening.append(word)
+        elif merged and not opening and text and all(c in APPENDED for c in text):
+            _append(merged[-1], [word])
+        else:
+            if merged and opening and word.word.startswith(" ") > opening[0].word.startswith(" "):
+                _append(merged[-1], opening)  # "so- no": it closes
+                opening = []
+            before = "".join(mark.word for mark in opening)
+            n_before = sum(mark.n_tokens for mark in opening)
+            word.word = before + (word.word.lstrip() if opening else word.word)
+            word.n_tokens += n_before
+            opening = []
+            merged.append(word)
+    return merged + opening
+
+
+def _append(word: TimedWord, marks: Sequence[TimedWord]) -> None:
+    word.word += "".join(mark.word for mark in marks)
+    word.n_tokens += sum(mark.n_tokens for mark in marks)
+
+
+def join_parts(words: Sequence[TimedWord]) -> list[TimedWord]:
+    """
+    Join what a mark within a word has parted: `l'avion`, `Dis-moi,`, `U.S.`, `3.5` are one word.
+
+    Whisper's tokens have the mark apart, so that its own programs time ` l` and `'avion`.
+    Where words have no spaces between them, nothing is joined.
+
+    >>> parts = [TimedWord(text, 1, n, n + 1, 0.5) for n, text in enumerate((" l", "'avion", " a"))]
+    >>> [(word.word, word.start, word.end) for word in join_parts(parts)]
+    [(" l'avion", 0, 2), (' a', 2, 3)]
+    """
+    joined: list[TimedWord] = []
+    for word, following in zip(words, [*words, _NOTHING][1:], strict=True):
+        if joined and _INNER.search(f"{joined[-1].word}\n{word.word}{following.word}"):
+            last = joined[-1]
+            n_tokens = last.n_tokens + word.n_tokens
+            last.probability = (
+                last.probability * last.n_tokens + word.probability * word.n_tokens
+            ) / n_tokens
+            last.word, last.n_tokens, last.end = last.word + word.word, n_tokens, word.end
+        else:
+            joined.append(word)
+    return joined
+
+
+def give_words(
+    segments: Sequence[Segment], words: Sequence[TimedWord], eot: int, duration_s: float
+) -> list[Segment]:
+    """
+    Hand the words of a chunk out to its segments, which keep the times that the model told.
+
+    Args:
+        words: In order, punctuation apart, together holding all text tokens of `segments`.
+        eot: Tokens from this id on are not text.
+    """
+    left = list(words)
+    given: list[Segment] = []
+    for segment in segments:
+        n_tokens = sum(token < eot for token in segment.tokens)
+        own: list[TimedWord] = []
+        while left and n_tokens > 0:
+            n_tokens -= left[0].n_tokens
+            own.append(left.pop(0))
+        # Within the segment: a mark that begins it is not the last segment's.
+        merged = join_parts(merge_punctuation(own))
+        said = [_word(word) for word in merged if word.word.strip()]
+        given.append(segment.model_copy(update={"words": _within(said, duration_s)}))
+    return given
+
+
+def _word(timed: TimedWord) -> Word:
+    return Word(
+        word=timed.word,
+        start=timed.start,
+        end=timed.end,
+        probability=round(timed.probability, 4),
+    )
+
+
+def _within(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
+    """Words with times in order, none before the one before it or past the chunk's end."""
+    fixed: list[Word] = []
+    earliest = 0.0
+    for word in words:
+        start = min(max(word.start, earliest), duration_s)
+        end = min(max(word.end, start), duration_s)
+        fixed.append(word.model_copy(update={"start": round(start, 3), "end": round(end, 3)}))
+        earliest = end
+    return tuple(fixed)
