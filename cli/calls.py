@@ -22,9 +22,15 @@ class GatewayCalls:
         self._port = port
 
     def upload(self, audio: Path, *, diarize: bool = False) -> str:
-        """Submit a file, to be told who speaks too if that is wanted; the id of its job."""
+        """
+        Submit a file; the id of its job.
+
+        Args:
+            diarize: Whether to be told who speaks too; words are timed by Whisper then, since an
+                alignment model may have to be fetched first.
+        """
         fields = {"ext": audio.suffix.lstrip(".")} if audio.suffix else {}
-        query = urlencode(fields | ({"diarize": "true"} if diarize else {}))
+        query = urlencode(fields | ({"diarize": "true", "align": "false"} if diarize else {}))
         with audio.open("rb") as body:
             headers = {"Content-Length": str(audio.stat().st_size)}
             answer = self._ask("POST", f"/transcribe/binary?{query}", body, headers)
