@@ -63,7 +63,7 @@ def test_packages_that_cannot_be_installed_are_named(bare_machine):
     assert (answer.returncode, answer.stdout) == (1, "")
     sentence, _, packages = answer.stderr.partition(": ")
     assert sentence == "the tests need, and this machine lacks (names as in Debian)"
-    assert set(packages.split()) == PACKAGES
+    assert set(packages.split()) - {"nginx"} == PACKAGES  # which is looked for beside PATH too
 
 
 def test_a_docker_of_ones_own_needs_packages_that_other_tests_do_not(bare_machine):

@@ -55,6 +55,16 @@ KNOWN = {
 }
 """Every field of every body."""
 
+_ALIASES = {
+    **ALIASES,
+    "no_speech_thold": "no_speech_threshold",
+    "logprob_thold": "logprob_threshold",
+    "vad_min_speech_duration_ms": "min_speech_duration_ms",
+    "vad_min_silence_duration_ms": "min_silence_duration_ms",
+    "vad_speech_pad_ms": "speech_pad_ms",
+}
+"""Names of whisper.cpp's server too."""
+
 _TEXTS = {
     "model": ["demo", "whisper-1"],
     "backend": ["faster_whisper"],
@@ -98,6 +108,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.method == "DELETE" and (case.path_parameters or {}).get("job_id") in SITE["jobs"]:
         case.path_parameters = {"job_id": SUBJECTS.job()}  # the others are still to be asked for
     if meta is None or not (meta.generation.mode.is_positive or is_meant_right(meta)):
+        if isinstance(case.body, dict):
+            case.body = {name: _seen_in_forms(value) for name, value in case.body.items()}
         return
     # Copies: what schemathesis drew once it sends again, also among what is to be refused.
     if isinstance(case.query, dict):
@@ -117,6 +129,11 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         meta.components[location] = ComponentInfo(mode=GenerationMode.POSITIVE)
 
 
+def _seen_in_forms(value: Any) -> Any:
+    """What a form leaves out, and is wrong by its type: its text, so that it is sent."""
+    return str(value) if value in ([], {}) else value
+
+
 def is_meant_right(meta: Any) -> bool:
     """Whether a request was drawn to be accepted, whatever schemathesis thought of it later."""
     return str(meta.phase.data.description).lower() == "positive test case"
@@ -126,7 +143,7 @@ def make_possible(fields: dict[str, Any]) -> dict[str, Any]:
     """Let options agree with each other and with what the site has."""
     said: set[str] = set()
     for name in list(fields):
-        meant = ALIASES.get(name, name)
+        meant = _ALIASES.get(name, name)
         if meant in said or (name not in KNOWN and isinstance(fields[name], list)):
             del fields[name]  # nothing may be given twice, by whatever name
         said.add(meant)
@@ -137,6 +154,7 @@ def make_possible(fields: dict[str, Any]) -> dict[str, Any]:
             fields[name] = pick(texts, fields[name])
     fields.pop("cursor", None)  # it is of a page that was given before
     _agree(fields)
+    _hear(fields)
     _use(fields)
     return fields
 
@@ -204,6 +222,14 @@ def _agree(fields: dict[str, Any]) -> None:
     fields.pop("known_speaker_references", None)
     if names:
         fields |= {"known_speaker_names": ["Ann"], "known_speaker_references": [VOICE]}
+
+
+def _hear(fields: dict[str, Any]) -> None:
+    """Clips have one track; who speaks is told by channel or by voice."""
+    if fields.get("audio_track"):
+        fields["audio_track"] = 1
+    if "diarize" in fields or "speaker_labels" in fields:
+        fields.pop("multichannel", None)
 
 
 def _use(fields: dict[str, Any]) -> None:

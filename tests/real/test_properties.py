@@ -71,7 +71,7 @@ ELSEWHERE = frozenset(
         "model", "language", "align", "align_model", "return_char_alignments", "vad_method",
         "chinese", "diarize", "num_speakers", "min_speakers", "max_speakers", "diarize_model",
         "clustering_threshold", "speaker_embeddings", "speaker_names", "known_speaker_names",
-        "known_speaker_references",
+        "known_speaker_references", "audio_track", "multichannel",
     }
 )  # fmt: skip
 """Options that need other models than these tests have, or are drawn here in another way."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import pytest
 import srt
@@ -67,14 +68,33 @@ def test_subtitles_come_in_order(conversation: Transcript) -> None:
     assert n_errors(text_of(TURNS), " ".join(cue.content for cue in cues)) <= 1
 
 
+class Letters(NamedTuple):
+    """What is said, without spaces and marks; when the word begins that begins at a letter."""
+
+    text: str
+    starts: dict[int, float]
+
+
+def starts_by_letter(words: Iterable[tuple[str, float]]) -> Letters:
+    """Words of any cut: `ill-disposed` is one of ours, and two of the truth."""
+    text, starts = "", {}
+    for word, start_s in words:
+        starts[len(text)] = start_s
+        text += re.sub(r"\W", "", word).lower()
+    return Letters(text, starts)
+
+
 @pytest.mark.parametrize("clip", ["austen_0880.wav", "austen_0930.wav", "austen_0890.wav"])
 def test_words_begin_where_they_are_said(hear: Hear, speech_dir: Path, clip: str) -> None:
     truth = json.loads((speech_dir / "words_austen.json").read_text())[clip]
 
     heard = hear(speech_dir / "clips" / clip, word_timestamps=True, align=False)
 
-    words = [word for segment in heard.segments for word in segment.words or ()]
-    assert [re.sub(r"\W", "", word.word).lower() for word in words] == [w["word"] for w in truth]
-    errors = [abs(word.start - w["start"]) for word, w in zip(words, truth, strict=True)]
+    said = starts_by_letter((word["word"], word["start"]) for word in truth)
+    found = starts_by_letter(
+        (word.word, word.start) for segment in heard.segments for word in segment.words or ()
+    )
+    assert found.text == said.text
+    errors = [abs(start_s - said.starts[at]) for at, start_s in found.starts.items()]
     assert median(errors) < 0.15
     assert max(errors) < 0.5

@@ -122,9 +122,11 @@ def test_a_missing_token_is_named_with_the_pages_to_accept(
 ) -> None:
     models = LocalModels(WorkerSettings(**other_model, downloads=True))
 
-    found = transcribe_here(
-        models, english.path, TranscriptionRequest(diarize=True, align=False), model="tiny"
+    request = TranscriptionRequest(
+        diarize=True, diarize_model="pyannote/speaker-diarization-community-1", align=False
     )
+
+    found = transcribe_here(models, english.path, request, model="tiny")
 
     [warning] = told(found)
     assert found.text
@@ -161,7 +163,7 @@ def test_options_that_change_nothing_are_named(models: LocalModels, english: Cli
 
     messages = [warning.message for warning in told(found)]
     assert codes(found) == ["option_ignored"] * 3
-    assert messages[0].startswith("num_speakers: without diarize=true")
+    assert messages[0].startswith("num_speakers: only diarize=true tells voices apart")
     assert messages[1].startswith("vad_onset: with vad=false")
     assert messages[2].startswith("interpolate_method: words are aligned only where")
 
