@@ -32,9 +32,9 @@ from tools.demo_diarization.measure import FLITE_SEED, TEST_SEED, score
 from tools.demo_model.corpus import read_held_out, render, through_codec
 from tools.demo_model.scores import Errors, normal, padded
 from tools.demo_model.voices import Utterance
-from worker.audio import AudioSource
-from worker.models.local import LocalModels
+from worker.audio.source import AudioSource
 from worker.pipeline import transcribe
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings, limit_threads, quieten_libraries
 
 LEAD_S = 0.25

@@ -35,8 +35,8 @@ def measure(n_chunks: int) -> tuple[float, float, float]:
         PyannoteAudioPretrainedSpeakerEmbedding,
     )
 
-    from worker.diarization.files import read_config
     from worker.diarization.pyannote_pipeline import NoPlda, load_pipeline
+    from worker.models.diarization_files import read_config
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

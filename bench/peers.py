@@ -13,10 +13,10 @@ from bench.measures import Report
 from shared.request import TranscriptionRequest
 from tools.demo_model.clips import Clip
 from tools.demo_model.scores import Errors
-from worker.audio import decode
-from worker.models.cache import ModelCache
-from worker.models.local import LocalModels
+from worker.audio.source import decode
 from worker.pipeline import join_text, transcribe
+from worker.processes.cache import ModelCache
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 N_ROUNDS = 3

@@ -12,11 +12,11 @@ from shared.catalogue import MODELS
 from shared.errors import EngineFailed, LonghandError
 from shared.phrase_book import PHRASE_BOOK, WARNING
 from shared.sizes import in_words
-from worker.diarization.files import LIGHT
 from worker.engines import check_installed
-from worker.models.devices import best_device, choose_compute_type
+from worker.models.diarization_files import LIGHT
 from worker.models.files import ModelFiles
 from worker.models.listing import named_files
+from worker.processes.devices import best_device, choose_compute_type
 from worker.settings import WorkerSettings
 
 _LEAST_FREE_BYTES = 1_000_000_000

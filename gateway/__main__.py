@@ -16,18 +16,18 @@ import waitress
 from flask import Flask
 from pydantic import ValidationError
 
-from gateway.access.admission import Admission, use_admission
 from gateway.access.callers import warn_of_access
 from gateway.access.origins import Origins
-from gateway.access_log import count_refusal
-from gateway.app import create_app
-from gateway.channel import body_limit, listens_on, use_channel
-from gateway.fullness import Fullness
-from gateway.outward.webhooks import Webhooks
-from gateway.resuming import Dispatcher
+from gateway.app import create_app, open_services
 from gateway.retention import Retention, Sweeper
-from gateway.services import Services, open_services
+from gateway.server.access_log import count_refusal
+from gateway.server.admission import Admission, use_admission
+from gateway.server.channel import body_limit, listens_on, use_channel
+from gateway.server.fullness import Fullness
+from gateway.server.resuming import Dispatcher
+from gateway.services import Services
 from gateway.settings import OTHER_VARIABLES, GatewaySettings
+from gateway.webhooks.sender import Webhooks
 from shared.logs import configure_logs
 from shared.reaper import Reaper
 from shared.settings import describe_older, describe_problems

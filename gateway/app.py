@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
 from gateway.access.auth import add_access
+from gateway.access.breaches import Breaches
+from gateway.access.callers import Access
 from gateway.access.origins import Origins
 from gateway.access.rates import limit_rates
-from gateway.access_log import note_requests
 from gateway.errors import add_error_answers
-from gateway.postponed import PostponingFlask
+from gateway.metrics import Metrics
+from gateway.outward.downloads import Downloader
+from gateway.reading.probe import Probe
+from gateway.reading.resumable import Uploads
 from gateway.routes import (
     asr,
     assemblyai,
@@ -33,8 +39,18 @@ from gateway.routes import (
     uploads,
     whisper_cpp,
 )
-from gateway.services import Services, open_services
+from gateway.server.access_log import note_requests
+from gateway.services import Services
 from gateway.settings import GatewaySettings
+from gateway.submission.batches import Batches
+from gateway.submission.default_model import default_model_of
+from gateway.waiting.postponed import PostponingFlask
+from gateway.waiting.slots import Waiting
+from gateway.waiting.watcher import Watcher
+from shared.connections import connect_briefly
+from shared.jobs import Jobs
+from shared.storage import open_storage
+from shared.workers import Workers
 
 _ROUTES = (
     transcribe,
@@ -65,6 +81,49 @@ class _Json(DefaultJSONProvider):
 
     ensure_ascii = False
     sort_keys = False
+
+
+def open_services(settings: GatewaySettings) -> Services:
+    """Connect to all that the settings name."""
+    redis = connect_briefly(settings.redis_url.get_secret_value())
+    storage = open_storage(settings.storage_dir)
+    jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
+    workers = Workers(redis)
+    waiting = Waiting(jobs, n_slots=settings.waiting_slots)
+    watcher = Watcher(redis)
+    return Services(
+        settings=settings,
+        access=Access(settings, host=settings.host),
+        breaches=Breaches(settings.rate_limit),
+        redis=redis,
+        storage=storage,
+        jobs=jobs,
+        workers=workers,
+        waiting=waiting,
+        watcher=watcher,
+        probe=Probe(
+            timeout_s=settings.probe_timeout_s,
+            memory_bytes=settings.probe_memory_bytes,
+            n_at_once=settings.probes_at_once,
+        ),
+        downloads=Downloader(settings),
+        batches=Batches(redis, storage, jobs),
+        uploads=Uploads(
+            redis,
+            storage,
+            ttl_s=settings.upload_ttl_s,
+            most=settings.max_uploads,
+            limit=settings.max_audio_bytes,
+        ),
+        metrics=Metrics(
+            redis,
+            jobs,
+            workers,
+            waiting,
+            watcher=watcher,
+            default_model=partial(default_model_of, redis, settings),
+        ),
+    )
 
 
 def create_app(settings: GatewaySettings, *, services: Services | None = None) -> PostponingFlask:

@@ -17,10 +17,10 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from gateway.answering.shapes.deliveries import Outcome
 from gateway.families import counter, gauge, tell_default, tell_workers
-from gateway.outward.deliveries import Outcome
-from gateway.waiting import Waiting
-from gateway.watcher import Watcher
+from gateway.waiting.slots import Waiting
+from gateway.waiting.watcher import Watcher
 from shared.jobs import Jobs
 from shared.moves import queued_key
 from shared.records import PRIORITIES, Status

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from gateway.batches import Batches
 from gateway.settings import GatewaySettings
+from gateway.submission.batches import Batches
 from shared.connections import redis_time
 from shared.errors import JobNotFound, StorageFull
 from shared.history import History

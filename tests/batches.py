@@ -11,9 +11,9 @@ import pytest
 from waiting import wait_until
 
 from shared.errors import EngineFailed, GpuOutOfMemory
-from worker.batching import ChunkBatcher
-from worker.children import ChildDied
-from worker.streams import Call, Stream
+from worker.processes.batching import ChunkBatcher
+from worker.processes.children import ChildDied
+from worker.processes.streams import Call, Stream
 
 DEADLY, SLOW, BAD = "deadly", "slow", "bad"
 

@@ -22,7 +22,7 @@ from cli.processes import Processes
 from cli.redis_server import RedisNotFound, find_redis_server, free_port, write_redis_config
 from cli.stack import Stack
 from shared.settings import CHECKOUT
-from worker.diarization.files import LIGHT, diarizer_files
+from worker.models.diarization_files import LIGHT, diarizer_files
 from worker.models.files import ModelFiles
 from worker.models.store import NotFetched
 from worker.settings import WorkerSettings, limit_threads

@@ -8,8 +8,8 @@ import signal
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.models.cache import ChunkTask
-from worker.models.services import EngineService, engine_service
+from worker.processes.cache import ChunkTask
+from worker.processes.services import EngineService, engine_service
 from worker.settings import WorkerSettings
 
 _N_LOUD = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from shared.transcript import Segment
-from worker.audio import Span
+from worker.audio.source import Span
 from worker.engines.base import Decoding
 
 SECOND = 16_000

@@ -11,7 +11,7 @@ import pytest
 from shared.settings import CHECKOUT
 from tools.demo_diarization.dialogs import UNSEEN, Dialog, draw_dialog
 from tools.demo_diarization.measure import write_source
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.diarization import Diarizer, open_diarizer
 from worker.models.store import ModelStore
 from worker.settings import quieten_libraries

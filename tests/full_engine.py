@@ -5,8 +5,8 @@ from __future__ import annotations
 from deadly_engine import is_loud
 
 from worker.engines.memory import memory_watched
-from worker.models.cache import ChunkTask
-from worker.models.services import EngineService, engine_service
+from worker.processes.cache import ChunkTask
+from worker.processes.services import EngineService, engine_service
 from worker.settings import WorkerSettings
 
 ROOM = 1

@@ -57,7 +57,7 @@ def main(models_dir: str, model: str, *paths: str) -> None:
     quieten_libraries()
     from spoken import transcribe_here
 
-    from worker.models.local import LocalModels
+    from worker.processes.local import LocalModels
 
     models = LocalModels(
         WorkerSettings(

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from decodings import decoding, seconds, segment
 
+from worker.decoding.lanes import Ask, Done, Lane, LaneOptions
 from worker.engines.base import DecodeOptions, Decoding
-from worker.lanes import Ask, Done, Lane, LaneOptions
-from worker.speech import Speech
+from worker.speech.search import Speech
 
 OPTIONS = LaneOptions(DecodeOptions("en"))
 ALL_SPEECH = Speech((seconds(0, 100),), (seconds(0, 100),), (seconds(0, 100),))

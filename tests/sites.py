@@ -17,7 +17,7 @@ from shared.records import JobRecord
 from shared.storage import open_storage
 from shared.transcript import Transcript
 from shared.workers import WorkerRecord, Workers
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import quieten_libraries
 
 quieten_libraries()

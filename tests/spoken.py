@@ -8,9 +8,9 @@ from pathlib import Path
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript
 from tools.demo_model.clips import Clip, draw_clips, draw_long_clip, draw_utterances, write_wav
-from worker.audio import decode
-from worker.models.local import LocalModels
+from worker.audio.source import decode
 from worker.pipeline import Extras, transcribe
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 __all__ = [

@@ -119,6 +119,46 @@ def test_a_shared_module_has_two_users():
     assert lonely == set(ONE_USER)
 
 
+UPWARD = {
+    "worker.models.adding -> worker.engines",
+    "worker.models.adding -> worker.engines.base",
+    "worker.models.listing -> worker.engines",
+}
+"""Imports that go up from one room to another and are still to be turned round."""
+
+
+def rooms(package):
+    """ARCHITECTURE.md's rooms of a package, the lowest first."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.split(f"| rooms of `{package}/` |", 1)[1].split("\n\n", 1)[0]
+    rows = [row.split("|")[1] for row in table.splitlines()[2:]]
+    return [room for row in reversed(rows) for room in reversed(re.findall("`([^`]+)`", row))]
+
+
+def room_of(name):
+    return name.split(".")[1]
+
+
+@pytest.mark.parametrize("package", ["gateway", "worker"])
+def test_imports_go_down_from_room_to_room(package):
+    rank = {room: n for n, room in enumerate(rooms(package))}
+    inside = {m.name: m for m in modules(package) if m.name != package}
+    upward = {
+        f"{name} -> {imported}"
+        for name, module in inside.items()
+        for imported in module.imports() & inside.keys()
+        if rank[room_of(imported)] > rank[room_of(name)]
+    }
+
+    assert upward == {text for text in UPWARD if text.startswith(f"{package}.")}
+    assert {room_of(name) for name in inside} == set(rank)
+
+
+@pytest.mark.parametrize("package", ["gateway", "worker"])
+def test_at_most_ten_files_stand_at_a_root(package):
+    assert len(list((ROOT / package).glob("*.py"))) <= 10
+
+
 def test_every_error_has_an_http_status():
     from gateway.errors import STATUSES
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from real_speech import SAMPLES, turns_of
 
-from worker.audio import SAMPLE_RATE_HZ, decode
+from worker.audio.source import SAMPLE_RATE_HZ, decode
 
 _AUDIBLE = 0.01
 

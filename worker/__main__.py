@@ -29,15 +29,15 @@ from shared.settings import describe_older, describe_problems
 from shared.starting import CannotStart, answer_arguments, naming
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
-from worker.diarizers import usable_diarizers
-from worker.gpu_lease import one_gpu
+from worker.diarization.usable import usable_diarizers
 from worker.job import WorkerServices, run_job
-from worker.leases import RENEW_S, Leases
+from worker.jobs.leases import RENEW_S, Leases
+from worker.jobs.rq_worker import Puller
+from worker.jobs.scratch import own_folder
 from worker.models.files import ModelFiles
-from worker.models.pooled import PooledModels, SharedProcesses
-from worker.models.services import EngineStatus, engine_service
-from worker.rq_worker import Puller
-from worker.scratch import own_folder
+from worker.processes.gpu_lease import one_gpu
+from worker.processes.pooled import PooledModels, SharedProcesses
+from worker.processes.services import EngineStatus, engine_service
 from worker.settings import WorkerSettings, quieten_libraries
 
 _WATCH_S = 0.2

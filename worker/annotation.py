@@ -19,7 +19,7 @@ from shared.errors import JobCancelled, LonghandError, ModelNotFound
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Warned
 from worker.alignment import AlignOptions, aligner_name
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
 
 _ALIGNED_AT_ONCE = 16

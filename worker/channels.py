@@ -9,12 +9,12 @@ from itertools import chain
 from shared.request import TranscriptionRequest
 from shared.speaker_names import rename_speakers
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned, join_text
-from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.checkpoints import LANES_APART, Checkpoint, Plan
-from worker.lanes import Done
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.decoding.checkpoints import LANES_APART, Checkpoint, Plan
+from worker.decoding.lanes import Done
+from worker.decoding.progress import Report
 from worker.pipeline import Extras, Models, transcribe
-from worker.progress import Report
-from worker.speech import Speech
+from worker.speech.search import Speech
 
 
 def transcribe_channels(

@@ -28,13 +28,13 @@ from shared.request import TranscriptionRequest
 from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript, Warned
 from worker import pipeline
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.channels import transcribe_channels
-from worker.children import ChildDied
 from worker.diarization import KnownSpeaker
-from worker.leases import FIRST_STAGE, Lease, Leases
-from worker.models.pooled import PooledModels, SharedProcesses
-from worker.resume import JobCheckpoint
+from worker.jobs.leases import FIRST_STAGE, Lease, Leases
+from worker.jobs.resume import JobCheckpoint
+from worker.processes.children import ChildDied
+from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.settings import WorkerSettings
 
 _log = logging.getLogger(__name__)

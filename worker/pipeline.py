@@ -15,17 +15,17 @@ from shared.speaker_names import rename_speakers
 from shared.times import segments_in_order
 from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
-from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.checkpoints import Checkpoint, NoCheckpoint, Plan
-from worker.decoding import ChunkStream, Work, decode_lanes, lane_options
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.decoding.checkpoints import Checkpoint, NoCheckpoint, Plan
+from worker.decoding.decode import ChunkStream, Work, decode_lanes, lane_options
+from worker.decoding.lanes import MAX_CHUNK_S, Done
+from worker.decoding.pauses import long_pauses
+from worker.decoding.progress import Progress, Report
+from worker.decoding.untold import untold_warnings
 from worker.diarization import Diarization, KnownSpeaker
+from worker.diarization.speakers import assign_speakers
 from worker.engines.base import Guess
-from worker.lanes import MAX_CHUNK_S, Done
-from worker.pauses import long_pauses
-from worker.progress import Progress, Report
-from worker.speakers import assign_speakers
-from worker.speech import Speech, SpeechOptions
-from worker.untold import untold_warnings
+from worker.speech.search import Speech, SpeechOptions
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.settings import CHECKOUT
-from worker.audio import decode
+from worker.audio.source import decode
 
 SPEECH = CHECKOUT.parent / "shared" / "speech"
 """Recordings beside the project: never a part of it."""

@@ -62,9 +62,9 @@ def weights_of(model: str, engine: str = "faster_whisper") -> Path:
 
 def _open_longhand(model: str) -> Hear:
     from shared.request import TranscriptionRequest
-    from worker.audio import decode
-    from worker.models.local import LocalModels
+    from worker.audio.source import decode
     from worker.pipeline import transcribe
+    from worker.processes.local import LocalModels
     from worker.settings import WorkerSettings
 
     settings = WorkerSettings(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 from flask import Flask, Response, current_app, g, request
 
 from gateway.access.callers import Caller, refuse_lent, takes_token
 from gateway.access.origins import Origins
-from gateway.openapi.documented import Access, documentation_of
 from gateway.services import services
 from shared.errors import Forbidden
 
+Access = Literal["open", "user", "admin"]
+
+_NEEDED = "access"
 _ADMINS_ONLY = "this is for admins: a key with the role admin, or a user of LONGHAND_ADMINS"
 
 
@@ -43,8 +48,13 @@ def present_access() -> Access:
         return "open"  # nothing is there, or what the page is made of
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         return "open"  # Flask tells the methods
-    documentation = documentation_of(view)
-    return documentation.access if documentation else "user"
+    access: Access = getattr(view, _NEEDED, "user")
+    return access
+
+
+def let_in(view: Callable[..., Any], access: Access) -> None:
+    """Say who may call a view."""
+    setattr(view, _NEEDED, access)
 
 
 def add_access(app: Flask, origins: Origins) -> None:

@@ -8,15 +8,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from gateway.access.headers import AZURE_KEY_HEADER, KEY_HEADER, USER_HEADER, Headers
 from gateway.access.keys import KEY_PREFIX, ApiKeys, KeyFileError, Role, read_keys
 from gateway.access.names import refuse_other_names
 from gateway.access.origins import Origins
-from gateway.headers import AZURE_KEY_HEADER, KEY_HEADER, USER_HEADER, Headers
-from gateway.settings import GatewaySettings
 from shared.errors import Forbidden, InvalidRequest, Unauthorized
 from shared.records import DEFAULT_OWNER
+
+if TYPE_CHECKING:
+    from gateway.settings import GatewaySettings
 
 _LONGEST_NAME = 200
 _KEY_SCHEMES = ("bearer", "token")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from ipaddress import ip_address
 
-from gateway.headers import Headers
+from gateway.access.headers import Headers
 from shared.errors import Forbidden
 
 _HOST = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(:[0-9]*)?")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from gateway.headers import USER_HEADER, Headers
+from gateway.access.headers import USER_HEADER, Headers
 from shared.errors import Forbidden
 
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))

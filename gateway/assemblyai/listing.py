@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.answers import as_rfc3339, error_of
+from gateway.answering.answers import as_rfc3339, error_of
+from gateway.answering.listing import MOST_LISTED
 from gateway.assemblyai.values import STATUSES, options_of
-from gateway.listing import MOST_LISTED
 from gateway.services import Services
 from shared.listing import JobQuery
 from shared.records import JobRecord

@@ -6,18 +6,18 @@ import re
 from typing import Any
 
 from gateway.access.auth import present_owner
+from gateway.answering.ignored import split_known
 from gateway.assemblyai.options import TranscriptOptions
 from gateway.assemblyai.uploads import FIELD, copy_upload, take_upload, upload_in
-from gateway.bodies import read_object
-from gateway.fields import JobOptions, read_model
-from gateway.ignored import split_known
-from gateway.offers import offered_or_none
-from gateway.parse import as_sent
-from gateway.receiving import read_submission
-from gateway.resumable import Upload
+from gateway.reading.bodies import read_object
+from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.forms import AudioWriter
+from gateway.reading.parse import as_sent
+from gateway.reading.resumable import Upload
 from gateway.services import Services
-from gateway.submission import Submission, submit
-from gateway.uploads import AudioWriter
+from gateway.submission.offers import offered_or_none
+from gateway.submission.receiving import read_submission
+from gateway.submission.submit import Submission, submit
 from shared.errors import AudioUnreachable, InvalidRequest
 from shared.records import AskedAs, JobRecord
 from shared.request import TranscriptionRequest

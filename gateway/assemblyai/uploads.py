@@ -1,9 +1,10 @@
 """
 Audio that is sent before it is asked for: `/v2/upload`, and its URL in `/v2/transcript`.
 
-It is an upload in parts like any other (`gateway.resumable`): it is its owner's alone, counts as
-one of theirs and expires. Once a transcript was made of it the bytes are the job's; the URL leads
-to those, as long as it would have been good, so that another transcript can be made of it.
+It is an upload in parts like any other (`gateway.reading.resumable`): it is its owner's alone,
+counts as one of theirs and expires. Once a transcript was made of it the bytes are the job's; the
+URL leads to those, as long as it would have been good, so that another transcript can be made of
+it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from urllib.parse import urlsplit
 from flask import request
 from werkzeug.wsgi import LimitedStream
 
-from gateway.resumable import MOST_PART_BYTES, Upload
+from gateway.reading.forms import AudioWriter
+from gateway.reading.resumable import MOST_PART_BYTES, Upload
 from gateway.services import Services
-from gateway.uploads import AudioWriter
 from shared.errors import AudioGone, InvalidRequest, JobNotFound, UploadNotFound
 from shared.records import JobRecord
 from shared.storage import KeyNotFound

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.answers import error_of
+from gateway.answering.answers import error_of
+from gateway.answering.channels import channel_of
+from gateway.answering.numbered import ANONYMOUS, letter, speaker_numbers
+from gateway.answering.passages import Passage, all_words, bare, confidence_of, utterances_of
+from gateway.answering.replaced import warn_of_replaced
+from gateway.answering.warned import warnings_value
 from gateway.assemblyai.options import TranscriptOptions
-from gateway.channels import channel_of
-from gateway.numbered import ANONYMOUS, letter, speaker_numbers
-from gateway.passages import Passage, all_words, bare, confidence_of, utterances_of
-from gateway.replaced import warn_of_replaced
-from gateway.warned import warnings_value
 from shared.formats import tidy
 from shared.records import JobRecord, Status
 from shared.transcript import Transcript, Word

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Response, jsonify
 
+from gateway.answering.ignored import name_ignored
+from gateway.answering.replaced import warn_of_replaced
+from gateway.answering.warned import name_warnings
 from gateway.deepgram.reading import DeepgramSubmission
 from gateway.deepgram.values import listen_value
-from gateway.ignored import name_ignored
-from gateway.replaced import warn_of_replaced
-from gateway.synchronous import Transcribed
-from gateway.warned import name_warnings
+from gateway.waiting.synchronous import Transcribed
 
 
 def answer_listened(done: Transcribed) -> Response:

@@ -8,17 +8,17 @@ from typing import Any
 
 from flask import request
 
-from gateway.bodies import read_object
+from gateway.answering.ignored import split_known
 from gateway.deepgram.options import LISTS, ListenOptions
-from gateway.fields import JobOptions, read_model
-from gateway.ignored import split_known
-from gateway.offers import offered_or_none
-from gateway.parse import as_sent, fields_and_lists
-from gateway.raw_samples import RawSamples, wave_header
-from gateway.receiving import Fields, read_submission
+from gateway.reading.bodies import read_object
+from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.forms import AudioWriter, copy_body
+from gateway.reading.parse import as_sent, fields_and_lists
+from gateway.reading.raw_samples import RawSamples, wave_header
 from gateway.services import Services
-from gateway.submission import Submission
-from gateway.uploads import AudioWriter, copy_body
+from gateway.submission.offers import offered_or_none
+from gateway.submission.receiving import Fields, read_submission
+from gateway.submission.submit import Submission
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.records import AskedAs
 from shared.request import TranscriptionRequest

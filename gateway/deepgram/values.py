@@ -5,11 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from gateway.answers import as_rfc3339
-from gateway.channels import channels_of
-from gateway.deepgram.options import ListenOptions
-from gateway.numbered import speaker_numbers
-from gateway.passages import (
+from gateway.answering.answers import as_rfc3339
+from gateway.answering.channels import channels_of
+from gateway.answering.numbered import speaker_numbers
+from gateway.answering.passages import (
     Passage,
     all_words,
     bare,
@@ -17,7 +16,8 @@ from gateway.passages import (
     paragraphs_of,
     utterances_of,
 )
-from gateway.warned import warnings_value
+from gateway.answering.warned import warnings_value
+from gateway.deepgram.options import ListenOptions
 from shared.formats import tidy
 from shared.records import JobRecord
 from shared.transcript import Transcript, Word

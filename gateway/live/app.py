@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.access.callers import Access
+from gateway.access.headers import REQUEST_ID, choose_request_id
 from gateway.access.origins import Origins
-from gateway.headers import REQUEST_ID, choose_request_id
 from gateway.live.errors import ERROR_ANSWERS
 from gateway.live.listening import Listening
 from gateway.live.routes import Routes

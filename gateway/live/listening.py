@@ -15,10 +15,10 @@ from starlette.requests import HTTPConnection
 
 from gateway.access.callers import Access, refuse_lent
 from gateway.access.origins import Origins
+from gateway.answering.shapes.events import EventsQuery
 from gateway.live.events import Event, EventId
 from gateway.live.standing import Standing
 from gateway.live.tail import Listener, Signal, Tail
-from gateway.shapes.events import EventsQuery
 from shared.errors import InvalidRequest, JobNotFound, TooManyRequests
 
 _SLOW_GRACE_S = 5

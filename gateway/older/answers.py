@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from flask import Response, jsonify
 
-from gateway.answers import transcript_value
-from gateway.ignored import name_ignored
+from gateway.answering.answers import transcript_value
+from gateway.answering.ignored import name_ignored
+from gateway.answering.warned import name_warnings
 from gateway.older.fields import ASR_FORMATS, AsrFields, OlderSubmission, RecogniseFields
-from gateway.synchronous import Transcribed
-from gateway.warned import name_warnings
+from gateway.waiting.synchronous import Transcribed
 from shared.formats import find_format, render, tidy
 from shared.languages import NAMES
 from shared.records import JobRecord

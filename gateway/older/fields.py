@@ -8,12 +8,12 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.engines import check_backend
-from gateway.fields import JobOptions, read_model
-from gateway.ignored import split_known
-from gateway.receiving import Fields, read_submission
+from gateway.answering.ignored import split_known
+from gateway.reading.fields import JobOptions, read_model
 from gateway.services import Services
-from gateway.submission import Submission
+from gateway.submission.engines import check_backend
+from gateway.submission.receiving import Fields, read_submission
+from gateway.submission.submit import Submission
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from gateway.ignored import name_ignored
-from gateway.numbered import ANONYMOUS, letter
+from gateway.answering.ignored import name_ignored
+from gateway.answering.numbered import ANONYMOUS, letter
+from gateway.answering.replaced import warn_of_replaced
+from gateway.answering.warned import name_warnings, warnings_value
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
-from gateway.replaced import warn_of_replaced
-from gateway.synchronous import Transcribed
-from gateway.warned import name_warnings, warnings_value
+from gateway.waiting.synchronous import Transcribed
 from shared.formats import find_format, render, segment_values, tidy
 from shared.languages import NAMES
 from shared.records import JobRecord

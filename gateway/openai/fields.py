@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.engines import refuse_other_engine
-from gateway.fields import JobOptions, read_model
-from gateway.ignored import split_known
-from gateway.offers import is_offered
-from gateway.parse import as_sent, parse_flag
-from gateway.receiving import Fields, read_submission
+from gateway.answering.ignored import split_known
+from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.parse import as_sent, parse_flag
 from gateway.services import Services
-from gateway.submission import Submission
+from gateway.submission.engines import refuse_other_engine
+from gateway.submission.offers import is_offered
+from gateway.submission.receiving import Fields, read_submission
+from gateway.submission.submit import Submission
 from shared.errors import InvalidRequest
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS

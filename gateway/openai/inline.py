@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from flask import request
 from pydantic import BaseModel, Field
 
-from gateway.bodies import read_fields
 from gateway.openai.fields import OPENAI_LISTS
-from gateway.receiving import Fields
-from gateway.uploads import AudioWriter, too_large
+from gateway.reading.bodies import read_fields
+from gateway.reading.forms import AudioWriter, too_large
+from gateway.submission.receiving import Fields
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
 from shared.sizes import in_words
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from gateway.answers import error_of, read_transcript
+from gateway.answering.answers import error_of, read_transcript
+from gateway.answering.replaced import warn_of_replaced
+from gateway.answering.warned import warnings_value
 from gateway.errors import REDIS_AWAY, openai_error_value
-from gateway.hangups import Reader
 from gateway.openai.answers import logprobs, spoken_segments, timed_segments, words_of
 from gateway.openai.fields import OpenAISubmission
-from gateway.replaced import warn_of_replaced
 from gateway.services import Services
-from gateway.warned import warnings_value
+from gateway.waiting.hangups import Reader
 from shared.chinese import CHINESE
 from shared.chinese_text import convert_text
 from shared.chunks import KeptChunks

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from gateway.access.auth import Access, let_in
 from shared.errors import LonghandError
 
-Access = Literal["open", "user", "admin"]
 View = TypeVar("View", bound=Callable[..., Any])
 Model = type[BaseModel]
 
@@ -120,6 +120,7 @@ def documented(
         bodies = (body,) if isinstance(body, Body) else body
         told = Documentation(query, bodies, answers, errors, access, tag, headers)
         setattr(view, _NAME, told)
+        let_in(view, access)
         return view
 
     return keep

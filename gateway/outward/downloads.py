@@ -6,7 +6,7 @@ import logging
 import threading
 from http.client import HTTPResponse
 from pathlib import PurePosixPath
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote
 
 from werkzeug.http import parse_options_header
@@ -14,8 +14,7 @@ from werkzeug.http import parse_options_header
 from gateway.outward.addresses import Address, AddressRefused, parse_address
 from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing, read_some
 from gateway.outward.reachable import Resolve, resolve_by_system
-from gateway.settings import GatewaySettings
-from gateway.uploads import AudioWriter, too_large
+from gateway.reading.forms import AudioWriter, too_large
 from shared.errors import AudioTooLarge, AudioUnreachable, AudioUnreadable, Busy
 
 _FIELD = "url"
@@ -27,6 +26,9 @@ _NOT_OURS = (
     "the host of the URL was not found, or is none that may be fetched from "
     "(LONGHAND_ALLOWED_HOSTS)"
 )
+
+if TYPE_CHECKING:
+    from gateway.settings import GatewaySettings
 """One sentence for both: who asks must not learn which names and addresses there are inside."""
 
 _log = logging.getLogger(__name__)

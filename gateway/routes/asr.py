@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
+from gateway.answering.shapes import older as shapes
 from gateway.older.answers import answer_asr, answer_language
 from gateway.older.fields import (
     AsrFields,
@@ -16,14 +17,13 @@ from gateway.older.fields import (
     read_older,
 )
 from gateway.openapi.documented import Answer, documented
-from gateway.parse import parse_flag
-from gateway.raw_samples import RawSamples, wave_header
-from gateway.receiving import Fields, receive_form
+from gateway.reading.forms import AudioWriter
+from gateway.reading.parse import parse_flag
+from gateway.reading.raw_samples import RawSamples, wave_header
 from gateway.routes.legacy import FAILED, MADE, REFUSED, TAG, older_body
 from gateway.services import services
-from gateway.shapes import older as shapes
-from gateway.synchronous import Transcribed, transcribe_now
-from gateway.uploads import AudioWriter
+from gateway.submission.receiving import Fields, receive_form
+from gateway.waiting.synchronous import Transcribed, transcribe_now
 from shared.errors import InvalidRequest
 
 blueprint = Blueprint("asr", __name__)

@@ -8,22 +8,22 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.access.auth import present_owner
-from gateway.answers import read_transcript
+from gateway.answering.answers import read_transcript
+from gateway.answering.ignored import name_ignored
+from gateway.answering.passages import paragraphs_of, sentences_of
+from gateway.answering.shapes import assemblyai as shapes
+from gateway.answering.warned import DOCUMENTED, name_warnings
 from gateway.assemblyai.listing import TranscriptQuery, audio_url_of, list_value
 from gateway.assemblyai.options import TranscriptOptions
 from gateway.assemblyai.reading import order_transcript
 from gateway.assemblyai.uploads import keep_upload
 from gateway.assemblyai.values import matches_value, passages_value, status_value, transcript_value
-from gateway.fields import JobOptions, read_model
-from gateway.hangups import hand_out
-from gateway.ignored import name_ignored
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.passages import paragraphs_of, sentences_of
+from gateway.reading.fields import JobOptions, read_model
 from gateway.routes.jobs import find_job
 from gateway.routes.legacy import MADE, REFUSED
 from gateway.services import services
-from gateway.shapes import assemblyai as shapes
-from gateway.warned import DOCUMENTED, name_warnings
+from gateway.waiting.hangups import hand_out
 from shared import errors
 from shared.errors import JobFailed, JobNotFinished
 from shared.formats import FormatOptions, find_format, render, tidy

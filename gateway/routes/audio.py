@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 from werkzeug.utils import send_file
 
 from gateway.access.auth import present_owner
-from gateway.fields import read_query
-from gateway.media_types import N_BYTES_LOOKED_AT, media_type_of
+from gateway.answering.media_types import N_BYTES_LOOKED_AT, media_type_of
+from gateway.answering.shapes.errors import ErrorAnswer
 from gateway.openapi.documented import Answer, documented
+from gateway.reading.fields import read_query
 from gateway.services import services
-from gateway.shapes.errors import ErrorAnswer
 from shared import errors
 from shared.errors import AudioGone
 from shared.records import JobRecord

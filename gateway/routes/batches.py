@@ -11,19 +11,20 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
 from gateway.access.auth import present_owner
-from gateway.batches import Batch, batch_value
-from gateway.bodies import read_fields
-from gateway.fields import JobOptions
-from gateway.intake import Intake, Item, copy_files
+from gateway.answering.batches import batch_value
+from gateway.answering.shapes.jobs import BatchAnswer
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.parse import fields_and_lists
-from gateway.receiving import read_submission
+from gateway.reading.bodies import read_fields
+from gateway.reading.fields import JobOptions
+from gateway.reading.parse import fields_and_lists
 from gateway.routes.transcribe import ERRORS, KEY
 from gateway.services import Services, services
-from gateway.shapes.jobs import BatchAnswer
-from gateway.sharing import KEY_HEADER, digest, fingerprint, present_key
-from gateway.submission import Submission, check_model, fill_in, make_entry
-from gateway.voices import store_voices
+from gateway.submission.batches import Batch
+from gateway.submission.intake import Intake, Item, copy_files
+from gateway.submission.receiving import read_submission
+from gateway.submission.sharing import KEY_HEADER, digest, fingerprint, present_key
+from gateway.submission.submit import Submission, check_model, fill_in, make_entry
+from gateway.submission.voices import store_voices
 from shared import errors
 from shared.errors import InvalidRequest
 from shared.records import new_job_id

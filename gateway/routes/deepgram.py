@@ -5,20 +5,20 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel, Field
 
+from gateway.answering.ignored import name_ignored
+from gateway.answering.shapes import deepgram as shapes
 from gateway.deepgram.answers import answer_listened
 from gateway.deepgram.options import ListenOptions
 from gateway.deepgram.reading import DeepgramSubmission, read_listen, receive_recording
 from gateway.deepgram.values import request_id_of
-from gateway.fields import JobOptions
-from gateway.hangups import hand_out
-from gateway.ignored import name_ignored
 from gateway.openapi.documented import Answer, Body, documented
+from gateway.reading.fields import JobOptions
+from gateway.reading.forms import AudioWriter
 from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
-from gateway.shapes import deepgram as shapes
-from gateway.submission import submit
-from gateway.synchronous import transcribe_now
-from gateway.uploads import AudioWriter
+from gateway.submission.submit import submit
+from gateway.waiting.hangups import hand_out
+from gateway.waiting.synchronous import transcribe_now
 from shared import errors
 from shared.request import TranscriptionRequest
 

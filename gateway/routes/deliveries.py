@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 
 from gateway.access.auth import present_owner
-from gateway.answers import as_rfc3339
-from gateway.fields import read_query
+from gateway.answering.answers import as_rfc3339
+from gateway.answering.shapes.deliveries import DeliveriesAnswer
 from gateway.openapi.documented import Answer, documented
-from gateway.outward.deliveries import Deliveries
+from gateway.reading.fields import read_query
 from gateway.routes.jobs import Nothing
 from gateway.services import services
-from gateway.shapes.deliveries import DeliveriesAnswer
+from gateway.webhooks.deliveries import Deliveries
 from shared.errors import InvalidRequest, JobNotFound
 
 blueprint = Blueprint("deliveries", __name__)

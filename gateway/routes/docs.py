@@ -6,9 +6,9 @@ import json
 
 from flask import Blueprint, Response, current_app, request
 
+from gateway.answering.shapes.docs import OpenAPIDocument
 from gateway.openapi.document import build_document
 from gateway.openapi.documented import Answer, documented
-from gateway.shapes.docs import OpenAPIDocument
 
 blueprint = Blueprint("docs", __name__)
 

@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.fields import read_query
+from gateway.answering.shapes.errors import ErrorAnswer
+from gateway.answering.shapes.events import EventsQuery
 from gateway.openapi.documented import Answer, documented
+from gateway.reading.fields import read_query
 from gateway.services import services
-from gateway.shapes.errors import ErrorAnswer
-from gateway.shapes.events import EventsQuery
 from shared.errors import Busy, JobNotFound
 
 blueprint = Blueprint("events", __name__)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from gateway.condition import condition
-from gateway.fields import read_query
+from gateway.answering.condition import condition
+from gateway.answering.shapes.health import Health, Live, NotReady, ReadyOption, StatusShown
 from gateway.openapi.document import version
 from gateway.openapi.documented import Answer, documented
+from gateway.reading.fields import read_query
 from gateway.routes.legacy import TAG
 from gateway.services import services
-from gateway.shapes.health import Health, Live, NotReady, ReadyOption, StatusShown
 from shared.errors import InvalidRequest
 
 blueprint = Blueprint("health", __name__)

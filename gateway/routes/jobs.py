@@ -8,19 +8,27 @@ from typing import Annotated
 from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.accepting import wait_of
 from gateway.access.auth import present_owner
-from gateway.answers import answer_accepted, job_value, read_transcript
-from gateway.batches import Batch, batch_status, batch_value
-from gateway.bodies import read_object
-from gateway.fields import MAX_LABEL_CHARACTERS, WaitOption, read_model, read_query
-from gateway.hangups import is_gone
-from gateway.listing import ListQuery
+from gateway.answering.answers import answer_accepted, job_value, read_transcript
+from gateway.answering.batches import batch_status, batch_value
+from gateway.answering.listing import ListQuery
+from gateway.answering.shapes.jobs import (
+    Accepted,
+    Cancelled,
+    Deleted,
+    JobAnswer,
+    JobList,
+    JobOrBatch,
+)
+from gateway.answering.warned import warnings_value
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.parse import parse_wait, refuse_unknown
+from gateway.reading.bodies import read_object
+from gateway.reading.fields import MAX_LABEL_CHARACTERS, WaitOption, read_model, read_query
+from gateway.reading.parse import parse_wait, refuse_unknown
 from gateway.services import Services, services
-from gateway.shapes.jobs import Accepted, Cancelled, Deleted, JobAnswer, JobList, JobOrBatch
-from gateway.warned import warnings_value
+from gateway.submission.batches import Batch
+from gateway.waiting.accepting import wait_of
+from gateway.waiting.hangups import is_gone
 from shared import errors
 from shared.errors import JobCancelled, JobNotFound
 from shared.records import JobRecord, Status

@@ -8,10 +8,10 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
 
 from gateway.access.auth import present_owner
-from gateway.answers import answer_accepted, job_value, read_transcript
-from gateway.fields import JobOptions
-from gateway.hangups import hand_out
-from gateway.ignored import name_ignored
+from gateway.answering.answers import answer_accepted, job_value, read_transcript
+from gateway.answering.ignored import name_ignored
+from gateway.answering.shapes import older as shapes
+from gateway.answering.warned import DOCUMENTED
 from gateway.older.answers import answer_recognised, answer_whole, whole_value
 from gateway.older.fields import (
     OlderFields,
@@ -21,13 +21,13 @@ from gateway.older.fields import (
     read_older,
 )
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.receiving import Fields, receive_form
+from gateway.reading.fields import JobOptions
+from gateway.reading.forms import AudioWriter, no_choice, no_file
 from gateway.services import Services, services
-from gateway.shapes import older as shapes
-from gateway.submission import submit
-from gateway.synchronous import transcribe_now
-from gateway.uploads import AudioWriter, no_choice, no_file
-from gateway.warned import DOCUMENTED
+from gateway.submission.receiving import Fields, receive_form
+from gateway.submission.submit import submit
+from gateway.waiting.hangups import hand_out
+from gateway.waiting.synchronous import transcribe_now
 from shared import errors
 from shared.delivery import QUEUES
 from shared.records import Status

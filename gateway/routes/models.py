@@ -7,15 +7,15 @@ import json
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
-from gateway.condition import notices
-from gateway.default_model import choose_default, default_model
-from gateway.fields import read_model
-from gateway.offers import offered_names
+from gateway.answering.condition import notices
+from gateway.answering.shapes.models import Reloaded, UsableModels
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.parse import refuse_unknown
+from gateway.reading.fields import read_model
+from gateway.reading.parse import refuse_unknown
 from gateway.services import services
-from gateway.shapes.models import Reloaded, UsableModels
-from gateway.submission import can_run, check_model
+from gateway.submission.default_model import choose_default, default_model
+from gateway.submission.offers import offered_names
+from gateway.submission.submit import can_run, check_model
 from shared.errors import Busy, EngineNotAvailable, InvalidRequest, ModelNotFound
 from shared.generations import Generations
 from shared.request import TranscriptionRequest

@@ -10,10 +10,10 @@ from typing import TypeVar
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel
 
+from gateway.answering.replaced import name_replaced
+from gateway.answering.shapes import openai as shapes
+from gateway.answering.warned import DOCUMENTED, name_warnings_early
 from gateway.errors import REDIS_AWAY
-from gateway.fields import JobOptions
-from gateway.hangups import Reader, is_gone
-from gateway.offers import is_offered, offered_names
 from gateway.openai.answers import answer_transcribed, say_how
 from gateway.openai.fields import (
     OPENAI_LISTS,
@@ -26,14 +26,14 @@ from gateway.openai.fields import (
 from gateway.openai.inline import InlineFields, receive_inline
 from gateway.openai.stream import stream_events
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.receiving import Fields, receive_form
-from gateway.replaced import name_replaced
+from gateway.reading.fields import JobOptions
+from gateway.reading.forms import AudioWriter
 from gateway.services import Services, services
-from gateway.shapes import openai as shapes
-from gateway.submission import submit
-from gateway.synchronous import see_through, take_slot
-from gateway.uploads import AudioWriter
-from gateway.warned import DOCUMENTED, name_warnings_early
+from gateway.submission.offers import is_offered, offered_names
+from gateway.submission.receiving import Fields, receive_form
+from gateway.submission.submit import submit
+from gateway.waiting.hangups import Reader, is_gone
+from gateway.waiting.synchronous import see_through, take_slot
 from shared import errors
 from shared.records import JobRecord
 from shared.request import TranscriptionRequest

@@ -8,14 +8,14 @@ from urllib.parse import quote
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
-from gateway.answers import error_of, read_transcript, transcript_value, wants_segments
+from gateway.answering.answers import error_of, read_transcript, transcript_value, wants_segments
+from gateway.answering.shapes.jobs import ResultAnswer, SegmentsAnswer
+from gateway.answering.warned import DOCUMENTED, name_warnings, name_warnings_early
 from gateway.errors import answer_error
 from gateway.openapi.documented import Answer, documented
-from gateway.parse import once_each, parse_flag, refuse_unknown
+from gateway.reading.parse import once_each, parse_flag, refuse_unknown
 from gateway.routes.jobs import POLL_S, find_job
 from gateway.services import services
-from gateway.shapes.jobs import ResultAnswer, SegmentsAnswer
-from gateway.warned import DOCUMENTED, name_warnings, name_warnings_early
 from shared import errors
 from shared.chinese import Variant, find_variant
 from shared.errors import JobFailed, JobNotFinished

@@ -8,18 +8,18 @@ from typing import Any
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 
-from gateway.accepting import answer_submitted
 from gateway.access.auth import present_owner
-from gateway.bodies import FORMS, read_fields
-from gateway.fields import JobOptions, WaitOption
+from gateway.answering.shapes.jobs import Accepted, TranscriptAnswer
+from gateway.answering.warned import DOCUMENTED
 from gateway.openapi.documented import Answer, Body, Header, documented
-from gateway.receiving import read_submission, receive_body, receive_form
+from gateway.reading.bodies import FORMS, read_fields
+from gateway.reading.fields import JobOptions, WaitOption
+from gateway.reading.forms import AudioWriter
 from gateway.services import services
-from gateway.shapes.jobs import Accepted, TranscriptAnswer
-from gateway.sharing import KEY_HEADER
-from gateway.submission import Submission, submit
-from gateway.uploads import AudioWriter
-from gateway.warned import DOCUMENTED
+from gateway.submission.receiving import read_submission, receive_body, receive_form
+from gateway.submission.sharing import KEY_HEADER
+from gateway.submission.submit import Submission, submit
+from gateway.waiting.accepting import answer_submitted
 from shared import errors
 from shared.errors import InvalidRequest
 from shared.request import TranscriptionRequest

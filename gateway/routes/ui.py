@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from gateway.answering.shapes.ui import ServiceInfo
 from gateway.openapi.documented import Answer, documented
-from gateway.shapes.ui import ServiceInfo
 
 blueprint = Blueprint("ui", __name__)
 

@@ -12,13 +12,13 @@ from werkzeug.exceptions import MethodNotAllowed, PreconditionFailed
 from werkzeug.http import http_date
 
 from gateway.access.auth import present_owner
-from gateway.answers import as_rfc3339
+from gateway.answering.answers import as_rfc3339
+from gateway.answering.shapes.errors import ErrorAnswer
+from gateway.answering.shapes.uploads import UploadCreated
 from gateway.openapi.documented import Answer, Body, Header, documented
-from gateway.resumable import CHECKSUMS, MOST_PART_BYTES, Upload, part_too_large
+from gateway.reading.forms import clean_filename
+from gateway.reading.resumable import CHECKSUMS, MOST_PART_BYTES, Upload, part_too_large
 from gateway.services import services
-from gateway.shapes.errors import ErrorAnswer
-from gateway.shapes.uploads import UploadCreated
-from gateway.uploads import clean_filename
 from shared import errors
 from shared.errors import InvalidRequest, UnsupportedMedia
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from gateway.fields import JobOptions
+from gateway.answering.shapes import whisper_cpp as shapes
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.receiving import Fields, receive_form
+from gateway.reading.fields import JobOptions
+from gateway.reading.forms import AudioWriter
 from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
-from gateway.shapes import whisper_cpp as shapes
-from gateway.synchronous import transcribe_now
-from gateway.uploads import AudioWriter
+from gateway.submission.receiving import Fields, receive_form
+from gateway.waiting.synchronous import transcribe_now
 from gateway.whisper_cpp.answers import answer_inference
 from gateway.whisper_cpp.fields import KNOWN, InferenceFields, InferenceSubmission, read_inference
 from shared.request import TranscriptionRequest

@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from gateway.ignored import name_ignored
-from gateway.numbered import speaker_numbers
-from gateway.synchronous import Transcribed
-from gateway.warned import name_warnings
+from gateway.answering.ignored import name_ignored
+from gateway.answering.numbered import speaker_numbers
+from gateway.answering.warned import name_warnings
+from gateway.waiting.synchronous import Transcribed
 from gateway.whisper_cpp.fields import InferenceFields, InferenceSubmission
 from shared.formats import FormatOptions, find_format, render, tidy
 from shared.languages import NAMES

@@ -15,7 +15,7 @@ from leftovers import processes_of
 from texts import spoken_text, word_errors
 
 from shared.settings import CHECKOUT
-from worker.audio import SAMPLE_RATE_HZ, decode
+from worker.audio.source import SAMPLE_RATE_HZ, decode
 
 pytestmark = pytest.mark.main_job
 

@@ -19,7 +19,7 @@ from cli.stack import Stack
 from gateway.access.keys import add_key
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -15,7 +15,7 @@ from spoken import Clip, transcribe_here
 
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 WAVS = ("audio.wav", "your-audio.wav")
 MP3S = ("audio.mp3", "your-audio.mp3", "meeting.mp3")

@@ -13,7 +13,7 @@ from sites import Site
 from spoken import Clip, transcribe_here
 
 from shared.request import TranscriptionRequest
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 VERSIONS = ["openai-1", "openai-2", "openai-3"]
 

@@ -19,7 +19,7 @@ from texts import spoken_text, word_errors
 from waiting import wait_until
 
 from shared.settings import CHECKOUT
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 pytestmark = [pytest.mark.deploy, pytest.mark.main_job]

@@ -15,10 +15,10 @@ from spoken import draw_long_clip, transcribe_here
 from waiting import wait_until
 
 from shared.request import TranscriptionRequest
-from worker.checkpoints import NoCheckpoint
-from worker.lanes import Done
-from worker.models.local import LocalModels
+from worker.decoding.checkpoints import NoCheckpoint
+from worker.decoding.lanes import Done
 from worker.pipeline import Extras
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 pytestmark = [pytest.mark.faults, pytest.mark.main_job]

@@ -25,8 +25,11 @@ from waiting import wait_until  # noqa: E402
 from web_hosts import Host, Reply, running  # noqa: E402
 
 from gateway.access.keys import Role, add_key  # noqa: E402
-from gateway.app import create_app  # noqa: E402
-from gateway.services import Services, open_services  # noqa: E402
+from gateway.app import (
+    create_app,  # noqa: E402
+    open_services,  # noqa: E402
+)
+from gateway.services import Services  # noqa: E402
 from gateway.settings import GatewaySettings  # noqa: E402
 from shared.catalogue import ModelEntry
 from shared.settings import CHECKOUT  # noqa: E402

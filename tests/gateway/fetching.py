@@ -7,8 +7,8 @@ import io
 from web_hosts import Names
 
 from gateway.outward.downloads import Downloader
+from gateway.reading.forms import AudioWriter
 from gateway.settings import GatewaySettings
-from gateway.uploads import AudioWriter
 
 
 def fetch(url, *, names=None, **settings):

@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from gateway.app import create_app
+from gateway.reading.forms import AudioWriter
 from gateway.services import Services
-from gateway.uploads import AudioWriter
 from shared.errors import AudioUnreachable
 
 

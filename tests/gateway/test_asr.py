@@ -12,8 +12,8 @@ from gateway_errors import assert_error
 from older_calls import ending, post
 from work import DIALOG, meanwhile, newest
 
+from gateway.answering.shapes import older as shapes
 from gateway.services import Services
-from gateway.shapes import older as shapes
 
 
 @pytest.mark.promise("T16")

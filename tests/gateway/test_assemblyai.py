@@ -12,7 +12,7 @@ from dialogue import ANN, BOB, dialogue
 from flask.testing import FlaskClient
 from work import fail, newest, succeed
 
-from gateway.resumable import MOST_PART_BYTES
+from gateway.reading.resumable import MOST_PART_BYTES
 from gateway.services import Services
 
 URL = "https://example.org/talk.wav"

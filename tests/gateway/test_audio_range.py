@@ -12,7 +12,7 @@ from gateway_process import GatewayProcess
 from httpx2 import Client
 from work import upload
 
-from gateway.media_types import media_type_of
+from gateway.answering.media_types import media_type_of
 from gateway.services import Services
 
 

@@ -14,7 +14,7 @@ from waiting import wait_until
 from werkzeug.test import TestResponse
 from work import fail, succeed
 
-from gateway.batches import batch_status
+from gateway.answering.batches import batch_status
 from gateway.services import Services
 from shared.records import Status
 

@@ -13,9 +13,9 @@ from waiting import wait_until
 from web_hosts import Host
 from work import fail, succeed
 
-from gateway.outward.webhooks import Webhooks
 from gateway.services import Services
 from gateway.settings import GatewaySettings
+from gateway.webhooks.sender import Webhooks
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BROKEN = {"code": "engine_failed", "message": "the engine broke"}

@@ -11,8 +11,8 @@ from fetching import fetch
 from web_hosts import certificates
 
 from gateway.outward.downloads import Downloader
+from gateway.reading.forms import AudioWriter
 from gateway.settings import GatewaySettings
-from gateway.uploads import AudioWriter
 from shared.errors import AudioTooLarge, AudioUnreachable, AudioUnreadable, Busy
 
 

@@ -12,8 +12,8 @@ from httpx2 import Client
 from waiting import wait_until
 
 from gateway.app import create_app
-from gateway.channel import makes_job
 from gateway.openapi.documented import documentation_of
+from gateway.server.channel import makes_job
 from gateway.services import Services
 
 StartGateway = Callable[..., GatewayProcess]

@@ -13,8 +13,8 @@ from waiting import wait_until
 from web_hosts import running
 
 from gateway.outward.downloads import Downloader
+from gateway.reading.forms import AudioWriter
 from gateway.settings import GatewaySettings
-from gateway.uploads import AudioWriter
 from shared.errors import StorageFull
 from shared.jobs import Jobs
 from shared.storage import open_storage

@@ -16,7 +16,7 @@ from work import DIALOG, fail, succeed, upload
 
 from gateway.app import create_app
 from gateway.services import Services
-from gateway.waiting import Waiting
+from gateway.waiting.slots import Waiting
 from shared.records import JobRecord
 
 LOST = {"code": "worker_lost", "message": "three workers died"}

@@ -11,8 +11,8 @@ from gateway_errors import assert_error
 from older_calls import ending, post
 from work import DIALOG, SEGMENT, TRANSCRIPT, fail, meanwhile, newest, succeed
 
+from gateway.answering.shapes import older as shapes
 from gateway.services import Services
-from gateway.shapes import older as shapes
 from shared.transcript import Transcript
 
 LiveWorker = Callable[..., None]

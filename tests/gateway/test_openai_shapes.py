@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from werkzeug.test import TestResponse
 from work import DIALOG, SEGMENT, TRANSCRIPT, meanwhile, newest, succeed
 
+from gateway.answering.shapes import openai as shapes
 from gateway.services import Services
-from gateway.shapes import openai as shapes
 from shared.transcript import SpeakerTurn, Transcript
 
 

@@ -19,10 +19,10 @@ from pydantic import BaseModel
 from waiting import wait_until
 from work import DIALOG, SEGMENT, TRANSCRIPT, fail, newest
 
+from gateway.answering.shapes import openai as shapes
 from gateway.openai.fields import OpenAISubmission
 from gateway.openai.stream import Told
 from gateway.services import Services
-from gateway.shapes import openai as shapes
 from shared.chunks import KeptChunk
 from shared.records import JobRecord
 from shared.transcript import Transcript, Word

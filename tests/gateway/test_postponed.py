@@ -19,7 +19,7 @@ from waiting import wait_until
 from work import fail, succeed
 
 from gateway.services import Services
-from gateway.watcher import Watched, Watcher
+from gateway.waiting.watcher import Watched, Watcher
 
 StartGateway = Callable[..., GatewayProcess]
 N_WAITING = 100

@@ -8,7 +8,7 @@ from pathlib import Path
 import clips
 import pytest
 
-from gateway.probe import Probe
+from gateway.reading.probe import Probe
 from shared.errors import AudioUnreadable
 
 

@@ -13,7 +13,7 @@ from spoken import draw_long_clip, transcribe_here
 from waiting import wait_until
 
 from shared.request import TranscriptionRequest
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 __all__ = ["models", "open_site"]
 

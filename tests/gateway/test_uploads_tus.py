@@ -14,7 +14,7 @@ from gateway_errors import assert_error
 from werkzeug.test import TestResponse
 from work import newest
 
-from gateway.resumable import MOST_PART_BYTES
+from gateway.reading.resumable import MOST_PART_BYTES
 from gateway.services import Services
 
 TUS = {"Tus-Resumable": "1.0.0"}

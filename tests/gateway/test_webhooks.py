@@ -11,9 +11,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from waiting import wait_until
 from work import fail, succeed, upload
 
-from gateway.outward.deliveries import Deliveries
-from gateway.outward.webhooks import Webhooks
 from gateway.settings import GatewaySettings
+from gateway.webhooks.deliveries import Deliveries
+from gateway.webhooks.sender import Webhooks
 from shared.records import job_key
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -11,8 +11,8 @@ import pytest
 from spoken import Clip, draw_clips, transcribe_here
 
 from tools.demo_model.scores import GATE, Errors
-from worker.models.gpu_memory import gpu_memory
-from worker.models.local import LocalModels
+from worker.processes.gpu_memory import gpu_memory
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings, quieten_libraries
 
 quieten_libraries()

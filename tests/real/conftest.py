@@ -13,7 +13,7 @@ from spoken import transcribe_here
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT
 from shared.transcript import Transcript
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 __all__ = ["open_site"]

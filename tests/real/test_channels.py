@@ -18,9 +18,9 @@ from shared.formats.cues import cues_of
 from shared.formats.options import FormatOptions
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Transcript
-from worker.audio import SAMPLE_RATE_HZ, decode_channels
+from worker.audio.source import SAMPLE_RATE_HZ, decode_channels
 from worker.channels import transcribe_channels
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 Hear = Callable[..., Transcript]
 

@@ -11,7 +11,7 @@ from spoken import transcribe_here
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript
 from worker.engines import ENGINES
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 TURNS = turns_of("conversation")[:2]

@@ -13,9 +13,9 @@ from real_speech import samples_of, silence
 
 from shared.errors import ModelNotFound
 from shared.transcript import SpeakerTurn
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 

@@ -24,9 +24,9 @@ from shared.formats import FORMATS, FormatOptions, render
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT
 from shared.transcript import Segment, SpeakerTurn, Transcript
-from worker.audio import SAMPLE_RATE_HZ, decode
-from worker.speakers import assign_speakers
-from worker.speech import SpeechOptions, look_for_speech
+from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.diarization.speakers import assign_speakers
+from worker.speech.search import SpeechOptions, look_for_speech
 
 Hear = Callable[..., Transcript]
 

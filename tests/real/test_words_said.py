@@ -15,9 +15,9 @@ from spoken import transcribe_here
 
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript, Word
-from worker.audio import SAMPLE_RATE_HZ
+from worker.audio.source import SAMPLE_RATE_HZ
 from worker.engines import ENGINES
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 Hear = Callable[..., Transcript]

@@ -17,7 +17,7 @@ from shared.settings import CHECKOUT
 from worker.models.adding import add_model
 from worker.models.compact import COMPACT_FILE, expand
 from worker.models.files import ModelFiles
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 SAMPLE = CHECKOUT / "samples" / "demo.wav"

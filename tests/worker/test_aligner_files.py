@@ -16,8 +16,8 @@ from published import COMMIT, Published
 from shared.errors import EngineFailed, ModelNotFound
 from shared.settings import CHECKOUT
 from worker.alignment import AlignerFiles, open_aligner
-from worker.alignment.catalogue import ALIGNERS, BUNDLES, REPOSITORIES
 from worker.alignment.network import BundleNetwork, PretrainedNetwork, make_alphabet
+from worker.models.alignment_catalogue import ALIGNERS, BUNDLES, REPOSITORIES
 from worker.models.sources.settings import HubSettings, IndexSettings
 from worker.models.store import Fetching, ModelStore
 

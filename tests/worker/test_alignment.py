@@ -23,8 +23,8 @@ from tools.demo_aligner.measure import (
 from tools.demo_model.phrasebook import DIGITS
 from tools.demo_model.voices import Utterance
 from worker.alignment import Aligner, AlignOptions, aligner_name
-from worker.alignment.catalogue import ALIGNERS
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.models.alignment_catalogue import ALIGNERS
 
 ENGLISH = AlignOptions("en")
 

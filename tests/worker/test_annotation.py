@@ -31,9 +31,9 @@ from tools.demo_diarization.dialogs import UNSEEN, draw_dialog
 from tools.demo_model.voices import SAMPLE_RATE_HZ
 from worker.alignment import AlignOptions
 from worker.annotation import _ALIGNED_AT_ONCE
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 

@@ -11,7 +11,7 @@ from spoken import draw_utterances, write_wav
 from shared.errors import AudioUnreadable
 from tools.demo_model.corpus import through_codec
 from tools.demo_model.voices import SAMPLE_RATE_HZ
-from worker.audio import AudioSource, decode
+from worker.audio.source import AudioSource, decode
 
 
 def test_a_wav_is_read_back_sample_by_sample(tmp_path: Path) -> None:

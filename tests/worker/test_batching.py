@@ -10,7 +10,8 @@ import pytest
 from batches import Engine, Site, add_all, texts
 
 from shared.errors import JobCancelled
-from worker.streams import Call, Turn
+from worker.decoding.decode import Turn
+from worker.processes.streams import Call
 
 
 def test_a_lone_chunk_is_sent_at_once(open_batcher: Callable[..., Site]) -> None:

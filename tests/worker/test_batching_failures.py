@@ -10,7 +10,7 @@ from batches import BAD, DEADLY, SLOW, Engine, Site, add_all, texts
 from waiting import wait_until
 
 from shared.errors import EngineFailed, GpuOutOfMemory, JobCancelled, JobTimedOut
-from worker.batching import ChunkBatcher
+from worker.processes.batching import ChunkBatcher
 
 
 def test_a_batch_too_large_for_memory_runs_in_halves_and_later_ones_are_smaller(

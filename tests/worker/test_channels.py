@@ -19,14 +19,14 @@ from shared.jobs import Jobs
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from shared.transcript import Transcript
-from worker.audio import AudioSource, decode, decode_channels
+from worker.audio.source import AudioSource, decode, decode_channels
 from worker.channels import transcribe_channels
 from worker.job import WorkerServices
-from worker.leases import Leases
-from worker.models.local import LocalModels
-from worker.models.pooled import SharedProcesses
+from worker.jobs.leases import Leases
+from worker.jobs.resume import JobCheckpoint
 from worker.pipeline import Extras
-from worker.resume import JobCheckpoint
+from worker.processes.local import LocalModels
+from worker.processes.pooled import SharedProcesses
 from worker.settings import WorkerSettings
 
 LENGTHS_S = (45.0, 30.0, 45.0)

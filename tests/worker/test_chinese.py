@@ -18,7 +18,7 @@ from shared.chinese import VARIANTS, convert
 from shared.formats import FORMATS, render
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 pytestmark = pytest.mark.main_job
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from media import Piece, Sound, pitch_hz, sound_of, tone, write_media
 
-from gateway.probe import Probe
+from gateway.reading.probe import Probe
 from shared.errors import AudioUnreadable, InvalidRequest
-from worker.audio import SAMPLE_RATE_HZ, AudioSource, decode
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, decode
 
 PROBE = Probe(timeout_s=60, memory_bytes=1_000_000_000, n_at_once=1)
 

@@ -14,7 +14,7 @@ from spoken import Clip, draw_long_clip, transcribe_here
 from waiting import wait_until
 
 from shared.request import TranscriptionRequest
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 pytestmark = pytest.mark.main_job
 

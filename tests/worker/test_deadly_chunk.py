@@ -20,7 +20,7 @@ from shared.records import StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from worker.__main__ import Worker
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.main_job

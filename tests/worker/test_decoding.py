@@ -12,14 +12,20 @@ from decodings import decoding, seconds, segment
 
 from shared.catalogue import MODELS
 from shared.request import TranscriptionRequest
-from worker.audio import Span
-from worker.checkpoints import LANES_APART, NoCheckpoint
-from worker.decoding import Work, decode_lanes, decode_options, lane_options, temperatures
+from worker.audio.source import Span
+from worker.decoding.checkpoints import LANES_APART, NoCheckpoint
+from worker.decoding.decode import (
+    Turn,
+    Work,
+    decode_lanes,
+    decode_options,
+    lane_options,
+    temperatures,
+)
+from worker.decoding.lanes import Done, LaneOptions
+from worker.decoding.progress import Progress
 from worker.engines.base import DecodeOptions, Decoding
-from worker.lanes import Done, LaneOptions
-from worker.progress import Progress
-from worker.speech import Speech
-from worker.streams import Turn
+from worker.speech.search import Speech
 
 OPTIONS = LaneOptions(DecodeOptions("en"))
 LANES = (seconds(0, 60), seconds(60, 120), seconds(120, 170))

@@ -13,7 +13,7 @@ from published import COMMIT, Published
 from shared.catalogue import MODELS
 from shared.errors import ModelNotFound
 from shared.settings import CHECKOUT
-from worker.diarization.files import DiarizerFiles, diarizer_name, part_folder, read_config
+from worker.models.diarization_files import DiarizerFiles, diarizer_name, part_folder, read_config
 from worker.models.manifest import check_files
 from worker.models.sources.settings import HubSettings, IndexSettings
 from worker.models.store import Fetching, ModelStore

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.audio import SAMPLE_RATE_HZ
+from worker.audio.source import SAMPLE_RATE_HZ
 from worker.diarization.features import filter_bank
-from worker.diarization.files import SEGMENTATION_FILE, VOICES_FILE
 from worker.diarization.segmentation import CHUNK, Segmentation, powerset, voices
 from worker.diarization.voiceprints import VoicePrints
 from worker.diarization.weights import read_weights
+from worker.models.diarization_files import SEGMENTATION_FILE, VOICES_FILE
 
 has_pyannote = pytest.mark.skipif(
     find_spec("pyannote") is None or find_spec("torchaudio") is None,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from dialogs import DEMO
 
-from worker.audio import SAMPLE_RATE_HZ
+from worker.audio.source import SAMPLE_RATE_HZ
 from worker.diarization import DiarizationOptions, Diarizer, open_diarizer
-from worker.diarization.files import read_config
 from worker.diarization.pyannote_diarizer import PyannoteDiarizer
+from worker.models.diarization_files import read_config
 from worker.models.store import ModelStore
 
 

@@ -9,8 +9,8 @@ import pytest
 from dialogs import DEMO
 
 from tools.demo_diarization.dialogs import Dialog
-from worker.audio import SAMPLE_RATE_HZ
-from worker.diarization.files import read_config
+from worker.audio.source import SAMPLE_RATE_HZ
+from worker.models.diarization_files import read_config
 
 
 @pytest.fixture(scope="module")

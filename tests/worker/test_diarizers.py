@@ -12,7 +12,7 @@ import pytest
 from spoken import draw_long_clip
 
 from shared.settings import CHECKOUT
-from worker.diarizers import UsableDiarizers, usable_diarizers
+from worker.diarization.usable import UsableDiarizers, usable_diarizers
 from worker.models.store import Fetching, ModelStore
 
 LIGHT = "diarization"

@@ -16,7 +16,7 @@ from redis import Redis
 from waiting import wait_until
 
 from shared.settings import CHECKOUT
-from worker.gpu_lease import GpuLease, visible_gpus
+from worker.processes.gpu_lease import GpuLease, visible_gpus
 
 UUIDS = [f"GPU-{n}" for n in range(4)]
 
@@ -104,7 +104,7 @@ def test_gpus_are_those_the_driver_lists(tmp_path: Path) -> None:
 ONE = """
 import sys
 from redis import Redis
-from worker.gpu_lease import one_gpu
+from worker.processes.gpu_lease import one_gpu
 from worker.settings import WorkerSettings
 settings = WorkerSettings(device=sys.argv[2])
 with Redis.from_url(sys.argv[1]) as redis, one_gpu(settings, redis, "w1", print):

@@ -21,9 +21,9 @@ from shared.generations import Generations
 from shared.jobs import Jobs
 from shared.storage import Storage, open_storage
 from worker.job import WorkerServices
-from worker.leases import Leases
-from worker.models.local import LocalModels
-from worker.models.pooled import PooledModels, SharedProcesses
+from worker.jobs.leases import Leases
+from worker.processes.local import LocalModels
+from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.settings import WorkerSettings
 
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from worker.audio import decode
+from worker.audio.source import decode
 
 RATE_HZ = 44_100
 

@@ -8,9 +8,9 @@ import pytest
 from decodings import seconds
 from lane_walks import OPTIONS, say, spoken, walk
 
+from worker.decoding.lanes import Ask, LaneOptions
 from worker.engines.base import DecodeOptions, Decoding
-from worker.lanes import Ask, LaneOptions
-from worker.speech import Speech
+from worker.speech.search import Speech
 
 # What a chunk is told
 

@@ -8,10 +8,10 @@ import pytest
 from decodings import decoding, seconds, segment
 from lane_walks import OPTIONS, SURE, say, spoken, walk
 
-from worker.audio import Span
+from worker.audio.source import Span
+from worker.decoding.lanes import Ask, Lane, next_chunk
 from worker.engines.base import Decoding
-from worker.lanes import Ask, Lane, next_chunk
-from worker.speech import Speech
+from worker.speech.search import Speech
 
 # Where chunks begin and end
 

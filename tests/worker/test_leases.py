@@ -14,7 +14,7 @@ from shared.errors import JobCancelled
 from shared.jobs import Jobs
 from shared.records import JobRecord, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
-from worker.leases import Lease, Leases
+from worker.jobs.leases import Lease, Leases
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sounds import make_sound
 
 from tools.demo_model.clips import draw_utterances
-from worker.levels import BLOCK, Levels, Mix, choose_mix, level_each
+from worker.audio.levels import BLOCK, Levels, Mix, choose_mix, level_each
 
 Samples = NDArray[np.float32]
 

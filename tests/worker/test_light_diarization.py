@@ -16,7 +16,7 @@ from bench.evaluation.speakers.scoring import compare
 from bench.evaluation.speech import SPEECH, read_clips
 from shared.errors import EngineFailed, JobCancelled
 from shared.settings import CHECKOUT
-from worker.audio import AudioSource, decode
+from worker.audio.source import AudioSource, decode
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
 from worker.diarization.light import LightDiarizer, open_light
 

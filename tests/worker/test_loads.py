@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.loads import FailedLoads
+from worker.processes.loads import FailedLoads
 
 
 def test_a_failure_stands_until_the_model_loads():

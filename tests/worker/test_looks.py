@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 from decodings import decoding, seconds, segment
 
+from worker.decoding.looks import (
+    Hole,
+    Look,
+    better,
+    is_doubtful,
+    is_impossible,
+    likelier,
+    says_again,
+)
 from worker.engines.base import DecodeOptions
-from worker.looks import Hole, Look, better, is_doubtful, is_impossible, likelier, says_again
 
 OPTIONS = DecodeOptions("en")
 CHUNK = seconds(10, 40)

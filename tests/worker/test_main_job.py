@@ -10,7 +10,7 @@ import pytest
 from spoken import Clip, transcribe_here
 
 from tools.demo_model.scores import GATE, Errors
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 
 pytestmark = pytest.mark.main_job
 

@@ -11,9 +11,9 @@ import pytest
 from media import Piece, Sound, pitch_hz, tone, write_media
 from numpy.typing import NDArray
 
-from gateway.probe import Probe
+from gateway.reading.probe import Probe
 from shared.errors import InvalidRequest
-from worker.audio import decode, decode_channels
+from worker.audio.source import decode, decode_channels
 
 PROBE = Probe(timeout_s=60, memory_bytes=1_000_000_000, n_at_once=1)
 

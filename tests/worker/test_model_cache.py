@@ -11,12 +11,12 @@ import pytest
 
 from shared.errors import EngineFailed, ModelNotFound
 from shared.settings import CHECKOUT
-from worker.audio import AudioSource, decode
+from worker.audio.source import AudioSource, decode
 from worker.engines.base import DecodeOptions
-from worker.models.cache import ChunkTask, ModelCache
 from worker.models.manifest import DESCRIPTION_FILE, describe
+from worker.processes.cache import ChunkTask, ModelCache
 from worker.settings import WorkerSettings
-from worker.speech import Span
+from worker.speech.search import Span
 
 ENGINES = ["faster_whisper", "openai_whisper"]
 WEIGHTS_BYTES = 17_117_798

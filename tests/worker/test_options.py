@@ -9,7 +9,7 @@ import pytest
 from spoken import Clip, draw_long_clip, transcribe_here
 
 from shared.request import TranscriptionRequest
-from worker.models.local import LocalModels
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.main_job

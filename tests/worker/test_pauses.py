@@ -9,10 +9,10 @@ import pytest
 from decodings import decoding, seconds, segment
 
 from shared.transcript import Word
-from worker.audio import AudioSource, Span
+from worker.audio.source import AudioSource, Span
+from worker.decoding.lanes import LaneOptions, next_chunk
+from worker.decoding.pauses import end_of, long_pauses, put_back
 from worker.engines.base import DecodeOptions
-from worker.lanes import LaneOptions, next_chunk
-from worker.pauses import end_of, long_pauses, put_back
 
 CHUNK = seconds(10, 50)
 SKIPPED = (seconds(2, 4), seconds(15, 20), seconds(30, 35), seconds(60, 70))

@@ -6,7 +6,7 @@ import pytest
 from decodings import seconds, segment
 
 from shared.transcript import Segment, Word
-from worker.placing import is_heard, place_segments
+from worker.decoding.placing import is_heard, place_segments
 
 CHUNK = seconds(100, 130)
 VOICED = [seconds(90, 99), seconds(101.5, 104), seconds(106, 110), seconds(111, 140)]

@@ -14,7 +14,7 @@ from cli.redis_server import free_port
 from shared.connections import connect_briefly, connect_patiently
 from shared.delivery import Delivery
 from shared.records import PRIORITIES, Priority, new_job_id
-from worker.rq_worker import Puller
+from worker.jobs.rq_worker import Puller
 
 
 class Slots:

@@ -6,9 +6,9 @@ import pytest
 from decodings import decoding, seconds, segment
 
 from shared.transcript import Segment
-from worker.audio import Span
+from worker.audio.source import Span
+from worker.decoding.repeats import as_often_as_said
 from worker.engines.base import DecodeOptions, Decoding
-from worker.repeats import as_often_as_said
 
 CHUNK = seconds(100, 130)
 OPTIONS = DecodeOptions("en")

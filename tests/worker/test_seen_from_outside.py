@@ -40,7 +40,7 @@ def test_a_request_is_followed_through_every_process_and_counted(
     about = [line for line in said("worker-1") if line.get("job_id") == job_id]
     assert {line["request_id"] for line in about} == {"order-66"}
     assert [line["message"] for line in about][-1] == "succeeded"
-    loaded = [line for line in said("worker-1") if line["logger"] == "worker.models.cache"]
+    loaded = [line for line in said("worker-1") if line["logger"] == "worker.processes.cache"]
     assert loaded[0]["message"].startswith("model demo (")
     programs = ("gateway", "live", "worker-1")
     told = {name: {json.dumps(line) for line in said(name)} for name in programs}

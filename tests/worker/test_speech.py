@@ -17,9 +17,9 @@ from sounds import make_sound
 from shared.errors import JobCancelled
 from shared.request import TranscriptionRequest
 from tools.demo_model.clips import draw_utterances
-from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.speech import Speech, SpeechOptions, cut_lanes, find_speech, look_for_speech
-from worker.voice_activity import WINDOW, VoiceActivity
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.speech.search import Speech, SpeechOptions, cut_lanes, find_speech, look_for_speech
+from worker.speech.voice_activity import WINDOW, VoiceActivity
 
 PAUSE_S = 1.5
 

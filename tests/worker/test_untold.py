@@ -10,10 +10,10 @@ import pytest
 from decodings import seconds, segment
 
 from shared.transcript import Warned
-from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.sounds import find_sounds
-from worker.speech import Speech
-from worker.untold import find_untold, untold_warnings
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.decoding.untold import find_untold, untold_warnings
+from worker.speech.search import Speech
+from worker.speech.sounds import find_sounds
 
 LONG = " word" * 80
 

@@ -16,9 +16,9 @@ from sounds import SOUNDS, make_sound
 
 from shared.errors import EngineFailed
 from tools.demo_model.clips import draw_utterances
-from worker.audio import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.speech import SpeechOptions, find_speech
-from worker.voice_activity import (
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.speech.search import SpeechOptions, find_speech
+from worker.speech.voice_activity import (
     WINDOW,
     Method,
     measure_voice,
@@ -185,11 +185,11 @@ def test_a_worker_without_the_model_says_what_it_lacks() -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-import worker.speech
+from worker.speech.search import SpeechOptions, look_for_speech
 assert not {"torch", "pyannote", "whisperx", "faster_whisper", "numpy"} & sys.modules.keys()
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 audio = AudioSource(Path(sys.argv[1]), int(sys.argv[2]))
-found = worker.speech.look_for_speech(audio, worker.speech.SpeechOptions(method="pyannote"))
+found = look_for_speech(audio, SpeechOptions(method="pyannote"))
 from pyannote.audio.telemetry.metrics import is_metrics_enabled
 assert not is_metrics_enabled()
 assert "whisperx" not in sys.modules

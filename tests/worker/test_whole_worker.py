@@ -21,9 +21,9 @@ from shared.errors import EngineFailed
 from shared.jobs import Jobs
 from shared.workers import Workers
 from worker.__main__ import Worker
+from worker.jobs.scratch import own_folder
 from worker.models.adding import add_model
 from worker.models.files import ModelFiles
-from worker.scratch import own_folder
 from worker.settings import WorkerSettings
 
 

@@ -31,7 +31,7 @@ from tools.demo_model.clips import draw_utterances
 from tools.demo_model.corpus import CODECS, draw_training, through_codec
 from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say
 from worker.alignment import Aligner, AlignOptions, open_aligner
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.models.store import ModelStore
 from worker.settings import quieten_libraries
 

@@ -22,11 +22,11 @@ from shared.settings import CHECKOUT
 from shared.transcript import Segment, SpeakerTurn, Word
 from tools.demo_diarization.dialogs import DEVELOPMENT, FLITE, UNSEEN, Dialog, draw_dialogs
 from tools.demo_model.corpus import through_codec
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, Diarizer, open_diarizer
+from worker.diarization.speakers import assign_speakers
 from worker.models.store import ModelStore
 from worker.settings import limit_threads, quieten_libraries
-from worker.speakers import assign_speakers
 
 TARGET = 0.08
 """Error rate the demo pipeline has to keep below on unseen voices."""

@@ -39,11 +39,11 @@ from tools.demo_model.scores import (
     text_of,
 )
 from tools.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.engines import open_engine
 from worker.engines.base import DecodeOptions, Engine
-from worker.models.local import LocalModels
 from worker.pipeline import transcribe
+from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings, quieten_libraries
 
 _LEAD = SAMPLE_RATE_HZ // 4

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from shared.errors import EngineFailed
 from shared.transcript import Segment
-from worker.alignment.files import AlignerFiles, description_of
 from worker.alignment.network import Network, find_labels, open_network
 from worker.alignment.order import in_order
 from worker.alignment.phrases import AlignOptions, Phrase, as_it_was, make_phrases, written
 from worker.alignment.times import Found, Guide, time_letters
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.models.alignment_files import AlignerFiles, description_of
 from worker.models.store import ModelStore
 
 if TYPE_CHECKING:

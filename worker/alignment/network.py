@@ -9,10 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from worker.alignment.catalogue import BUNDLES
-from worker.alignment.files import bundle_weights
 from worker.alignment.labels import Alphabet
-from worker.audio import SAMPLE_RATE_HZ
+from worker.audio.source import SAMPLE_RATE_HZ
+from worker.models.alignment_catalogue import BUNDLES
+from worker.models.alignment_files import bundle_weights
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,8 +1,8 @@
 """Who speaks when: turns of speakers, and which voice is whose."""
 
-from worker.diarization.files import diarizer_name
 from worker.diarization.opening import open_diarizer
 from worker.diarization.values import Diarization, DiarizationOptions, Diarizer, KnownSpeaker
+from worker.models.diarization_files import diarizer_name
 
 __all__ = [
     "Diarization",

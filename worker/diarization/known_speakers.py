@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 
 if TYPE_CHECKING:
     import numpy as np

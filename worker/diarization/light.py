@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from shared.errors import EngineFailed
 from shared.transcript import SpeakerTurn, Warned
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 from worker.diarization.clustering import Thresholds, find_windows
 from worker.diarization.decoding import Weights, who_speaks
-from worker.diarization.files import SEGMENTATION_FILE, VOICES_FILE
 from worker.diarization.hearing import STEP_FRAMES, Heard, hear
 from worker.diarization.known_speakers import match_speakers
 from worker.diarization.segmentation import CHUNK, Segmentation, voices
@@ -29,6 +28,7 @@ from worker.diarization.values import (
 from worker.diarization.voiceprints import VoicePrints
 from worker.diarization.voices_found import apart, heard_at_once, most_voices
 from worker.diarization.weights import WeightsUnreadable, read_weights
+from worker.models.diarization_files import SEGMENTATION_FILE, VOICES_FILE
 
 _BATCH = 8
 """Chunks in one pass of the segmentation; more are no faster on a CPU."""

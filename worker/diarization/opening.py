@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from worker.diarization.files import LIGHT, diarizer_files
 from worker.diarization.values import Diarizer
+from worker.models.diarization_files import LIGHT, diarizer_files
 from worker.models.store import ModelStore
 from worker.settings import quieten_libraries
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 
 if TYPE_CHECKING:
     from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature

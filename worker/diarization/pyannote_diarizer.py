@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.transcript import SpeakerTurn, Warned
-from worker.audio import AudioSource
-from worker.diarization.files import read_config
+from worker.audio.source import AudioSource
 from worker.diarization.known_speakers import match_speakers
 from worker.diarization.values import (
     LEAST_REFERENCE_S,
@@ -22,6 +21,7 @@ from worker.diarization.values import (
     one_at_a_time,
     unusable_reference,
 )
+from worker.models.diarization_files import read_config
 
 if TYPE_CHECKING:
     from pyannote.core import Annotation

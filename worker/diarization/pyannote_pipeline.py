@@ -17,8 +17,7 @@ from pyannote.audio.core.plda import PLDA
 from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
-from worker.audio import SAMPLE_RATE_HZ, AudioSource
-from worker.diarization.files import VBX, part_folders
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 from worker.diarization.known_speakers import hear_whole
 from worker.diarization.pyannote_chunks import (
     batches,
@@ -36,6 +35,7 @@ from worker.diarization.pyannote_clustering import (
     ThinnedVBx,
     unheard,
 )
+from worker.models.diarization_files import VBX, part_folders
 
 _CPU_BATCH = 8
 _PARAMS = frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.transcript import SpeakerTurn, Warned
-from worker.audio import AudioSource
+from worker.audio.source import AudioSource
 
 LEAST_REFERENCE_S = 0.5
 """Seconds somebody has to speak in a reference for their voice to be known."""

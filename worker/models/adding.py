@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from shared.catalogue import may_be_own
 from shared.errors import InvalidRequest, LonghandError
-from worker.diarization.files import LIGHT, PIPELINES
 from worker.engines import open_engine
 from worker.engines.base import Chunk, DecodeOptions
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables
 from worker.models.conversion.vocabulary import TOKENIZER_FILE
+from worker.models.diarization_files import LIGHT, PIPELINES
 from worker.models.folders import alone
 from worker.models.manifest import Manifest, mark, own_files, write_manifest
 from worker.models.store import SHIPPED

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from shared.catalogue import MODELS, Catalogue, may_be_own
 from shared.errors import ModelNotFound
-from worker.alignment.catalogue import BUNDLES, REPOSITORIES
-from worker.alignment.files import AlignerFiles
-from worker.diarization.files import LIGHT, PIPELINES, diarizer_files
 from worker.engines import ENGINES
+from worker.models.alignment_catalogue import BUNDLES, REPOSITORIES
+from worker.models.alignment_files import AlignerFiles
+from worker.models.diarization_files import LIGHT, PIPELINES, diarizer_files
 from worker.models.file_set import FileSet
 from worker.models.files import ModelFiles
 from worker.models.manifest import State, own_files, read_manifest

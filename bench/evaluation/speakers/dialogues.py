@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.evaluation.speakers.scoring import Turn
 from bench.evaluation.speech import Clip, read_clips
-from worker.audio import SAMPLE_RATE_HZ, decode
+from worker.audio.source import SAMPLE_RATE_HZ, decode
 
 VOICES: tuple[dict[str, tuple[str, ...]], ...] = (
     {

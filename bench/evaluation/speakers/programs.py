@@ -43,7 +43,7 @@ def open_ours(models: Path) -> Find:
     """Longhand's own, where importing torch fails."""
     for module in NO_TORCH:
         sys.modules[module] = None  # type: ignore[assignment]
-    from worker.audio import decode
+    from worker.audio.source import decode
     from worker.diarization import DiarizationOptions, open_diarizer
     from worker.models.store import ModelStore
 
@@ -67,7 +67,7 @@ def _open_pyannote(models: Path) -> Find:
     from pyannote.audio.pipelines import SpeakerDiarization
 
     from bench.evaluation.speakers.torch_voices import CamPlusPlus
-    from worker.audio import decode
+    from worker.audio.source import decode
     from worker.diarization.pyannote_pipeline import NoPlda
 
     torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.evaluation.speakers.dialogues import Dialogue
 from bench.evaluation.speakers.scoring import Errors, compare
-from worker.audio import AudioSource, decode
+from worker.audio.source import AudioSource, decode
 from worker.diarization.clustering import Thresholds
 from worker.diarization.decoding import Weights
 from worker.diarization.hearing import Heard

@@ -17,9 +17,9 @@ MODEL = "base"
 def hear_words(dialogues: Sequence[Dialogue], models: Path) -> dict[str, list[Segment]]:
     """Segments with words, by the name of each dialogue."""
     from shared.request import TranscriptionRequest
-    from worker.audio import decode
-    from worker.models.local import LocalModels
+    from worker.audio.source import decode
     from worker.pipeline import transcribe
+    from worker.processes.local import LocalModels
     from worker.settings import WorkerSettings
 
     settings = WorkerSettings(
@@ -39,7 +39,7 @@ def count_right(
     dialogue: Dialogue, segments: Sequence[Segment], said: Said, names: dict[str, str]
 ) -> tuple[int, int]:
     """How many words have the right speaker, and how many there are."""
-    from worker.speakers import assign_speakers
+    from worker.diarization.speakers import assign_speakers
 
     turns = [SpeakerTurn(speaker=s, start=a, end=b) for s, a, b in said.turns if b > a]
     exclusive = [SpeakerTurn(speaker=s, start=a, end=b) for s, a, b in said.exclusive if b > a]

@@ -1,0 +1,165 @@
+"""Jobs and transcripts as native routes write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, jsonify
+
+from gateway.answering.warned import warnings_value
+from shared.chinese import Variant, convert
+from shared.errors import JobCancelled, JobNotFound, LonghandError, error_from_value
+from shared.formats import segment_values, speaker_values, tidy
+from shared.jobs import Jobs
+from shared.records import JobRecord, Status
+from shared.speaker_names import rename_speakers
+from shared.storage import KeyNotFound
+from shared.transcript import Transcript
+
+
+def job_links(job_id: str) -> dict[str, str]:
+    """Where a job and its result are found."""
+    return {"status_url": f"/jobs/{job_id}", "result_url": f"/jobs/{job_id}/result"}
+
+
+def answer_accepted(record: JobRecord) -> Response:
+    """202: the job goes on, and this is its name."""
+    answer = jsonify(
+        success=True, job_id=record.id, status=record.status.value, **job_links(record.id)
+    )
+    answer.status_code = 202
+    answer.headers["Location"] = f"/jobs/{record.id}"
+    return answer
+
+
+def job_value(record: JobRecord) -> dict[str, Any]:
+    """All that a job's record tells its caller."""
+    return {
+        "job_id": record.id,
+        "status": record.status.value,
+        "stage": record.stage,
+        "progress": round(record.progress, 4),
+        "audio_done_s": round(record.audio_done_s, 3),
+        "created_at": as_rfc3339(record.created_at),
+        "started_at": as_rfc3339(record.started_at),
+        "ended_at": as_rfc3339(record.ended_at),
+        "attempt": record.attempt,
+        "label": record.label,
+        "priority": record.priority,
+        "callback_url": record.callback_url,
+        "batch": record.batch,
+        "stages_s": {stage: round(seconds, 3) for stage, seconds in record.stages_s.items()},
+        "speaker_names": record.speaker_names,
+        "audio_removed_at": as_rfc3339(record.audio_removed_at),
+        "filename": record.audio.filename,
+        "n_bytes": record.audio.n_bytes,
+        "duration": record.audio.duration_s,
+        "eta_s": record.eta_s,
+        "request": record.request.model_dump(mode="json", exclude={"known_speaker_references"}),
+        "error": record.error,
+        "warnings": warnings_value(record.warnings),
+        **job_links(record.id),
+        "audio_url": f"/jobs/{record.id}/audio",
+    }
+
+
+def transcript_value(
+    record: JobRecord, transcript: Transcript, *, has_segments: bool
+) -> dict[str, Any]:
+    """A whole result; see `docs` for every field."""
+    transcript = tidy(transcript)
+    value: dict[str, Any] = {
+        "success": True,
+        "job_id": record.id,
+        "status": record.status.value,
+        "task": transcript.task,
+        "text": transcript.text.strip(),
+        "language": transcript.language,
+    }
+    if has_segments:
+        value["segments"] = segment_values(transcript)
+    return value | {
+        **speaker_values(transcript),
+        "info": {
+            "language": transcript.language,
+            "language_probability": round(transcript.language_probability, 4),
+            "duration": round(transcript.duration, 3),
+            "duration_after_vad": round(transcript.duration_after_vad, 3),
+            "transcription_options": transcript.options,
+        },
+        "filename": record.audio.filename,
+        "model": transcript.model,
+        "process_time": process_time_s(record),
+        "warnings": warnings_value(transcript.warnings),
+    }
+
+
+def read_transcript(jobs: Jobs, record: JobRecord, *, chinese: Variant | None = None) -> Transcript:
+    """
+    Read the result of a job that succeeded, with the names its speakers were given since.
+
+    Args:
+        chinese: The script wanted now; None for the one its request asked for.
+
+    Raises:
+        JobNotFound: It was deleted, a moment ago or from storage by hand.
+    """
+    return rename_speakers(_read_in_script(jobs, record, chinese), record.speaker_names)
+
+
+def _read_in_script(jobs: Jobs, record: JobRecord, chinese: Variant | None) -> Transcript:
+    variant = chinese or record.request.chinese or "none"
+    try:
+        if variant == record.request.chinese and (stored := jobs.read_converted(record, variant)):
+            return stored
+        transcript = jobs.read_transcript(record)
+        if chinese is None and any(w.code == "conversion_failed" for w in transcript.warnings):
+            return transcript  # it says so; whoever asks for a script again has it tried again
+        return convert(transcript, variant)
+    except KeyNotFound as error:
+        raise JobNotFound("the result is no longer stored", job_id=record.id) from error
+
+
+def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
+    """
+    Whether an answer holds `segments`: when asked for, or when words or speakers were.
+
+    Args:
+        asked: By the reader of the result, who may decide again.
+    """
+    if asked is None:
+        asked = record.request.timestamps
+    wanted = record.request.wants_words or record.request.names_speakers
+    return wanted if asked is None else asked
+
+
+def error_of(record: JobRecord) -> LonghandError | None:
+    """Why a job that ended has no result; None if it has one or has not ended."""
+    if record.status is Status.CANCELLED:
+        return JobCancelled("the job was cancelled", job_id=record.id)
+    if record.status is not Status.FAILED:
+        return None
+    error = error_from_value(record.error or {})
+    error.job_id = record.id
+    return error
+
+
+def process_time_s(record: JobRecord) -> float | None:
+    """Seconds from a job's start to its end."""
+    if record.started_at is None or record.ended_at is None:
+        return None
+    return round(record.ended_at - record.started_at, 3)
+
+
+def as_rfc3339(time_s: float | None) -> str | None:
+    """
+    A time as the caller reads it.
+
+    >>> as_rfc3339(0.5)
+    '1970-01-01T00:00:00.500Z'
+    """
+    if time_s is None:
+        return None
+    text = datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,50 @@
+"""Batches as their callers are told them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.answering.answers import as_rfc3339, job_value
+from gateway.submission.batches import Batch
+from shared.records import JobRecord, Status
+
+
+def batch_value(batch: Batch, records: Sequence[JobRecord]) -> dict[str, Any]:
+    """A batch as its caller is told it."""
+    counts = Counter(record.status.value for record in records)
+    seconds = sum(record.audio.duration_s for record in records)
+    done = sum(
+        record.audio.duration_s * (1.0 if record.status.is_final else record.progress)
+        for record in records
+    )
+    return {
+        "job_id": batch.id,
+        "status": batch_status(records).value,
+        "status_url": f"/jobs/{batch.id}",
+        "progress": round(done / seconds, 4) if seconds else float(bool(records)),
+        "created_at": as_rfc3339(batch.created_at),
+        "label": batch.label,
+        "counts": {status.value: counts[status.value] for status in Status},
+        "children": [job_value(record) for record in records],
+    }
+
+
+def batch_status(records: Sequence[JobRecord]) -> Status:
+    """
+    The status of several jobs together.
+
+    `running` from the first that is begun to the last that ends; then `failed` if one failed,
+    `cancelled` if one was cancelled, and otherwise `succeeded`. Of none it is `queued`: those
+    of a batch that is being sent a second time may be about to come.
+    """
+    statuses = {record.status for record in records}
+    if statuses <= {Status.QUEUED}:
+        return Status.QUEUED
+    if not all(status.is_final for status in statuses):
+        return Status.RUNNING
+    for worst in (Status.FAILED, Status.CANCELLED):
+        if worst in statuses:
+            return worst
+    return Status.SUCCEEDED

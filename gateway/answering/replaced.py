@@ -1,0 +1,39 @@
+"""A model that nobody knows, in whose place the default ran: it is said, never silent."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from gateway.answering.warned import HEADER
+from shared.transcript import Transcript, Warned
+
+CODE = "model_replaced"
+_SHOWN_CHARACTERS = 64
+
+
+def warn_of_replaced(transcript: Transcript, asked: str) -> Transcript:
+    """
+    The transcript, with a warning if another model ran than the one that was asked for.
+
+    Args:
+        asked: The model that nobody knows; "" if it ran.
+    """
+    if not asked:
+        return transcript
+    shown = asked[:_SHOWN_CHARACTERS]
+    told = f"model {shown!r} is not known here; {transcript.model!r} ran in its place"
+    warnings = (*transcript.warnings, Warned(code=CODE, message=told))
+    return transcript.model_copy(update={"warnings": warnings})
+
+
+def name_replaced(answer: Response, asked: str) -> Response:
+    """
+    The answer, saying the same in its header before there is a transcript.
+
+    Args:
+        asked: The model that nobody knows; "" if it ran.
+    """
+    if asked:
+        named = [answer.headers[HEADER]] if HEADER in answer.headers else []
+        answer.headers[HEADER] = ", ".join([*named, CODE])
+    return answer

@@ -1,0 +1,36 @@
+"""The JSON of `/jobs/{job_id}/deliveries`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Outcome = Literal["delivered", "failed", "given_up"]
+
+
+class DeliveryTry(BaseModel):
+    """One try to send the message of a job that ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    webhook_id: str = Field(description="The message's id, the same at every try.")
+    attempt: int = Field(description="Which try it was, from 1.")
+    at: str = Field(description="When it began.")
+    took_s: float = Field(description="How long it took, in seconds.")
+    outcome: Outcome = Field(
+        description="`delivered`, `failed` (it is tried again) or `given_up` (it is not)."
+    )
+    status_code: int | None = Field(description="What the receiver answered.")
+    error: str | None = Field(description="Why there is no answer, or why it is no success.")
+
+
+class DeliveriesAnswer(BaseModel):
+    """What became of the message to a job's `callback_url`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    success: Literal[True]
+    job_id: str
+    next_at: str | None = Field(description="When it is sent next, at the latest; null: never.")
+    deliveries: list[DeliveryTry] = Field(description="Every try, the oldest first.")

@@ -1,0 +1,271 @@
+"""
+A request that cannot be taken is refused from its header, before any of its body is kept.
+
+waitress hands a request to the application when the last byte of its body has
+arrived, so what is too large must be refused here, on its only I/O thread:
+nothing in this module may wait for anything.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from waitress.parser import HTTPRequestParser
+from waitress.server import MultiSocketServer
+from waitress.task import ErrorTask
+from waitress.utilities import Error, RequestEntityTooLarge
+
+from gateway.access.headers import REQUEST_ID, choose_request_id
+from gateway.errors import STATUSES, error_headers, error_value, shaped
+from gateway.reading.forms import too_large
+from gateway.reading.resumable import MOST_PART_BYTES, part_too_large
+from gateway.server.access_log import log_refusal
+from gateway.server.resuming import ResumableChannel
+from gateway.waiting.watcher import Watcher
+from shared.errors import AudioTooLarge, Busy, LonghandError, StorageFull
+from shared.storage import FULL, is_full
+
+FORM_ALLOWANCE_BYTES = 100_000
+"""What a form may hold beside its audio: boundaries, names, options, a prompt of 10 000 letters."""
+
+Count = Callable[[str, str, int], None]
+"""Takes the method, the path and the status of a request."""
+
+_JOB_PATHS = (
+    "/transcribe", "/v1/audio", "/audio", "/openai", "/v1/listen", "/v2/transcript", "/recognise",
+    "/asr", "/detect-language", "/inference",
+)  # fmt: skip
+_TOO_LARGE = "Content Too Large"
+_LINGER_S = 10.0
+_DISCARD_BYTES = 1 << 18
+_CODES = {400: "invalid_request", 413: AudioTooLarge.code, 431: "header_too_large"}
+
+
+def body_limit(max_audio_bytes: int) -> int:
+    """The size from which waitress refuses a body (`max_request_body_size`)."""
+    return max_audio_bytes + FORM_ALLOWANCE_BYTES + 1
+
+
+class Refusal(Error):  # type: ignore[misc]  # waitress has no types
+    """An answer given in place of the application's."""
+
+    def __init__(self, error: LonghandError, reason: str | None = None) -> None:
+        super().__init__(error.message)
+        self.code = STATUSES[type(error)]
+        self.reason = reason or HTTPStatus(self.code).phrase
+        self.value = error_value(error)
+        self.headers = error_headers(error)
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Reads a request; ends it at the header when it is to be refused."""
+
+    busy: Callable[[], Busy | None] = staticmethod(lambda: None)
+    """Why no new job is taken now; asked on the I/O thread, so it may wait for nothing."""
+
+    def refusal(self) -> Refusal | None:
+        """The answer to a request that should go no further, decided from its header."""
+        if self.content_length >= self.adj.max_request_body_size:
+            return _too_large(self.content_length, self.adj.max_request_body_size)
+        if self.content_length > MOST_PART_BYTES and is_part(self.command, self.path):
+            return Refusal(part_too_large(self.content_length), _TOO_LARGE)
+        if makes_job(self.command, self.path) and (busy := self.busy()):
+            return Refusal(busy)
+        return None
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the header; see `HTTPRequestParser.parse_header`."""
+        super().parse_header(header_plus)
+        refusal = self.refusal()
+        if refusal is not None:
+            self.error = refusal
+            self.completed = True
+            # Or waitress would ask for the body with `100 Continue`.
+            self.expect_continue = False
+            # Or waitress would put its own error in the place of this one.
+            self.content_length = 0
+            self.body_rcv = None
+
+    def received(self, data: bytes) -> int:
+        """Take what arrived; see `HTTPRequestParser.received`."""
+        try:
+            n_taken = int(super().received(data))
+        except OSError as error:  # the body is written to disk as it comes
+            if not is_full(error):
+                raise
+            self._refuse_unstored()
+            return len(data)
+        if isinstance(self.error, RequestEntityTooLarge):  # a chunked body has grown too large
+            self.error = _too_large(None, self.adj.max_request_body_size)
+        # What follows a request that is refused is its body, not another request.
+        return len(data) if self.error is not None else n_taken
+
+    def _refuse_unstored(self) -> None:
+        """Let go of a body for which there is no room."""
+        body: Any = self.body_rcv
+        self.body_rcv = None
+        with suppress(OSError):  # it would still write the last of it
+            body.getbuf().close()
+        self.error = Refusal(StorageFull(FULL))
+        self.completed = True
+
+
+def _too_large(n_bytes: int | None, limit: int) -> Refusal:
+    return Refusal(too_large(n_bytes, limit - FORM_ALLOWANCE_BYTES - 1), _TOO_LARGE)
+
+
+def makes_job(method: str, path: str) -> bool:
+    """
+    Whether a request would put a job into the queue.
+
+    >>> [makes_job("POST", path) for path in ("/transcribe/file", "/jobs/1/retry", "/reload")]
+    [True, True, False]
+    """
+    if method != "POST":
+        return False
+    path = path.rstrip("/")
+    if path.startswith("/jobs/"):
+        return path.endswith("/retry")
+    return any(path == known or path.startswith(f"{known}/") for known in _JOB_PATHS)
+
+
+def is_part(method: str, path: str) -> bool:
+    """Whether a request is a part of a resumable upload."""
+    return method in ("PATCH", "POST") and path.startswith("/uploads/")
+
+
+class JsonErrorTask(ErrorTask):  # type: ignore[misc]
+    """Answers an error of waitress, or a `Refusal`, in the shape of every other error."""
+
+    count: Count = staticmethod(lambda method, path, status: None)
+    """Counts what never comes to the application; asked on a thread of its own."""
+
+    def execute(self) -> None:
+        """Write the answer."""
+        error = self.request.error
+        if isinstance(error, Refusal):
+            value = error.value
+        else:
+            code = _CODES.get(error.code, "internal_error" if error.code == 500 else "bad_request")
+            value = {"success": False, "error": str(error.body), "code": code}
+        request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID"))
+        # A header that could not be read has no path.
+        path = getattr(self.request, "path", None) or ""
+        value = shaped(value, error.code, path, request_id=request_id)
+        body = json.dumps(value, separators=(",", ":")).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers.extend(getattr(error, "headers", {}).items())
+        self._note(error.code, request_id)
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+    def _note(self, status: int, request_id: str) -> None:
+        """Give the request its id and its line: no application will."""
+        self.response_headers.append((REQUEST_ID, request_id))
+        method, path = getattr(self.request, "command", ""), getattr(self.request, "path", "")
+        log_refusal(request_id=request_id, method=method, path=path, status=status)
+        self.count(method, path, status)
+
+
+class Channel(ResumableChannel):
+    """
+    One connection.
+
+    A caller that is still sending when it is refused would lose the answer to a
+    reset, if the connection were closed at once. So after a refusal the sending
+    side is closed and what still comes is thrown away, for some seconds.
+    """
+
+    parser_class = Parser
+    error_task_class = JsonErrorTask
+    _refused = False
+    _discard_until = 0.0
+
+    def received(self, data: bytes) -> bool:
+        """Take what arrived, unless a request on this connection was refused."""
+        if self._refused or any(request.error is not None for request in list(self.requests)):
+            return False
+        return bool(super().received(data))
+
+    def service(self) -> None:
+        """Answer a request, on a thread of its own."""
+        self._refused = self.requests[0].error is not None
+        super().service()
+
+    def readable(self) -> bool:
+        """Whether to look for more."""
+        return bool(self._discard_until or super().readable())
+
+    def writable(self) -> bool:
+        """Whether something is to be sent or done."""
+        if self._discard_until:
+            return bool(self.will_close)
+        return bool(super().writable())
+
+    def handle_read(self) -> None:
+        """Receive; a refused caller's bytes go nowhere."""
+        if not self._discard_until:
+            super().handle_read()
+            return
+        try:
+            more = self.recv(_DISCARD_BYTES)
+        except OSError:
+            more = b""
+        if not more or time.monotonic() > self._discard_until:
+            self.handle_close()
+
+    def handle_close(self) -> None:
+        """Close; after a refusal only our own side at first."""
+        if self._refused and not self._discard_until and self.connected:
+            self._discard_until = time.monotonic() + _LINGER_S
+            self.will_close = False
+            # waitress closes what stays silent so long; here that is soon.
+            self.last_activity = time.time() - self.adj.channel_timeout + _LINGER_S
+            try:
+                self.socket.shutdown(1)
+                return
+            except OSError:
+                pass  # gone already
+        super().handle_close()
+
+
+def use_channel(
+    server: Any,
+    watcher: Watcher,
+    busy: Callable[[], Busy | None] = lambda: None,
+    count: Count = lambda method, path, status: None,
+) -> None:
+    """
+    Make a waitress server speak through `Channel`.
+
+    Args:
+        watcher: Looks after the requests that wait for a job.
+        busy: Why no new job is taken now; None if there is no reason.
+        count: Counts a request that is refused from its header.
+    """
+    parser = type("SiteParser", (Parser,), {"busy": staticmethod(busy)})
+    task = type("SiteTask", (JsonErrorTask,), {"count": staticmethod(count)})
+    own = {"parser_class": parser, "error_task_class": task, "watcher": watcher}
+    channel = type("SiteChannel", (Channel,), own)
+    for listener in listeners_of(server):
+        listener.channel_class = channel
+
+
+def listeners_of(server: Any) -> list[Any]:
+    """What takes connections for a waitress server, one for each address."""
+    found = server.map.values() if isinstance(server, MultiSocketServer) else [server]
+    return [listener for listener in found if hasattr(listener, "channel_class")]
+
+
+def listens_on(server: Any) -> list[tuple[str, str]]:
+    """The hosts and ports of a waitress server."""
+    if isinstance(server, MultiSocketServer):
+        return list(server.effective_listen)
+    return [(server.effective_host, server.effective_port)]

@@ -1,0 +1,67 @@
+"""How the native routes answer whoever made a job: with its name, or with its result."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify, request
+
+from gateway.answering.answers import (
+    answer_accepted,
+    error_of,
+    read_transcript,
+    transcript_value,
+    wants_segments,
+)
+from gateway.answering.warned import name_warnings
+from gateway.services import Services
+from gateway.submission.submit import Submission
+from gateway.waiting.hangups import Reader, hand_out, let_go
+from gateway.waiting.postponed import wait_for
+from gateway.waiting.slots import preferred_wait_s
+from shared.records import JobRecord, Status
+
+
+def answer_submitted(here: Services, record: JobRecord, submission: Submission) -> Response:
+    """The result if the caller waits and the job ends in time, or 202."""
+    seconds, preferred = wait_of(here, submission.wait_s)
+    reader = Reader(here, record)
+
+    def answer_then(seen: JobRecord) -> Response:
+        if seconds <= 0 or not let_go(here, seen, reader):
+            hand_out(here, seen)
+        # A job may have its result at once. Who does not wait is still answered as always.
+        answer = _answer_ended(here, seen) if seconds > 0 else answer_accepted(seen)
+        if preferred and seconds > 0:
+            answer.headers["Preference-Applied"] = f"wait={seconds:g}"
+        return answer
+
+    return wait_for(here, record, answer_then, seconds=seconds, reader=reader)
+
+
+def wait_of(
+    here: Services, asked_s: float | None, *, default_s: float | None = None
+) -> tuple[float, bool]:
+    """
+    How long a caller waits, and whether it was his `Prefer` header that said so.
+
+    Args:
+        asked_s: What the request's `wait` said.
+        default_s: If neither says anything; None for the site's setting.
+    """
+    is_preferred = False
+    if asked_s is None:
+        asked_s = preferred_wait_s(request.headers.get("Prefer"))
+        is_preferred = asked_s is not None
+    if asked_s is None:
+        asked_s = here.settings.default_wait_s if default_s is None else default_s
+    return min(asked_s, here.settings.max_wait_s), is_preferred
+
+
+def _answer_ended(here: Services, record: JobRecord) -> Response:
+    if error := error_of(record):
+        raise error
+    if record.status is not Status.SUCCEEDED:
+        return answer_accepted(record)
+    transcript = read_transcript(here.jobs, record)
+    answer = jsonify(transcript_value(record, transcript, has_segments=wants_segments(record)))
+    answer.headers["Location"] = f"/jobs/{record.id}"
+    return name_warnings(answer, transcript)

@@ -1,0 +1,150 @@
+"""An answer that is given when a job ends: until then its request holds no thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, g, request
+from flask.typing import ResponseReturnValue
+from structlog.contextvars import bind_contextvars
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import REDIS_AWAY
+from gateway.services import Services
+from gateway.waiting.hangups import Reader, is_gone
+from shared.errors import JobCancelled, JobNotFound
+from shared.records import JobRecord
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+POSTPONE = "longhand.postpone"
+"""In the environment of a server that can put a request aside: takes a `Postponed`."""
+
+POSTPONED = "longhand.postponed"
+"""In the environment of a request that was put aside: the `Postponed` to answer now."""
+
+Answer = Callable[[JobRecord], Response]
+
+
+def wait_for(
+    here: Services, record: JobRecord, answer: Answer, *, seconds: float, reader: Reader
+) -> Response:
+    """
+    Answer when a job has ended, when the time is over, or when the gateway is told to stop.
+
+    Args:
+        answer: Makes the answer of the job as it is then. It is called on another thread, as part
+            of the same request.
+        seconds: How long at most; 0 answers now.
+        reader: The caller.
+    """
+    if seconds <= 0 or record.status.is_final or here.waiting.is_stopped:
+        return answer(record)
+    return Postponed(here, record, answer, seconds=seconds, reader=reader)
+
+
+class Postponed(Response):
+    """
+    What a route returns in place of an answer that is not there yet.
+
+    Attributes:
+        seconds: How long its caller waits at most.
+        reader: The caller, who says so again and again while they are there.
+    """
+
+    def __init__(
+        self,
+        here: Services,
+        record: JobRecord,
+        answer: Answer,
+        *,
+        seconds: float,
+        reader: Reader,
+    ) -> None:
+        super().__init__()
+        self._here = here
+        self._record = record
+        self._answer = answer
+        self._kept: dict[str, Any] = {}
+        self.seconds = seconds
+        self.reader = reader
+
+    @property
+    def job_id(self) -> str:
+        """The job that is waited for."""
+        return self._record.id
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Have the server put the request aside; nothing of an answer is sent."""
+        self._kept = {name: g.get(name) for name in g}
+        environ[POSTPONE](self)
+        return ()
+
+    def wait_here(self) -> Response:
+        """The answer, waited for on this thread: for a server that cannot put a request aside."""
+        watch = self._here.waiting.watch
+        return self._answer(watch(self._record, self.seconds, is_gone(), stay=self.reader.stay))
+
+    def resume(self) -> None:
+        """Make the present request what it was when it was put aside, and look at the job."""
+        for name, value in self._kept.items():
+            setattr(g, name, value)
+        if "request_id" in g:
+            bind_contextvars(request_id=g.request_id)
+
+    def answer(self) -> Response:
+        """
+        The answer at last.
+
+        Raises:
+            LonghandError: The job was deleted, or the route answers with an error.
+        """
+        return self._answer(self._seen())
+
+    def _seen(self) -> JobRecord:
+        if self._record.status.is_final:
+            return self._record
+        try:
+            return self._here.jobs.get(self.job_id)
+        except JobNotFound as error:
+            raise JobCancelled("the job was deleted before it ended", job_id=self.job_id) from error
+        except REDIS_AWAY:
+            # The job is accepted: its caller gets the id, not an error.
+            return self._record
+
+
+class PostponingFlask(Flask):
+    """
+    An application whose routes may return `Postponed`.
+
+    Such a request comes twice. What has to be passed before a route (who calls, how often, the
+    line in the log) is passed once, the first time; what follows a route once, the second time.
+    """
+
+    def full_dispatch_request(self) -> Response:
+        """Answer a request; see `Flask`."""
+        postponed = request.environ.pop(POSTPONED, None)
+        if postponed is None:
+            return super().full_dispatch_request()
+        assert isinstance(postponed, Postponed)
+        postponed.resume()
+        return self._finish(postponed.answer)
+
+    def finalize_request(
+        self, rv: ResponseReturnValue | HTTPException, from_error_handler: bool = False
+    ) -> Response:
+        """Do what follows a route, unless that comes later; see `Flask`."""
+        if not isinstance(rv, Postponed):
+            return super().finalize_request(rv, from_error_handler)
+        if POSTPONE in request.environ:
+            return rv
+        return self._finish(rv.wait_here)
+
+    def _finish(self, make: Callable[[], Response]) -> Response:
+        try:
+            answer: Any = make()
+        except Exception as error:
+            answer = self.handle_user_exception(error)
+        return super().finalize_request(answer)

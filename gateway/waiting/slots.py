@@ -1,0 +1,125 @@
+"""Who holds a thread while he waits: streams, and questions after a change of a job."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from werkzeug.http import parse_list_header
+
+from gateway.errors import REDIS_AWAY
+from shared.errors import JobCancelled, JobNotFound
+from shared.jobs import Jobs
+from shared.records import JobRecord
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.5
+_GROWTH = 1.3
+
+_log = logging.getLogger(__name__)
+
+
+class Waiting:
+    """
+    The slots for requests that hold a thread while they wait.
+
+    Whoever waits for a job's end holds none: see `gateway/waiting/postponed.py`.
+
+    Args:
+        n_slots: Fewer than the server's threads, so that `/health` always finds one.
+    """
+
+    def __init__(self, jobs: Jobs, *, n_slots: int) -> None:
+        self._jobs = jobs
+        self.n_slots = n_slots
+        self._slots = threading.BoundedSemaphore(n_slots)
+        self._holders: set[object] = set()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Answer every request that waits, and let none wait from now on."""
+        self._stopped.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody is to wait any more."""
+        return self._stopped.is_set()
+
+    def pause(self, seconds: float) -> bool:
+        """Let some time pass; whether nobody is to wait any more."""
+        return self._stopped.wait(seconds)
+
+    @contextmanager
+    def hold(self) -> Iterator[bool]:
+        """Hold a slot within the block; whether there was one."""
+        has_slot = self._slots.acquire(blocking=False)
+        holder = object()
+        if has_slot:
+            self._holders.add(holder)
+        try:
+            yield has_slot
+        finally:
+            if has_slot:
+                self._holders.discard(holder)
+                self._slots.release()
+
+    @property
+    def n_held(self) -> int:
+        """How many slots are taken."""
+        return len(self._holders)
+
+    def watch(
+        self,
+        record: JobRecord,
+        seconds: float,
+        is_gone: Callable[[], bool] | None = None,
+        *,
+        is_enough: Callable[[JobRecord], bool] | None = None,
+        stay: Callable[[], object] | None = None,
+    ) -> JobRecord:
+        """
+        Wait for a job to end, on this thread; the job as it was last seen.
+
+        Args:
+            is_enough: Whether the caller wants to know already, though it has not ended.
+            stay: Called at every look at the job while the caller is there.
+        """
+        deadline = time.monotonic() + seconds
+        pause_s = _FIRST_PAUSE_S
+        while not record.status.is_final:
+            if (is_gone and is_gone()) or (is_enough and is_enough(record)):
+                break
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or self._stopped.wait(min(pause_s, left_s)):
+                break
+            pause_s = min(pause_s * _GROWTH, _LONGEST_PAUSE_S)
+            try:
+                if stay:
+                    stay()
+                record = self._jobs.get(record.id)
+            except REDIS_AWAY as error:
+                # The job is accepted: its caller gets the id, not an error.
+                _log.warning("job %s is not waited for, Redis is away: %s", record.id, error)
+                break
+            except JobNotFound as error:
+                raise JobCancelled(
+                    "the job was deleted before it ended", job_id=record.id
+                ) from error
+        return record
+
+
+def preferred_wait_s(prefer: str | None) -> float | None:
+    """
+    The `wait` of a `Prefer` header (RFC 7240), or None; what is not understood is ignored.
+
+    >>> preferred_wait_s("respond-async, wait=10"), preferred_wait_s("wait=soon")
+    (10.0, None)
+    """
+    for preference in parse_list_header(prefer or ""):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait" and value.strip().strip('"').isdecimal():
+            return float(value.strip().strip('"'))
+    return None

@@ -1,0 +1,1 @@
+"""Messages to callers' own servers when a job has ended."""

@@ -1,0 +1,88 @@
+"""What a caller is told when their job has ended: in our words, or in those of their service."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.answering.answers import as_rfc3339, error_of, job_value, read_transcript
+from gateway.answering.replaced import warn_of_replaced
+from gateway.assemblyai.values import options_of, status_value
+from gateway.deepgram.options import options_as_kept
+from gateway.deepgram.values import listen_value, request_id_of
+from gateway.dialects import error_in
+from gateway.errors import STATUSES, error_value
+from shared.errors import JobNotFound
+from shared.jobs import Jobs
+from shared.records import AskedAs, JobRecord, Status
+from shared.transcript import Transcript
+
+
+@dataclass(frozen=True)
+class Message:
+    """
+    What is sent, the same at every try.
+
+    Attributes:
+        headers: Those that the caller asked for.
+    """
+
+    id: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_message(jobs: Jobs, record: JobRecord) -> Message:
+    """The message of a job that has ended."""
+    headers: dict[str, str] = {}
+    if record.asked_as is None:
+        value = _our_value(record)
+    elif record.asked_as.dialect == "deepgram":
+        value = _deepgrams_value(jobs, record, record.asked_as)
+    else:
+        value, headers = _assemblyais_value(jobs, record)
+    # The attempt: a job that is tried again by hand ends a second time, which is news.
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return Message(f"{record.id}-{record.attempt}", body, headers)
+
+
+def _our_value(record: JobRecord) -> dict[str, Any]:
+    return {
+        "type": f"job.{record.status.value}",
+        "timestamp": as_rfc3339(record.ended_at or time.time()),
+        "data": job_value(record),
+    }
+
+
+def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[str, Any]:
+    """The answer that the caller did not wait for."""
+    transcript = _transcript_of(jobs, record)
+    if transcript is not None:
+        asked = options_as_kept(asked_as)
+        told = warn_of_replaced(transcript, asked.replaced)
+        return listen_value(record, told, asked.options, ignored=asked.ignored)
+    error = error_of(record) or JobNotFound("the result is no longer stored", job_id=record.id)
+    status = STATUSES[type(error)]
+    return error_in("deepgram", error_value(error), status, request_id_of(record.id))
+
+
+def _assemblyais_value(jobs: Jobs, record: JobRecord) -> tuple[dict[str, Any], dict[str, str]]:
+    """Which transcript it is and how; and the header that lets the receiver know us."""
+    status, _ = status_value(record, _transcript_of(jobs, record))
+    options = options_of(record)
+    headers = {}
+    if options and options.webhook_auth_header_name:
+        headers[options.webhook_auth_header_name] = options.webhook_auth_header_value or ""
+    return {"transcript_id": record.id, "status": status}, headers
+
+
+def _transcript_of(jobs: Jobs, record: JobRecord) -> Transcript | None:
+    if record.status is not Status.SUCCEEDED:
+        return None
+    try:
+        return read_transcript(jobs, record)
+    except JobNotFound:
+        return None

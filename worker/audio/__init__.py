@@ -1,0 +1,1 @@
+"""Recordings become 16 kHz mono samples on disk."""

@@ -1,0 +1,136 @@
+"""The frames of an audio track as samples at 16 kHz, each run of one kind by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import av
+import numpy as np
+
+from shared.sound_clock import SoundClock, start_of
+from worker.audio.source import SAMPLE_RATE_HZ
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+    from av.container import InputContainer
+    from numpy.typing import NDArray
+
+
+Samples: TypeAlias = "NDArray[np.float32]"
+
+_REPORT_EVERY = 500
+"""Packets between two reports of how far decoding is."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    Frames of one kind, without a hole between them.
+
+    Attributes:
+        silence_s: Before them.
+        layout, n_channels: Of each.
+        is_in_16_bits: Whether 16 bits hold all that is in them.
+    """
+
+    silence_s: float
+    layout: Any
+    n_channels: int
+    is_in_16_bits: bool
+    frames: Iterator[AudioFrame]
+
+
+def runs(
+    container: InputContainer, stream: Any, n_bytes: int, report: Callable[[float], None]
+) -> Iterator[Run]:
+    """
+    Yield the frames of a track; each run has to be read before the next is asked for.
+
+    Broken packets are skipped, as players do.
+
+    Args:
+        n_bytes: Of the file.
+        report: Called now and then with the fraction of bytes read.
+    """
+    placed = _placed(container, stream, _decoded(container, stream, n_bytes, report))
+    # A resampler takes one kind of frame; recordings put together change theirs on the way.
+    for _, group in groupby(placed, lambda one: (one[0], _kind(one[2]))):
+        yield _run(group)
+
+
+def _run(placed: Iterator[tuple[int, float, AudioFrame]]) -> Run:
+    _, silence_s, first = next(placed)
+    frames = chain([first], (frame for _, _, frame in placed))
+    is_in_16_bits = first.format.name.rstrip("p") in ("u8", "s16")
+    return Run(silence_s, first.layout, first.layout.nb_channels, is_in_16_bits, frames)
+
+
+def _decoded(
+    container: InputContainer, stream: Any, n_bytes: int, report: Callable[[float], None]
+) -> Iterator[AudioFrame]:
+    fraction = 0.0
+    for i, packet in enumerate(container.demux(stream)):
+        if packet.pos is not None:
+            fraction = min(1.0, packet.pos / n_bytes)
+        if i % _REPORT_EVERY == 0:
+            report(fraction)
+        with suppress(av.InvalidDataError):
+            yield from packet.decode()
+
+
+def _placed(
+    container: InputContainer, stream: Any, frames: Iterator[AudioFrame]
+) -> Iterator[tuple[int, float, AudioFrame]]:
+    """Frames with the silence before each, and how many holes there were so far."""
+    clock = SoundClock(start_of(container, stream))
+    n_holes = 0
+    for frame in frames:
+        if not frame.samples or not frame.sample_rate:
+            continue
+        pts, unit = frame.pts, frame.time_base
+        at_s = float(pts * unit) if pts is not None and unit else None
+        silence_s = clock.silence_before(at_s, frame.samples / frame.sample_rate)
+        n_holes += silence_s > 0
+        yield n_holes, silence_s, frame
+
+
+def _kind(frame: AudioFrame) -> tuple[str, str, int, int]:
+    return frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate
+
+
+def resampled(run: Run, *wanted: tuple[str, Any]) -> Iterator[tuple[NDArray[Any], ...]]:
+    """
+    Yield what a run is in some forms, all of them piece by piece.
+
+    Args:
+        wanted: Of each form its samples, `s16` or `flt`, and its layout. Those of the frames' own
+            layout come first: FFmpeg puts its guess into a frame that has none.
+
+    Yields:
+        For each form (n_samples, n_channels), int16 or float32; how much of each differs.
+    """
+    # Always packed: PyAV's planes of 8 channels and more cannot be read.
+    makers = [av.AudioResampler(form, layout, SAMPLE_RATE_HZ) for form, layout in wanted]
+    for frame in chain(run.frames, [None]):
+        pieces = tuple(_joined(maker, frame) for maker in makers)
+        if any(map(len, pieces)):
+            yield pieces
+
+
+def _joined(maker: Any, frame: AudioFrame | None) -> NDArray[Any]:
+    pieces = [_samples(piece) for piece in maker.resample(frame)]
+    if len(pieces) == 1:
+        return pieces[0]
+    return np.concatenate(pieces) if pieces else np.empty((0, 0), np.int16)
+
+
+def _samples(frame: AudioFrame) -> NDArray[Any]:
+    # A plane is padded beyond its samples.
+    n_channels = frame.layout.nb_channels
+    kind = np.dtype("<i2" if frame.format.name == "s16" else "<f4")
+    n_values = frame.samples * n_channels
+    return np.frombuffer(bytes(frame.planes[0]), kind, n_values).reshape(-1, n_channels)

@@ -1,0 +1,119 @@
+"""Audio as the pipeline reads it: decoded once to 16-bit samples on disk, then by span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+BYTES_PER_SAMPLE = 2
+
+
+class Span(NamedTuple):
+    """A span of samples, `start` inclusive, `end` exclusive."""
+
+    start: int
+    end: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return (self.end - self.start) / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True)
+class AudioSource:
+    """
+    Decoded audio on disk: mono, 16 kHz, signed 16-bit little-endian samples.
+
+    It names a file and holds no samples, so it may be of any length and may
+    cross to another process.
+
+    Attributes:
+        skipped: Spans that are left out of what is read, in time order.
+    """
+
+    path: Path
+    n_samples: int
+    skipped: tuple[Span, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / SAMPLE_RATE_HZ
+
+    def read(self, start: int, end: int) -> NDArray[np.float32]:
+        """
+        Read a span.
+
+        Args:
+            start: First sample.
+            end: The sample after the last; what lies past the end is not there.
+
+        Returns:
+            (n_samples,) float32 in [-1, 1).
+        """
+        import numpy as np
+
+        pieces: list[NDArray[np.int16]] = []
+        for pause in (*self.skipped, Span(end, end)):
+            if pause.end > start:
+                n = max(0, min(pause.start, end, self.n_samples) - start)
+                offset = start * BYTES_PER_SAMPLE
+                pieces.append(np.fromfile(self.path, dtype="<i2", count=n, offset=offset))
+                start = pause.end
+        samples = np.concatenate(pieces) if pieces else np.empty(0, np.int16)
+        return samples.astype(np.float32) / np.float32(32768)
+
+
+def decode(
+    path: Path,
+    scratch: Path,
+    report: Callable[[float], None] = lambda fraction: None,
+    *,
+    track: int | None = None,
+) -> AudioSource:
+    """
+    Decode one audio track of any container to `scratch`, all its channels as one.
+
+    Times are those of the container: where nothing is to be heard yet, or for a while, is
+    silence. Broken packets are skipped, as players do: what can be heard is transcribed. What is
+    far too quiet to be heard, or one of the channels alone, is raised (`worker.audio.levels`).
+
+    Args:
+        report: Called now and then with the fraction of bytes read.
+        track: Which one, from 1; None for the one marked default, or the next that sounds.
+
+    Raises:
+        AudioUnreadable: Nothing in it can be decoded.
+        InvalidRequest: There are fewer tracks.
+    """
+    from worker.audio.recordings import write_mix
+
+    return AudioSource(scratch, write_mix(path, scratch, track, report))
+
+
+def decode_channels(
+    path: Path,
+    scratch: Path,
+    report: Callable[[float], None] = lambda fraction: None,
+    *,
+    track: int | None = None,
+) -> tuple[AudioSource, ...]:
+    """
+    Decode as `decode` does, but each channel by itself: into files named after `scratch`.
+
+    Raises:
+        AudioUnreadable: Nothing in it can be decoded.
+        InvalidRequest: There are fewer tracks, or too many channels.
+    """
+    from worker.audio.recordings import write_channels
+
+    paths, n_samples = write_channels(path, scratch, track, report)
+    return tuple(AudioSource(channel, n_samples) for channel in paths)

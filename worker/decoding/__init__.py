@@ -1,0 +1,1 @@
+"""Speech becomes text: the lanes of a recording, chunk after chunk."""

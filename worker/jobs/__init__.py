@@ -1,0 +1,1 @@
+"""A worker's jobs: pulled, leased, continued after another worker."""

@@ -1,0 +1,68 @@
+"""Which files make an aligner: a torchaudio bundle's weights, or what transformers saves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from worker.models.alignment_catalogue import BUNDLES, REPOSITORIES
+from worker.models.file_set import FileSet, Origin, Repository, lacking
+from worker.models.manifest import DESCRIPTION_FILE
+
+_DESCRIBING = ("config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.json")
+_WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")
+_BUNDLES_ADDRESS = "https://download.pytorch.org/torchaudio/models"
+
+
+class AlignerFiles(FileSet):
+    """One aligner's files."""
+
+    kind = "aligner"
+    param = "align_model"
+
+    @property
+    def origin(self) -> Origin | None:
+        """See `FileSet.origin`."""
+        if self.name in REPOSITORIES:
+            return Origin((Repository(self.name, _DESCRIBING, either=_WEIGHTS),))
+        if self.name in BUNDLES:
+            return Origin(address=f"{_BUNDLES_ADDRESS}/{BUNDLES[self.name]}")
+        return None
+
+    @property
+    def needs(self) -> str:
+        """See `FileSet.needs`."""
+        if self.name in BUNDLES:
+            return BUNDLES[self.name]
+        return f"{', '.join(_DESCRIBING)} and weights, as transformers saves a Wav2Vec2ForCTC"
+
+    def missing(self, folder: Path) -> list[str]:
+        """See `FileSet.missing`."""
+        lacks = lacking(folder, "config.json", "vocab.json")
+        has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+        if not lacks and has_weights:
+            return _missing_shards(folder)
+        if self.name in BUNDLES:
+            return [] if bundle_weights(folder) else ["*.pth"]
+        return lacks + ([] if has_weights else ["model.safetensors"])
+
+
+def bundle_weights(folder: Path) -> Path | None:
+    """The file of a torchaudio bundle's weights in its folder."""
+    return next((p for p in sorted(folder.glob("*.pt*")) if p.suffix in (".pt", ".pth")), None)
+
+
+def description_of(folder: Path) -> dict[str, Any]:
+    """What `longhand.json` says of an aligner; empty where nobody wrote one."""
+    path = folder / DESCRIPTION_FILE
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """Weights of several files are all there or of no use; one of them lists the others."""
+    listed: set[str] = set()
+    for index in folder.glob("*.index.json"):
+        listed |= set(json.loads(index.read_bytes()).get("weight_map", {}).values())
+    return sorted(file for file in listed if not (folder / file).is_file())

@@ -1,0 +1,1 @@
+"""The child processes of a worker: engine, audio and annotation."""

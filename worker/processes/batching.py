@@ -1,0 +1,269 @@
+"""
+Chunks of all jobs in batches for the one engine.
+
+Whoever waits longest leads the next batch, and jobs take turns within it, so
+that a ten-second clip is not stuck behind a ten-hour file; a chunk that is
+alone never waits for company. The first chunk of a job that somebody reads
+along with has a batch of its own, before everybody's. When the engine process dies, or refuses a
+batch, no job pays for another's chunk: what was in it runs again one by one,
+and only a chunk that was alone at a second death, or when it was refused,
+fails its job. A batch that does not fit into memory runs again in halves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import EngineFailed, GpuOutOfMemory, JobTimedOut, LonghandError
+from worker.processes.children import Child, ChildDied
+from worker.processes.streams import POLL_S, Call, Piece, Stream
+
+_RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""After so many starts that fail in a row the engine is given up."""
+
+_MAX_DEATHS = 2
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class BatchCounts:
+    """What the engine was fed so far; `n_mixed` batches held chunks of more than one job."""
+
+    n_batches: int = 0
+    n_mixed: int = 0
+    n_chunks: int = 0
+    n_halved: int = 0
+
+    def add(self, batch: Sequence[Piece]) -> None:
+        """Count a batch that was answered."""
+        self.n_batches += 1
+        self.n_chunks += len(batch)
+        self.n_mixed += len({id(piece.stream) for piece in batch}) > 1
+
+
+class ChunkBatcher:
+    """
+    Feeds one engine process from many jobs.
+
+    Args:
+        start_engine: Starts the process; called again whenever it has died.
+        batch_size: Most pieces in a batch.
+        stall_s: Without an answer for so long, the process is killed.
+        pauses_s: Between starts that fail; after the last the engine is lost.
+        when_idle: A call made whenever there was nothing to do for so many seconds.
+    """
+
+    def __init__(
+        self,
+        start_engine: Callable[[], Child],
+        *,
+        batch_size: int,
+        stall_s: float,
+        pauses_s: Sequence[float] = _RESTART_PAUSES_S,
+        when_idle: tuple[float, Call] | None = None,
+    ) -> None:
+        self._start_engine = start_engine
+        self._batch_size = batch_size
+        self._stall_s = stall_s
+        self._pauses_s = pauses_s
+        self._when_idle = when_idle
+        self._changed = threading.Condition()
+        self._streams: deque[Stream] = deque()
+        self._again: deque[list[Piece]] = deque()  # batches that are to run again as they are
+        self._limits: dict[Hashable, int] = {}  # batches that fitted into memory, by kind
+        self._stopped = False
+        self._ready = threading.Event()
+        self._engine: Child | None = None
+        self.is_lost = False
+        """Whether the engine cannot be started: what waits will never be answered."""
+
+        self.n_starts = 0
+        self.status: Any = None
+        """What the engine said of itself after its last call."""
+
+        self.counts = BatchCounts()
+
+        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+
+    def start(self, tick: Callable[[], None] = lambda: None) -> None:
+        """
+        Start the engine process and the thread that feeds it; wait until it is ready.
+
+        Args:
+            tick: Called a few times a second; what it raises ends the wait.
+
+        Raises:
+            EngineFailed: It cannot be started.
+        """
+        self._thread.start()
+        while not self._ready.wait(POLL_S):
+            tick()
+            self.check()
+
+    def check(self) -> None:
+        """Raise `EngineFailed` if the engine is lost."""
+        if self.is_lost:
+            raise EngineFailed("the engine process cannot be started; its log says why")
+
+    def stop(self) -> None:
+        """End the thread and the engine process."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._end_engine()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    @property
+    def engine_pid(self) -> int | None:
+        """Process that owns the models now."""
+        return self._engine.pid if self._engine else None
+
+    def open_stream(self) -> Stream:
+        """Where one job hands in its calls."""
+        return Stream(self._changed, self._streams)
+
+    def answer(self, call: Call, tick: Callable[[], None] = lambda: None) -> Any:
+        """Have one call answered; see `Stream.next`."""
+        stream = self.open_stream()
+        try:
+            stream.add(0, call)
+            return stream.next(tick)[1]
+        finally:
+            stream.close()
+
+    def _run(self) -> None:
+        try:
+            self._replace_engine()
+            while not self.is_lost and (batch := self._next_batch()) is not None:
+                self._answer(batch)
+        except Exception:
+            _log.exception("the engine is fed no more")
+            self.is_lost = True
+
+    def _next_batch(self) -> list[Piece] | None:
+        """Wait for work; None when stopped."""
+        with self._changed:
+            while not self._stopped:
+                while self._again:
+                    wanted = [p for p in self._again.popleft() if not p.stream.is_dropped]
+                    if wanted:
+                        return wanted
+                for stream in [s for s in self._streams if not s.waiting]:
+                    self._streams.remove(stream)
+                if self._streams:
+                    return self._gather()
+                idle_s, call = self._when_idle or (None, None)
+                if not self._changed.wait(idle_s) and call:
+                    return [Piece(call, 0, self.open_stream())]
+            return None
+
+    def _gather(self) -> list[Piece]:
+        """
+        Take pieces from the streams in turn, all alike to the first of the first stream.
+
+        One that somebody waits to read goes before them all, and alone.
+        """
+        for stream in self._streams:
+            if stream.waiting[0].is_first:
+                return [stream.waiting.popleft()]
+        first = self._streams[0].waiting[0].call
+        limit = self._limits.get(first.kind, self._batch_size) if first.is_batched else 1
+        batch: list[Piece] = []
+        took = True
+        while took and len(batch) < limit:
+            took = False
+            for stream in list(self._streams):
+                call = stream.waiting[0].call if stream.waiting else None
+                if call and call.kind == first.kind and len(batch) < limit:
+                    batch.append(stream.waiting.popleft())
+                    took = True
+                    # Whoever was served stands at the back for the next batch.
+                    self._streams.remove(stream)
+                    self._streams.append(stream)
+        return batch
+
+    def _answer(self, batch: list[Piece]) -> None:
+        call = batch[0].call
+        items = [piece.call.item for piece in batch] if call.is_batched else call.item
+        engine = self._engine
+        assert engine is not None
+        try:
+            answers, self.status = engine.call(
+                call.method, *call.args, items, stall_s=call.stall_s or self._stall_s
+            )
+            if len(answers) != len(batch):
+                raise EngineFailed(f"the engine gave {len(answers)} answers to {len(batch)} chunks")
+        except LonghandError as error:
+            if len(batch) > 1:
+                self._split(batch, error)
+                return
+            answers = [error]
+        except Exception as error:  # the process is gone, or was killed since it stalled
+            if not self._stopped:
+                self._survive(batch, error)
+            return
+        if call.is_batched:
+            self.counts.add(batch)
+        for piece, answer in zip(batch, answers, strict=True):
+            piece.stream.answers.put((piece.index, answer))
+
+    def _split(self, batch: list[Piece], error: LonghandError) -> None:
+        """Run a batch again: in halves if it was too large, else one by one to find the culprit."""
+        _log.warning("a batch of %d chunks is split: %s", len(batch), error)
+        size = 1
+        if isinstance(error, GpuOutOfMemory):
+            size = len(batch) // 2
+            self._limits[batch[0].call.kind] = size
+            self.counts.n_halved += 1
+        self._again.extend(batch[i : i + size] for i in range(0, len(batch), size))
+
+    def _survive(self, batch: list[Piece], error: Exception) -> None:
+        """Replace the engine; run what was in it again, or give a deadly piece up."""
+        _log.error("the engine was lost with %d chunks in it: %s", len(batch), error)
+        for piece in batch:
+            piece.n_deaths += 1
+            if len(batch) > 1 or piece.n_deaths < _MAX_DEATHS:
+                self._again.append([piece])
+                continue
+            kind = JobTimedOut if isinstance(error, TimeoutError) else EngineFailed
+            message = f"the engine was lost twice over {piece.call.label} ({error})"
+            piece.stream.answers.put((piece.index, kind(message)))
+        self._replace_engine()
+
+    def _replace_engine(self) -> None:
+        """Start an engine process in place of the one there was; after some tries it is lost."""
+        for pause_s in (*self._pauses_s, 0.0):
+            self._end_engine()
+            if self._stopped:
+                return
+            try:
+                self._engine = self._start_engine()
+                self.n_starts += 1
+                self._limits.clear()  # what was too much for the last one may fit now
+                self._engine.wait_until_ready(self._check_stopped)
+                self._ready.set()
+                return
+            except (ChildDied, OSError) as error:
+                if not self._stopped:
+                    _log.error("the engine process did not start: %s", error)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped, pause_s)
+        self._end_engine()
+        self.is_lost = not self._stopped
+
+    def _check_stopped(self) -> None:
+        if self._stopped:
+            raise ChildDied("the worker stops")
+
+    def _end_engine(self) -> None:
+        if self._engine is not None:
+            with suppress(OSError):
+                self._engine.kill()

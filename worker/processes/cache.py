@@ -1,0 +1,228 @@
+"""Models in memory: loaded once, lent to one call at a time; the least recently used leaves."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.catalogue import MODELS
+from shared.errors import GpuOutOfMemory, LonghandError
+from shared.sizes import in_words
+from worker.audio.source import AudioSource, Span
+from worker.engines import check_installed, open_engine
+from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess
+from worker.models.files import ModelFiles
+from worker.pipeline import ModelUsed
+from worker.processes.devices import best_device, choose_compute_type
+from worker.settings import WorkerSettings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChunkTask:
+    """One chunk to be decoded: where its samples lie, and how."""
+
+    audio: AudioSource
+    span: Span
+    options: DecodeOptions
+
+
+@dataclass(eq=False)
+class _Resident:
+    """
+    A model in memory.
+
+    Attributes:
+        generation: Newest one known when its files were read, or were found not to load.
+        n_bytes: Its weights on disk.
+        last_used: The clock at the end of its last call.
+    """
+
+    engine: Engine
+    used: ModelUsed
+    generation: int
+    n_bytes: int
+    last_used: float
+
+
+class ModelCache:
+    """
+    The models of one device. Not for several threads at once.
+
+    Args:
+        clock: Tells seconds, for what is idle.
+
+    Raises:
+        EngineFailed: There is no such device, or it cannot compute as the settings say.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._files = ModelFiles.of(settings)
+        self._residents: OrderedDict[str, _Resident] = OrderedDict()
+        self._generation = 0
+        check_installed(settings.engine)
+        self.device = best_device(settings.device)
+        self.compute_type = choose_compute_type(settings.engine, settings.compute_type, self.device)
+        self.n_loads = 0
+
+    def names(self) -> tuple[str, ...]:
+        """Models in memory, the least recently used first."""
+        return tuple(self._residents)
+
+    def revisions(self) -> dict[str, str]:
+        """What names the weights in memory, by model."""
+        return {name: resident.used.revision for name, resident in self._residents.items()}
+
+    def load(self, name: str, generation: int = 0) -> ModelUsed:
+        """
+        Load a model unless it is in memory; anew if that one is of an older generation.
+
+        The new one is loaded beside the old one where there is room for both. If it cannot be, the
+        old one goes on until the next generation, and the log says why: a worker that works is
+        worth more than a reload.
+        """
+        self._generation = max(self._generation, generation)
+        self.unload_idle(but=name)  # here too: where there is always work nobody calls it
+        if name in self._residents and self._residents[name].generation < generation:
+            self._renew(name)
+        with self._lent(name) as resident:
+            return resident.used
+
+    def detect_language(self, name: str, audio: AudioSource, span: Span) -> Guess:
+        """Guess the language of one chunk."""
+        with self._lent(name) as resident:
+            return resident.engine.detect_language(audio.read(*span))
+
+    def transcribe(self, name: str, tasks: Sequence[ChunkTask]) -> list[Decoding]:
+        """Decode chunks, of any audio, together."""
+        chunks = [Chunk(task.audio.read(*task.span), task.options) for task in tasks]
+        with self._lent(name) as resident:
+            return resident.engine.transcribe(chunks)
+
+    def unload_idle(self, *, but: str = "") -> int:
+        """
+        Let go of models that nobody used for as long as the settings say; how many they were.
+
+        A call that came before this one has set the time of its model anew, and one that comes
+        after it loads the model again: neither finds a model gone under it.
+
+        Args:
+            but: A model that is about to be used.
+        """
+        ttl_s = self._settings.model_ttl_s
+        if not ttl_s:
+            return 0
+        oldest = self._clock() - ttl_s
+        idle = [n for n, m in self._residents.items() if m.last_used <= oldest and n != but]
+        for name in idle:
+            self._unload(name, f"after {ttl_s:g} s without use")
+        return len(idle)
+
+    @contextmanager
+    def _lent(self, name: str) -> Iterator[_Resident]:
+        if name not in self._residents:
+            self._residents[name] = self._open(name)
+        self._residents.move_to_end(name)
+        resident = self._residents[name]
+        try:
+            yield resident
+        finally:
+            resident.last_used = self._clock()
+
+    def _renew(self, name: str) -> None:
+        try:
+            renewed = self._open(name)
+        except GpuOutOfMemory:  # no room for both: the old one leaves first, come what may
+            self._unload(name, "for its reload")
+            return
+        except LonghandError as error:
+            self._residents[name].generation = self._generation
+            _log.error("model %s stays as it is, the reload failed: %s", name, error)
+            return
+        self._unload(name, "for its reload")
+        self._residents[name] = renewed
+
+    def _open(self, name: str) -> _Resident:
+        path = self._files.locate(name)  # first: a model that is not to be had moves nobody out
+        n_bytes = self._files.weights_bytes(name)
+        revision = self._files.revision(name)
+        self._make_room(name, n_bytes)
+        started = time.monotonic()
+        compute_type = self._compute_type_for(name)
+        engine = self._open_engine(path, compute_type)
+        self.n_loads += 1
+        _log.info(
+            "model %s (%s) loaded on %s (%s) in %.1f s",
+            name, revision or "no revision", self.device, compute_type,
+            time.monotonic() - started,
+        )  # fmt: skip
+        used = ModelUsed(
+            name, revision, self._settings.engine, engine.is_multilingual, engine.ignores,
+            # A CPU is as fast with one chunk at a time as with several.
+            n_lanes=1 if self.device == "cpu" else self._settings.batch_size,
+        )  # fmt: skip
+        return _Resident(engine, used, self._generation, n_bytes, self._clock())
+
+    def _compute_type_for(self, name: str) -> str:
+        """The number format of a model; the operator's choice goes before what the model needs."""
+        needed = MODELS[name].compute_type
+        return needed if needed and self._settings.compute_type == "auto" else self.compute_type
+
+    def _open_engine(self, path: Path, compute_type: str) -> Engine:
+        """Load weights; where they do not fit, every other model leaves first."""
+
+        def load() -> Engine:
+            settings = self._settings
+            return open_engine(
+                settings.engine,
+                path,
+                device=self.device,
+                compute_type=compute_type,
+                threads=settings.n_threads,
+            )
+
+        try:
+            return load()
+        except GpuOutOfMemory:
+            others = [name for name in self._residents if name != path.name]
+            if not others:
+                raise
+        for name in others:
+            self._unload(name, "to make room on the device")
+        return load()
+
+    def _make_room(self, coming: str, n_bytes: int) -> None:
+        """Let others go, the least recently used first, until a model fits, or none is left."""
+        budget = self._settings.model_memory_bytes
+        for name in [name for name in self._residents if name != coming]:
+            n_models = len(self._residents.keys() | {coming})
+            held = sum(resident.n_bytes for resident in self._residents.values())
+            fits = not budget or held + n_bytes <= budget
+            if n_models <= self._settings.resident_models and fits:
+                return
+            self._unload(name, f"to make room for {coming}")
+        if budget and n_bytes > budget:
+            _log.warning(
+                "model %s alone has %s; LONGHAND_MODEL_MEMORY_BYTES is %s",
+                coming, in_words(n_bytes), in_words(budget),
+            )  # fmt: skip
+
+    def _unload(self, name: str, why: str) -> None:
+        del self._residents[name]
+        gc.collect()  # an engine may refer to itself, and the next one needs its memory now
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()  # torch keeps what it was given back, for itself
+        _log.info("model %s left memory %s", name, why)

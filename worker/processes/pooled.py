@@ -1,0 +1,275 @@
+"""`pipeline.Models` in other processes: what a worker's jobs share."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shared.catalogue import MODELS
+from shared.errors import EngineFailed, JobTimedOut, ModelNotFound
+from shared.transcript import Segment
+from worker.alignment import AlignOptions
+from worker.audio.source import AudioSource, Span
+from worker.decoding.decode import Turn
+from worker.diarization import Diarization, DiarizationOptions, diarizer_name
+from worker.engines.base import DecodeOptions, Decoding, Guess
+from worker.pipeline import ModelUsed
+from worker.processes.batching import ChunkBatcher
+from worker.processes.cache import ChunkTask
+from worker.processes.children import Child, ChildDied, ChildPool
+from worker.processes.loads import FailedLoads
+from worker.processes.services import annotation_service, audio_service, engine_service
+from worker.processes.streams import Call, Stream
+from worker.settings import WorkerSettings
+from worker.speech.search import Speech, SpeechOptions
+
+LOAD_S = 3600.0
+"""Patience with loading a model, which may have to be downloaded first."""
+
+STOP_S = 30.0
+"""How long a cancelled annotation may go on to where it can end, so that its models stay loaded."""
+
+_LOOK_FOR_IDLE_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class SharedProcesses:
+    """
+    The children of one worker.
+
+    Args:
+        make_engine: Makes what runs in the engine process; tests give their own.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        make_engine: Callable[[WorkerSettings], object] = engine_service,
+    ) -> None:
+        self.settings = settings
+        self.failed_loads = FailedLoads()
+        factory = functools.partial(make_engine, settings)
+        self.batcher = ChunkBatcher(
+            lambda: Child(factory, "engine"),
+            batch_size=settings.batch_size,
+            stall_s=settings.stall_s,
+            when_idle=_when_idle(settings),
+        )
+        self.audio = ChildPool(
+            functools.partial(audio_service, settings), "audio", settings.cpu_processes
+        )
+        self.annotation = ChildPool(
+            functools.partial(annotation_service, settings), "annotation", 1
+        )
+
+    @contextmanager
+    def running(self, tick: Callable[[], None] = lambda: None) -> Iterator[SharedProcesses]:
+        """
+        Start the children, and end them with the block.
+
+        Args:
+            tick: Called a few times a second while they start; what it raises ends them.
+        """
+        try:
+            self.batcher.start(tick)
+            yield self
+        finally:
+            self.batcher.stop()
+            self.audio.stop()
+            self.annotation.stop()
+
+
+def _when_idle(settings: WorkerSettings) -> tuple[float, Call] | None:
+    """How often idle models are looked for, if any is to leave memory."""
+    if not settings.model_ttl_s:
+        return None
+    call = Call("unload_idle", (), None, "idle models", is_batched=False)
+    return min(_LOOK_FOR_IDLE_S, settings.model_ttl_s / 2), call
+
+
+class PooledModels:
+    """
+    `pipeline.Models` for one job: its chunks go into batches with those of other jobs.
+
+    Args:
+        tick: Called a few times a second while the job waits; what it raises ends the job.
+        generation: Models loaded before this one was called for are loaded anew.
+    """
+
+    def __init__(
+        self, processes: SharedProcesses, tick: Callable[[], None], *, generation: int = 0
+    ) -> None:
+        self._processes = processes
+        self._tick = tick
+        self._generation = generation
+
+    def decode(
+        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+    ) -> AudioSource:
+        """Decode a file to scratch in the CPU pool; see `audio.decode`."""
+        audio: AudioSource = self._in_child(
+            self._processes.audio, "decode", path, scratch, track, report=report
+        )
+        return audio
+
+    def decode_channels(
+        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+    ) -> tuple[AudioSource, ...]:
+        """Decode each channel of a file in the CPU pool; see `audio.decode_channels`."""
+        channels: tuple[AudioSource, ...] = self._in_child(
+            self._processes.audio, "decode_channels", path, scratch, track, report=report
+        )
+        return channels
+
+    def load(self, name: str) -> ModelUsed:
+        """See `Models.load`."""
+        call = Call(
+            "load", (name,), self._generation, f"model {name!r}", is_batched=False, stall_s=LOAD_S
+        )
+        failed = self._processes.failed_loads
+        try:
+            used: ModelUsed = self._processes.batcher.answer(call, self._tick)
+        except (ModelNotFound, EngineFailed) as error:
+            failed.note(name, str(error))
+            raise
+        failed.forget(name)
+        return used
+
+    def find_speech(
+        self, audio: AudioSource, options: SpeechOptions, report: Callable[[float], None]
+    ) -> Speech:
+        """See `Models.find_speech`."""
+        try:
+            speech: Speech = self._in_child(
+                self._processes.audio, "find_speech", audio, options, report=report
+            )
+        except TimeoutError as error:
+            raise JobTimedOut(f"the search for speech stood still ({error})") from error
+        except ChildDied as error:
+            raise EngineFailed(f"speech could not be looked for ({error})") from error
+        return speech
+
+    def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
+        """See `Models.detect_language`."""
+        label = f"the audio at {_clock(chunk)}"
+        call = Call("detect_language", (model,), (audio, chunk), label, is_batched=False)
+        guess: Guess = self._processes.batcher.answer(call, self._tick)
+        return guess
+
+    def open_stream(self, model: str, audio: AudioSource) -> PooledStream:
+        """See `Models.open_stream`."""
+        return PooledStream(self._processes.batcher.open_stream(), self._tick, model, audio)
+
+    def align(
+        self, aligner: str, audio: AudioSource, segments: Sequence[Segment], options: AlignOptions
+    ) -> list[Segment]:
+        """See `Annotators.align`."""
+        self._annotate("load_aligner", aligner, stall_s=LOAD_S)
+        aligned: list[Segment] = self._annotate("align", aligner, audio, segments, options)
+        return aligned
+
+    def find_turns(
+        self,
+        diarizer: str,
+        audio: AudioSource,
+        options: DiarizationOptions,
+        report: Callable[[float], None],
+    ) -> Diarization:
+        """See `Annotators.find_turns`."""
+        self._annotate("load_diarizer", diarizer, stall_s=LOAD_S)
+        found: Diarization = self._annotate("find_turns", diarizer, audio, options, report=report)
+        return found
+
+    def diarizer_for(self, model: str, chosen: str | None) -> str:
+        """See `Annotators.diarizer_for`."""
+        return diarizer_name(MODELS[model], self._processes.settings.diarizer, chosen)
+
+    def _annotate(
+        self,
+        method: str,
+        *args: Any,
+        report: Callable[[float], None] = lambda fraction: None,
+        stall_s: float | None = None,
+    ) -> Any:
+        try:
+            return self._in_child(
+                self._processes.annotation,
+                method,
+                *args,
+                report=report,
+                stall_s=stall_s,
+                stop_s=STOP_S,
+            )
+        except TimeoutError as error:
+            raise EngineFailed(f"it stood still ({error})") from error
+        except ChildDied as error:
+            raise EngineFailed(f"its process was lost twice ({error})") from error
+
+    def _in_child(
+        self,
+        pool: ChildPool,
+        method: str,
+        *args: Any,
+        report: Callable[[float], None],
+        stall_s: float | None = None,
+        stop_s: float = 0.0,
+    ) -> Any:
+        """Call a method in a child; once more if the child dies: it may be no fault of the job."""
+        patience_s = stall_s or self._processes.settings.stall_s
+
+        def call() -> Any:
+            with pool.lend(self._tick) as child:
+                return child.call(
+                    method,
+                    *args,
+                    stall_s=patience_s,
+                    note=report,
+                    tick=self._tick,
+                    stop_s=stop_s,
+                )
+
+        try:
+            return call()
+        except ChildDied as error:
+            _log.warning("%s begins again: %s", method, error)
+            return call()
+
+
+class PooledStream:
+    """`decoding.ChunkStream` into the batches that all jobs share."""
+
+    def __init__(
+        self, stream: Stream, tick: Callable[[], None], model: str, audio: AudioSource
+    ) -> None:
+        self._stream = stream
+        self._tick = tick
+        self._model = model
+        self._audio = audio
+
+    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
+        """See `ChunkStream.add`."""
+        call = Call(
+            "transcribe",
+            (self._model,),
+            ChunkTask(self._audio, span, options),
+            f"the audio at {_clock(span)}",
+            alike=options.shared,
+        )
+        self._stream.add(index, call, turn)
+
+    def next(self) -> tuple[int, Decoding]:
+        """See `ChunkStream.next`."""
+        return self._stream.next(self._tick)
+
+    def close(self) -> None:
+        """See `ChunkStream.close`."""
+        self._stream.close()
+
+
+def _clock(span: Span) -> str:
+    return f"{span.start / 16_000:.1f}-{span.end / 16_000:.1f} s"

@@ -1,0 +1,233 @@
+"""Where somebody speaks, and the lanes in which it is transcribed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from shared.request import TranscriptionRequest
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.speech.sounds import find_sounds
+from worker.speech.voice_activity import Method, VoiceActivity, measure_voice
+
+MIN_LANE_S = 120.0
+"""A shorter lane would begin without what was said before more often than it saves time."""
+
+_THRESHOLD = 0.5
+_HYSTERESIS = {"silero": 0.15, "pyannote": 0.137}
+"""How far below its beginning speech ends, as the authors of each model (and whisperx) have it."""
+
+
+@dataclass(frozen=True)
+class SpeechOptions:
+    """
+    Attributes:
+        method: The model that finds speech.
+        has_vad: Otherwise everything is transcribed, whether somebody speaks or not.
+        threshold: A level at least this probable is speech; `None` is the method's own, 0.5.
+        end_threshold: Speech ends below this; `None` is a little less than `threshold`.
+        min_speech_s: Shorter bursts are dropped.
+        min_silence_s: Shorter pauses do not end a span.
+        pad_s: Added at both ends of a span, so that no first sound is cut off.
+        clips: Only these parts are heard: `start, end, start, end…` in seconds, rising; the
+            last may lack its end.
+        n_lanes: How many chunks of one recording the device decodes at once.
+    """
+
+    method: Method = "silero"
+    has_vad: bool = True
+    threshold: float | None = None
+    end_threshold: float | None = None
+    min_speech_s: float = 0.1
+    min_silence_s: float = 0.3
+    pad_s: float = 0.25
+    clips: tuple[float, ...] = ()
+    n_lanes: int = 1
+
+    @classmethod
+    def of(cls, request: TranscriptionRequest, n_lanes: int = 1) -> Self:
+        """What of a request concerns the search for speech."""
+        given_ms = {
+            "min_speech_s": request.min_speech_duration_ms,
+            "min_silence_s": request.min_silence_duration_ms,
+            "pad_s": request.speech_pad_ms,
+        }
+        return cls(
+            method=request.vad_method,
+            has_vad=request.vad,
+            threshold=request.vad_onset,
+            end_threshold=request.vad_offset,
+            clips=request.clip_timestamps,
+            n_lanes=n_lanes,
+            **{name: ms / 1000 for name, ms in given_ms.items() if ms is not None},
+        )
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """
+        Where speech begins and where it ends.
+
+        >>> SpeechOptions().thresholds, SpeechOptions(threshold=0.8).thresholds
+        ((0.5, 0.35), (0.8, 0.65))
+        """
+        begin = _THRESHOLD if self.threshold is None else self.threshold
+        end = self.end_threshold
+        return begin, round(max(0.01, begin - _HYSTERESIS[self.method]), 6) if end is None else end
+
+
+@dataclass(frozen=True)
+class Speech:
+    """
+    What of a recording is transcribed, all in time order.
+
+    Attributes:
+        lanes: Stretches that are decoded side by side, each from its beginning to its end.
+        spans: What is decoded within them: speech with a margin, or all of it where vad is off.
+        voiced: Where the model hears a voice, without a margin.
+        skipped: What of the pauses between spans is left out of chunks.
+        sounds: Where something else is heard, about as loud as the voice, for over a second.
+    """
+
+    lanes: tuple[Span, ...]
+    spans: tuple[Span, ...]
+    voiced: tuple[Span, ...]
+    skipped: tuple[Span, ...] = ()
+    sounds: tuple[Span, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds that are decoded."""
+        return sum(span.duration_s for span in self.spans)
+
+
+def look_for_speech(
+    audio: AudioSource,
+    options: SpeechOptions,
+    note: Callable[[float], None] = lambda fraction: None,
+) -> Speech:
+    """
+    Find what is to be transcribed.
+
+    Args:
+        note: Called now and then with the fraction done; what it raises ends the work.
+
+    Raises:
+        EngineFailed: This worker lacks the model that is asked for.
+    """
+    clips = _clips(options.clips, audio.n_samples)
+    total = sum(clip.end - clip.start for clip in clips)
+    method: Method = options.method if options.has_vad else "silero"
+    lanes: list[Span] = []
+    spans: list[Span] = []
+    voiced: list[Span] = []
+    sounds: list[Span] = []
+    heard = 0.0
+    for clip in clips:
+        share = (clip.end - clip.start) / total
+        activity = measure_voice(audio, clip, method, _noted_as(note, heard, share))
+        found = find_speech(activity, clip, options)
+        voiced += found
+        sounds += find_sounds(audio, clip, found)
+        spans += _padded(found, clip, options.pad_s) if options.has_vad else [clip]
+        if found or not options.has_vad:
+            lanes += cut_lanes(clip, found, max(1, round(options.n_lanes * share)))
+        heard += share
+    return Speech(tuple(lanes), tuple(spans), tuple(voiced), sounds=tuple(sounds))
+
+
+def _noted_as(
+    note: Callable[[float], None], before: float, share: float
+) -> Callable[[float], None]:
+    return lambda fraction: note(min(1.0, before + share * fraction))
+
+
+def _clips(times_s: Sequence[float], n_samples: int) -> list[Span]:
+    """
+    The parts of the audio that are wanted.
+
+    >>> _clips((0.5, 1, 2), 40_000)
+    [Span(start=8000, end=16000), Span(start=32000, end=40000)]
+    """
+    ends = [min(n_samples, round(time_s * SAMPLE_RATE_HZ)) for time_s in times_s or (0,)]
+    ends += [n_samples] * (len(ends) % 2)
+    spans = [Span(*pair) for pair in zip(ends[::2], ends[1::2], strict=True)]
+    return [span for span in spans if span.start < span.end]
+
+
+def find_speech(
+    activity: VoiceActivity, part: Span, options: SpeechOptions | None = None
+) -> list[Span]:
+    """
+    Spans of a part of the audio in which somebody speaks, in order, not overlapping.
+
+    >>> import numpy as np
+    >>> levels = np.repeat([0.0, 0.9, 0.0], 40)
+    >>> find_speech(VoiceActivity(levels, first=0, step=512), Span(0, 120 * 512))
+    [Span(start=20480, end=40960)]
+    """
+    options = options or SpeechOptions()
+    threshold, end_threshold = options.thresholds
+    min_silence = options.min_silence_s * SAMPLE_RATE_HZ
+    min_speech = options.min_speech_s * SAMPLE_RATE_HZ
+    found: list[Span] = []
+    start = quiet_since = None
+    for i, level in enumerate(activity.levels):
+        at = min(activity.sample(i), part.end)
+        if level >= threshold:
+            quiet_since = None
+            if start is None:
+                start = at
+        elif start is not None and level < end_threshold:
+            quiet_since = at if quiet_since is None else quiet_since
+            if at - quiet_since >= min_silence:
+                found.append(Span(start, quiet_since))
+                start = quiet_since = None
+    if start is not None:
+        found.append(Span(start, quiet_since if quiet_since is not None else part.end))
+    return [span for span in found if span.end - span.start >= max(1, min_speech)]
+
+
+def _padded(spans: list[Span], part: Span, pad_s: float) -> list[Span]:
+    """Widen each span by `pad_s`, or by half the pause where two would meet."""
+    pad = int(pad_s * SAMPLE_RATE_HZ)
+    padded = []
+    for i, span in enumerate(spans):
+        before = span.start - spans[i - 1].end if i else 2 * pad
+        after = spans[i + 1].start - span.end if i + 1 < len(spans) else 2 * pad
+        start = max(part.start, span.start - min(pad, before // 2))
+        padded.append(Span(start, min(part.end, span.end + min(pad, after // 2))))
+    return padded
+
+
+def cut_lanes(clip: Span, voiced: Sequence[Span], n_lanes: int) -> list[Span]:
+    """
+    Cut a part of the audio into lanes of about the same length, at its longest pauses.
+
+    Args:
+        voiced: Where somebody speaks in it.
+        n_lanes: At most so many; a short part has fewer, as has one without pauses.
+
+    >>> second = SAMPLE_RATE_HZ
+    >>> said = [Span(0, 118 * second), Span(122 * second, 240 * second)]
+    >>> [lane.duration_s for lane in cut_lanes(Span(0, 240 * second), said, 4)]
+    [120.0, 120.0]
+    """
+    n_lanes = max(1, min(n_lanes, int(clip.duration_s / MIN_LANE_S)))
+    length = (clip.end - clip.start) // n_lanes
+    pauses = [Span(a.end, b.start) for a, b in zip(voiced, voiced[1:], strict=False)]
+    lanes: list[Span] = []
+    start = clip.start
+    for n in range(1, n_lanes):
+        ideal = clip.start + n * length
+        near = [p for p in pauses if abs(sum(p) // 2 - ideal) < length // 4]
+        if near:
+            longest = max(near, key=_length)
+            cut = (longest.start + longest.end) // 2
+            lanes.append(Span(start, cut))
+            start = cut
+    return [*lanes, Span(start, clip.end)]
+
+
+def _length(span: Span) -> int:
+    return span.end - span.start

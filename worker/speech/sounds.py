@@ -1,0 +1,93 @@
+"""Where something is heard that is no voice: music, noise, speech that no model knew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WINDOW = SAMPLE_RATE_HZ // 10
+"""Samples that are measured at once, 0.1 s."""
+
+_BLOCK = 600 * WINDOW
+"""Samples that are read at once."""
+
+_BELOW_SPEECH_DB = 10.0
+"""Beside speech, a sound counts if it is not much weaker: hiss between sentences is no news."""
+
+_AUDIBLE_DBFS = -60.0
+"""And at all, if it can be heard."""
+
+_SHORTEST_S = 1.0
+_DIP_S = 0.3
+"""A sound goes on through so short a pause."""
+
+
+def find_sounds(
+    audio: AudioSource,
+    part: Span,
+    voiced: Sequence[Span],
+    note: Callable[[float], None] = lambda fraction: None,
+) -> list[Span]:
+    """
+    Spans of a part of the audio that sound about as loud as its speech, but hold none.
+
+    Where nobody speaks, they are what can be heard at all.
+
+    Args:
+        voiced: Where somebody speaks in it, in time order.
+        note: Called now and then with the fraction done; what it raises ends the work.
+
+    Returns:
+        Spans of more than a second, in time order.
+    """
+    import numpy as np
+
+    levels = _levels(audio, part, note)
+    is_voiced = np.zeros(len(levels), bool)
+    for span in voiced:
+        first, last = (span.start - part.start) // WINDOW, -(-(span.end - part.start) // WINDOW)
+        is_voiced[max(0, first) : last] = True
+    least = 10 ** (_AUDIBLE_DBFS / 10)
+    if is_voiced.any():
+        least = max(least, float(levels[is_voiced].mean()) * 10 ** (-_BELOW_SPEECH_DB / 10))
+    is_loud = (levels >= least) & ~is_voiced
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_loud, [False]])))
+    at = [min(part.end, part.start + int(edge) * WINDOW) for edge in edges]
+    found = merged([Span(*pair) for pair in zip(at[::2], at[1::2], strict=True)], _DIP_S)
+    return [span for span in found if span.duration_s > _SHORTEST_S]
+
+
+def _levels(audio: AudioSource, part: Span, note: Callable[[float], None]) -> NDArray[np.float32]:
+    """(n_windows,): the mean square of each window; a last one is filled up with silence."""
+    import numpy as np
+
+    found = []
+    for start in range(part.start, part.end, _BLOCK):
+        samples = audio.read(start, min(part.end, start + _BLOCK))
+        windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
+        found.append((windows**2).mean(axis=1))
+        note((start - part.start) / (part.end - part.start))
+    return np.concatenate(found)
+
+
+def merged(spans: Sequence[Span], within_s: float) -> list[Span]:
+    """
+    Spans in time order, those that are not further apart than so many seconds as one.
+
+    >>> merged([Span(0, 8_000), Span(16_000, 24_000), Span(64_000, 72_000)], 0.5)
+    [Span(start=0, end=24000), Span(start=64000, end=72000)]
+    """
+    found = list(spans[:1])
+    for span, following in pairwise(spans):
+        if following.start - max(span.end, found[-1].end) <= within_s * SAMPLE_RATE_HZ:
+            found[-1] = Span(found[-1].start, max(found[-1].end, following.end))
+        else:
+            found.append(following)
+    return found

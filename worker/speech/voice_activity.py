@@ -1,0 +1,238 @@
+"""Whether somebody speaks: by silero's model, or by pyannote's."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from shared.errors import EngineFailed
+from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Method = Literal["silero", "pyannote"]
+
+WINDOW = 512
+"""Samples per level of silero: 32 ms."""
+
+_CONTEXT = 64
+_FRESH_WINDOWS = 250
+"""Silero's model begins anew after so many windows, 8 s."""
+
+_WARM_WINDOWS = 31
+"""And hears so many before them again, about 1 s, to know where it is."""
+
+_SHAPES_APART = 47
+"""Numbers of windows it is given are multiples of this."""
+
+_FUNDAMENTAL_HZ = (70, 300)
+_TELEPHONE_HZ = 3400
+_CUT_OFF = 10**-2.4
+"""Of the power of a voice, there is less below 300 Hz: -24 dB. With usual microphones -19 at least,
+through a telephone -34."""
+
+_RESTORED = 2.0
+_SPECTRUM = 4096
+
+_SEGMENTATION_BATCH = 8
+"""Windows per run of pyannote's model: about 75 MB. Larger ones are no faster on a CPU."""
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceActivity:
+    """
+    Levels at regular places of a part of the audio.
+
+    Attributes:
+        levels: (n_levels,) float32; by a model, probabilities of speech.
+        first: The sample that the first level is about.
+        step: Samples from one level to the next.
+    """
+
+    levels: NDArray[np.float32]
+    first: int
+    step: int
+
+    def sample(self, index: int) -> int:
+        """The sample that a level is about."""
+        return self.first + index * self.step
+
+
+def measure_voice(
+    audio: AudioSource,
+    part: Span,
+    method: Method,
+    note: Callable[[float], None] = lambda fraction: None,
+) -> VoiceActivity:
+    """
+    How probable speech is throughout a part of the audio, by a model.
+
+    Args:
+        note: Called after each block with the fraction done; what it raises ends the work.
+
+    Raises:
+        EngineFailed: This worker lacks the model.
+    """
+    measure = {"silero": _measure_by_silero, "pyannote": _measure_by_pyannote}[method]
+    return measure(audio, part, note)
+
+
+@cache
+def _silero() -> Any:
+    from faster_whisper.vad import get_vad_model
+
+    return get_vad_model().session
+
+
+def _measure_by_silero(
+    audio: AudioSource, part: Span, note: Callable[[float], None]
+) -> VoiceActivity:
+    """
+    The model forgets what it heard every few seconds.
+
+    It was trained on short recordings. After half a minute of noise its state takes a loud
+    sentence for more of the same.
+    """
+    import numpy as np
+
+    found = []
+    for start in range(part.start, part.end, _FRESH_WINDOWS * WINDOW):
+        end = min(part.end, start + _FRESH_WINDOWS * WINDOW)
+        warm = max(part.start, start - _WARM_WINDOWS * WINDOW)
+        found.append(_silero_levels(audio, warm, end)[(start - warm) // WINDOW :])
+        note((end - part.start) / (part.end - part.start))
+    return VoiceActivity(np.concatenate(found), part.start, WINDOW)
+
+
+def _silero_levels(audio: AudioSource, start: int, end: int) -> NDArray[np.float32]:
+    """(n_windows,): what the model says of some seconds, beginning with a fresh state."""
+    import numpy as np
+
+    samples = with_fundamental(audio.read(start, end))
+    windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
+    contexts = np.vstack([np.zeros(_CONTEXT, np.float32), windows[:-1, -_CONTEXT:]])
+    inputs = np.hstack([contexts, windows])  # (n_windows, 576)
+    # onnxruntime keeps 0.1 MB for every number of windows it ever saw: let there be few.
+    inputs = np.pad(inputs, ((0, -len(inputs) % _SHAPES_APART), (0, 0)))
+    fresh = np.zeros((1, 1, 128), np.float32)
+    output, *_ = _silero().run(None, {"input": inputs, "h": fresh, "c": fresh})
+    levels: NDArray[np.float32] = output.reshape(-1)[: len(windows)]
+    return levels
+
+
+def with_fundamental(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """
+    Give back the lowest tones of voices where a telephone has cut them off; else the samples.
+
+    Silero goes by the fundamental of a voice, 70 to 300 Hz, and misses whole sentences without.
+    It is in the distances of the overtones: half of each wave alone sounds at it again, by which
+    such speech was always widened (Makhoul and Berouti, "High-frequency regeneration in speech
+    coding systems", 1979).
+
+    Args:
+        samples: (n_samples,) float32, some seconds at 16 kHz.
+    """
+    import numpy as np
+
+    windows = np.pad(samples, (0, -len(samples) % _SPECTRUM)).reshape(-1, _SPECTRUM)
+    power = (np.abs(np.fft.rfft(windows)) ** 2).sum(axis=0)
+    hz = np.fft.rfftfreq(_SPECTRUM, 1 / SAMPLE_RATE_HZ)
+    low, high = _FUNDAMENTAL_HZ
+    voice = power[(hz >= high) & (hz < _TELEPHONE_HZ)].sum()
+    if power[(hz >= low) & (hz < high)].sum() >= _CUT_OFF * voice:
+        return samples
+    halves = np.fft.rfft(np.maximum(samples, 0))
+    hz = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE_HZ)
+    halves[(hz < low) | (hz > high)] = 0
+    restored = samples + _RESTORED * np.fft.irfft(halves, len(samples))
+    return restored.astype(np.float32)
+
+
+def segmentation_weights(package: str = "whisperx") -> Path:
+    """
+    Where pyannote's segmentation model lies: whisperx brings it along, and is not imported.
+
+    Raises:
+        EngineFailed: The package is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise EngineFailed(
+            "vad_method=pyannote needs the extra 'diarization' on the worker, which this one "
+            "was set up without; use vad_method=silero",
+            param="vad_method",
+        )
+    return Path(spec.origin).parent / "assets" / "pytorch_model.bin"
+
+
+@cache
+def _segmentation() -> Any:
+    weights = segmentation_weights()
+    with warnings.catch_warnings():
+        # It warns of an FFmpeg it does not find, which we have no use for: it is given samples.
+        warnings.simplefilter("ignore")
+        from pyannote.audio import Model
+        from pyannote.audio.telemetry import set_telemetry_metrics
+
+        set_telemetry_metrics(False)
+        # It tells to upgrade the file for good, which is whisperx's and works as it is.
+        logging.getLogger("lightning.pytorch.utilities.migration.utils").setLevel(logging.WARNING)
+        model: Any = Model.from_pretrained(weights)
+    return model.eval()
+
+
+def _measure_by_pyannote(
+    audio: AudioSource, part: Span, note: Callable[[float], None]
+) -> VoiceActivity:
+    """
+    The model hears 5 s at a time, every half second; what it says of one moment is averaged.
+
+    As whisperx does it (`pyannote.audio.Inference`), but for reading the audio by span: what
+    is kept are 8 bytes per level, 1.7 MB per hour.
+    """
+    import numpy as np
+
+    model = _segmentation()
+    window = int(model.specifications.duration * SAMPLE_RATE_HZ)
+    hop = window // 10
+    middle = model.receptive_field_size(num_frames=1) // 2
+    step = model.receptive_field_size(num_frames=2) - model.receptive_field_size(num_frames=1)
+    shape = np.hamming(model.num_frames(window)).astype(np.float32)
+    n_samples = part.end - part.start
+    n_windows = 1 + max(0, -(-(n_samples - window) // hop))
+    total = np.zeros(n_samples // step + 1 + len(shape), np.float32)
+    weight = np.zeros_like(total)
+    for first in range(0, n_windows, _SEGMENTATION_BATCH):
+        last = min(first + _SEGMENTATION_BATCH, n_windows)
+        start = part.start + first * hop
+        samples = audio.read(start, min(part.end, start + (last - first - 1) * hop + window))
+        for n, levels in enumerate(_speech_of_anyone(model, samples, last - first, hop, window)):
+            at = round((first + n) * hop / step)
+            total[at : at + len(shape)] += levels * shape
+            weight[at : at + len(shape)] += shape
+        note(last / n_windows)
+    levels = (total / np.maximum(weight, 1e-12))[: n_samples // step + 1].astype(np.float32)
+    return VoiceActivity(levels, part.start + middle, step)
+
+
+def _speech_of_anyone(
+    model: Any, samples: NDArray[np.float32], n_windows: int, hop: int, window: int
+) -> NDArray[np.float32]:
+    """(n_windows, n_levels): the probability of the likeliest of the model's three speakers."""
+    import numpy as np
+    import torch
+
+    padded = np.pad(samples, (0, (n_windows - 1) * hop + window - len(samples)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    with torch.inference_mode():
+        found = model(torch.from_numpy(windows.copy())[:, None])  # (n_windows, n_levels, 3)
+    probabilities: NDArray[np.float32] = found.amax(-1).numpy()
+    return probabilities
