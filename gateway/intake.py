@@ -10,10 +10,11 @@ from typing import IO
 from werkzeug.datastructures import MultiDict
 from werkzeug.sansio.multipart import Data, Field, File
 
+from gateway.multipart import read_events
 from gateway.probe import AudioFacts
 from gateway.services import Services
 from gateway.submission import duration_of, look_into
-from gateway.uploads import AudioWriter, Form, clean_filename, read_events
+from gateway.uploads import AudioWriter, Form, clean_filename
 from shared.errors import AudioError, AudioUnreadable, InvalidRequest, LonghandError
 from shared.records import StoredAudio, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
