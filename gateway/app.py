@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.routing import PathConverter
 
 from gateway.access.auth import add_access
 from gateway.access.origins import Origins
@@ -67,6 +68,13 @@ class _Json(DefaultJSONProvider):
     sort_keys = False
 
 
+class _AnyPath(PathConverter):
+    """A part of a path with slashes, line breaks too: any name is asked for, if in vain."""
+
+    part_isolating = False
+    regex = "(?s:.+?)"
+
+
 def create_app(settings: GatewaySettings, *, services: Services | None = None) -> PostponingFlask:
     """
     Build the gateway.
@@ -78,6 +86,7 @@ def create_app(settings: GatewaySettings, *, services: Services | None = None) -
     app.json = _Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters["path"] = _AnyPath
     here = services or open_services(settings)
     here.attach(app)
     # First, so that what is refused is noted too.
