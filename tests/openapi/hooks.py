@@ -102,8 +102,10 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.method == "DELETE" and (case.path_parameters or {}).get("job_id") in SITE["jobs"]:
         case.path_parameters = {"job_id": SUBJECTS.job()}  # the others are still to be asked for
     if meta is None or not (meta.generation.mode.is_positive or is_meant_right(meta)):
+        if isinstance(case.query, dict):
+            case.query = {name: _filled_in(value) for name, value in case.query.items()}
         if isinstance(case.body, dict) and case.media_type in FORMS:
-            case.body = {name: _seen_in_forms(value) for name, value in case.body.items()}
+            case.body = {name: _sent_in_forms(value) for name, value in case.body.items()}
         return
     # Copies: what schemathesis drew once it sends again, also among what is to be refused.
     if isinstance(case.query, dict):
@@ -123,15 +125,18 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         meta.components[location] = ComponentInfo(mode=GenerationMode.POSITIVE)
 
 
-def _seen_in_forms(value: Any) -> Any:
-    """
-    A wrong value as a form cannot pass over it.
+def _filled_in(value: Any) -> Any:
+    """What was drawn to be wrong: an empty text is what nobody filled in, to routes of others."""
+    return "nothing" if value in ("", [""]) else value
 
-    What only looks wrong before it is a text, such as null for a text, schemathesis sees by itself.
+
+def _sent_in_forms(value: Any) -> Any:
     """
-    if value in ("", [""]):  # what nobody filled in, to those who read forms of others
-        return "nothing"
-    return str(value) if value in ([], {}) else value  # which would not be sent
+    The same of a form, which has no way to send what is empty.
+
+    What is a text in a form, such as null for a text, schemathesis knows to be no longer wrong.
+    """
+    return str(value) if value in ([], {}) else _filled_in(value)
 
 
 def is_meant_right(meta: Any) -> bool:
