@@ -30,6 +30,7 @@ SETTINGS = {
     "LONGHAND_MAX_WAIT_S": "30",
     "LONGHAND_DEFAULT_WAIT_S": "0",
     "LONGHAND_MAX_UPLOADS": "10000",
+    "LONGHAND_DIARIZATION_MODEL": "demo-diarization",  # of every model, not of demo alone
 }
 
 
