@@ -78,8 +78,14 @@ demo-eval: .venv/dev.stamp ## measure the demo models: text, times of words, and
 	@$(PYTHON) -m bench.demo_evaluation $(ARGS)
 
 .PHONY: eval
-eval: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper; ARGS="--save bench/results"
+eval: eval-speakers eval-speech ## eval-speakers and eval-speech, with options of both; ARGS="--save bench/results"
+
+.PHONY: eval-speech
+eval-speech: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper
 	@$(PYTHON) -m bench.evaluation $(ARGS)
+
+.PHONY: eval-speakers
+eval-speakers: .venv/dev.stamp ## who speaks, beside pyannote.audio and senko
 	@$(PYTHON) -m bench.evaluation.speakers $(ARGS)
 
 .PHONY: bench

@@ -6,6 +6,7 @@ from functools import partial
 
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.routing import PathConverter
 
 from gateway.access.auth import add_access
 from gateway.access.breaches import Breaches
@@ -126,6 +127,13 @@ def open_services(settings: GatewaySettings) -> Services:
     )
 
 
+class _AnyPath(PathConverter):
+    """A part of a path with slashes, line breaks too: any name is asked for, if in vain."""
+
+    part_isolating = False
+    regex = "(?s:.+?)"
+
+
 def create_app(settings: GatewaySettings, *, services: Services | None = None) -> PostponingFlask:
     """
     Build the gateway.
@@ -137,6 +145,7 @@ def create_app(settings: GatewaySettings, *, services: Services | None = None) -
     app.json = _Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters["path"] = _AnyPath
     here = services or open_services(settings)
     here.attach(app)
     # First, so that what is refused is noted too.

@@ -6,7 +6,11 @@ import json
 from typing import Any
 
 from flask import request
+from werkzeug.datastructures import MultiDict
+from werkzeug.sansio.multipart import Data, Field, File
 
+from gateway.reading.forms import Form
+from gateway.reading.multipart import read_events
 from gateway.reading.parse import fields_and_lists
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.wire import LISTS
@@ -59,11 +63,8 @@ def read_fields(*, lists: frozenset[str] = LISTS, most_bytes: int = MOST_BYTES) 
     """
     if request.mimetype in FORMS:
         _refuse_large(most_bytes)
-        for name in request.files:
-            raise InvalidRequest(
-                f"field {name[:64]!r} is a file; send that to /transcribe/file", param=name[:64]
-            )
-        return dict(fields_and_lists(request.args, request.form, lists=lists))
+        form = request.form if request.mimetype == FORMS[0] else _read_multipart()
+        return dict(fields_and_lists(request.args, form, lists=lists))
     fields: dict[str, Any] = dict(fields_and_lists(request.args, lists=lists))
     for sent, value in read_object(most_bytes).items():
         name = sent.removesuffix("[]") if sent.removesuffix("[]") in lists else sent
@@ -72,6 +73,21 @@ def read_fields(*, lists: frozenset[str] = LISTS, most_bytes: int = MOST_BYTES) 
         if value is not None:
             fields[name] = value
     return fields
+
+
+def _read_multipart() -> MultiDict[str, str]:
+    form, value, name = Form(), bytearray(), ""
+    for event in read_events(request.stream, request.mimetype_params.get("boundary", "")):
+        if isinstance(event, File):
+            cut = event.name[:64]
+            raise InvalidRequest(
+                f"field {cut!r} is a file; send that to /transcribe/file", param=cut
+            )
+        if isinstance(event, Field):
+            name, value = event.name, bytearray()
+        elif isinstance(event, Data):
+            form.take(name, value, event)
+    return form.fields
 
 
 def _refuse_large(most_bytes: int) -> None:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
 
-from werkzeug.datastructures import Headers, MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.sansio.multipart import (
-    Data,
-    Epilogue,
-    Event,
-    Field,
-    File,
-    MultipartDecoder,
-    NeedData,
-)
+from werkzeug.datastructures import MultiDict
+from werkzeug.sansio.multipart import Data, Field, File
 
+from gateway.reading.multipart import read_events
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
 from shared.sizes import in_words
 from shared.wire import LISTS
@@ -29,10 +21,6 @@ _MAX_FIELD_BYTES = 64_000
 _MAX_FIELDS_BYTES = 16_000_000
 """Of all fields together, which are held in memory; recordings of voices are among them."""
 
-_MAX_HEADER_BYTES = 1 << 19
-"""Read without reaching the end of a part's header; more than `_READ_BYTES`."""
-
-_MAX_PARTS = 100
 _MAX_FILENAME_CHARACTERS = 255
 _BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -167,42 +155,6 @@ def copy_form(
     if form.filename is None or not writer.n_bytes:
         raise _nothing(form, file_field)
     return form
-
-
-class _Decoder(MultipartDecoder):
-    """Bears part headers that are not UTF-8: old Windows programs send names in their own code."""
-
-    def _parse_headers(self, data: bytes | bytearray) -> Headers:
-        return super()._parse_headers(data.decode("utf-8", "replace").encode())
-
-
-def read_events(body: IO[bytes], boundary: str, *, most_parts: int = _MAX_PARTS) -> Iterator[Event]:
-    """
-    The parts of a multipart body, as they arrive.
-
-    Args:
-        most_parts: How many there may be, files among them.
-
-    Raises:
-        InvalidRequest: It is broken, or has too many parts.
-    """
-    try:
-        decoder = _Decoder(
-            boundary.encode("latin-1"), max_form_memory_size=_MAX_HEADER_BYTES, max_parts=most_parts
-        )
-        while True:
-            # At the end of the body this is None, after which no event means a broken form.
-            decoder.receive_data(body.read(_READ_BYTES) or None)
-            while not isinstance(event := decoder.next_event(), NeedData):
-                if getattr(event, "name", "") is None:
-                    raise ValueError("a part has no name")  # RFC 7578, 4.2
-                yield event
-                if isinstance(event, Epilogue):
-                    return
-    except ValueError as error:
-        raise InvalidRequest("the multipart body is broken or cut short") from error
-    except RequestEntityTooLarge as error:
-        raise InvalidRequest(f"the form is broken, or has more than {most_parts} fields") from error
 
 
 def no_file(field: str = "file") -> str:

@@ -41,7 +41,7 @@ def parse_request(
         if name not in also:
             own = ALIASES.get(name, name)
             if own in options:
-                raise InvalidRequest(f"field {own!r} was given twice, as {name!r} too", param=name)
+                raise given_twice(sent_as[own], name)
             options[own], sent_as[own] = value, name
     try:
         return TranscriptionRequest.model_validate(options)
@@ -50,6 +50,11 @@ def parse_request(
         name = str(first["loc"][0]) if first["loc"] else ""
         name = sent_as.get(name, name)
         raise InvalidRequest(describe_problem(name, first), param=name or None) from error
+
+
+def given_twice(first: str, second: str) -> InvalidRequest:
+    """What to say of one option that was sent by two names."""
+    return InvalidRequest(f"field {first!r} was given twice, as {second!r} too", param=second)
 
 
 def as_sent(error: InvalidRequest, sent_as: Mapping[str, str]) -> InvalidRequest:

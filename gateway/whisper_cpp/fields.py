@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.answering.ignored import split_known
 from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.parse import given_twice
 from gateway.services import Services
 from gateway.submission.receiving import Fields, read_submission
 from gateway.submission.submit import Submission
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
 
-_RENAMED = {
+RENAMED = {
     "no_speech_thold": "no_speech_threshold",
     "logprob_thold": "logprob_threshold",
     "vad_min_speech_duration_ms": "min_speech_duration_ms",
@@ -94,13 +96,15 @@ def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubm
     Read a form as clients of whisper.cpp's server send it; our own options may stand in it too.
 
     Raises:
-        InvalidRequest: The value of a field that is known is not possible.
+        InvalidRequest: The value of a field that is known is not possible, or an option was given
+            by two names.
     """
     options, ignored = split_known(sent, KNOWN.__contains__)
     # Forms send fields that nobody filled in as empty ones.
     options = {name: value for name, value in options.items() if value != ""}
     own = {n: options.pop(n) for n in InferenceFields.model_fields if n in options}
     fields = read_model(InferenceFields, own)
+    _refuse_twice(own, options)
     if str(options.get("beam_size", "")).startswith("-"):  # whisper.cpp's own choice
         del options["beam_size"]
     implied = _implied(fields, options)
@@ -112,11 +116,19 @@ def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubm
     )
 
 
+def _refuse_twice(own: Collection[str], options: Collection[str]) -> None:
+    """One option may be given by whisper.cpp's name or by one of ours."""
+    for name in options:
+        for theirs, ours in RENAMED.items():
+            if theirs in own and ALIASES.get(name, name) == ours:
+                raise given_twice(theirs, name)
+
+
 def _implied(fields: InferenceFields, sent: Fields) -> dict[str, Any]:
     """Options of ours that whisper.cpp's fields mean."""
     options: dict[str, Any] = {
         ours: str(getattr(fields, theirs))
-        for theirs, ours in _RENAMED.items()
+        for theirs, ours in RENAMED.items()
         if getattr(fields, theirs) is not None
     }
     if fields.translate:

@@ -1,4 +1,4 @@
-"""`make eval` without a model: halves, made recordings, scores, bars, and processes."""
+"""`make eval-speech` without a model: halves, made recordings, scores, bars, and processes."""
 
 from __future__ import annotations
 

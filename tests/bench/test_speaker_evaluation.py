@@ -1,4 +1,4 @@
-"""`make eval` of who speaks, without a model: errors, made dialogues, words, the report."""
+"""`make eval-speakers` without a model: errors, made dialogues, words, the report."""
 
 from __future__ import annotations
 

@@ -246,7 +246,9 @@ def test_the_queue_tells_what_waits_and_what_ended(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/transcribe/file", "/asr"])
+@pytest.mark.parametrize(
+    "path", ["/v1/audio/transcriptions", "/transcribe/file", "/asr", "/transcribe/url"]
+)
 @pytest.mark.parametrize("kind", ["form-data", 'form-data; filename="a"'])
 def test_a_part_of_a_form_without_a_name_is_refused(
     client: FlaskClient, path: str, kind: str

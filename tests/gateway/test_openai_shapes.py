@@ -201,3 +201,12 @@ def test_a_models_name_may_hold_slashes(client: FlaskClient) -> None:
 
     for written in (name, name.replace("/", "%2F")):
         assert client.get(f"/v1/models/{written}").get_json()["id"] == name
+
+
+@pytest.mark.parametrize("name", ["a%0Ab", "a%0D%0A", "%2Fetc", "a%2F%2Fb", "%20"])
+def test_a_model_of_any_name_is_asked_for_in_vain(client: FlaskClient, name: str) -> None:
+    for path in ("/v1/models", "/openai/v1/models"):
+        answer = client.get(f"{path}/{name}")
+
+        assert answer.status_code == 404
+        assert answer.get_json()["error"]["code"] == "model_not_found"

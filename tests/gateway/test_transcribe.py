@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import clips
 import pytest
 from flask.testing import FlaskClient
 from work import upload
 
+from gateway.reading.forms import clean_filename
 from gateway.services import Services
 
 
@@ -115,6 +116,36 @@ def test_a_filename_in_another_encoding_does_not_cost_the_upload(
 
     record = services.jobs.get(response.get_json()["job_id"])
     assert record.audio.filename.endswith(".wav")
+
+
+NAMES_AS_WRITTEN = {
+    # By browsers and requests: a backslash is one, a quote is %22.
+    "talk\\": "talk\\",
+    "talk\\1": "talk\\1",
+    "%22best%22 talk": '"best" talk',
+    # By older curls, which escape both.
+    '\\"best\\"': '"best"',
+    "talk\\\\1": "talk\\1",
+}
+
+
+@pytest.mark.parametrize(("written", "meant"), NAMES_AS_WRITTEN.items())
+def test_the_name_of_a_part_is_read_as_clients_write_it(
+    client: FlaskClient, services: Services, speech: bytes, written: str, meant: str
+) -> None:
+    head = "--x\r\nContent-Disposition: form-data; "
+    field = f'{head}name="{written}"\r\n\r\n1\r\n'
+    file = f'{head}name="file"; filename="{written}"\r\n\r\n'
+    body = field.encode() + file.encode() + speech + b"\r\n--x--\r\n"
+
+    answer = client.post(
+        "/transcribe/async", data=body, content_type="multipart/form-data; boundary=x"
+    )
+
+    assert answer.status_code == 202, answer.text
+    assert unquote(answer.headers["X-Longhand-Ignored"]) == meant
+    [job_id] = [job["job_id"] for job in client.get("/jobs").get_json()["jobs"]]
+    assert services.jobs.get(job_id).audio.filename == clean_filename(meant)
 
 
 CONTENT_TYPES = [None, "application/x-www-form-urlencoded", "application/octet-stream", "audio/x"]

@@ -179,3 +179,21 @@ def test_a_value_that_is_not_possible_is_refused_by_its_name(
     answer = post(client, PATH, speech, **fields)
 
     assert_error(answer, 400, "invalid_request", param, param=param)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("logprob_thold", "logprob_threshold"),
+        ("logprob_thold", "log_prob_threshold"),
+        ("no_speech_thold", "no_speech_threshold"),
+        ("log_prob_threshold", "logprob_threshold"),
+    ],
+)
+def test_an_option_by_two_names_is_refused_by_both(
+    client: FlaskClient, speech: bytes, first: str, second: str
+) -> None:
+    answer = post(client, PATH, speech, **{first: "-0.5" if "log" in first else "0.4", second: "0"})
+
+    wanted = f"field {first!r} was given twice, as {second!r} too"
+    assert_error(answer, 400, "invalid_request", wanted, param=second)

@@ -25,8 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "gateway"))
 
 import clips  # noqa: E402
+from gateway.bodies import FORMS  # noqa: E402
 from subjects import PART_TYPE, UPLOAD_BYTES, Subjects  # noqa: E402
 
+from gateway.whisper_cpp.fields import RENAMED  # noqa: E402
 from shared.formats import FORMATS, FormatOptions  # noqa: E402
 from shared.wire import ALIASES  # noqa: E402
 
@@ -55,15 +57,7 @@ KNOWN = {
 }
 """Every field of every body."""
 
-_ALIASES = {
-    **ALIASES,
-    "no_speech_thold": "no_speech_threshold",
-    "logprob_thold": "logprob_threshold",
-    "vad_min_speech_duration_ms": "min_speech_duration_ms",
-    "vad_min_silence_duration_ms": "min_silence_duration_ms",
-    "vad_speech_pad_ms": "speech_pad_ms",
-}
-"""Names of whisper.cpp's server too."""
+_ALIASES = {**ALIASES, **RENAMED}
 
 _TEXTS = {
     "model": ["demo", "whisper-1"],
@@ -108,8 +102,10 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if case.method == "DELETE" and (case.path_parameters or {}).get("job_id") in SITE["jobs"]:
         case.path_parameters = {"job_id": SUBJECTS.job()}  # the others are still to be asked for
     if meta is None or not (meta.generation.mode.is_positive or is_meant_right(meta)):
-        if isinstance(case.body, dict):
-            case.body = {name: _seen_in_forms(value) for name, value in case.body.items()}
+        if isinstance(case.query, dict):
+            case.query = {name: _filled_in(value) for name, value in case.query.items()}
+        if isinstance(case.body, dict) and case.media_type in FORMS:
+            case.body = {name: _sent_in_forms(value) for name, value in case.body.items()}
         return
     # Copies: what schemathesis drew once it sends again, also among what is to be refused.
     if isinstance(case.query, dict):
@@ -129,9 +125,18 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         meta.components[location] = ComponentInfo(mode=GenerationMode.POSITIVE)
 
 
-def _seen_in_forms(value: Any) -> Any:
-    """What a form leaves out, and is wrong by its type: its text, so that it is sent."""
-    return str(value) if value in ([], {}) else value
+def _filled_in(value: Any) -> Any:
+    """What was drawn to be wrong: an empty text is what nobody filled in, to routes of others."""
+    return "nothing" if value in ("", [""]) else value
+
+
+def _sent_in_forms(value: Any) -> Any:
+    """
+    The same of a form, which has no way to send what is empty.
+
+    What is a text in a form, such as null for a text, schemathesis knows to be no longer wrong.
+    """
+    return str(value) if value in ([], {}) else _filled_in(value)
 
 
 def is_meant_right(meta: Any) -> bool:

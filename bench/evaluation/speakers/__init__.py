@@ -1,1 +1,1 @@
-"""`make eval` of who speaks: error rates, words with the right speaker, thresholds, cost."""
+"""`make eval-speakers`: error rates, words with the right speaker, thresholds, cost."""

