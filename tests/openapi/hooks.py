@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "gateway"))
 
 import clips  # noqa: E402
-from gateway.bodies import FORMS  # noqa: E402
 from subjects import PART_TYPE, UPLOAD_BYTES, Subjects  # noqa: E402
 
+from gateway.reading.bodies import FORMS  # noqa: E402
 from gateway.whisper_cpp.fields import RENAMED  # noqa: E402
 from shared.formats import FORMATS, FormatOptions  # noqa: E402
 from shared.wire import ALIASES  # noqa: E402
