@@ -226,3 +226,12 @@ def test_every_module_and_room_says_what_it_holds(page):
     silent = re.findall(r"^\| `([^`]+)` \| +\|$|^##+ `([^`]+)`\n\n\n", modules, re.MULTILINE)
 
     assert silent == []
+
+
+def test_the_functions_that_contributing_shows_are_ours(page):
+    sources = [
+        path.read_text("utf-8") for n in ("shared", "tests") for path in (ROOT / n).rglob("*.py")
+    ]
+    shown = re.findall(r"^def .*:$", page("CONTRIBUTING.md"), re.MULTILINE)
+
+    assert [line for line in shown if not any(line in text for text in sources)] == []
