@@ -5,12 +5,12 @@ PYTHON := .venv/bin/python
 AUDIO ?=
 FORMAT ?= text
 N ?= 1
-# The name as it was typed, read by the recipe as a shell variable: neither make nor the
-# shell takes a part of it for their own.
+# The name as it was typed. The recipe reads it as a shell variable, so that neither make nor the
+# shell interprets any part of it.
 override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
 
-# What an image says that should stay small: here every process would compile torch anew.
+# Images set this to stay small. Here it would make every process compile torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
@@ -95,7 +95,7 @@ soak: .venv/dev.stamp ## 200 jobs in a row: memory and descriptors of every proc
 	@$(PYTHON) -m bench.soak $(ARGS)
 
 .PHONY: docs
-docs: .venv/demo.stamp ## write docs/settings.md, docs/openapi.json, .env.example and tables of docs/http.md
+docs: .venv/demo.stamp ## write what is made from code: settings, modules, OpenAPI, tables of docs/http.md
 	@$(PYTHON) -m tools.docs
 
 .PHONY: test-deploy
@@ -116,7 +116,7 @@ scale: ## run N=3 workers in the site that is up
 	docker compose up --detach --wait --no-recreate --scale worker=$(N)
 
 .PHONY: user
-user: ## let NAME=ann into the site, or change her password
+user: ## let NAME=ann into the site, or change their password
 	@deploy/user "$(NAME)"
 
 .PHONY: key
@@ -140,5 +140,5 @@ restore: ## fill the site's volumes from FILE=backups/….tar
 	@deploy/restore "$(FILE)"
 
 .PHONY: down
-down: ## stop the site; jobs in hand are finished first, what it stores is kept
+down: ## stop the site; running jobs are finished first, everything stored is kept
 	docker compose down
