@@ -1,4 +1,4 @@
-"""A model is fetched while somebody watches."""
+"""Downloads a model and shows the progress."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 def pull_shown(files: ModelFiles, wanted: FileSet, out: TextIO) -> Path:
     """
-    Fetch what is missing of a model, and say on `out` how far it is; what the engine reads.
+    Download what is missing of a model, with the progress on `out`.
+
+    Returns:
+        The folder or file that an engine reads.
 
     Raises:
-        NotFetched: It cannot be had; `worker.models.store` has it, a line for each source.
+        NotFetched: No source has it; the error has one line for each source.
     """
     with ProgressLine(out) as line:
         shown = _Shown(line, wanted.name)
@@ -29,7 +32,7 @@ def pull_shown(files: ModelFiles, wanted: FileSet, out: TextIO) -> Path:
 
 
 class _Shown:
-    """`Progress` as a line."""
+    """Shows the progress of a download on a line."""
 
     def __init__(self, line: ProgressLine, name: str) -> None:
         self._line = line
