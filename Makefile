@@ -10,7 +10,10 @@ N ?= 1
 override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
 
-# Images set this to stay small. Here it would make every process compile torch again.
+# What .ci/run runs beside style and types, shortest way to a failure first.
+SUITES := test test-deploy test-compat test-faults test-openapi
+
+# What an image says that should stay small: here every process would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
@@ -34,6 +37,11 @@ serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data 
 .PHONY: test
 test: .venv/dev.stamp ## every test, on a real Redis and the real demo model; ARGS=… goes to pytest
 	@tools/timed test 12 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+
+.PHONY: test-all
+test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
+	@failed=; for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || failed+=" $$suite"; done; \
+	if [[ $$failed ]]; then echo "FAILED:$$failed"; exit 1; fi
 
 .PHONY: lint
 lint: .venv/dev.stamp ## style, by ruff
@@ -78,8 +86,14 @@ demo-eval: .venv/dev.stamp ## measure the demo models: text, times of words, and
 	@$(PYTHON) -m bench.demo_evaluation $(ARGS)
 
 .PHONY: eval
-eval: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper; ARGS="--save bench/results"
+eval: eval-speakers eval-speech ## eval-speakers and eval-speech, with options of both; ARGS="--save bench/results"
+
+.PHONY: eval-speech
+eval-speech: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper
 	@$(PYTHON) -m bench.evaluation $(ARGS)
+
+.PHONY: eval-speakers
+eval-speakers: .venv/dev.stamp ## who speaks, beside pyannote.audio and senko
 	@$(PYTHON) -m bench.evaluation.speakers $(ARGS)
 
 .PHONY: bench
