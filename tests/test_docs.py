@@ -63,7 +63,7 @@ def test_every_route_has_a_section(page, routes):
 
 
 def test_the_readme_names_every_route(page, routes):
-    """Those of monitors and proxies alone it leaves to docs/http.md."""
+    """Except the routes that only proxies call: docs/http.md has them."""
     listed = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)[^`]*`", page("README.md")))
 
     assert listed <= routes
@@ -81,7 +81,7 @@ def test_every_setting_is_documented_once(page):
 
 
 def test_a_variable_means_one_thing_to_gateway_and_worker():
-    """Both are often started from one file of variables."""
+    """Both often read the same file of variables."""
     from gateway.settings import GatewaySettings
     from worker.settings import WorkerSettings
 
