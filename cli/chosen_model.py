@@ -75,7 +75,7 @@ def choose_model(out: TextIO) -> ChosenModel:
 
 
 def _why_no_speakers(files: ModelFiles, read: WorkerSettings, name: str, out: TextIO) -> str:
-    """Download the model that tells speakers apart, if it needs no token; see `_why_not_here`."""
+    """Fetch what tells speakers apart, unless that takes somebody's token; see `_why_not_here`."""
     from worker.models.diarization_files import LIGHT, diarizer_name
 
     if diarizer_name(MODELS[name], read.diarizer, None) != LIGHT:

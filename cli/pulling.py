@@ -1,4 +1,4 @@
-"""Downloads a model and shows the progress."""
+"""A model is fetched while somebody watches."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 
 def pull_shown(files: ModelFiles, wanted: FileSet, out: TextIO) -> Path:
     """
-    Download what is missing of a model, with the progress on `out`.
-
-    Returns:
-        The folder or file that an engine reads.
+    Fetch what is missing of a model, and say on `out` how far it is; what the engine reads.
 
     Raises:
-        NotFetched: No source has it; the error has one line for each source.
+        NotFetched: It cannot be had; `worker.models.store` has it, a line for each source.
     """
     with ProgressLine(out) as line:
         shown = _Shown(line, wanted.name)
@@ -32,7 +29,7 @@ def pull_shown(files: ModelFiles, wanted: FileSet, out: TextIO) -> Path:
 
 
 class _Shown:
-    """Shows the progress of a download on a line."""
+    """`Progress` as a line."""
 
     def __init__(self, line: ProgressLine, name: str) -> None:
         self._line = line

@@ -51,7 +51,7 @@ _EXAMPLE_HEAD = """\
 # Every setting of Longhand with its default. Copy this file to `.env`, change what you need, and
 # name it where gateway and workers are started: as `env_file` of compose, `EnvironmentFile` of
 # systemd, or `set -a; . ./.env` in a shell.
-# Written by `make docs` from the code; docs/settings.md also says what each setting may be.
+# Written by `make docs` from the code; docs/settings.md says the same with what each may be.
 """
 _KINDS: Mapping[object, str] = {
     bool: "`true` or `false`",
