@@ -5,10 +5,13 @@ PYTHON := .venv/bin/python
 AUDIO ?=
 FORMAT ?= text
 N ?= 1
-# The name as it was typed, read by the recipe as a shell variable: neither make nor the
-# shell takes a part of it for their own.
+# The name as it was typed. The recipe reads it as a shell variable, so that neither make nor the
+# shell interprets any part of it.
 override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
+
+# What .ci/run runs beside style and types, shortest way to a failure first.
+SUITES := test test-deploy test-compat test-faults test-openapi
 
 # What an image says that should stay small: here every process would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -34,6 +37,11 @@ serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data 
 .PHONY: test
 test: .venv/dev.stamp ## every test, on a real Redis and the real demo model; ARGS=… goes to pytest
 	@tools/timed test 12 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+
+.PHONY: test-all
+test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
+	@failed=; for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || failed+=" $$suite"; done; \
+	if [[ $$failed ]]; then echo "FAILED:$$failed"; exit 1; fi
 
 .PHONY: lint
 lint: .venv/dev.stamp ## style, by ruff
@@ -101,7 +109,7 @@ soak: .venv/dev.stamp ## 200 jobs in a row: memory and descriptors of every proc
 	@$(PYTHON) -m bench.soak $(ARGS)
 
 .PHONY: docs
-docs: .venv/demo.stamp ## write docs/settings.md, docs/openapi.json, .env.example and tables of docs/http.md
+docs: .venv/demo.stamp ## write what is made from code: settings, modules, OpenAPI, tables of docs/http.md
 	@$(PYTHON) -m tools.docs
 
 .PHONY: test-deploy
@@ -122,7 +130,7 @@ scale: ## run N=3 workers in the site that is up
 	docker compose up --detach --wait --no-recreate --scale worker=$(N)
 
 .PHONY: user
-user: ## let NAME=ann into the site, or change her password
+user: ## let NAME=ann into the site, or change their password
 	@deploy/user "$(NAME)"
 
 .PHONY: key
@@ -146,5 +154,5 @@ restore: ## fill the site's volumes from FILE=backups/….tar
 	@deploy/restore "$(FILE)"
 
 .PHONY: down
-down: ## stop the site; jobs in hand are finished first, what it stores is kept
+down: ## stop the site; running jobs are finished first, everything stored is kept
 	docker compose down

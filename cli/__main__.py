@@ -1,4 +1,4 @@
-"""The command `longhand`. What a command needs is imported when it runs."""
+"""The command `longhand`. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def demo(audio: Path | None, format_name: str) -> None:
     """
     Transcribe AUDIO (a bundled sample unless given) through a stack of its own.
 
-    By Whisper `base`, fetched once; where it cannot be had by the phrase-book that comes along.
+    The model is Whisper `base`, downloaded once. If it cannot be had, it is the demo model that
+    comes with Longhand.
     """
     from cli.demo import run_demo
 
@@ -63,10 +64,10 @@ def serve(port: int | None, n_workers: int, directory: Path, env_file: Path) -> 
 @longhand.command()
 def check() -> None:
     """
-    Say what is wrong with the settings and this machine, and what mends it.
+    Say what is wrong with the settings and this machine, and what to do about it.
 
     It looks at Redis, storage, keys, the engine and its device, the default model, speakers and
-    room on disks. What jobs would fail of ends it with status 1.
+    room on disks. It ends with status 1 if something would make jobs fail.
     """
     from cli.check import look
 

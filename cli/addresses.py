@@ -8,16 +8,16 @@ import socket
 
 
 class PortInUse(Exception):
-    """Another program listens where the gateway, or gateway.live, was to."""
+    """Another program has the port of the gateway or of gateway.live."""
 
 
 def claim(host: str, port: int) -> None:
     """
-    Fail now if somebody else has a port: their site would answer for ours meanwhile.
+    Fail if another program has a port: it would answer requests that are meant for ours.
 
     Raises:
         PortInUse: Another program has it.
-        OSError: `host` is no address of this machine.
+        OSError: `host` is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as free:
@@ -32,7 +32,7 @@ def claim(host: str, port: int) -> None:
 
 def reachable(host: str) -> str:
     """
-    An address of this machine at which a program is found that listens on `host`.
+    An address at which this machine can reach its own program that listens on `host`.
 
     >>> reachable("0.0.0.0"), reachable("::"), reachable("10.0.0.5")
     ('127.0.0.1', '::1', '10.0.0.5')
@@ -41,7 +41,7 @@ def reachable(host: str) -> str:
 
 
 def in_url(host: str) -> str:
-    """A host as it stands in a URL."""
+    """A host as a URL writes it."""
     return f"[{host}]" if ":" in host else host
 
 

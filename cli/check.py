@@ -1,4 +1,4 @@
-"""What an operator got wrong, said in the operator's own words: by variable."""
+"""Finds wrong settings, and names each by its variable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLASSES: tuple[type[SharedSettings], ...] = (GatewaySettings, WorkerSettings)
 
 
 def look() -> list[Finding]:
-    """All there is to say of the settings and of this machine; nothing wrong if no problems."""
+    """Every finding about the settings and this machine, problems or not."""
     problems = [*_unknown_variables(), *_wrong_values()]
     if problems:
         return [Finding(problem) for problem in problems]
@@ -64,7 +64,7 @@ def _unreachable(settings: SharedSettings) -> list[str]:
 
 
 def _shut_out(settings: GatewaySettings) -> list[str]:
-    """Why nobody could get in, where callers have to say who they are."""
+    """Why no caller could be let in, if callers must have a key or a trusted proxy."""
     if settings.auth == "off":
         return []
     try:

@@ -1,4 +1,4 @@
-"""Which model a stack of this checkout runs: a real one if it can be had, else the phrase-book."""
+"""Chooses the model of a stack: a real one if it can be had, else the demo model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 WANTED = "base"
-"""Small enough to be fetched while somebody waits, and good enough to show what Whisper can do."""
+"""Small enough to download while somebody waits, and good enough to show what Whisper can do."""
 
 _DEFAULT = "LONGHAND_DEFAULT_MODEL"
 
@@ -25,8 +25,8 @@ class ChosenModel:
     The model of a stack.
 
     Attributes:
-        env: What the stack is told of it: the settings that differ from a stack's own.
-        sentence: Why it is not the one that was wanted, or what to expect of it; "" if nothing.
+        env: The settings for it that differ from a stack's own.
+        sentence: Why it is not the wanted model, or what does not work with it; "" if nothing.
     """
 
     name: str
@@ -35,16 +35,17 @@ class ChosenModel:
 
     @property
     def is_phrase_book(self) -> bool:
-        """Whether it is the model that ships with Longhand."""
+        """Whether it is the model that comes with Longhand."""
         return self.name == PHRASE_BOOK
 
 
 def choose_model(out: TextIO) -> ChosenModel:
     """
-    Have a model here before a stack is started, fetched if need be while `out` says how far it is.
+    Make sure that a model is here before a stack is started, and return it.
 
-    It is the operator's, or `base` if they named none. Only that one is stood in for: of a model
-    that was asked for by name it is said why it is not here.
+    It is the model that the operator named, or else `base`. A missing model is downloaded, and
+    `out` shows the progress. If `base` cannot be had, the demo model replaces it. A model that the
+    operator named is never replaced: `sentence` then says why it is not here.
 
     Raises:
         ValidationError: A setting is wrong.
@@ -94,7 +95,7 @@ def _told(read: WorkerSettings) -> dict[str, str]:
 def _why_not_here(
     files: ModelFiles, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
 ) -> str:
-    """Fetch what is missing of a model; one sentence if it cannot be had, else ""."""
+    """Download what is missing of a model; one sentence if that is not possible, else ""."""
     from cli.pulling import pull_shown
     from shared.errors import ModelNotFound
     from worker.models.listing import named_files

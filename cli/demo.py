@@ -23,11 +23,11 @@ from worker.settings import WorkerSettings
 
 CONVERSATION = CHECKOUT / "samples" / "conversation.flac"
 PHRASES = CHECKOUT / "samples" / "demo.wav"
-"""The one recording that the phrase-book understands."""
+"""The only recording that the demo model can transcribe."""
 
 _POLL_S = 0.1
 _OF_ENGINES = ("LONGHAND_ENGINE", "LONGHAND_ENGINE_THREADS", "LONGHAND_COMPUTE_TYPE")
-"""Settings of the caller's that hold here too, beside those that say where models are."""
+"""Settings of the environment that the demo uses, beside those about models."""
 
 
 class DemoFailed(click.ClickException):
@@ -38,21 +38,21 @@ def run_demo(audio: Path | None, format_name: str) -> None:
     """
     Print the transcript of `audio`, and nothing else, on standard output.
 
-    What happens meanwhile is told on standard error. Everything that was
-    started is stopped, and nothing of it is kept but a model that was fetched.
+    Progress goes to standard error. Everything that was started is stopped, and only a model
+    that was downloaded is kept.
 
     Args:
-        audio: None for a sample that the model understands.
+        audio: None for a sample that the model can transcribe.
     """
     _check_inputs(audio, format_name)
     chosen = _choose()
-    # Of two people talking one wants to know who says what; a file of one's own comes as text.
+    # The sample is a dialogue, so its speakers are shown; other files are printed as text.
     has_speakers = not (audio or chosen.is_phrase_book or chosen.sentence)
     audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
     # A GPU may lack libraries, and these models need none.
     env = only(_OF_ENGINES, own_settings()) | {**chosen.env, "LONGHAND_DEVICE": "cpu"}
     progress = ProgressLine(sys.stderr)
-    # Not always removed by the last who writes there: a killed worker may have left a file open.
+    # A killed worker may have left a file open, so that the folder cannot be removed.
     with (
         tempfile.TemporaryDirectory(prefix="longhand-demo-", ignore_cleanup_errors=True) as name,
         progress,

@@ -1,4 +1,4 @@
-"""What a worker here would meet: models, device, engine, speakers, room on disks; and each cure."""
+"""What a worker on this machine would lack: engine, device, models, disk space; and what to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Finding:
     One sentence for an operator.
 
     Attributes:
-        is_problem: Whether jobs will fail of it; else it is good to know.
+        is_problem: Whether it will make jobs fail. Otherwise it is good to know.
     """
 
     sentence: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def find_in_worker(settings: WorkerSettings) -> list[Finding]:
-    """All there is to say, what concerns every job first."""
+    """Every finding; first those that concern every job."""
     return [
         *_of_engine(settings),
         *_of_default_model(settings),
@@ -60,7 +60,7 @@ def _of_engine(settings: WorkerSettings) -> Iterator[Finding]:
 def _of_default_model(settings: WorkerSettings) -> Iterator[Finding]:
     files = ModelFiles.of(settings)
     name = settings.catalogue.resolve(None)
-    if name is None:  # the settings say so themselves
+    if name is None:  # the check of the settings reports this
         return
     if name == PHRASE_BOOK:
         yield Finding(f"{_DEFAULT}: {WARNING}", is_problem=False)

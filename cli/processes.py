@@ -20,19 +20,18 @@ _LOG_LINES_SHOWN = 20
 
 
 class ChildFailed(Exception):
-    """A child did not come up, or ended; the message ends with the last lines of its log."""
+    """A child did not start, or ended; the message ends with the last lines of its log."""
 
 
 class Processes:
     """
     Children, each the head of its own process group, each with a log file.
 
-    A group of its own keeps a Ctrl-C at the terminal from reaching a child
-    before we have said what is to happen; `cli.watcher` sees to it that none
-    outlives us.
+    Because of these groups, a Ctrl-C at the terminal reaches only this program, which then stops
+    its children in order. `cli.watcher` kills them if this program is killed.
 
     Attributes:
-        running: Name of each child that was started and neither stopped nor killed by us.
+        running: The name of each child that we started and have neither stopped nor killed.
     """
 
     def __init__(self, log_dir: Path) -> None:
@@ -51,7 +50,7 @@ class Processes:
     def start(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str], directory: Path
     ) -> Child:
-        """Start a child in `directory`; what it prints is added to `{name}.log`."""
+        """Start a child in `directory`; its output is appended to `{name}.log`."""
         with self.log_path(name).open("ab") as log:
             self._log_starts.setdefault(name, log.tell())
             child = subprocess.Popen(
@@ -68,7 +67,7 @@ class Processes:
         return child
 
     def stop(self, children: Iterable[Child], *, grace_s: float) -> None:
-        """Ask children to end; after `grace_s`, or when interrupted, kill them and theirs."""
+        """Ask children to end; after `grace_s`, or when interrupted, kill their whole groups."""
         stopping = list(children)
         try:
             for child in stopping:
@@ -83,7 +82,7 @@ class Processes:
 
     def kill(self, child: Child) -> None:
         """Kill a child, and whatever it started, at once."""
-        # The group may live on after its head has died.
+        # The process group may still have members after the child has died.
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
@@ -91,7 +90,7 @@ class Processes:
             self._tell_watcher(f"-{child.pid}")
 
     def close(self) -> None:
-        """Kill all that is left, and end the watcher."""
+        """Kill all remaining children, and end the watcher."""
         for child in list(self.running):
             self.kill(child)
         if self._watcher.stdin is not None:
@@ -128,11 +127,11 @@ class Processes:
                 )
 
     def log_path(self, name: str) -> Path:
-        """Where what `name` prints is kept."""
+        """The file with the output of `name`."""
         return self._log_dir / f"{name}.log"
 
     def log_tail(self, name: str) -> str:
-        """The last lines of a log that were printed since these processes were begun."""
+        """The last lines of a log, without those of earlier runs."""
         try:
             text = self.log_path(name).read_bytes()[self._log_starts.get(name, 0) :]
         except FileNotFoundError:

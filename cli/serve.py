@@ -1,4 +1,4 @@
-"""A private stack that stays up until it is told to end."""
+"""Runs a private stack until it is told to end."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _DEFAULT_PORT = 8499
 _HIGHEST_PORT = 65535
 _POLL_S = 0.5
 _DEADLINE_S = 3600
-"""A worker may have to fetch or load more than the default model first."""
+"""A worker may have to download or load more than the default model first."""
 
 _OWN = ("LONGHAND_REDIS_URL", "LONGHAND_PORT", "LONGHAND_LIVE_PORT")
-"""What the stack chooses, and not the caller's site."""
+"""Settings that the stack chooses itself."""
 
 
 def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
-    """Run a stack in `directory` until Ctrl-C, or until a part of it ends."""
+    """Run a stack in `directory` until Ctrl-C, or until one of its processes ends."""
     settings = dict(own_settings())
     if port is None:
         port = _port(settings, "LONGHAND_PORT", _DEFAULT_PORT)

@@ -1,4 +1,4 @@
-"""The environment that programs started here are given."""
+"""The environment of programs that are started here."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _PREFIX = "LONGHAND_"
 
 
 def plain_environment() -> dict[str, str]:
-    """The caller's environment without Longhand's variables: a private stack is told its own."""
+    """The environment without Longhand's variables; a private stack sets its own."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
 
 
 def own_settings() -> Mapping[str, str]:
-    """The `LONGHAND_…` variables the caller has set."""
+    """The `LONGHAND_…` variables of the environment."""
     return {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
 
 
 def take_env_file(path: Path) -> None:
     """
-    Have the settings in a file such as `.env` count as if they had been set; those set go before.
+    Add the settings in a file such as `.env` to the environment; variables that are set stay.
 
-    What else stands there is compose's, and not for us. A file that is not there has none.
+    Other variables in the file are for compose, and are ignored. A missing file is no error.
     """
     from pydantic_settings import BaseSettings, DotEnvSettingsSource
 

@@ -1,4 +1,4 @@
-"""A private stack: Redis, gateway, gateway.live and workers that start, and end, together."""
+"""A private stack: Redis, gateway, gateway.live and workers that start and end together."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _GRACE_S, _SHORT_GRACE_S = 5.0, 1.0
 
 
 class DirectoryInUse(Exception):
-    """Another stack keeps its files in the same directory; two Redis would spoil each other's."""
+    """Another stack uses the same directory; two Redis servers would damage each other's files."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Watch:
     How somebody waits for a stack.
 
     Attributes:
-        say: Told what is waited for, again and again.
+        say: Called often, with what is waited for.
         deadline_s: How long everything may take to be ready.
     """
 
@@ -47,16 +47,16 @@ class Watch:
 
 class Stack:
     """
-    Redis, gateway, gateway.live and workers of their own, for as long as the `with` block.
+    Private Redis, gateway, gateway.live and workers, which run during the `with` block.
 
     Attributes:
         url: The gateway's address.
-        live_url: gateway.live's.
-        redis_url: Redis, password included.
-        storage_dir: Where uploads and results lie.
+        live_url: The address of gateway.live.
+        redis_url: The address of Redis, with the password.
+        storage_dir: Where uploads and results are.
         gateway: The gateway's process.
-        live: gateway.live's.
-        workers: The workers' processes, in the order they were started, also those that ended.
+        live: The process of gateway.live.
+        workers: The workers' processes in the order of their start, with those that ended.
     """
 
     gateway: Child
@@ -77,10 +77,10 @@ class Stack:
         Prepare a stack; nothing runs yet.
 
         Args:
-            directory: Where it keeps Redis's files, storage, scratch files and logs.
-            env: Settings, `LONGHAND_…` included, on top of the stack's own.
+            directory: For Redis's files, storage, scratch files and logs.
+            env: Variables, such as `LONGHAND_…`, that replace the stack's own.
             port: Where the gateway listens; a free one unless given.
-            live_port: The same of gateway.live.
+            live_port: The same for gateway.live.
             watch: How it is waited for.
         """
         self._directory = directory.absolute()
@@ -121,9 +121,9 @@ class Stack:
         Start everything and wait until it is ready.
 
         Raises:
-            ChildFailed: Some part did not come up.
-            DirectoryInUse: Another stack keeps its files in the same directory.
-            PortInUse: Another program listens where this stack was to.
+            ChildFailed: A process did not start.
+            DirectoryInUse: Another stack uses the same directory.
+            PortInUse: Another program has a port of this stack.
         """
         for name in ("redis", "storage", "scratch"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
@@ -151,13 +151,13 @@ class Stack:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Whoever interrupts, or finds a part broken, does not wait for the jobs in hand.
+        # After an error or an interruption, running jobs are not waited for.
         self.stop(grace_s=_GRACE_S if exc is None else _SHORT_GRACE_S)
 
     def stop(self, *, grace_s: float = _GRACE_S) -> None:
-        """End everything; what does not end within `grace_s` is killed."""
+        """Stop every process; those that do not end within `grace_s` are killed."""
         try:
-            # Redis last: the others have something to say to it when they end.
+            # Redis last: the others write to it when they end.
             for wanted in ("worker", "gateway", "live", "redis"):
                 children = [c for c, name in self._processes.running.items() if wanted in name]
                 self._processes.stop(children, grace_s=grace_s)
@@ -166,7 +166,7 @@ class Stack:
             self._lock.close()
 
     def start_redis(self) -> None:
-        """Start Redis, on the same port and with what it kept, and wait until it answers."""
+        """Start Redis, always on the same port and with its data, and wait until it answers."""
         config = write_redis_config(
             self._directory / "redis", port=self.redis_port, password=self._password
         )
@@ -186,7 +186,7 @@ class Stack:
         self._processes.stop([self._redis], grace_s=_REDIS_DEADLINE_S)
 
     def kill_redis(self) -> None:
-        """Kill Redis as a power cut would."""
+        """Kill Redis without letting it save, as a power cut would."""
         self._processes.kill(self._redis)
 
     def start_gateway(self) -> Child:
@@ -198,7 +198,7 @@ class Stack:
 
     def start_live(self) -> Child:
         """Start gateway.live; it is not ready yet."""
-        # The gateway's own page follows jobs here, which to a browser is another origin.
+        # The gateway's page listens to gateway.live, which is another origin for a browser.
         listed = [origin for origin in (self._env.get("LONGHAND_CORS_ORIGINS"), self.url) if origin]
         self.live = self._processes.start(
             "live",
@@ -209,7 +209,7 @@ class Stack:
         return self.live
 
     def start_worker(self, env: Mapping[str, str] | None = None) -> Child:
-        """Start one more worker, with further settings if given; it is not ready yet."""
+        """Start one more worker, with more variables if given; it is not ready yet."""
         worker = self._processes.start(
             f"worker-{len(self.workers) + 1}",
             [sys.executable, "-m", "worker"],
@@ -220,15 +220,15 @@ class Stack:
         return worker
 
     def kill(self, child: Child) -> None:
-        """Kill one process of the stack, and whatever it started, at once."""
+        """Kill one process of the stack, and all that it started, at once."""
         self._processes.kill(child)
 
     def check(self) -> None:
-        """Raise `ChildFailed` if a part that should be running has ended."""
+        """Raise `ChildFailed` if a process that should be running has ended."""
         self._processes.check(self._processes.running)
 
     def log_path(self, name: str) -> Path:
-        """Where `redis`, `gateway`, `live`, `worker-1` … print to."""
+        """The file with the output of `redis`, `gateway`, `live`, `worker-1` …"""
         return self._processes.log_path(name)
 
     def log_tail(self, name: str) -> str:
@@ -250,7 +250,7 @@ class Stack:
         return not waited_for
 
     def _waited_for(self) -> str:
-        """What is not ready yet; "" if all is."""
+        """What is not ready yet; "" if everything is."""
         if not is_ready(self._host, self.port):
             return "the gateway"
         if not is_ready(self._live_host, self.live_port):

@@ -1,9 +1,9 @@
 """
-A program that outlives its parent only to end what the parent had started.
+A program that kills what its parent started, once the parent is gone.
 
-It reads `+4711` and `-4711`, process groups begun and ended, from its standard
-input, and kills those that are left when the input ends: however the parent
-went, kill -9 included, nothing it started stays behind.
+It reads lines from standard input: `+4711` for a process group that was started, `-4711` for one
+that ended. When the input ends, it kills the groups that are left. So nothing stays behind, even
+if the parent was killed by kill -9.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """Read until the parent is gone, then kill."""
+    """Read until the parent is gone, then kill the groups that are left."""
     groups: set[int] = set()
     for line in sys.stdin:
         group = int(line[1:])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -62,7 +63,7 @@ def test_every_route_has_a_section(page, routes):
 
 
 def test_the_readme_names_every_route(page, routes):
-    """Those of monitors and proxies alone it leaves to docs/http.md."""
+    """Except the routes that only proxies call: docs/http.md has them."""
     listed = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)[^`]*`", page("README.md")))
 
     assert listed <= routes
@@ -80,7 +81,7 @@ def test_every_setting_is_documented_once(page):
 
 
 def test_a_variable_means_one_thing_to_gateway_and_worker():
-    """Both are often started from one file of variables."""
+    """Both often read the same file of variables."""
     from gateway.settings import GatewaySettings
     from worker.settings import WorkerSettings
 
@@ -177,8 +178,60 @@ def test_the_changelog_begins_with_the_version_that_is_built(page):
     assert first[1] == version
 
 
-@pytest.mark.parametrize("source", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
-def test_every_link_to_a_file_leads_to_one(page, source):
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page(source))
+GUIDES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
+PAGES = tuple(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))
 
-    assert [link for link in links if not (ROOT / link).exists()] == []
+
+def links_of(text):
+    """Where a page leads to: `(file, heading)`, either of which may be empty."""
+    return re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)", text)
+
+
+def anchors_of(text):
+    """The headings of a page, as GitHub's links name them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("source", [*GUIDES, *PAGES])
+def test_every_link_leads_to_a_file_and_a_heading(page, source):
+    lost = [
+        (file, heading)
+        for file, heading in links_of(page(source))
+        for target in [(ROOT / source).parent / file if file else ROOT / source]
+        if not target.exists()
+        or (heading and heading not in anchors_of(target.read_text(encoding="utf-8")))
+    ]
+
+    assert lost == []
+
+
+def test_every_page_is_linked_from_another(page):
+    linked = {
+        ((ROOT / source).parent / file).resolve()
+        for source in (*GUIDES, *PAGES)
+        for file, _ in links_of(page(source))
+        if file and Path(source).name != file
+    }
+
+    assert [name for name in PAGES if ROOT / name not in linked] == []
+
+
+def test_the_architecture_is_read_in_five_minutes(page):
+    assert len(page("ARCHITECTURE.md").splitlines()) <= 150
+
+
+def test_every_module_and_room_says_what_it_holds(page):
+    modules = page("docs/modules.md")
+    silent = re.findall(r"^\| `([^`]+)` \| +\|$|^##+ `([^`]+)`\n\n\n", modules, re.MULTILINE)
+
+    assert silent == []
+
+
+def test_the_functions_that_contributing_shows_are_ours(page):
+    sources = [
+        path.read_text("utf-8") for n in ("shared", "tests") for path in (ROOT / n).rglob("*.py")
+    ]
+    shown = re.findall(r"^def .*:$", page("CONTRIBUTING.md"), re.MULTILINE)
+
+    assert [line for line in shown if not any(line in text for text in sources)] == []

@@ -25,7 +25,7 @@ def lasting(answer):
 
 @pytest.mark.main_job
 def test_the_request_of_the_readme_prints_the_answer_of_the_readme(real_models, start_stack):
-    command = re.search(r"^\$ (curl .*)$", README, re.MULTILINE)[1]
+    command = re.search(r"^\$ (curl -F .*)$", README, re.MULTILINE)[1]
     promised = json.loads(re.search(r"```json\n(.*?)```", README, re.DOTALL)[1])
     env = {"LONGHAND_DEFAULT_MODEL": "base", "LONGHAND_MODELS_DIR": str(real_models)}
     stack = start_stack(env=env)

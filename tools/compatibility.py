@@ -24,16 +24,16 @@ MARK = "promise"
 _HEAD = """\
 # Compatibility
 
-Longhand takes the place of five older systems. This page lists what their documents promised to
-callers over HTTP, by the numbers our tests carry, and what became of it. `make compatibility`
-writes it after `make test` and `make test-compat`, from the tests that ran and passed; changes to
-it by hand are lost. Examples of their documents run as they are printed, against a whole site, with
-our address and the model `demo` in place of theirs.
+Longhand replaces five older systems. This page lists what their documents promised to callers over
+HTTP, with the numbers that our tests use, and which tests prove it. `make compatibility` writes it
+from the tests that ran and passed, after `make test` and `make test-compat`; changes to it by hand
+are lost. The examples of the older documents run as printed, against a whole site. Only the address
+and the model are replaced: by ours, and by `demo`.
 """
 _KEPT = "| | what was promised | proved by |\n|---|---|---|\n"
 _OPEN = {
     "instead": (
-        "\n## Not taken over, and what to do instead\n\n"
+        "\n## Not supported, and what to do instead\n\n"
         "| | what was promised | what to do |\n|---|---|---|\n"
     ),
     "later": (

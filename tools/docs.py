@@ -1,4 +1,4 @@
-"""Writes what can be written from code: settings, tables of `docs/http.md`, `docs/openapi.json`."""
+"""Writes the documents that are made from code; `documents` lists them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from shared.formats import FORMATS, FormatOptions, formats_with
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT, SharedSettings
 from shared.wire import Threshold
+from tools.modules import modules_page
 from worker.settings import WorkerSettings
 
 PREFIX = "LONGHAND_"
@@ -39,10 +40,10 @@ SECTIONS: Mapping[str, type[SharedSettings]] = {
 _SETTINGS_HEAD = """\
 # Settings
 
-Everything an operator can change. Each setting is an environment variable; a process reads its own
-when it starts and refuses to start on a value it does not understand. `./longhand check` says
-what is wrong with those that are set, names that are none included. `.env.example` holds the same
-list to copy from.
+Everything an operator can change. Each setting is an environment variable. A process reads its
+settings when it starts, and refuses to start on a value that it does not understand.
+`./longhand check` says which settings are wrong, and finds misspelt names too. `.env.example` holds
+the same list, to copy from.
 
 This page is written by `make docs` from the code; changes to it by hand are lost.
 """
@@ -72,6 +73,7 @@ def documents() -> dict[Path, str]:
     """What every written file should hold."""
     http = CHECKOUT / "docs" / "http.md"
     return {
+        CHECKOUT / "docs" / "modules.md": modules_page(CHECKOUT),
         CHECKOUT / "docs" / "settings.md": settings_page(),
         CHECKOUT / ".env.example": example_environment(),
         CHECKOUT / "docs" / "openapi.json": openapi_document(),
@@ -246,7 +248,7 @@ def _cell(default: str | None, *, none: str = "none") -> str:
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is stale.")
 def main(check: bool) -> None:
-    """Write docs/settings.md, docs/openapi.json, .env.example and the tables of docs/http.md."""
+    """Write every document that is made from code."""
     stale = [path for path, text in documents().items() if not _holds(path, text)]
     for path in stale:
         if check:

@@ -3,9 +3,9 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ARG UV_VERSION=0.13.8
-# Of a site without internet: its own package index. Empty: the one that pip and uv know.
+# The package index of a site without internet. Empty: the usual one of pip and uv.
 ARG INDEX_URL=""
-# What has a version is fetched once, whatever becomes of our own source.
+# Packages first: a change of our own source does not download them again.
 RUN python -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir \
         ${INDEX_URL:+--index-url "${INDEX_URL}"} "uv==${UV_VERSION}" \
     && python -m venv --without-pip /opt/longhand
@@ -17,12 +17,12 @@ RUN --mount=type=cache,target=/root/.cache/uv UV_LINK_MODE=copy \
     --requirements pyproject.toml --extra gateway --constraints constraints.txt
 COPY shared shared
 COPY gateway gateway
-# A checkout made under a strict umask is still to be read by the image's user, and a root
-# that cannot be written cannot be given bytecode later.
+# The image's user must be able to read files of a checkout with a strict umask. Bytecode is
+# compiled here, because the root file system cannot be written later.
 RUN rm constraints.txt && chmod -R a+rX,go-w . && python -m compileall -q .
 
 FROM ${PYTHON_IMAGE}
-# The volume takes its owner from here; gateway and worker share it.
+# The volume gets this folder's owner; gateway and worker share it.
 RUN groupadd --gid 10001 longhand \
     && useradd --uid 10001 --gid 10001 --home-dir /var/lib/longhand --no-create-home \
         --shell /usr/sbin/nologin longhand \
@@ -42,7 +42,7 @@ EXPOSE 8499
 HEALTHCHECK --interval=3s --timeout=5s --start-period=60s --retries=10 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8499/health/ready', timeout=4)"]
 CMD ["python", "-m", "gateway"]
-# Last: another revision of the same source is another label and nothing else.
+# Last, so that another revision of the same source changes only the label.
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Longhand gateway" \

@@ -1,12 +1,12 @@
-# A worker: audio in, transcript out. One image runs on GPUs and on CPUs; EXTRAS decides how
-# large it is: "worker cuda" (the default) brings the CUDA libraries that CTranslate2 calls,
-# "worker" leaves them out, "worker whisper" adds openai-whisper and torch, "worker diarization"
-# speakers, the alignment of words and whisperx, with torch.
+# A worker: audio in, transcript out. One image runs on GPUs and on CPUs. EXTRAS decides what is in
+# it: "worker cuda" (the default) has the CUDA libraries that CTranslate2 calls, "worker" leaves them
+# out, "worker whisper" adds openai-whisper and torch, "worker diarization" adds pyannote.audio,
+# alignment of words and whisperx, with torch.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ARG UV_VERSION=0.13.8
-# Of a site without internet: its own package index. Empty: the one that pip and uv know.
+# The package index of a site without internet. Empty: the usual one of pip and uv.
 ARG INDEX_URL=""
 RUN python -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir \
         ${INDEX_URL:+--index-url "${INDEX_URL}"} "uv==${UV_VERSION}" \
@@ -28,7 +28,7 @@ COPY worker worker
 RUN rm pyproject.toml constraints.txt && chmod -R a+rX,go-w . && python -m compileall -q .
 
 FROM ${PYTHON_IMAGE}
-# Volumes take their owner from here; storage is shared with the gateway.
+# Volumes get these folders' owner; storage is shared with the gateway.
 RUN groupadd --gid 10001 longhand \
     && useradd --uid 10001 --gid 10001 --home-dir /var/lib/longhand --no-create-home \
         --shell /usr/sbin/nologin longhand \
@@ -39,7 +39,7 @@ COPY --from=build /opt/longhand /opt/longhand
 COPY --from=build /app /app
 RUN ln -s /app/longhand /usr/local/bin/longhand
 WORKDIR /app
-# CTranslate2 opens cuBLAS and cuDNN by name; the wheels keep them where nobody looks.
+# CTranslate2 opens cuBLAS and cuDNN by name, but the wheels put them outside the library path.
 ENV PATH=/opt/longhand/bin:$PATH \
     LD_LIBRARY_PATH=/opt/longhand/lib/python3.11/site-packages/nvidia/cublas/lib:/opt/longhand/lib/python3.11/site-packages/nvidia/cudnn/lib \
     PYTHONUNBUFFERED=1 \
@@ -50,7 +50,7 @@ ENV PATH=/opt/longhand/bin:$PATH \
     LONGHAND_SCRATCH_DIR=/var/lib/longhand/scratch \
     LONGHAND_STORAGE_DIR=/var/lib/longhand/storage
 USER 10001:10001
-# A first start may download its model, which takes as long as it takes.
+# A first start may download its model, which may take long.
 HEALTHCHECK --interval=5s --timeout=10s --start-period=1800s --retries=12 \
     CMD ["python", "-m", "worker.health"]
 CMD ["python", "-m", "worker"]
