@@ -6,18 +6,16 @@ import re
 from typing import Any
 
 from gateway.access.auth import present_owner
-from gateway.answering.ignored import split_known
 from gateway.assemblyai.options import TranscriptOptions
 from gateway.assemblyai.uploads import FIELD, copy_upload, take_upload, upload_in
+from gateway.reading.audio import AudioWriter
 from gateway.reading.bodies import read_object
-from gateway.reading.fields import JobOptions, read_model
-from gateway.reading.forms import AudioWriter
-from gateway.reading.parse import as_sent
+from gateway.reading.fields import as_sent, read_model, split_known
 from gateway.reading.resumable import Upload
 from gateway.services import Services
-from gateway.submission.offers import offered_or_none
-from gateway.submission.receiving import read_submission
-from gateway.submission.submit import Submission, submit
+from gateway.submission.models import offered_or_none
+from gateway.submission.options import JobOptions, Submission, read_submission
+from gateway.submission.submit import submit
 from shared.errors import AudioUnreachable, InvalidRequest
 from shared.records import AskedAs, JobRecord
 from shared.request import TranscriptionRequest
@@ -62,7 +60,7 @@ def order_transcript(here: Services) -> tuple[JobRecord, tuple[str, ...]]:
     """
     sent = {name: value for name, value in read_object().items() if value is not None}
     _refuse_needed(sent)
-    fields, unknown = split_known(sent, KNOWN.__contains__)
+    fields, unknown = split_known(sent, KNOWN)
     own = {name: fields.pop(name) for name in TranscriptOptions.model_fields if name in fields}
     if FIELD not in own:
         raise InvalidRequest(

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import request
 from werkzeug.wsgi import LimitedStream
 
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from gateway.reading.resumable import MOST_PART_BYTES, Upload
 from gateway.services import Services
 from shared.errors import AudioGone, InvalidRequest, JobNotFound, UploadNotFound

@@ -8,17 +8,14 @@ from typing import Any
 
 from flask import request
 
-from gateway.answering.ignored import split_known
 from gateway.deepgram.options import LISTS, ListenOptions
+from gateway.reading.audio import AudioWriter, copy_body
 from gateway.reading.bodies import read_object
-from gateway.reading.fields import JobOptions, read_model
-from gateway.reading.forms import AudioWriter, copy_body
-from gateway.reading.parse import as_sent, fields_and_lists
+from gateway.reading.fields import Fields, as_sent, fields_and_lists, read_model, split_known
 from gateway.reading.raw_samples import RawSamples, wave_header
 from gateway.services import Services
-from gateway.submission.offers import offered_or_none
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
+from gateway.submission.models import offered_or_none
+from gateway.submission.options import JobOptions, Submission, read_submission
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.records import AskedAs
 from shared.request import TranscriptionRequest
@@ -73,7 +70,7 @@ def read_listen(here: Services) -> DeepgramSubmission:
     for name, why in _NEEDED.items():
         if str(sent.get(name, "")).lower() not in _OFF:
             raise InvalidRequest(f"{name} is not possible: {why}", param=name)
-    fields, unknown = split_known(sent, KNOWN.__contains__)
+    fields, unknown = split_known(sent, KNOWN)
     fields = {name: value for name, value in fields.items() if value not in ("", [""])}
     own = {name: fields.pop(name) for name in ListenOptions.model_fields if name in fields}
     options = read_model(ListenOptions, own)

@@ -8,12 +8,10 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.answering.ignored import split_known
-from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.fields import Fields, read_model, split_known
 from gateway.services import Services
 from gateway.submission.engines import check_backend
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
+from gateway.submission.options import JobOptions, Submission, read_submission
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
 
@@ -109,7 +107,7 @@ def read_older(
         EngineNotAvailable: Another engine is asked for than there is.
     """
     own = {*kind.model_fields}
-    options, ignored = split_known(sent, known_names(kind).__contains__)
+    options, ignored = split_known(sent, known_names(kind))
     # Forms send fields that nobody filled in as empty ones.
     options = {name: value for name, value in options.items() if value != ""}
     fields = read_model(kind, {name: options.pop(name) for name in own if name in options})

@@ -9,14 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.answering.ignored import split_known
-from gateway.reading.fields import JobOptions, read_model
-from gateway.reading.parse import as_sent, parse_flag
+from gateway.reading.fields import Fields, as_sent, parse_flag, read_model, split_known
 from gateway.services import Services
 from gateway.submission.engines import refuse_other_engine
-from gateway.submission.offers import is_offered
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
+from gateway.submission.models import is_offered
+from gateway.submission.options import JobOptions, Submission, read_submission
 from shared.errors import InvalidRequest
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
@@ -164,7 +161,7 @@ def read_openai(
     kind = TranslationFields if is_translation else TranscriptionFields
     own = [*TranscriptionRequest.model_fields, *JobOptions.model_fields, *ALIASES]
     known = {*own, *kind.model_fields}
-    options, ignored = split_known(_gathered(sent), known.__contains__)
+    options, ignored = split_known(_gathered(sent), known)
     # Clients send fields they have nothing for as empty ones.
     options = {name: value for name, value in options.items() if value != ""}
     fields = read_model(kind, {n: options.pop(n) for n in kind.model_fields if n in options})

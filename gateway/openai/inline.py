@@ -13,9 +13,9 @@ from flask import request
 from pydantic import BaseModel, Field
 
 from gateway.openai.fields import OPENAI_LISTS
+from gateway.reading.audio import AudioWriter, too_large
 from gateway.reading.bodies import read_fields
-from gateway.reading.forms import AudioWriter, too_large
-from gateway.submission.receiving import Fields
+from gateway.reading.fields import Fields
 from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
 from shared.sizes import in_words
 

@@ -14,7 +14,7 @@ from werkzeug.http import parse_options_header
 from gateway.outward.addresses import Address, AddressRefused, parse_address
 from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing, read_some
 from gateway.outward.reachable import Resolve, resolve_by_system
-from gateway.reading.forms import AudioWriter, too_large
+from gateway.reading.audio import AudioWriter, too_large
 from shared.errors import AudioTooLarge, AudioUnreachable, AudioUnreadable, Busy
 
 _FIELD = "url"

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import request
 
-from gateway.reading.parse import fields_and_lists
+from gateway.reading.fields import fields_and_lists
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.wire import LISTS
 

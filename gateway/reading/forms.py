@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import IO, BinaryIO
+from typing import IO
 
 from werkzeug.datastructures import Headers, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -20,8 +18,8 @@ from werkzeug.sansio.multipart import (
     NeedData,
 )
 
-from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
-from shared.sizes import in_words
+from gateway.reading.audio import AudioWriter
+from shared.errors import AudioUnreadable, InvalidRequest
 from shared.wire import LISTS
 
 _READ_BYTES = 1 << 16
@@ -33,47 +31,6 @@ _MAX_HEADER_BYTES = 1 << 19
 """Read without reaching the end of a part's header; more than `_READ_BYTES`."""
 
 _MAX_PARTS = 100
-_MAX_FILENAME_CHARACTERS = 255
-_BIDI_CONTROLS = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
-
-
-class AudioWriter:
-    """
-    Writes an upload, counting and hashing it.
-
-    Args:
-        out: Where the bytes go.
-        limit: The most of them, by the operator's setting.
-    """
-
-    param: str | None = None
-    """The field that the audio comes in or is named by, for errors of it."""
-
-    def __init__(self, out: BinaryIO, limit: int) -> None:
-        self._out = out
-        self._limit = limit
-        self._sha256 = hashlib.sha256()
-        self.n_bytes = 0
-
-    def write(self, data: bytes | bytearray) -> None:
-        """
-        Add to the upload.
-
-        Raises:
-            AudioTooLarge: It has grown over the limit.
-        """
-        self.n_bytes += len(data)
-        if self.n_bytes > self._limit:
-            raise too_large(None, self._limit)
-        self._sha256.update(data)
-        self._out.write(data)
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all that was written, in hexadecimal digits."""
-        return self._sha256.hexdigest()
 
 
 @dataclass
@@ -108,22 +65,6 @@ class Form:
                 self.fields.add(name, value.decode())
             except UnicodeDecodeError as error:
                 raise InvalidRequest(f"field {cut!r} is not UTF-8", param=cut) from error
-
-
-def copy_body(body: IO[bytes], writer: AudioWriter) -> None:
-    """
-    Write a whole body.
-
-    Raises:
-        AudioTooLarge: It is over the limit.
-        InvalidRequest: There is none.
-    """
-    while data := body.read(_READ_BYTES):
-        writer.write(data)
-    if not writer.n_bytes:
-        raise InvalidRequest(
-            "no audio was sent; the body is to be the audio (curl: --data-binary @talk.mp3)"
-        )
 
 
 def copy_form(
@@ -257,40 +198,3 @@ def _check_part(part: Field | File, form: Form, file_field: str, lists: Collecti
     if form.filename is not None:
         raise InvalidRequest(f"field {name!r} was given twice; send one file a request", param=name)
     form.filename = part.filename
-
-
-def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:
-    """
-    The error of an upload over the limit.
-
-    Args:
-        n_bytes: Its size where that is known.
-
-    >>> str(too_large(2_100_000_000, 500_000_000))
-    'the upload is 2.1 GB; the limit is 500 MB (LONGHAND_MAX_AUDIO_BYTES)'
-    """
-    size = f"{in_words(n_bytes)}" if n_bytes else "larger than allowed"
-    return AudioTooLarge(
-        f"the upload is {size}; the limit is {in_words(limit)} (LONGHAND_MAX_AUDIO_BYTES)",
-        param="file",
-    )
-
-
-def clean_filename(name: str) -> str:
-    """
-    A caller's filename as data: no directories, nothing that moves the cursor, not too long.
-
-    >>> clean_filename("C:\\\\talks\\\\会议录音.mp3")
-    '会议录音.mp3'
-    """
-    base = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(
-        c
-        for c in base
-        if unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") and c not in _BIDI_CONTROLS
-    ).strip()
-    if len(kept) > _MAX_FILENAME_CHARACTERS:
-        stem, dot, extension = kept.rpartition(".")
-        end = dot + extension if stem and len(extension) <= 10 else ""
-        kept = kept[: _MAX_FILENAME_CHARACTERS - len(end)] + end
-    return kept or "audio"

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from redis import Redis
 
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from shared.connections import as_texts
 from shared.errors import (
     AudioTooLarge,

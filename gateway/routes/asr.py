@@ -17,12 +17,12 @@ from gateway.older.fields import (
     read_older,
 )
 from gateway.openapi.documented import Answer, documented
-from gateway.reading.forms import AudioWriter
-from gateway.reading.parse import parse_flag
+from gateway.reading.audio import AudioWriter
+from gateway.reading.fields import Fields, parse_flag
 from gateway.reading.raw_samples import RawSamples, wave_header
 from gateway.routes.legacy import FAILED, MADE, REFUSED, TAG, older_body
 from gateway.services import services
-from gateway.submission.receiving import Fields, receive_form
+from gateway.submission.options import receive_form
 from gateway.waiting.synchronous import Transcribed, transcribe_now
 from shared.errors import InvalidRequest
 

@@ -19,10 +19,11 @@ from gateway.assemblyai.reading import order_transcript
 from gateway.assemblyai.uploads import keep_upload
 from gateway.assemblyai.values import matches_value, passages_value, status_value, transcript_value
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.fields import read_model
 from gateway.routes.jobs import find_job
 from gateway.routes.legacy import MADE, REFUSED
 from gateway.services import services
+from gateway.submission.options import JobOptions
 from gateway.waiting.hangups import hand_out
 from shared import errors
 from shared.errors import JobFailed, JobNotFinished

@@ -15,15 +15,15 @@ from gateway.answering.batches import batch_value
 from gateway.answering.shapes.jobs import BatchAnswer
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.reading.bodies import read_fields
-from gateway.reading.fields import JobOptions
-from gateway.reading.parse import fields_and_lists
+from gateway.reading.fields import fields_and_lists
 from gateway.routes.transcribe import ERRORS, KEY
 from gateway.services import Services, services
 from gateway.submission.batches import Batch
 from gateway.submission.intake import Intake, Item, copy_files
-from gateway.submission.receiving import read_submission
+from gateway.submission.models import check_model
+from gateway.submission.options import JobOptions, Submission, read_submission
 from gateway.submission.sharing import KEY_HEADER, digest, fingerprint, present_key
-from gateway.submission.submit import Submission, check_model, fill_in, make_entry
+from gateway.submission.submit import fill_in, make_entry
 from gateway.submission.voices import store_voices
 from shared import errors
 from shared.errors import InvalidRequest

@@ -12,10 +12,10 @@ from gateway.deepgram.options import ListenOptions
 from gateway.deepgram.reading import DeepgramSubmission, read_listen, receive_recording
 from gateway.deepgram.values import request_id_of
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
+from gateway.submission.options import JobOptions
 from gateway.submission.submit import submit
 from gateway.waiting.hangups import hand_out
 from gateway.waiting.synchronous import transcribe_now

@@ -21,10 +21,11 @@ from gateway.older.fields import (
     read_older,
 )
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter, no_choice, no_file
+from gateway.reading.audio import AudioWriter
+from gateway.reading.fields import Fields
+from gateway.reading.forms import no_choice, no_file
 from gateway.services import Services, services
-from gateway.submission.receiving import Fields, receive_form
+from gateway.submission.options import JobOptions, receive_form
 from gateway.submission.submit import submit
 from gateway.waiting.hangups import hand_out
 from gateway.waiting.synchronous import transcribe_now

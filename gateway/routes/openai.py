@@ -26,11 +26,11 @@ from gateway.openai.fields import (
 from gateway.openai.inline import InlineFields, receive_inline
 from gateway.openai.stream import stream_events
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
+from gateway.reading.fields import Fields
 from gateway.services import Services, services
-from gateway.submission.offers import is_offered, offered_names
-from gateway.submission.receiving import Fields, receive_form
+from gateway.submission.models import is_offered, offered_names
+from gateway.submission.options import JobOptions, receive_form
 from gateway.submission.submit import submit
 from gateway.waiting.hangups import Reader, is_gone
 from gateway.waiting.synchronous import see_through, take_slot

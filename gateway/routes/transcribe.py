@@ -12,13 +12,19 @@ from gateway.access.auth import present_owner
 from gateway.answering.shapes.jobs import Accepted, TranscriptAnswer
 from gateway.answering.warned import DOCUMENTED
 from gateway.openapi.documented import Answer, Body, Header, documented
+from gateway.reading.audio import AudioWriter
 from gateway.reading.bodies import FORMS, read_fields
-from gateway.reading.fields import JobOptions, WaitOption
-from gateway.reading.forms import AudioWriter
 from gateway.services import services
-from gateway.submission.receiving import read_submission, receive_body, receive_form
+from gateway.submission.options import (
+    JobOptions,
+    Submission,
+    WaitOption,
+    read_submission,
+    receive_body,
+    receive_form,
+)
 from gateway.submission.sharing import KEY_HEADER
-from gateway.submission.submit import Submission, submit
+from gateway.submission.submit import submit
 from gateway.waiting.accepting import answer_submitted
 from shared import errors
 from shared.errors import InvalidRequest

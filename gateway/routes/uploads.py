@@ -16,7 +16,7 @@ from gateway.answering.answers import as_rfc3339
 from gateway.answering.shapes.errors import ErrorAnswer
 from gateway.answering.shapes.uploads import UploadCreated
 from gateway.openapi.documented import Answer, Body, Header, documented
-from gateway.reading.forms import clean_filename
+from gateway.reading.audio import clean_filename
 from gateway.reading.resumable import CHECKSUMS, MOST_PART_BYTES, Upload, part_too_large
 from gateway.services import services
 from shared import errors

@@ -6,11 +6,11 @@ from flask import Blueprint, Response
 
 from gateway.answering.shapes import whisper_cpp as shapes
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
+from gateway.reading.fields import Fields
 from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
-from gateway.submission.receiving import Fields, receive_form
+from gateway.submission.options import JobOptions, receive_form
 from gateway.waiting.synchronous import transcribe_now
 from gateway.whisper_cpp.answers import answer_inference
 from gateway.whisper_cpp.fields import KNOWN, InferenceFields, InferenceSubmission, read_inference

@@ -10,7 +10,8 @@ from typing import IO
 from werkzeug.datastructures import MultiDict
 from werkzeug.sansio.multipart import Data, Field, File
 
-from gateway.reading.forms import AudioWriter, Form, clean_filename, read_events
+from gateway.reading.audio import AudioWriter, clean_filename
+from gateway.reading.forms import Form, read_events
 from gateway.reading.probe import AudioFacts
 from gateway.services import Services
 from gateway.submission.submit import duration_of, look_into

@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import request
 
-from gateway.reading.fields import JobOptions
 from gateway.services import Services
+from gateway.submission.options import JobOptions
 from shared.catalogue import Catalogue
 from shared.errors import InvalidRequest
 from shared.generations import Generations

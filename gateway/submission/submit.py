@@ -5,25 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.access.auth import present_owner
 from gateway.errors import REDIS_AWAY
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter, clean_filename
-from gateway.reading.parse import did_you_mean
+from gateway.reading.audio import AudioWriter, clean_filename
 from gateway.reading.probe import AudioFacts
 from gateway.services import Services
 from gateway.submission.default_model import meant_model
-from gateway.submission.diarizers import check_diarizer
-from gateway.submission.engines import refuse_other_engine
+from gateway.submission.models import check_model
+from gateway.submission.options import Submission
 from gateway.submission.sharing import cache_key, fingerprint, present_key
 from gateway.submission.voices import store_voices
-from shared.catalogue import MODELS, Catalogue, ModelEntry
-from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest, ModelNotFound
+from shared.errors import AudioTooLarge, AudioUnreadable
 from shared.logs import bound_request_id, job_logged
 from shared.records import (
-    AskedAs,
     JobEntry,
     JobRecord,
     StoredAudio,
@@ -33,33 +29,9 @@ from shared.records import (
 )
 from shared.request import TranscriptionRequest
 from shared.tracks import check_channels
-from shared.workers import WorkerRecord, known_models, own_models
+from shared.workers import WorkerRecord
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Submission:
-    """
-    What a caller sent beside the audio.
-
-    Attributes:
-        request: The options, as they were sent; of a job that was made, with the site's own.
-        wait_s: How long the caller waits for the job; None to leave it to the site.
-        is_streamed: Whether the caller reads the text while it is made.
-        asked_as: How a client of another service asked, where its answers come later.
-    """
-
-    request: TranscriptionRequest
-    filename: str
-    wait_s: float | None = None
-    job: JobOptions = JobOptions()
-    is_streamed: bool = False
-    asked_as: AskedAs | None = None
-
-    def named(self, filename: str) -> Submission:
-        """The same of audio with another name."""
-        return replace(self, filename=filename)
 
 
 def submit(
@@ -221,56 +193,3 @@ def duration_of(
             param=param,
         )
     return track.duration_s
-
-
-def check_model(
-    request: TranscriptionRequest, catalogue: Catalogue, live: list[WorkerRecord]
-) -> None:
-    """
-    Refuse a model that is unknown, that no live worker can run, or that cannot do what is asked;
-    and a diarization model.
-
-    With no live worker at all every known model is fine: the job waits for one.
-    """
-    known = known_models(live)
-    name = catalogue.resolve(request.model, known)
-    if name is None:
-        refuse_other_engine(request.model, live)
-        hint = did_you_mean(request.model or "", catalogue.names(own_models(live)))
-        hint = hint or "GET /models lists those that are"
-        raise ModelNotFound(f"model {request.model!r} is not known; {hint}", param="model")
-    if not can_run(name, live):
-        there = sorted({model for worker in live for model in worker.models})
-        raise ModelNotFound(
-            f"no running worker has the model {name!r}, and none may download it; "
-            f"they have {', '.join(there) or 'none'}",
-            param="model",
-        )
-    entry = known.get(name, MODELS[name])
-    if request.task == "translate" and not entry.translates:
-        able = [m for m, other in known.items() if other.translates and can_run(m, live)]
-        raise InvalidRequest(
-            f"task is 'translate'; model {name!r} can only transcribe; "
-            f"those that translate: {', '.join(able) or 'none here'}",
-            param="task",
-        )
-    _check_language(request.language, entry)
-    check_diarizer(request, entry, live)
-
-
-def _check_language(language: str | None, entry: ModelEntry) -> None:
-    if not entry.is_multilingual and language not in (None, "en"):
-        raise InvalidRequest(
-            f"language is {language!r}; model {entry.name!r} knows English alone", param="language"
-        )
-    if language == "yue" and not entry.knows_cantonese:
-        raise InvalidRequest(
-            f"language is 'yue'; model {entry.name!r} does not know Cantonese, large-v3 and turbo "
-            "do",
-            param="language",
-        )
-
-
-def can_run(model: str, live: list[WorkerRecord]) -> bool:
-    """Whether a request for a model is taken now."""
-    return not live or any(worker.can_run(model) for worker in live)

@@ -13,7 +13,7 @@ from gateway.answering.answers import (
 )
 from gateway.answering.warned import name_warnings
 from gateway.services import Services
-from gateway.submission.submit import Submission
+from gateway.submission.options import Submission
 from gateway.waiting.hangups import Reader, hand_out, let_go
 from gateway.waiting.postponed import wait_for
 from gateway.waiting.slots import preferred_wait_s

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from flask import Response
 
 from gateway.answering.answers import error_of, read_transcript
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from gateway.services import Services
-from gateway.submission.submit import Submission, submit
+from gateway.submission.options import Submission
+from gateway.submission.submit import submit
 from gateway.waiting.hangups import Reader, hand_out, let_go
 from gateway.waiting.postponed import wait_for
 from shared.errors import Busy, WaitTimedOut

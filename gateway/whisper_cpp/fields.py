@@ -7,11 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.answering.ignored import split_known
-from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.fields import Fields, read_model, split_known
 from gateway.services import Services
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
+from gateway.submission.options import JobOptions, Submission, read_submission
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
 
@@ -96,7 +94,7 @@ def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubm
     Raises:
         InvalidRequest: The value of a field that is known is not possible.
     """
-    options, ignored = split_known(sent, KNOWN.__contains__)
+    options, ignored = split_known(sent, KNOWN)
     # Forms send fields that nobody filled in as empty ones.
     options = {name: value for name, value in options.items() if value != ""}
     own = {n: options.pop(n) for n in InferenceFields.model_fields if n in options}
