@@ -93,7 +93,7 @@ class ListenOptions(BaseModel):
 
 
 class KeptOptions(NamedTuple):
-    """How a job was asked for; see `gateway.deepgram.reading.DeepgramSubmission`."""
+    """How a job was asked for; see `gateway.submission.options.DialectSubmission`."""
 
     options: ListenOptions
     ignored: tuple[str, ...]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from typing import IO, BinaryIO
+from shutil import copyfileobj
+from typing import BinaryIO
+
+from flask import request
 
 from shared.errors import AudioTooLarge, InvalidRequest
 from shared.sizes import in_words
 
-_READ_BYTES = 1 << 16
+NO_BODY = "no audio was sent; the body is to be the audio (curl: --data-binary @talk.mp3)"
 _MAX_FILENAME_CHARACTERS = 255
 _BIDI_CONTROLS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -18,32 +21,32 @@ _BIDI_CONTROLS = frozenset(
 
 class AudioWriter:
     """
-    Writes an upload, counting and hashing it.
+    Writes a recording, counting and hashing it.
 
     Args:
         out: Where the bytes go.
-        limit: The most of them, by the operator's setting.
-    """
+        limit: The most bytes that are taken, by the operator's setting.
 
-    param: str | None = None
-    """The field that the audio comes in or is named by, for errors of it."""
+    Attributes:
+        n_bytes: How many were written so far.
+    """
 
     def __init__(self, out: BinaryIO, limit: int) -> None:
         self._out = out
-        self._limit = limit
         self._sha256 = hashlib.sha256()
+        self.limit = limit
         self.n_bytes = 0
 
     def write(self, data: bytes | bytearray) -> None:
         """
-        Add to the upload.
+        Add to the recording.
 
         Raises:
             AudioTooLarge: It has grown over the limit.
         """
         self.n_bytes += len(data)
-        if self.n_bytes > self._limit:
-            raise too_large(None, self._limit)
+        if self.n_bytes > self.limit:
+            raise too_large(None, self.limit)
         self._sha256.update(data)
         self._out.write(data)
 
@@ -53,33 +56,32 @@ class AudioWriter:
         return self._sha256.hexdigest()
 
 
-def copy_body(body: IO[bytes], writer: AudioWriter) -> None:
+def copy_body(writer: AudioWriter) -> None:
     """
-    Write a whole body.
+    Write the present request's body, which is the audio and nothing else.
 
     Raises:
         AudioTooLarge: It is over the limit.
-        InvalidRequest: There is none.
+        InvalidRequest: There is no body.
     """
-    while data := body.read(_READ_BYTES):
-        writer.write(data)
+    if (request.content_length or 0) > writer.limit:
+        raise too_large(request.content_length, writer.limit)
+    copyfileobj(request.stream, writer)
     if not writer.n_bytes:
-        raise InvalidRequest(
-            "no audio was sent; the body is to be the audio (curl: --data-binary @talk.mp3)"
-        )
+        raise InvalidRequest(NO_BODY)
 
 
 def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:
     """
-    The error of an upload over the limit.
+    The error of a recording over the limit.
 
     Args:
-        n_bytes: Its size where that is known.
+        n_bytes: Its size; None if that is not known.
 
     >>> str(too_large(2_100_000_000, 500_000_000))
     'the upload is 2.1 GB; the limit is 500 MB (LONGHAND_MAX_AUDIO_BYTES)'
     """
-    size = f"{in_words(n_bytes)}" if n_bytes else "larger than allowed"
+    size = in_words(n_bytes) if n_bytes else "larger than allowed"
     return AudioTooLarge(
         f"the upload is {size}; the limit is {in_words(limit)} (LONGHAND_MAX_AUDIO_BYTES)",
         param="file",
@@ -88,7 +90,7 @@ def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:
 
 def clean_filename(name: str) -> str:
     """
-    A caller's filename as data: no directories, nothing that moves the cursor, not too long.
+    A caller's filename as data: no folders, no control characters, at most 255 characters long.
 
     >>> clean_filename("C:\\\\talks\\\\会议录音.mp3")
     '会议录音.mp3'

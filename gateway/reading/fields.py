@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from flask import request
@@ -26,10 +26,10 @@ _ELSEWHERE = {
 
 def as_sent(error: InvalidRequest, sent_as: Mapping[str, str]) -> InvalidRequest:
     """
-    The error of an option, as one of the field that it was made of.
+    The error of an option of ours, told as an error of the field that it was made from.
 
     Args:
-        sent_as: Names of fields as they were sent, by those of our options.
+        sent_as: By the names of our options, the names of the fields that were sent.
 
     >>> as_sent(InvalidRequest("top is 7; it must be 5", param="top"), {"top": "of[best]"}).message
     'of[best] is 7; it must be 5'
@@ -65,14 +65,14 @@ def _known(names: Collection[str]) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question naming the nearest known word, or nothing if none is near."""
+    """A question that names the nearest known word; "" if none is near."""
     near = difflib.get_close_matches(word[:_SHOWN_CHARACTERS].lower(), list(known), n=1)
     return f"did you mean {near[0]!r}?" if near else ""
 
 
 def once_each(*sources: MultiDict[str, str] | Mapping[str, str]) -> dict[str, str]:
     """
-    Join fields of the query and the form.
+    Join the fields of the query and of the form, none of which may be given twice.
 
     Raises:
         InvalidRequest: A field was given twice.
@@ -84,20 +84,24 @@ def once_each(*sources: MultiDict[str, str] | Mapping[str, str]) -> dict[str, st
 def fields_and_lists(
     *sources: MultiDict[str, str] | Mapping[str, str],
     lists: Collection[str],
-    is_known: Callable[[str], bool] | None = None,
-) -> dict[str, str | list[str]]:
+    known: Collection[str] | None = None,
+) -> Fields:
     """
-    Join fields of the query and the form; those of `lists` may be given again and again.
-
-    A list may be written with `[]` after its name, as clients of OpenAI do.
+    Join the fields of the query and of the form.
 
     Args:
-        is_known: Whether a name means anything; what does not may come again. None where all does.
+        lists: Fields that may be given more than once. Their names may end with `[]`, as clients
+            of OpenAI write them.
+        known: Names of fields that mean something; the others may be given more than once too,
+            and the last value counts. None: every name means something.
+
+    Returns:
+        By the name of each field its value; a list of values for those in `lists`.
 
     Raises:
-        InvalidRequest: Another field was given twice.
+        InvalidRequest: A field that is not a list was given twice.
     """
-    joined: dict[str, str | list[str]] = {}
+    joined = Fields()
     for source in sources:
         pairs = source.items(multi=True) if isinstance(source, MultiDict) else source.items()
         for sent, value in pairs:
@@ -107,9 +111,9 @@ def fields_and_lists(
                 assert isinstance(items, list)
                 items.append(value)
                 continue
-            # What ends so and is no list is not known, and of no account where that is borne.
-            is_borne = name.endswith("[]") or (is_known is not None and not is_known(name))
-            if name in joined and not is_borne:
+            # No name that is not a list's and ends with `[]` means anything.
+            is_unknown = name.endswith("[]") or (known is not None and name not in known)
+            if name in joined and not is_unknown:
                 cut = name[:_SHOWN_CHARACTERS]
                 raise InvalidRequest(f"field {cut!r} was given twice", param=cut)
             joined[name] = value
@@ -141,7 +145,7 @@ def parse_wait(value: str, *, longest_s: float) -> float:
 
 
 def parse_flag(name: str, value: str) -> bool:
-    """Read a field that is true or false."""
+    """Read a field that is true or false; raise InvalidRequest if it is neither."""
     word = value.strip().lower()
     if word not in ("true", "1", "yes", "on", "false", "0", "no", "off"):
         raise InvalidRequest(f"{name} is {shown(value)}; it must be true or false", param=name)
@@ -152,7 +156,10 @@ def split_known(
     fields: Mapping[str, Any], known: Collection[str]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """
-    Part the fields that are known from the names of those that are not.
+    Separate the fields that are known from the others.
+
+    Returns:
+        The fields that are known, and the names of the others.
 
     >>> split_known({"model": "small", "user": "ann"}, {"model"})
     ({'model': 'small'}, ('user',))
@@ -161,18 +168,24 @@ def split_known(
     return kept, tuple(name for name in fields if name not in known)
 
 
-def read_model(model: type[Read], values: dict[str, Any]) -> Read:
+def read_model(
+    model: type[Read], values: dict[str, Any], *, sent_as: Mapping[str, str] | None = None
+) -> Read:
     """
-    Validate values a caller sent.
+    Validate values that a caller sent.
+
+    Args:
+        sent_as: By the model's names, the names of the fields as the caller knows them.
 
     Raises:
-        InvalidRequest: It names the first that is not possible.
+        InvalidRequest: A value is not possible; the error names the first such field.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
+        own = str(first["loc"][0]) if first["loc"] else ""
+        name = (sent_as or {}).get(own, own)
         raise InvalidRequest(describe_problem(name, first), param=name or None) from error
 
 

@@ -13,25 +13,17 @@ from gateway.answering.ignored import name_ignored
 from gateway.answering.shapes import older as shapes
 from gateway.answering.warned import DOCUMENTED
 from gateway.older.answers import answer_recognised, answer_whole, whole_value
-from gateway.older.fields import (
-    OlderFields,
-    OlderSubmission,
-    RecogniseFields,
-    known_names,
-    read_older,
-)
+from gateway.older.fields import OlderFields, RecogniseFields, known_to_older, read_older
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.audio import AudioWriter
-from gateway.reading.fields import Fields
-from gateway.reading.forms import no_choice, no_file
+from gateway.reading.forms import no_choice, no_file, receive_form
 from gateway.services import Services, services
-from gateway.submission.options import JobOptions, receive_form
-from gateway.submission.submit import submit
+from gateway.submission.options import DialectSubmission, JobOptions
+from gateway.submission.submit import IncomingAudio, submit
 from gateway.waiting.hangups import hand_out
-from gateway.waiting.synchronous import transcribe_now
+from gateway.waiting.synchronous import answer_when_done
 from shared import errors
 from shared.delivery import QUEUES
-from shared.records import Status
+from shared.records import JobRecord, Status
 from shared.request import TranscriptionRequest
 from shared.scripts import TOTALS
 
@@ -71,7 +63,9 @@ def older_body(*kinds: type[OlderFields], file_field: str = "file") -> Body:
 )
 def transcribe_form() -> Response:
     """Transcribe a form's `file` and answer with all there is to know of it when it is done."""
-    return transcribe_now(services(), _receive, answer_whole)
+    here = services()
+    record, submission = _submit(here)
+    return answer_when_done(here, record, submission, answer_whole)
 
 
 @blueprint.post("/recognise")
@@ -84,23 +78,20 @@ def transcribe_form() -> Response:
 def recognise() -> Response:
     """Transcribe a form's `file` and answer with the object that Whisper's own Python returns."""
     here = services()
-
-    def read(fields: Fields, filename: str) -> OlderSubmission:
-        return read_older(here, fields, filename, kind=RecogniseFields)
-
-    def receive(writer: AudioWriter) -> OlderSubmission:
+    with IncomingAudio(here, field="file") as incoming:
         try:
-            return receive_form(writer, read, is_known=known_names(RecogniseFields).__contains__)
+            form = receive_form(incoming.writer, known=known_to_older(RecogniseFields))
         except errors.UnsupportedMedia as error:
             raise errors.InvalidRequest("No file provided", param="file") from error
         except errors.InvalidRequest as error:
-            # The words that callers compare with.
+            # Callers compare the message with these words.
             older = {no_file(): "No file provided", no_choice(): "No file selected"}
             if error.message not in older:
                 raise
             raise errors.InvalidRequest(older[error.message], param="file") from error
-
-    return transcribe_now(here, receive, answer_recognised)
+        submission = read_older(here, form.fields, RecogniseFields)
+        record = submit(here, incoming, submission.meant, form.filename)
+    return answer_when_done(here, record, submission, answer_recognised)
 
 
 @blueprint.post("/transcribe/async")
@@ -113,10 +104,9 @@ def recognise() -> Response:
 def transcribe_async() -> Response:
     """Make a job of a form's `file` and answer with its name at once."""
     here = services()
-    record, submission = submit(here, _receive)
+    record, submission = _submit(here)
     hand_out(here, record)
     answer = answer_accepted(record)
-    assert isinstance(submission, OlderSubmission)
     name_ignored(answer, submission.ignored)
     return answer
 
@@ -155,13 +145,12 @@ def show_queue() -> Response:
     )
 
 
-def _receive(writer: AudioWriter) -> OlderSubmission:
-    here = services()
-    return receive_form(
-        writer,
-        lambda fields, name: read_older(here, fields, name),
-        is_known=known_names().__contains__,
-    )
+def _submit(here: Services) -> tuple[JobRecord, DialectSubmission[OlderFields]]:
+    """Make a job of a form's `file`."""
+    with IncomingAudio(here, field="file") as incoming:
+        form = receive_form(incoming.writer, known=known_to_older(OlderFields))
+        submission = read_older(here, form.fields, OlderFields)
+        return submit(here, incoming, submission.meant, form.filename), submission
 
 
 def _ended(here: Services) -> dict[str, int]:

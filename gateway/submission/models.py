@@ -1,4 +1,4 @@
-"""Which models a request may name now."""
+"""Which models a request may name now, and whether they can do what it asks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from shared.workers import WorkerRecord, known_models, own_models
 
 def offered_names(here: Services) -> list[str]:
     """
-    Names of models and the operator's own names for them; with no live worker, all we know.
+    Names of the models that live workers can run; while no worker is live, of all that we know.
 
-    Names of repositories, and those that mean the default, are taken but not advertised.
+    The operator's own names are among them. Names of repositories, and names that stand for the
+    default, may be sent but are not listed.
     """
     catalogue, live = here.settings.catalogue, here.workers.live()
     known = known_models(live)
@@ -34,7 +35,7 @@ def offered_names(here: Services) -> list[str]:
 
 
 def is_offered(here: Services, name: str) -> bool:
-    """Whether a request may name this model now, by whatever name."""
+    """Whether a request may send this name of a model now."""
     live = here.workers.live()
     meant = here.settings.catalogue.resolve(name, known_models(live))
     return meant is not None and can_run(meant, live)
@@ -42,13 +43,13 @@ def is_offered(here: Services, name: str) -> bool:
 
 def offered_or_none(here: Services, names: Iterable[str], *, theirs: re.Pattern[str]) -> str | None:
     """
-    The first of some names that a request may give a model now; None for the site's own model.
+    The first of some names that a request may send now; None to take the default.
 
     Args:
         theirs: Names of models that only another service has. Its clients always send one.
 
     Raises:
-        ModelNotFound: There is none of that name, and the site is strict about it.
+        ModelNotFound: A name is neither here nor in `theirs`, and `LONGHAND_STRICT_MODELS` is set.
     """
     unknown = ""
     for name in names:
@@ -67,10 +68,14 @@ def check_model(
     request: TranscriptionRequest, catalogue: Catalogue, live: list[WorkerRecord]
 ) -> None:
     """
-    Refuse a model that is unknown, that no live worker can run, or that cannot do what is asked;
-    and a diarization model.
+    Refuse a request that no live worker can do with its model and its diarization model.
 
-    With no live worker at all every known model is fine: the job waits for one.
+    While no worker is live every known model is accepted: the job waits for a worker.
+
+    Raises:
+        EngineNotAvailable: The model is one of an engine that Longhand does not have.
+        InvalidRequest: The model cannot translate, or does not know the language.
+        ModelNotFound: The model is unknown, or no live worker can run it or diarize.
     """
     known = known_models(live)
     name = catalogue.resolve(request.model, known)
@@ -112,5 +117,5 @@ def _check_language(language: str | None, entry: ModelEntry) -> None:
 
 
 def can_run(model: str, live: list[WorkerRecord]) -> bool:
-    """Whether a request for a model is taken now."""
+    """Whether a live worker can run a model; True while no worker is live."""
     return not live or any(worker.can_run(model) for worker in live)

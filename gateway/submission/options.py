@@ -1,28 +1,24 @@
-"""What is asked of a job beside its audio, and how both come in."""
+"""What is asked of a job beside its audio: fields become options, or an error names the field."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
 
-from flask import request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.outward.callbacks import check_callback_url
-from gateway.reading.audio import AudioWriter, copy_body, too_large
-from gateway.reading.fields import Fields, fields_and_lists, parse_wait, read_model, refuse_unknown
-from gateway.reading.forms import Form, copy_form, no_file
+from gateway.reading.fields import parse_wait, read_model, refuse_unknown
 from gateway.services import Services
-from shared.errors import InvalidRequest, UnsupportedMedia
-from shared.problems import describe_problem
+from shared.errors import InvalidRequest
 from shared.records import AskedAs, Priority
 from shared.request import TranscriptionRequest
-from shared.wire import ALIASES, LISTS
+from shared.wire import ALIASES
 
 MAX_LABEL_CHARACTERS = 200
 
-T = TypeVar("T")
+Own = TypeVar("Own")
 
 
 def _or_none(value: object) -> object:
@@ -62,123 +58,54 @@ class WaitOption(BaseModel):
     )
 
 
+OPTION_NAMES = frozenset((*TranscriptionRequest.model_fields, *ALIASES, *JobOptions.model_fields))
+"""Every name that an option of a job may be sent by."""
+
+
 @dataclass(frozen=True)
 class Submission:
     """
-    What a caller sent beside the audio.
+    What a caller asks beside the audio.
 
     Attributes:
-        request: The options, as they were sent; of a job that was made, with the site's own.
-        wait_s: How long the caller waits for the job; None to leave it to the site.
+        request: The options as they were sent, without the site's own.
+        job: What concerns the job and not its text.
+        wait_s: How long the caller waits for the job; None if they did not say.
         is_streamed: Whether the caller reads the text while it is made.
         asked_as: How a client of another service asked, where its answers come later.
     """
 
     request: TranscriptionRequest
-    filename: str
-    wait_s: float | None = None
     job: JobOptions = JobOptions()
+    wait_s: float | None = None
     is_streamed: bool = False
     asked_as: AskedAs | None = None
 
-    def named(self, filename: str) -> Submission:
-        """The same of audio with another name."""
-        return replace(self, filename=filename)
 
-
-def parse_request(
-    fields: Mapping[str, str | list[str]], *, also: Collection[str] = ()
-) -> TranscriptionRequest:
+@dataclass(frozen=True)
+class DialectSubmission(Generic[Own]):
     """
-    Read the options of a job.
+    What a client of another service asks beside the audio.
+
+    Attributes:
+        meant: The same as a submission of ours.
+        fields: The other service's own fields.
+        ignored: Names of fields that mean nothing here.
+        replaced: The model that was asked for, if the default took its place; else "".
+    """
+
+    meant: Submission
+    fields: Own
+    ignored: tuple[str, ...] = ()
+    replaced: str = ""
+
+
+def read_submission(here: Services, fields: Mapping[str, Any]) -> Submission:
+    """
+    Read every option of ours.
 
     Args:
-        fields: Every field sent; a list for those that may be given again and again.
-        also: Names the route reads for itself.
-
-    Raises:
-        InvalidRequest: A field is unknown or its value is not possible.
-    """
-    refuse_unknown(fields, known=[*TranscriptionRequest.model_fields, *ALIASES, *also])
-    options: dict[str, str | list[str]] = {}
-    sent_as: dict[str, str] = {}
-    for name, value in fields.items():
-        if name not in also:
-            own = ALIASES.get(name, name)
-            if own in options:
-                raise InvalidRequest(f"field {own!r} was given twice, as {name!r} too", param=name)
-            options[own], sent_as[own] = value, name
-    try:
-        return TranscriptionRequest.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        name = sent_as.get(name, name)
-        raise InvalidRequest(describe_problem(name, first), param=name or None) from error
-
-
-def receive_form(
-    writer: AudioWriter,
-    read: Callable[[Fields, str], T],
-    *,
-    file_field: str = "file",
-    lists: Collection[str] = LISTS,
-    is_known: Callable[[str], bool] | None = None,
-) -> T:
-    """
-    Write the audio of the present request's multipart form.
-
-    Args:
-        read: Makes something of the fields, those of the query among them, and the filename.
-        file_field: The field that holds the audio.
-        lists: Fields that may be given again and again.
-        is_known: Whether a name means anything to `read`, which is given the others to name them:
-            the last value of a field, an empty one of a file. None where all has to be known.
-
-    Raises:
-        InvalidRequest: It is no such form, or `read` raises it.
-    """
-    if request.mimetype != "multipart/form-data":
-        if not request.content_length and "chunked" not in request.headers.get(
-            "Transfer-Encoding", ""
-        ):
-            raise InvalidRequest(no_file(file_field), param=file_field)
-        raise UnsupportedMedia(
-            f"the body is {request.mimetype or 'of no type'}; send multipart/form-data with the "
-            f"audio as {file_field!r}, or the audio alone to /transcribe/binary"
-        )
-    boundary = request.mimetype_params.get("boundary", "")
-    if not boundary:
-        raise InvalidRequest("the Content-Type names no multipart boundary")
-    form: Form = copy_form(
-        request.stream, boundary, writer, file_field=file_field, lists=lists, is_known=is_known
-    )
-    fields = fields_and_lists(request.args, form.fields, lists=lists, is_known=is_known)
-    others: Fields = dict.fromkeys(form.passed_over, "")
-    return read(others | fields, form.filename or "")
-
-
-def receive_body(here: Services, writer: AudioWriter) -> Submission:
-    """Write the present request's body, which is the audio; its options are in the query."""
-    # `request.form` stays untouched: curl's default type says the body is one.
-    if request.mimetype == "multipart/form-data":
-        raise UnsupportedMedia(
-            "the body is a multipart form; send that to /transcribe/file, or the audio alone here"
-        )
-    fields = fields_and_lists(request.args, lists=LISTS)
-    extension = str(fields.pop("ext", "")).strip(". ")[:10]
-    filename = str(fields.pop("filename", "") or (f"audio.{extension}" if extension else "audio"))
-    submission = read_submission(here, fields, filename)
-    limit = here.settings.max_audio_bytes
-    if request.content_length and request.content_length > limit:
-        raise too_large(request.content_length, limit)
-    copy_body(request.stream, writer)
-    return submission
-
-
-def read_submission(here: Services, fields: Mapping[str, Any], filename: str) -> Submission:
-    """
-    Read every option a native route takes.
+        fields: Every field that was sent; a list for those that may be given more than once.
 
     Raises:
         InvalidRequest: A field is unknown or its value is not possible.
@@ -187,8 +114,29 @@ def read_submission(here: Services, fields: Mapping[str, Any], filename: str) ->
     job = read_model(JobOptions, named)
     if job.callback_url is not None:
         check_callback_url(here.settings, job.callback_url)
-    options = parse_request(fields, also=["wait", *JobOptions.model_fields])
+    refuse_unknown(fields, known=OPTION_NAMES | {"wait"})
+    request = parse_request({n: value for n, value in fields.items() if n not in {*named, "wait"}})
     wait_s = None
     if "wait" in fields:
         wait_s = parse_wait(str(fields["wait"]), longest_s=here.settings.max_wait_s)
-    return Submission(options, filename, wait_s, job)
+    return Submission(request, job, wait_s)
+
+
+def parse_request(fields: Mapping[str, Any]) -> TranscriptionRequest:
+    """
+    Read the options of a transcription.
+
+    Args:
+        fields: Those options alone, by any of their names.
+
+    Raises:
+        InvalidRequest: An option is given by two of its names, or its value is not possible.
+    """
+    options: dict[str, Any] = {}
+    sent_as: dict[str, str] = {}
+    for name, value in fields.items():
+        own = ALIASES.get(name, name)
+        if own in options:
+            raise InvalidRequest(f"field {own!r} was given twice, as {name!r} too", param=name)
+        options[own], sent_as[own] = value, name
+    return read_model(TranscriptionRequest, options, sent_as=sent_as)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.reading.fields import Fields, read_model, split_known
 from gateway.services import Services
-from gateway.submission.options import JobOptions, Submission, read_submission
-from shared.request import TranscriptionRequest
-from shared.wire import ALIASES, LISTS
+from gateway.submission.options import OPTION_NAMES, DialectSubmission, read_submission
+from shared.wire import LISTS
 
 _RENAMED = {
     "no_speech_thold": "no_speech_threshold",
@@ -20,7 +18,7 @@ _RENAMED = {
     "vad_min_silence_duration_ms": "min_silence_duration_ms",
     "vad_speech_pad_ms": "speech_pad_ms",
 }
-"""By whisper.cpp's names, our options that say the same."""
+"""By whisper.cpp's names, the options of ours that mean the same."""
 
 _CUES = ("srt", "vtt")
 
@@ -68,26 +66,13 @@ class InferenceFields(BaseModel):
     vad_speech_pad_ms: int | None = Field(None, ge=0, le=10_000, description="As `speech_pad_ms`.")
 
 
-_OWN = (TranscriptionRequest.model_fields, JobOptions.model_fields, ALIASES)
-KNOWN = frozenset(name for names in (*_OWN, LISTS, InferenceFields.model_fields) for name in names)
-"""Every field that means anything here."""
+KNOWN = OPTION_NAMES.union(LISTS, InferenceFields.model_fields)
+"""Every name that means something here."""
+
+InferenceSubmission = DialectSubmission[InferenceFields]
 
 
-@dataclass(frozen=True)
-class InferenceSubmission(Submission):
-    """
-    What a client of whisper.cpp's server sent.
-
-    Attributes:
-        fields: Those of its own.
-        ignored: Names of fields that mean nothing here.
-    """
-
-    fields: InferenceFields = InferenceFields()
-    ignored: tuple[str, ...] = ()
-
-
-def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubmission:
+def read_inference(here: Services, sent: Fields) -> InferenceSubmission:
     """
     Read a form as clients of whisper.cpp's server send it; our own options may stand in it too.
 
@@ -95,19 +80,17 @@ def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubm
         InvalidRequest: The value of a field that is known is not possible.
     """
     options, ignored = split_known(sent, KNOWN)
-    # Forms send fields that nobody filled in as empty ones.
+    # Forms send empty fields for what nobody filled in.
     options = {name: value for name, value in options.items() if value != ""}
     own = {n: options.pop(n) for n in InferenceFields.model_fields if n in options}
     fields = read_model(InferenceFields, own)
     if str(options.get("beam_size", "")).startswith("-"):  # whisper.cpp's own choice
         del options["beam_size"]
     implied = _implied(fields, options)
-    read = read_submission(here, options | implied, filename)
+    submission = read_submission(here, options | implied)
     if fields.max_len and fields.response_format not in _CUES:
         ignored = (*ignored, "max_len")
-    return InferenceSubmission(
-        read.request, read.filename, job=read.job, fields=fields, ignored=ignored
-    )
+    return DialectSubmission(submission, fields, ignored)
 
 
 def _implied(fields: InferenceFields, sent: Fields) -> dict[str, Any]:
