@@ -45,13 +45,13 @@ _SENT_AS = {
 
 def order_transcript(here: Services) -> tuple[JobRecord, tuple[str, ...]]:
     """
-    Make a job of what the present request asks for.
+    Make a job of the present request.
 
     Returns:
-        The job, and names of fields that mean nothing here.
+        The job, and the names of fields that mean nothing here.
 
     Raises:
-        LonghandError: It cannot be made.
+        LonghandError: The options or the audio cannot be taken.
     """
     sent = {name: value for name, value in read_object().items() if value is not None}
     _refuse_needed(sent)
@@ -110,14 +110,16 @@ def _model(
 
 
 def _implied(options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]:
-    """Options of ours that AssemblyAI's fields mean."""
+    """The options of ours that AssemblyAI's fields stand for."""
     implied: dict[str, Any] = {"word_timestamps": True}
     if options.speaker_labels:
         implied["diarize"] = True
     if options.dual_channel:
         implied["multichannel"] = True
     if not (options.speaker_labels or sent.get("diarize") or "align" in sent):
-        implied["align"] = False  # Whisper's own times cost least; who speaks needs better ones
+        implied["align"] = (
+            False  # Whisper's own times cost least; only diarization needs better ones
+        )
     if options.language_code and not options.language_detection:
         implied["language"] = options.language_code.replace("_", "-")
     counts = options.speaker_options

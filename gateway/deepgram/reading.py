@@ -1,4 +1,4 @@
-"""What Deepgram's clients send: a recording or where it is, and options in the query."""
+"""What Deepgram's clients send: a recording or its URL, and options in the query."""
 
 from __future__ import annotations
 
@@ -47,8 +47,7 @@ def read_listen(here: Services) -> ListenSubmission:
     Read the query of the present request; our own options may stand in it as well.
 
     Raises:
-        InvalidRequest: A value is not possible, or what is asked for would change the text and
-            cannot be done.
+        InvalidRequest: A value is not possible, or a parameter of `_NEEDED` is set.
         ModelNotFound: There is no such model, here or at Deepgram.
     """
     lists = LISTS | OUR_LISTS
@@ -82,14 +81,14 @@ def _model(here: Services, sent: Fields) -> tuple[dict[str, str], str]:
 
 
 def _implied(options: ListenOptions, sent: Fields) -> dict[str, Any]:
-    """Options of ours that Deepgram's mean."""
+    """The options of ours that Deepgram's stand for."""
     implied: dict[str, Any] = {"word_timestamps": "true"}
     if options.diarize_model:
         implied["diarize"] = "true"
         if options.diarize_model not in _THEIR_DIARIZERS:
             implied["diarize_model"] = options.diarize_model
     if str(sent.get("diarize", "")).lower() in _OFF and "diarize" not in implied:
-        # Whisper's own times cost least; who speaks needs better ones.
+        # Whisper's own times cost least; only diarization needs better ones.
         implied["align"] = sent.get("align", "false")
     if sent.get("language") == "multi":
         implied |= {"language": "auto", "multilingual": "true"}

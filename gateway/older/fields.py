@@ -14,7 +14,7 @@ from gateway.submission.options import OPTION_NAMES, DialectSubmission, read_sub
 from shared.wire import LISTS
 
 ASR_FORMATS = {"txt": "text", "vtt": "vtt", "srt": "srt", "tsv": "tsv"}
-"""Our format for each `output` of `/asr` that is not JSON."""
+"""By the `output` of `/asr`, the name of our format; JSON is not among them."""
 
 
 class OlderFields(BaseModel):

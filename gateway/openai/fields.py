@@ -1,4 +1,4 @@
-"""The form of OpenAI's audio routes: its own fields, and what they mean as options of ours."""
+"""The form of OpenAI's audio routes: its own fields, and the options they stand for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.errors import InvalidRequest
 from shared.wire import ALIASES, LISTS
 
 OPENAI_LISTS = LISTS | {"include", "keywords", "languages", "timestamp_granularities"}
-"""Fields that may be given again and again."""
+"""Fields that may be given more than once."""
 
 _STRATEGY = "chunking_strategy"
 _VAD_OPTIONS = {
@@ -172,7 +172,7 @@ def read_openai(here: Services, sent: Fields, kind: type[OpenAIFields]) -> OpenA
 
 def _replaced(here: Services, model: str) -> str:
     """
-    The model that was asked for, if the default is to take its place; else "".
+    The model that was asked for, if the default takes its place; else "".
 
     Raises:
         EngineNotAvailable: It is a model of an engine that Longhand does not have.
@@ -193,7 +193,7 @@ def _gathered(sent: Fields) -> Fields:
 
 
 def _implied(fields: OpenAIFields) -> dict[str, str]:
-    """Options of ours that OpenAI's fields mean."""
+    """The options of ours that OpenAI's fields stand for."""
     options: dict[str, str] = {}
     granularities = fields.timestamp_granularities
     if "word" in granularities:

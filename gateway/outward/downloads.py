@@ -103,7 +103,7 @@ class Downloader:
         if answer.status != 200:
             _refuse(address, f"it answered {answer.status}")
         if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            _refuse(address, "it answered with a Content-Encoding nobody asked for")
+            _refuse(address, "it answered with a Content-Encoding that was not asked for")
         expected = answer.length
         if expected is not None and expected > writer.limit:
             raise too_large(expected, writer.limit)

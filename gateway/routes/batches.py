@@ -1,4 +1,4 @@
-"""`POST /transcribe/batch`: several recordings in one request, a job for each."""
+"""`POST /transcribe/batch`: several recordings in one request, and a job for each."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _log = logging.getLogger(__name__)
 
 
 class Urls(BaseModel):
-    """Recordings that are elsewhere."""
+    """Recordings that are fetched from URLs."""
 
     urls: list[str] = Field(default_factory=list, description="URLs of recordings (`urls[]`).")
 
 
 class UrlsAlone(BaseModel):
-    """Recordings that are elsewhere, where no file can be sent beside them."""
+    """The same for a JSON body, which holds no files."""
 
     urls: list[str] = Field(min_length=1, description="URLs of recordings.")
 

@@ -41,7 +41,7 @@ class RemoteRecording(BaseModel):
     answers={
         200: Answer(
             shapes.ListenAnswer,
-            description="The transcript; with `callback` the name of the request alone.",
+            description="The transcript; with `callback`, only the id of the request.",
             headers=MADE | {"X-Longhand-Model": "The model that ran."},
         )
     },

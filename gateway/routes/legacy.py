@@ -1,4 +1,4 @@
-"""Routes of the systems that Longhand takes the place of, whose callers wait for the text."""
+"""Routes of the systems that Longhand replaces; most callers wait for the text."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def older_body(*kinds: type[OlderFields], file_field: str = "file") -> Body:
     errors=(*REFUSED, *FAILED),
 )
 def transcribe_form() -> Response:
-    """Transcribe a form's `file` and answer with all there is to know of it when it is done."""
+    """Transcribe a form's `file` and answer with the whole result when it is done."""
     here = services()
     record, submission = _submit(here)
     return answer_when_done(here, record, submission, answer_whole)
@@ -102,7 +102,7 @@ def recognise() -> Response:
     errors=REFUSED,
 )
 def transcribe_async() -> Response:
-    """Make a job of a form's `file` and answer with its name at once."""
+    """Make a job of a form's `file` and answer with its id at once."""
     here = services()
     record, submission = _submit(here)
     hand_out(here, record)
@@ -118,7 +118,7 @@ def transcribe_async() -> Response:
     errors=(errors.JobNotFound,),
 )
 def show_status(job_id: str) -> Response:
-    """Tell how a job is, with its result once it succeeded."""
+    """Tell the status of a job, with its result once it succeeded."""
     jobs = services().jobs
     record = jobs.get(job_id, owner=present_owner())
     has_result = record.status is Status.SUCCEEDED
@@ -132,7 +132,7 @@ def show_status(job_id: str) -> Response:
 @blueprint.get("/queue/stats")
 @documented(tag=TAG, access="admin", answers={200: Answer(shapes.QueueStats)}, errors=())
 def show_queue() -> Response:
-    """Tell how many jobs wait, run and ended, and who works on them."""
+    """Tell how many jobs wait, run and ended, and how many workers there are."""
     here = services()
     live = here.workers.live()
     return jsonify(

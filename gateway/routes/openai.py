@@ -1,4 +1,4 @@
-"""`/v1/…`: OpenAI's routes, also where clients of Groq and Azure, and those without `/v1`, look."""
+"""`/v1/…`: OpenAI's routes, also at the paths of Groq and Azure and without `/v1`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _bodies(*kinds: type[BaseModel]) -> tuple[Body, Body]:
 
 
 def _at(method: str, path: str, *prefixes: str) -> Callable[[View], View]:
-    """Let a view answer at a path below each of the prefixes."""
+    """Register a view at a path below each of the prefixes."""
 
     def add(view: View) -> View:
         for prefix in prefixes:
@@ -181,7 +181,7 @@ def _of_azure(fields: Fields, deployment: str) -> Fields:
 def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> Response:
     reader = Reader(here, record)
     with suppress(*REDIS_AWAY):
-        reader.stay()  # before another of its readers leaves
+        reader.stay()  # before another reader of the same job leaves
     answer = Response(
         stream_events(here, record, submission, reader, is_gone() or (lambda: False)),
         content_type="text/event-stream; charset=utf-8",

@@ -37,8 +37,8 @@ def offered_names(here: Services) -> list[str]:
 def is_offered(here: Services, name: str) -> bool:
     """Whether a request may send this name of a model now."""
     live = here.workers.live()
-    meant = here.settings.catalogue.resolve(name, known_models(live))
-    return meant is not None and can_run(meant, live)
+    model = here.settings.catalogue.resolve(name, known_models(live))
+    return model is not None and can_run(model, live)
 
 
 def offered_or_none(here: Services, names: Iterable[str], *, theirs: re.Pattern[str]) -> str | None:

@@ -26,7 +26,7 @@ def _or_none(value: object) -> object:
 
 
 class JobOptions(BaseModel):
-    """What a job is called, when it is its turn, and who is told when it ends."""
+    """A job's label and priority, where a message goes when it ends, and whether it is cached."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

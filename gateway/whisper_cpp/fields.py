@@ -1,4 +1,4 @@
-"""What clients of whisper.cpp's server send: its fields, and what they mean as options of ours."""
+"""What clients of whisper.cpp's server send: its fields, and the options they stand for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CUES = ("srt", "vtt")
 
 
 class InferenceFields(BaseModel):
-    """The fields of whisper.cpp's server, beside those that are called as options of ours."""
+    """The fields of whisper.cpp's server, except those that have the name of an option of ours."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -94,7 +94,7 @@ def read_inference(here: Services, sent: Fields) -> InferenceSubmission:
 
 
 def _implied(fields: InferenceFields, sent: Fields) -> dict[str, Any]:
-    """Options of ours that whisper.cpp's fields mean."""
+    """The options of ours that whisper.cpp's fields stand for."""
     options: dict[str, Any] = {
         ours: str(getattr(fields, theirs))
         for theirs, ours in _RENAMED.items()
@@ -116,6 +116,6 @@ def _implied(fields: InferenceFields, sent: Fields) -> dict[str, Any]:
         options["suppress_tokens"] = ""
     has_words = fields.response_format == "verbose_json" or fields.max_len > 0
     if has_words and "word_timestamps" not in sent and "align" not in sent:
-        # Whisper's own times, which cost least: whisper.cpp has no others.
+        # Whisper's own times cost least, and whisper.cpp has no others.
         options |= {"word_timestamps": "true", "align": "false"}
     return options
