@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from shutil import copyfileobj
 from typing import IO, Any
@@ -174,14 +175,11 @@ class Uploads:
         self, upload: Upload, offset: int, body: IO[bytes], *, checksum: tuple[str, bytes] | None
     ) -> Upload:
         """
-        Add a part.
+        Add a part, and return the upload as it is then.
 
         Args:
             offset: Where in the upload the part begins, as its sender says.
             checksum: One of `CHECKSUMS`, and the digest that the part must have.
-
-        Returns:
-            The upload with the part.
 
         Raises:
             AudioTooLarge: The part is too large, larger than what is missing, or one too many.
@@ -214,13 +212,10 @@ class Uploads:
         Raises:
             UploadNotFound: One of its parts was removed.
         """
-        parts = as_texts(self._redis.lrange(_parts_key(upload.id), 0, -1))
-        try:
-            for part in parts:
+        with suppress(KeyNotFound):
+            for part in as_texts(self._redis.lrange(_parts_key(upload.id), 0, -1)):
                 with self._storage.open_local(part) as path, path.open("rb") as body:
                     copyfileobj(body, writer)
-        except KeyNotFound:
-            raise UploadNotFound(f"the upload {upload.id!r} was removed") from None
         if writer.n_bytes != upload.n_bytes:
             raise UploadNotFound(f"the upload {upload.id!r} was removed")
 
