@@ -36,8 +36,8 @@ from shared.workers import WorkerRecord
 
 blueprint = Blueprint("batches", __name__)
 
-MOST_ITEMS = 100
-FILE_FIELDS = ("files", "files[]", "file")
+_MOST_RECORDINGS = 100
+_FILE_FIELDS = ("files", "files[]", "file")
 
 _MOST_FIELDS = 100
 _LISTS = LISTS | {"urls"}
@@ -109,20 +109,20 @@ def _receive_files(here: Services, held: ExitStack) -> tuple[list[IncomingAudio]
     Store every file of the present request.
 
     Args:
-        held: What keeps the recordings until their jobs are made.
+        held: Keeps the blocks of the recordings open until their jobs are made.
 
     Returns:
         The recordings, and the other fields of the request.
 
     Raises:
-        InvalidRequest: The form is broken, or a file has another name than `FILE_FIELDS`.
+        InvalidRequest: The form is broken, or a file has a name that is not in `_FILE_FIELDS`.
         AudioError: One of the files cannot be taken; the error names it.
     """
     if request.mimetype != "multipart/form-data":
         return [], read_fields(lists=_LISTS)
     texts = TextFields()
     recordings: list[IncomingAudio] = []
-    for part in read_parts(most_parts=MOST_ITEMS + _MOST_FIELDS):
+    for part in read_parts(most_parts=_MOST_RECORDINGS + _MOST_FIELDS):
         _check_part(part)
         if part.filename is None:
             texts.read(part)
@@ -137,17 +137,17 @@ def _receive_files(here: Services, held: ExitStack) -> tuple[list[IncomingAudio]
 
 def _check_part(part: Part) -> None:
     name = part.name[:64]
-    if part.filename is None and name in FILE_FIELDS:
+    if part.filename is None and name in _FILE_FIELDS:
         raise text_for_file(name)
-    if part.filename is not None and name not in FILE_FIELDS:
+    if part.filename is not None and name not in _FILE_FIELDS:
         raise InvalidRequest(
             f"field {name!r} is not known as a file; send every recording as 'files[]'", param=name
         )
 
 
 def _refuse_another(recordings: list[IncomingAudio]) -> None:
-    if len(recordings) >= MOST_ITEMS:
-        raise InvalidRequest(f"a batch may have {MOST_ITEMS} recordings at most")
+    if len(recordings) >= _MOST_RECORDINGS:
+        raise InvalidRequest(f"a batch may have {_MOST_RECORDINGS} recordings at most")
 
 
 def _store(here: Services, held: ExitStack, part: Part, start: bytes) -> IncomingAudio:

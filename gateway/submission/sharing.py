@@ -10,7 +10,6 @@ from flask import request
 
 from gateway.services import Services
 from gateway.submission.options import JobOptions
-from shared.catalogue import Catalogue
 from shared.errors import InvalidRequest
 from shared.generations import Generations
 from shared.request import TranscriptionRequest
@@ -72,21 +71,13 @@ def cache_key(
     canonical = _canonical(options)
     for name in _NOT_OF_THE_RESULT:
         canonical.pop(name, None)
-    model = resolve_model(here.settings.catalogue, options, live)
+    model = here.settings.catalogue.resolve(options.model, own_models(live))
+    assert model is not None  # by `check_model`
     canonical["model"] = model
     # While no worker is live the revision is not known.
     revisions = sorted({worker.revisions.get(model, "") for worker in live} - {""})
     scope = "" if here.settings.cache_scope == "site" else owner
     return digest(scope, sha256, canonical, revisions, Generations(here.redis).current())
-
-
-def resolve_model(
-    catalogue: Catalogue, options: TranscriptionRequest, live: list[WorkerRecord]
-) -> str:
-    """The full name of a request's model, which `check_model` has accepted."""
-    model = catalogue.resolve(options.model, own_models(live))
-    assert model is not None
-    return model
 
 
 def digest(*parts: Any) -> str:
