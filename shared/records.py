@@ -82,7 +82,7 @@ class JobRecord(BaseModel):
         stages_s: Seconds each stage took so far.
         result_key: Where the transcript lies in storage, once succeeded.
         warnings: Of the transcript, for those who are told of the job and not of its text.
-        label, priority, callback_url: As its caller said; see `gateway.reading.fields.JobOptions`.
+        label, priority, callback_url: See `gateway.submission.options.JobOptions`.
         speaker_names: Names given to speakers after the fact, by what the transcript calls them.
         is_streamed: Whether somebody reads the text while it is made.
         batch: The batch it came in.

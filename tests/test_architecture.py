@@ -241,6 +241,14 @@ def test_the_journey_of_a_request_is_told_by_functions_that_exist():
     assert [(f, n) for f, n in told if n not in Module(f).definitions()] == []
 
 
+def test_from_a_route_to_its_slip_the_journey_names_at_most_eight_files():
+    files = [file for file, _ in journey()]
+    first = files.index("gateway/routes/transcribe.py")
+    last = next(n for n, file in enumerate(files) if file.endswith("/delivery.py"))
+
+    assert len(set(files[first : last + 1])) <= 8
+
+
 def test_every_file_that_the_guides_name_exists():
     named = re.compile(r"`((?:cli|client|deploy|docs|gateway|shared|tests|tools|worker)/[\w./-]*)`")
     guides = (

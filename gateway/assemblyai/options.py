@@ -1,4 +1,4 @@
-"""What AssemblyAI's clients ask of a transcript, by its names."""
+"""AssemblyAI's own fields of a request for a transcript."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OURS = re.compile(
     r"(webhook-.*|host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|"
     r"accept-encoding|keep-alive|proxy-.*)"
 )
-"""Headers of a message that are not its receiver's to choose."""
+"""Headers of a message that callers may not set."""
 
 
 def _header_name(value: object) -> object:
@@ -47,7 +47,7 @@ _Words = Annotated[tuple[str, ...], BeforeValidator(lambda value: value or ())]
 
 
 class TranscriptOptions(BaseModel):
-    """AssemblyAI's fields, beside those that are called as options of ours."""
+    """AssemblyAI's fields, except those that have the name of an option of ours."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -102,5 +102,5 @@ class TranscriptOptions(BaseModel):
         return ", ".join((*self.keyterms_prompt, *self.word_boost))[:MAX_PROMPT_CHARACTERS]
 
     def kept(self) -> dict[str, Any]:
-        """What is needed again when the transcript is read."""
+        """The fields that are needed again when the transcript is read."""
         return self.model_dump(mode="json", exclude_defaults=True)

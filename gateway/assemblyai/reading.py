@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from gateway.access.auth import present_owner
-from gateway.answering.ignored import split_known
 from gateway.assemblyai.options import TranscriptOptions
 from gateway.assemblyai.uploads import FIELD, copy_upload, take_upload, upload_in
 from gateway.reading.bodies import read_object
-from gateway.reading.fields import JobOptions, read_model
-from gateway.reading.forms import AudioWriter
-from gateway.reading.parse import as_sent
-from gateway.reading.resumable import Upload
+from gateway.reading.fields import as_sent, read_model, split_known
 from gateway.services import Services
-from gateway.submission.offers import offered_or_none
-from gateway.submission.receiving import read_submission
-from gateway.submission.submit import Submission, submit
-from shared.errors import AudioUnreachable, InvalidRequest
+from gateway.submission.models import offered_or_none
+from gateway.submission.options import OPTION_NAMES, Submission, read_submission
+from gateway.submission.submit import IncomingAudio, submit
+from shared.errors import InvalidRequest
 from shared.records import AskedAs, JobRecord
-from shared.request import TranscriptionRequest
-from shared.wire import ALIASES, LISTS
+from shared.wire import LISTS
 
 THEIR_MODELS = re.compile(r"best|nano|slam(-.*)?|conformer-2|universal(-.*)?")
-KNOWN = frozenset(
-    (
-        *TranscriptionRequest.model_fields, *JobOptions.model_fields, *ALIASES, *LISTS,
-        *TranscriptOptions.model_fields,
-    )
-)  # fmt: skip
-"""Every field that means anything here."""
+KNOWN = OPTION_NAMES.union(LISTS, TranscriptOptions.model_fields)
+"""Every name that means something here."""
 
 _NEEDED = {
     "redact_pii": "nothing is taken out of the text here",
@@ -38,7 +29,9 @@ _NEEDED = {
     "filter_profanity": "nothing is taken out of the text here",
     "custom_spelling": "nothing is replaced in the text here; name the words in keyterms_prompt",
 }
-"""What would change the text and cannot be done: better no text than another than was asked."""
+"""
+What would change the text and cannot be done: who asks for it gets an error, not another text.
+"""
 
 _SENT_AS = {
     "callback_url": "webhook_url",
@@ -52,17 +45,17 @@ _SENT_AS = {
 
 def order_transcript(here: Services) -> tuple[JobRecord, tuple[str, ...]]:
     """
-    Make a job of what the present request asks for.
+    Make a job of the present request.
 
     Returns:
-        The job, and names of fields that mean nothing here.
+        The job, and the names of fields that mean nothing here.
 
     Raises:
-        LonghandError: It cannot be made.
+        LonghandError: The options or the audio cannot be taken.
     """
     sent = {name: value for name, value in read_object().items() if value is not None}
     _refuse_needed(sent)
-    fields, unknown = split_known(sent, KNOWN.__contains__)
+    fields, unknown = split_known(sent, KNOWN)
     own = {name: fields.pop(name) for name in TranscriptOptions.model_fields if name in fields}
     if FIELD not in own:
         raise InvalidRequest(
@@ -72,18 +65,14 @@ def order_transcript(here: Services) -> tuple[JobRecord, tuple[str, ...]]:
     options = read_model(TranscriptOptions, own)
     ignored = tuple(name for name in unknown if sent[name] not in (False, [], "", {}))
     submission = _submission(here, options, fields, ignored)
-    taken: list[Upload] = []
-
-    def receive(writer: AudioWriter) -> Submission:
-        upload_id = upload_in(options.audio_url)
-        if upload_id is None:
-            return submission.named(_fetch(here, options.audio_url, writer))
-        if upload := copy_upload(here, upload_id, present_owner(), writer):
-            taken.append(upload)
-        return submission
-
-    record, _ = submit(here, receive)
-    for upload in taken:
+    upload, filename = None, "audio"
+    with IncomingAudio(here, field=FIELD) as incoming:
+        if upload_id := upload_in(options.audio_url):
+            upload = copy_upload(here, upload_id, present_owner(), incoming.writer)
+        else:
+            filename = here.downloads.fetch(options.audio_url, incoming.writer)
+        record = submit(here, incoming, submission, filename)
+    if upload:
         take_upload(here, upload, record)
     return record, ignored
 
@@ -102,19 +91,18 @@ def _submission(
 ) -> Submission:
     model, replaced = _model(here, options, fields)
     try:
-        read = read_submission(here, fields | model | _implied(options, fields), "audio")
+        submission = read_submission(here, fields | model | _implied(options, fields))
     except InvalidRequest as error:
         sent_as = {ours: theirs for ours, theirs in _SENT_AS.items() if ours not in fields}
         raise as_sent(error, sent_as) from error
     kept = {**options.kept(), "ignored": ignored, "replaced": replaced}
-    asked_as = AskedAs(dialect="assemblyai", sent=kept)
-    return Submission(read.request, read.filename, job=read.job, asked_as=asked_as)
+    return replace(submission, asked_as=AskedAs(dialect="assemblyai", sent=kept))
 
 
 def _model(
     here: Services, options: TranscriptOptions, sent: dict[str, Any]
 ) -> tuple[dict[str, str], str]:
-    """Our option for the model, and the model asked for where that is none of ours."""
+    """Our option for the model, and the name that was asked for if it is no model here; else ""."""
     asked = (*options.speech_models, options.speech_model, sent.pop("model", None))
     named = [name for name in asked if isinstance(name, str) and name]
     model = offered_or_none(here, named, theirs=THEIR_MODELS)
@@ -122,14 +110,16 @@ def _model(
 
 
 def _implied(options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]:
-    """Options of ours that AssemblyAI's fields mean."""
+    """The options of ours that AssemblyAI's fields stand for."""
     implied: dict[str, Any] = {"word_timestamps": True}
     if options.speaker_labels:
         implied["diarize"] = True
     if options.dual_channel:
         implied["multichannel"] = True
     if not (options.speaker_labels or sent.get("diarize") or "align" in sent):
-        implied["align"] = False  # Whisper's own times cost least; who speaks needs better ones
+        implied["align"] = (
+            False  # Whisper's own times cost least; only diarization needs better ones
+        )
     if options.language_code and not options.language_detection:
         implied["language"] = options.language_code.replace("_", "-")
     counts = options.speaker_options
@@ -146,12 +136,3 @@ def _implied(options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]
         if value:
             implied[name] = value
     return implied
-
-
-def _fetch(here: Services, url: str, writer: AudioWriter) -> str:
-    writer.param = FIELD
-    try:
-        return here.downloads.fetch(url, writer)
-    except AudioUnreachable as error:
-        error.param = FIELD
-        raise

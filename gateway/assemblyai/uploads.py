@@ -1,22 +1,23 @@
 """
-Audio that is sent before it is asked for: `/v2/upload`, and its URL in `/v2/transcript`.
+Audio that is sent first and transcribed later: `/v2/upload`, and its URL in `/v2/transcript`.
 
-It is an upload in parts like any other (`gateway.reading.resumable`): it is its owner's alone,
-counts as one of theirs and expires. Once a transcript was made of it the bytes are the job's; the
-URL leads to those, as long as it would have been good, so that another transcript can be made of
-it.
+It is kept as an upload in parts (`gateway.reading.resumable`): only its owner can use it, it counts
+as one of their uploads, and it expires. When the first transcript is made of it, its bytes become
+the job's. The URL then leads to the job's audio until the upload would have expired, so that
+further transcripts can be made of it.
 """
 
 from __future__ import annotations
 
 import re
+from shutil import copyfileobj
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import request
 from werkzeug.wsgi import LimitedStream
 
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import NO_BODY, AudioWriter
 from gateway.reading.resumable import MOST_PART_BYTES, Upload
 from gateway.services import Services
 from shared.errors import AudioGone, InvalidRequest, JobNotFound, UploadNotFound
@@ -26,23 +27,20 @@ from shared.storage import KeyNotFound
 FIELD = "audio_url"
 
 _PATH = re.compile(r"/v2/upload/([0-9a-f]{32})")
-_READ_BYTES = 1 << 16
 
 
 def keep_upload(here: Services, owner: str) -> Upload:
     """
-    Store the present request's body.
+    Store the present request's body as an upload.
 
     Raises:
-        InvalidRequest: There is none.
+        InvalidRequest: There is no body.
         AudioTooLarge: It is over the limit.
         TooManyRequests: The owner has too many uploads.
     """
-    n_bytes = request.content_length or 0  # waitress counts a body that comes in pieces
+    n_bytes = request.content_length or 0  # waitress sets it for a chunked body too
     if not n_bytes:
-        raise InvalidRequest(
-            "no audio was sent; the body is to be the audio (curl: --data-binary @talk.mp3)"
-        )
+        raise InvalidRequest(NO_BODY)
     upload = here.uploads.create(owner, n_bytes, "", "audio")
     try:
         while upload.offset < n_bytes:
@@ -57,7 +55,9 @@ def keep_upload(here: Services, owner: str) -> Upload:
 
 def upload_in(url: str) -> str | None:
     """
-    The id of an upload whose URL this is, by whatever name this site is called.
+    The id of the upload whose URL this is; None if it is another URL.
+
+    The host is not compared: a site may be reached by several names.
 
     >>> upload_in("http://here:8499/v2/upload/" + 32 * "0") == 32 * "0"
     True
@@ -75,13 +75,12 @@ def copy_upload(here: Services, upload_id: str, owner: str, writer: AudioWriter)
     Write the audio of an upload.
 
     Returns:
-        The upload, if no transcript was made of it yet.
+        The upload; None if a transcript was made of it before.
 
     Raises:
         UploadNotFound: There is none, it has expired, or it is another's.
-        AudioGone: What was made of it has outlived its audio.
+        AudioGone: The audio of the job that was made of it was removed after its time.
     """
-    writer.param = FIELD
     taken: Any = here.redis.get(_taken_key(upload_id))
     if taken is None:
         upload = here.uploads.finished(upload_id, owner=owner)
@@ -100,14 +99,13 @@ def copy_upload(here: Services, upload_id: str, owner: str, writer: AudioWriter)
 def _copy_audio(here: Services, record: JobRecord, writer: AudioWriter) -> None:
     try:
         with here.storage.open_local(record.audio.key) as path, path.open("rb") as audio:
-            while data := audio.read(_READ_BYTES):
-                writer.write(data)
+            copyfileobj(audio, writer)
     except KeyNotFound:
         raise AudioGone("the audio was removed after its time; send it again") from None
 
 
 def take_upload(here: Services, upload: Upload, record: JobRecord) -> None:
-    """Let an upload's URL lead to the job that has its bytes now."""
+    """Let an upload's URL lead to the job that was made of it, and remove the upload."""
     here.redis.set(_taken_key(upload.id), record.id, ex=here.settings.upload_ttl_s)
     here.uploads.remove(upload)
 

@@ -10,7 +10,7 @@ from shared.languages import language_code
 from shared.records import AskedAs
 
 LISTS = frozenset({"detect_language", "keywords", "keyterm", "tag", "extra"})
-"""Parameters that may be given again and again."""
+"""Parameters that may be given more than once."""
 
 
 def _listed(value: object) -> object:
@@ -18,7 +18,7 @@ def _listed(value: object) -> object:
 
 
 def _languages(value: object) -> object:
-    """`true`, `false`, or the languages it may be."""
+    """`true`, `false`, or the codes of languages."""
     found = [part.strip() for part in _listed(value)] if value else []  # type: ignore[attr-defined]
     for part in found:
         if part.lower() not in ("true", "false") and language_code(part) is None:
@@ -81,19 +81,19 @@ class ListenOptions(BaseModel):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the text is to have neither capitals nor punctuation."""
+        """Whether the text has neither capitals nor punctuation."""
         return self.punctuate is False and not (self.smart_format or self.paragraphs)
 
     @property
     def hotwords(self) -> list[str]:
-        """The words to expect; those that are to be expected less are left out."""
+        """The words to expect, without those that have a negative weight."""
         split = [word.rpartition(":") for word in self.keywords]
         weighed = [(word or weight, weight if word else "") for word, _, weight in split]
         return [*self.keyterm, *(word for word, weight in weighed if not weight.startswith("-"))]
 
 
 class KeptOptions(NamedTuple):
-    """How a job was asked for; see `gateway.deepgram.reading.DeepgramSubmission`."""
+    """How a job was asked for; see `gateway.submission.options.DialectSubmission`."""
 
     options: ListenOptions
     ignored: tuple[str, ...]
@@ -101,7 +101,7 @@ class KeptOptions(NamedTuple):
 
 
 def options_as_kept(asked_as: AskedAs) -> KeptOptions:
-    """How a job was asked for whose answer goes to a `callback`."""
+    """How a job whose answer goes to a `callback` was asked for."""
     sent = dict(asked_as.sent)
     ignored, replaced = tuple(sent.pop("ignored", ())), str(sent.pop("replaced", ""))
     return KeptOptions(ListenOptions.model_validate(sent), ignored, replaced)

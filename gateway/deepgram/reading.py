@@ -1,41 +1,37 @@
-"""What Deepgram's clients send: a recording or where it is, and options in the query."""
+"""What Deepgram's clients send: a recording or its URL, and options in the query."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from flask import request
 
-from gateway.answering.ignored import split_known
 from gateway.deepgram.options import LISTS, ListenOptions
+from gateway.reading.audio import AudioWriter, copy_body
 from gateway.reading.bodies import read_object
-from gateway.reading.fields import JobOptions, read_model
-from gateway.reading.forms import AudioWriter, copy_body
-from gateway.reading.parse import as_sent, fields_and_lists
+from gateway.reading.fields import Fields, as_sent, fields_and_lists, read_model, split_known
 from gateway.reading.raw_samples import RawSamples, wave_header
 from gateway.services import Services
-from gateway.submission.offers import offered_or_none
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
+from gateway.submission.models import offered_or_none
+from gateway.submission.options import OPTION_NAMES, DialectSubmission, read_submission
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.records import AskedAs
-from shared.request import TranscriptionRequest
-from shared.wire import ALIASES
 from shared.wire import LISTS as OUR_LISTS
 
 THEIR_MODELS = re.compile(r"(nova|enhanced|base|general|flux|whisper|2)(-[\w-]*)?")
-_OWN = (*TranscriptionRequest.model_fields, *JobOptions.model_fields, *ALIASES)
-KNOWN = frozenset((*_OWN, *OUR_LISTS, *ListenOptions.model_fields))
-"""Every parameter that means anything here."""
+KNOWN = OPTION_NAMES.union(OUR_LISTS, ListenOptions.model_fields)
+"""Every parameter that means something here."""
 
 _NEEDED = {
     "redact": "nothing is taken out of the text here",
     "replace": "nothing is replaced in the text here",
     "profanity_filter": "nothing is taken out of the text here",
 }
-"""What would change the text and cannot be done: better no text than another than was asked."""
+"""
+What would change the text and cannot be done: who asks for it gets an error, not another text.
+"""
 
 _THEIR_DIARIZERS = ("latest", "v1", "v2")
 _OFF = ("", "false", "0", "no", "off", "none")
@@ -43,37 +39,23 @@ _RAW = ("linear16", "mulaw", "alaw")
 _SENT_AS = {"callback_url": "callback", "label": "tag", "hotwords": "keyterm"}
 
 
-@dataclass(frozen=True)
-class DeepgramSubmission(Submission):
+ListenSubmission = DialectSubmission[ListenOptions]
+
+
+def read_listen(here: Services) -> ListenSubmission:
     """
-    What a client of Deepgram sent.
-
-    Attributes:
-        options: Those of Deepgram's own.
-        ignored: Names of parameters that mean nothing here.
-        replaced: The model that was asked for, where the default took its place; else "".
-    """
-
-    options: ListenOptions = ListenOptions()
-    ignored: tuple[str, ...] = ()
-    replaced: str = ""
-
-
-def read_listen(here: Services) -> DeepgramSubmission:
-    """
-    Read the query of the present request; our own options may stand in it too.
+    Read the query of the present request; our own options may stand in it as well.
 
     Raises:
-        InvalidRequest: A value is not possible, or what is asked for would change the text and
-            cannot be done.
+        InvalidRequest: A value is not possible, or a parameter of `_NEEDED` is set.
         ModelNotFound: There is no such model, here or at Deepgram.
     """
     lists = LISTS | OUR_LISTS
-    sent = fields_and_lists(request.args, lists=lists, is_known=KNOWN.__contains__)
+    sent = fields_and_lists(request.args, lists=lists, known=KNOWN)
     for name, why in _NEEDED.items():
         if str(sent.get(name, "")).lower() not in _OFF:
             raise InvalidRequest(f"{name} is not possible: {why}", param=name)
-    fields, unknown = split_known(sent, KNOWN.__contains__)
+    fields, unknown = split_known(sent, KNOWN)
     fields = {name: value for name, value in fields.items() if value not in ("", [""])}
     own = {name: fields.pop(name) for name in ListenOptions.model_fields if name in fields}
     options = read_model(ListenOptions, own)
@@ -81,38 +63,32 @@ def read_listen(here: Services) -> DeepgramSubmission:
     model, replaced = _model(here, fields)
     fields |= model | _implied(options, fields)
     try:
-        read = read_submission(here, fields, "audio")
+        submission = read_submission(here, fields)
     except InvalidRequest as error:
         sent_as = {ours: theirs for ours, theirs in _SENT_AS.items() if ours not in request.args}
         raise as_sent(error, sent_as) from error
-    asked_as = AskedAs(dialect="deepgram", sent={**own, "ignored": ignored, "replaced": replaced})
-    return DeepgramSubmission(
-        read.request,
-        read.filename,
-        job=read.job,
-        asked_as=asked_as if options.callback else None,
-        options=options,
-        ignored=ignored,
-        replaced=replaced,
-    )
+    if options.callback:
+        kept = {**own, "ignored": ignored, "replaced": replaced}
+        submission = replace(submission, asked_as=AskedAs(dialect="deepgram", sent=kept))
+    return DialectSubmission(submission, options, ignored, replaced)
 
 
 def _model(here: Services, sent: Fields) -> tuple[dict[str, str], str]:
-    """Our option for the model, and the model asked for where that is none of ours."""
+    """Our option for the model, and the name that was asked for if it is no model here; else ""."""
     named = str(sent.pop("model", ""))
     model = offered_or_none(here, [named] if named else [], theirs=THEIR_MODELS)
     return ({"model": model}, "") if model else ({}, named)
 
 
 def _implied(options: ListenOptions, sent: Fields) -> dict[str, Any]:
-    """Options of ours that Deepgram's mean."""
+    """The options of ours that Deepgram's stand for."""
     implied: dict[str, Any] = {"word_timestamps": "true"}
     if options.diarize_model:
         implied["diarize"] = "true"
         if options.diarize_model not in _THEIR_DIARIZERS:
             implied["diarize_model"] = options.diarize_model
     if str(sent.get("diarize", "")).lower() in _OFF and "diarize" not in implied:
-        # Whisper's own times cost least; who speaks needs better ones.
+        # Whisper's own times cost least; only diarization needs better ones.
         implied["align"] = sent.get("align", "false")
     if sent.get("language") == "multi":
         implied |= {"language": "auto", "multilingual": "true"}
@@ -130,34 +106,31 @@ def _implied(options: ListenOptions, sent: Fields) -> dict[str, Any]:
     return implied
 
 
-def receive_recording(
-    here: Services, submission: DeepgramSubmission, writer: AudioWriter
-) -> DeepgramSubmission:
+def receive_recording(here: Services, options: ListenOptions, writer: AudioWriter) -> str:
     """
-    Write the audio of the present request: its body, or what is at the URL that it names.
+    Write the audio of the present request: its body, or what is at the URL in its body.
+
+    Returns:
+        A filename for the audio.
 
     Raises:
-        LonghandError: There is none, or it cannot be had.
+        LonghandError: There is no audio, or it cannot be fetched.
     """
     if request.mimetype == "application/json":
         url = read_object().get("url")
         if not isinstance(url, str) or not url.strip():
             raise InvalidRequest('send {"url": "https://…/talk.mp3"}, or the audio', param="url")
-        writer.param = "url"
-        filename = here.downloads.fetch(url.strip(), writer)
-        named = submission.named(filename)
-        assert isinstance(named, DeepgramSubmission)
-        return named
+        return here.downloads.fetch(url.strip(), writer)
     if request.mimetype == "multipart/form-data":
         raise UnsupportedMedia("the body is a multipart form; send the audio alone, or its URL")
-    if samples := _raw_samples(submission.options):
+    if samples := _raw_samples(options):
         writer.write(wave_header(samples))
-    copy_body(request.stream, writer)
-    return submission
+    copy_body(writer)
+    return "audio"
 
 
 def _raw_samples(options: ListenOptions) -> RawSamples | None:
-    """What the body is if it has no header of its own."""
+    """What the samples are if the body is nothing but samples; else None."""
     if options.encoding not in _RAW:
         return None
     if options.sample_rate is None:

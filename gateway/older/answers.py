@@ -12,7 +12,15 @@ from flask import Response, jsonify
 from gateway.answering.answers import transcript_value
 from gateway.answering.ignored import name_ignored
 from gateway.answering.warned import name_warnings
-from gateway.older.fields import ASR_FORMATS, AsrFields, OlderSubmission, RecogniseFields
+from gateway.older.fields import (
+    ASR_FORMATS,
+    AsrFields,
+    DetectFields,
+    OlderFields,
+    Own,
+    RecogniseFields,
+)
+from gateway.submission.options import DialectSubmission
 from gateway.waiting.synchronous import Transcribed
 from shared.formats import find_format, render, tidy
 from shared.languages import NAMES
@@ -28,15 +36,14 @@ def whole_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
     return value
 
 
-def answer_whole(done: Transcribed) -> Response:
+def answer_whole(done: Transcribed[DialectSubmission[OlderFields]]) -> Response:
     """What `/transcribe` answers."""
     return finished(jsonify(whole_value(done.record, done.transcript)), done)
 
 
-def answer_recognised(done: Transcribed) -> Response:
+def answer_recognised(done: Transcribed[DialectSubmission[RecogniseFields]]) -> Response:
     """What `/recognise` answers: the object of Whisper's own Python, and once more by its name."""
-    fields = done.submission.fields if isinstance(done.submission, OlderSubmission) else None
-    assert isinstance(fields, RecogniseFields)
+    fields = done.submission.fields
     whisper = json.loads(render(done.transcript, "whisper"))
     if fields.detail == "text":
         whisper = {"text": whisper["text"]}
@@ -46,10 +53,9 @@ def answer_recognised(done: Transcribed) -> Response:
     return finished(jsonify(value), done)
 
 
-def answer_asr(done: Transcribed) -> Response:
+def answer_asr(done: Transcribed[DialectSubmission[AsrFields]]) -> Response:
     """What `/asr` answers: a file of the kind that was asked for."""
-    fields = done.submission.fields if isinstance(done.submission, OlderSubmission) else None
-    assert isinstance(fields, AsrFields)
+    fields = done.submission.fields
     if fields.output == "json":
         answer = jsonify(whole_value(done.record, done.transcript))
     else:
@@ -62,7 +68,7 @@ def answer_asr(done: Transcribed) -> Response:
     return finished(answer, done)
 
 
-def answer_language(done: Transcribed) -> Response:
+def answer_language(done: Transcribed[DialectSubmission[DetectFields]]) -> Response:
     """What `/detect-language` answers."""
     spoken = tidy(done.transcript).language
     value = {
@@ -75,9 +81,8 @@ def answer_language(done: Transcribed) -> Response:
     return finished(jsonify(value), done)
 
 
-def finished(answer: Response, done: Transcribed) -> Response:
+def finished(answer: Response, done: Transcribed[DialectSubmission[Own]]) -> Response:
     """The answer, naming its job and what was passed over."""
     answer.headers["Location"] = f"/jobs/{done.record.id}"
-    if isinstance(done.submission, OlderSubmission):
-        name_ignored(answer, done.submission.ignored)
+    name_ignored(answer, done.submission.ignored)
     return name_warnings(answer, done.transcript)

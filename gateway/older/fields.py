@@ -1,24 +1,20 @@
-"""What clients of the older systems send: our options, their own, and fields for nobody."""
+"""What clients of the older systems send: our options, and fields of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.answering.ignored import split_known
-from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.fields import Fields, read_model, split_known
 from gateway.services import Services
 from gateway.submission.engines import check_backend
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
-from shared.request import TranscriptionRequest
-from shared.wire import ALIASES, LISTS
+from gateway.submission.options import OPTION_NAMES, DialectSubmission, read_submission
+from shared.wire import LISTS
 
 ASR_FORMATS = {"txt": "text", "vtt": "vtt", "srt": "srt", "tsv": "tsv"}
-"""Our format for each `output` of `/asr` that is not JSON."""
+"""By the `output` of `/asr`, the name of our format; JSON is not among them."""
 
 
 class OlderFields(BaseModel):
@@ -64,39 +60,18 @@ class AsrFields(DetectFields):
 Own = TypeVar("Own", bound=OlderFields)
 
 
-@dataclass(frozen=True)
-class OlderSubmission(Submission):
-    """
-    What a client of an older system sent.
-
-    Attributes:
-        fields: Those of the route.
-        ignored: Names of fields that mean nothing here.
-    """
-
-    fields: OlderFields = OlderFields()
-    ignored: tuple[str, ...] = ()
-
-
-def known_names(kind: type[OlderFields] = OlderFields) -> frozenset[str]:
-    """
-    Every field that means anything on an older route.
-
-    Args:
-        kind: The route's own fields.
-    """
-    shared = (*TranscriptionRequest.model_fields, *JobOptions.model_fields, *ALIASES)
-    return frozenset((*shared, *kind.model_fields, *(f"{name}[]" for name in LISTS)))
+def known_to_older(kind: type[OlderFields]) -> frozenset[str]:
+    """Every name that means something in the form of an older route with these fields."""
+    return OPTION_NAMES.union(kind.model_fields, (f"{name}[]" for name in LISTS))
 
 
 def read_older(
     here: Services,
     sent: Fields,
-    filename: str,
+    kind: type[Own],
     *,
-    kind: type[OlderFields] = OlderFields,
     implied: Mapping[str, str] | None = None,
-) -> OlderSubmission:
+) -> DialectSubmission[Own]:
     """
     Read the fields of an older route.
 
@@ -105,18 +80,16 @@ def read_older(
         implied: Options that the route sets, whatever was sent.
 
     Raises:
-        InvalidRequest: The value of a known field is not possible.
-        EngineNotAvailable: Another engine is asked for than there is.
+        InvalidRequest: The value of a field that is known is not possible.
+        EngineNotAvailable: An engine is asked for that no worker here runs.
     """
-    own = {*kind.model_fields}
-    options, ignored = split_known(sent, known_names(kind).__contains__)
-    # Forms send fields that nobody filled in as empty ones.
+    options, ignored = split_known(sent, known_to_older(kind))
+    # Forms send empty fields for what nobody filled in.
     options = {name: value for name, value in options.items() if value != ""}
-    fields = read_model(kind, {name: options.pop(name) for name in own if name in options})
+    own = {name: options.pop(name) for name in kind.model_fields if name in options}
+    fields = read_model(kind, own)
     check_backend(fields.backend, here.workers.live())
-    if getattr(fields, "enable_diarization", False):
+    if isinstance(fields, AsrFields) and fields.enable_diarization:
         options["diarize"] = "true"
-    read = read_submission(here, options | dict(implied or {}), filename)
-    return OlderSubmission(
-        read.request, read.filename, job=read.job, fields=fields, ignored=ignored
-    )
+    submission = read_submission(here, options | dict(implied or {}))
+    return DialectSubmission(submission, fields, ignored)

@@ -25,17 +25,16 @@ NOBODY = "unknown"
 _LEAST_PROBABILITY = 1e-10
 
 
-def answer_transcribed(done: Transcribed) -> Response:
+def answer_transcribed(done: Transcribed[OpenAISubmission]) -> Response:
     """The answer in the format asked for."""
     record, submission, transcript = done.record, done.submission, done.transcript
-    assert isinstance(submission, OpenAISubmission)
     transcript = warn_of_replaced(transcript, submission.replaced)
     wanted = submission.fields.response_format
     tidied = tidy(transcript)
     if wanted == "json":
         answer = jsonify(_text_value(tidied, submission))
     elif wanted == "verbose_json":
-        answer = jsonify(_verbose_value(tidied, submission))
+        answer = jsonify(_verbose_value(record, tidied, submission))
     elif wanted == "diarized_json":
         answer = jsonify(_diarized_value(tidied))
     else:
@@ -55,7 +54,9 @@ def _text_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str, A
     return {"text": tidied.text.strip(), **_beside(tidied, submission)}
 
 
-def _verbose_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
+def _verbose_value(
+    record: JobRecord, tidied: Transcript, submission: OpenAISubmission
+) -> dict[str, Any]:
     # A translation's language is the one it is written in.
     language = "en" if tidied.task == "translate" else tidied.language
     if submission.fields.language_format == "name":
@@ -69,7 +70,7 @@ def _verbose_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str
         **_beside(tidied, submission),
         "model": tidied.model,
     }
-    if submission.request.word_timestamps:
+    if record.request.word_timestamps:
         value["words"] = [_word_value(word) for word in words_of(tidied.segments)]
     if tidied.warnings:
         value["warnings"] = warnings_value(tidied.warnings)
@@ -103,7 +104,7 @@ def _beside(tidied: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
     value: dict[str, Any] = {}
     if isinstance(submission.fields, TranscriptionFields):
         value["usage"] = _usage(tidied)
-    if submission.has_logprobs:
+    if submission.fields.has_logprobs:
         value["logprobs"] = logprobs(words_of(tidied.segments))
     return value
 

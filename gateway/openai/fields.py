@@ -1,28 +1,24 @@
-"""The form of OpenAI's audio routes: its own fields, and what they mean as options of ours."""
+"""The form of OpenAI's audio routes: its own fields, and the options they stand for."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from gateway.answering.ignored import split_known
-from gateway.reading.fields import JobOptions, read_model
-from gateway.reading.parse import as_sent, parse_flag
+from gateway.reading.fields import Fields, as_sent, parse_flag, read_model, split_known
 from gateway.services import Services
 from gateway.submission.engines import refuse_other_engine
-from gateway.submission.offers import is_offered
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
+from gateway.submission.models import is_offered
+from gateway.submission.options import OPTION_NAMES, DialectSubmission, read_submission
 from shared.errors import InvalidRequest
-from shared.request import TranscriptionRequest
 from shared.wire import ALIASES, LISTS
 
 OPENAI_LISTS = LISTS | {"include", "keywords", "languages", "timestamp_granularities"}
-"""Fields that may be given again and again."""
+"""Fields that may be given more than once."""
 
 _STRATEGY = "chunking_strategy"
 _VAD_OPTIONS = {
@@ -30,27 +26,27 @@ _VAD_OPTIONS = {
     "prefix_padding_ms": "speech_pad_ms",
     "silence_duration_ms": "min_silence_duration_ms",
 }
-"""By OpenAI's names, our options that say the same."""
+"""By OpenAI's names, the options of ours that mean the same."""
 
 _PARTS = frozenset(f"{_STRATEGY}[{name}]" for name in ("type", *_VAD_OPTIONS))
-"""The fields of a strategy that is not sent as JSON."""
+"""The fields of a chunking strategy that is not sent as JSON."""
 
 _SENT_AS = {ours: f"{_STRATEGY}[{name}]" for name, ours in _VAD_OPTIONS.items()} | {
     "hotwords": "keywords",
     "language": "languages",
 }
-"""The fields of OpenAI's that become options of ours."""
+"""By the names of our options, the fields of OpenAI's that they are made from."""
 
 
 def _parts(value: object) -> object:
-    """A list whose items may themselves be written with commas."""
+    """A list, each item of which may be several with commas between them."""
     if not isinstance(value, list):
         return value
     return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
 
 
 def _strategy(value: object) -> object:
-    """`auto`, or an object, which may be written as JSON; its type and our options of it."""
+    """A chunking strategy: `auto`, which gives `{}`, or an object, which may be sent as JSON."""
     found = value
     if isinstance(value, str) and value.strip().lower() != "auto":
         try:
@@ -67,7 +63,7 @@ def _is_server_vad(value: object) -> bool:
 
 
 class _AudioFields(BaseModel):
-    """What both of OpenAI's audio routes take beside the options of every request."""
+    """The fields that both of OpenAI's audio routes have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,6 +79,11 @@ class _AudioFields(BaseModel):
         description="How `verbose_json` names the language: `code` (`en`), or `name` (`english`) "
         "as OpenAI does.",
     )
+
+    @property
+    def has_logprobs(self) -> bool:
+        """Whether the answer says how sure each word is."""
+        return "logprobs" in getattr(self, "include", ())
 
 
 class TranslationFields(_AudioFields):
@@ -118,92 +119,63 @@ class TranscriptionFields(_AudioFields):
     )
 
 
-@dataclass(frozen=True)
-class OpenAISubmission(Submission):
-    """
-    What a caller of OpenAI's routes sent.
-
-    Attributes:
-        fields: Those of OpenAI's own.
-        ignored: Names of fields that mean nothing here.
-        replaced: The model that was asked for, where the default took its place; else "".
-    """
-
-    fields: TranscriptionFields | TranslationFields = TranscriptionFields()
-    ignored: tuple[str, ...] = ()
-    replaced: str = ""
-
-    @property
-    def has_logprobs(self) -> bool:
-        """Whether it is to be said how sure each word is."""
-        return "logprobs" in getattr(self.fields, "include", ())
+OpenAIFields = TranscriptionFields | TranslationFields
+OpenAISubmission = DialectSubmission[OpenAIFields]
 
 
-def is_known_to_openai(name: str, *, is_translation: bool) -> bool:
-    """Whether a field means anything on the route for translations, or on the other."""
-    kind: type[_AudioFields] = TranslationFields if is_translation else TranscriptionFields
-    if name.removesuffix("[]") in OPENAI_LISTS:
-        name = name.removesuffix("[]")
-    if name in _PARTS:
-        name = _STRATEGY
-    own = (TranscriptionRequest.model_fields, JobOptions.model_fields, ALIASES, kind.model_fields)
-    return any(name in names for names in own)
+def known_to_openai(kind: type[OpenAIFields]) -> frozenset[str]:
+    """Every name that means something in the form of OpenAI's route with these fields."""
+    names = OPTION_NAMES.union(kind.model_fields)
+    parts = _PARTS if _STRATEGY in names else ()
+    return names.union((f"{name}[]" for name in OPENAI_LISTS & names), parts)
 
 
-def read_openai(
-    here: Services, sent: Fields, filename: str, *, is_translation: bool
-) -> OpenAISubmission:
+def read_openai(here: Services, sent: Fields, kind: type[OpenAIFields]) -> OpenAISubmission:
     """
     Read a form as OpenAI's clients send it; our own options may stand in it as well.
+
+    Args:
+        kind: The fields of the route.
 
     Raises:
         InvalidRequest: The value of a field that is known is not possible.
         EngineNotAvailable: The model is another engine's.
     """
-    kind: type[TranscriptionFields | TranslationFields]
-    kind = TranslationFields if is_translation else TranscriptionFields
-    own = [*TranscriptionRequest.model_fields, *JobOptions.model_fields, *ALIASES]
-    known = {*own, *kind.model_fields}
-    options, ignored = split_known(_gathered(sent), known.__contains__)
-    # Clients send fields they have nothing for as empty ones.
+    own = kind.model_fields
+    options, ignored = split_known(_gathered(sent), OPTION_NAMES.union(own))
+    # Clients send empty fields for options that nobody set.
     options = {name: value for name, value in options.items() if value != ""}
-    fields = read_model(kind, {n: options.pop(n) for n in kind.model_fields if n in options})
+    fields: OpenAIFields = read_model(kind, {n: options.pop(n) for n in own if n in options})
     given = {ALIASES.get(name, name) for name in options}
-    if "diarize" in given:  # which needs words timed as well as can be
+    if "diarize" in given:  # it needs the best times of words there are
         given.add("align")
     implied = {name: v for name, v in _implied(fields).items() if name not in given}
     options |= implied
-    if is_translation:
+    if isinstance(fields, TranslationFields):
         options["task"] = "translate"
-    is_diarized = getattr(fields, "response_format", None) == "diarized_json"
-    # Of channels each is a speaker, and nobody has to be told apart.
+    is_diarized = fields.response_format == "diarized_json"
+    # With `multichannel` each channel is a speaker: there is nothing to diarize.
     if is_diarized and not parse_flag("multichannel", str(options.get("multichannel", "no"))):
         options["diarize"] = "true"
     replaced = _replaced(here, str(options.get("model", "")))
     if replaced:
         options.pop("model")
     try:
-        read = read_submission(here, options, filename)
+        submission = read_submission(here, options)
     except InvalidRequest as error:
         sent_as = {ours: theirs for ours, theirs in _SENT_AS.items() if ours in implied}
         raise as_sent(error, sent_as) from error
-    return OpenAISubmission(
-        read.request,
-        read.filename,
-        job=read.job,
-        is_streamed=isinstance(fields, TranscriptionFields) and fields.stream,
-        fields=fields,
-        ignored=ignored,
-        replaced=replaced,
-    )
+    if isinstance(fields, TranscriptionFields):
+        submission = replace(submission, is_streamed=fields.stream)
+    return DialectSubmission(submission, fields, ignored, replaced)
 
 
 def _replaced(here: Services, model: str) -> str:
     """
-    The model that was asked for, if the default is to take its place; else "".
+    The model that was asked for, if the default takes its place; else "".
 
     Raises:
-        EngineNotAvailable: It is another engine's, of which is said that it is not here.
+        EngineNotAvailable: It is a model of an engine that Longhand does not have.
     """
     if here.settings.strict_models or is_offered(here, model):
         return ""
@@ -212,7 +184,7 @@ def _replaced(here: Services, model: str) -> str:
 
 
 def _gathered(sent: Fields) -> Fields:
-    """The fields, with those of an object (`chunking_strategy[type]`) put together as JSON."""
+    """The fields, with those of one object (`chunking_strategy[type]` …) joined as JSON."""
     parts = {name[len(_STRATEGY) + 1 : -1]: value for name, value in sent.items() if name in _PARTS}
     if not parts or _STRATEGY in sent:
         return sent
@@ -220,15 +192,15 @@ def _gathered(sent: Fields) -> Fields:
     return rest | {_STRATEGY: json.dumps(parts)}
 
 
-def _implied(fields: TranscriptionFields | TranslationFields) -> dict[str, str]:
-    """Options of ours that OpenAI's fields mean."""
+def _implied(fields: OpenAIFields) -> dict[str, str]:
+    """The options of ours that OpenAI's fields stand for."""
     options: dict[str, str] = {}
     granularities = fields.timestamp_granularities
     if "word" in granularities:
         options["word_timestamps"] = "true"
     elif fields.response_format == "verbose_json" and not granularities:
-        # Some servers give words unasked, and their clients read them; Whisper's own times cost
-        # least.
+        # Some servers give words without being asked, and their clients read them. Whisper's own
+        # times cost least.
         options |= {"word_timestamps": "true", "align": "false"}
     if isinstance(fields, TranslationFields):
         return options

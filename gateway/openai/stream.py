@@ -23,6 +23,7 @@ from shared.chunks import KeptChunks
 from shared.errors import Busy, JobCancelled, JobNotFound, LonghandError
 from shared.formats import tidy
 from shared.records import JobRecord
+from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Transcript, Word, join_text
 
 _POLL_S = 0.2
@@ -44,8 +45,8 @@ class Told:
     Chunks are done in any order; the text is told in the order of time.
     """
 
-    def __init__(self, submission: OpenAISubmission) -> None:
-        self._submission = submission
+    def __init__(self, request: TranscriptionRequest) -> None:
+        self._request = request
         self._segments: list[Segment] = []
         self._language = ""
         self._next_chunk = 0
@@ -86,7 +87,7 @@ class Told:
 
     def _written(self) -> str:
         """What is done, in the script asked for, without what may still change."""
-        request = self._submission.request
+        request = self._request
         if request.multichannel:  # channel after channel: the order of time is known at the end
             return ""
         text = join_text(self._segments, self._language, task=request.task)
@@ -117,7 +118,7 @@ def stream_events(
     is_over = False
     try:
         yield ": the text follows as it is made\n\n"  # the header goes out with it
-        told = Told(submission)
+        told = Told(record.request)
         for delta in _deltas(here, record, told, reader, is_gone):
             yield _delta_event(told, submission, delta, told.new_words) if delta else ": \n\n"
         if not is_gone():
@@ -177,7 +178,7 @@ def _delta_event(
     told: Told, submission: OpenAISubmission, delta: str, new_words: Callable[[], list[Word]]
 ) -> str:
     value: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
-    if submission.has_logprobs:
+    if submission.fields.has_logprobs:
         value["logprobs"] = logprobs(new_words())
     return _event(value)
 
@@ -186,7 +187,7 @@ def _done_value(told: Told, transcript: Transcript, submission: OpenAISubmission
     is_spoken = submission.fields.response_format == "diarized_json"
     segments = spoken_segments(transcript) if is_spoken else timed_segments(transcript)
     value: dict[str, Any] = {"type": _DONE, "text": told.text, "segments": segments}
-    if submission.has_logprobs:
+    if submission.fields.has_logprobs:
         value["logprobs"] = logprobs(words_of(transcript.segments))
     if transcript.warnings:
         value["warnings"] = warnings_value(transcript.warnings)

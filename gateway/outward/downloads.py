@@ -1,4 +1,4 @@
-"""Audio that a caller names by its URL becomes an upload like any other."""
+"""Audio that a caller names by its URL is fetched, as if they had sent it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from werkzeug.http import parse_options_header
 from gateway.outward.addresses import Address, AddressRefused, parse_address
 from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing, read_some
 from gateway.outward.reachable import Resolve, resolve_by_system
-from gateway.reading.forms import AudioWriter, too_large
-from shared.errors import AudioTooLarge, AudioUnreachable, AudioUnreadable, Busy
+from gateway.reading.audio import AudioWriter, too_large
+from shared.errors import AudioError, AudioUnreachable, AudioUnreadable, Busy
 
 _FIELD = "url"
 _READ_BYTES = 1 << 16
@@ -26,17 +26,17 @@ _NOT_OURS = (
     "the host of the URL was not found, or is none that may be fetched from "
     "(LONGHAND_ALLOWED_HOSTS)"
 )
+"""One sentence for both: callers must not learn which names and addresses there are inside."""
 
 if TYPE_CHECKING:
     from gateway.settings import GatewaySettings
-"""One sentence for both: who asks must not learn which names and addresses there are inside."""
 
 _log = logging.getLogger(__name__)
 
 
 class Downloader:
     """
-    Fetches what callers name, a few at a time.
+    Fetches what callers name, a limited number at a time.
 
     Args:
         resolve: Finds the addresses of a host.
@@ -44,7 +44,6 @@ class Downloader:
 
     def __init__(self, settings: GatewaySettings, *, resolve: Resolve = resolve_by_system) -> None:
         self._timeout_s = settings.download_timeout_s
-        self._limit = settings.max_audio_bytes
         self._n_at_once = settings.downloads_at_once
         self._turns = threading.BoundedSemaphore(settings.downloads_at_once)
         self._dialer = Dialer(settings.reachable_hosts, resolve=resolve, ca_file=settings.ca_file)
@@ -54,12 +53,12 @@ class Downloader:
         Write what is at a URL.
 
         Returns:
-            What it is called: a guess, by the answer's header or the URL's path.
+            A filename for it, from the answer's header or the URL's path.
 
         Raises:
-            AudioUnreachable: There is nothing, or nothing that may be fetched.
+            AudioUnreachable: There is nothing at the URL, or it may not be fetched.
             AudioTooLarge: It is over the limit.
-            AudioUnreadable: There is something, and it is empty.
+            AudioUnreadable: What is there is empty.
             Busy: Too many downloads are in progress.
         """
         try:
@@ -74,14 +73,14 @@ class Downloader:
             )
         try:
             return self._follow(address, writer)
-        except AudioTooLarge as error:
+        except AudioError as error:
             error.param = _FIELD
             raise
         finally:
             self._turns.release()
 
     def _follow(self, address: Address, writer: AudioWriter) -> str:
-        """Fetch, from wherever the first host sends us."""
+        """Fetch, and follow redirects."""
         deadline = Deadline(self._timeout_s)
         outgoing = Outgoing(
             {"Accept": "audio/*, video/*, */*;q=0.5", "Accept-Encoding": "identity"}
@@ -95,7 +94,7 @@ class Downloader:
                 address = address.join(location)
             except AddressRefused as error:
                 _log.warning("%s is not fetched: %s", address.place, error)
-                raise AudioUnreachable(_NOT_OURS, param=_FIELD) from error
+                raise AudioUnreachable(_NOT_OURS) from error
             except DialFailed as error:
                 _refuse(address, str(error))
         _refuse(address, f"it leads on and on, over {_MOST_REDIRECTS} redirects")
@@ -104,22 +103,22 @@ class Downloader:
         if answer.status != 200:
             _refuse(address, f"it answered {answer.status}")
         if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            _refuse(address, "it answered with a Content-Encoding nobody asked for")
+            _refuse(address, "it answered with a Content-Encoding that was not asked for")
         expected = answer.length
-        if expected is not None and expected > self._limit:
-            raise too_large(expected, self._limit)
+        if expected is not None and expected > writer.limit:
+            raise too_large(expected, writer.limit)
         while data := read_some(answer, _READ_BYTES):
             writer.write(data)
         if expected is not None and writer.n_bytes < expected:
             _refuse(address, "it broke off before the end")
         if not writer.n_bytes:
-            raise AudioUnreadable("there is nothing at the URL: 0 bytes", param=_FIELD)
+            raise AudioUnreadable("there is nothing at the URL: 0 bytes")
         return _filename(address, answer)
 
 
 def _refuse(address: Address, why: str) -> NoReturn:
     _log.info("%s: %s", address.place, why)
-    raise AudioUnreachable(f"the URL could not be fetched: {why}", param=_FIELD)
+    raise AudioUnreachable(f"the URL could not be fetched: {why}")
 
 
 def _filename(address: Address, answer: HTTPResponse) -> str:

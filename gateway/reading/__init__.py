@@ -1,1 +1,1 @@
-"""What a caller sent: forms, bodies, fields, uploads in parts, and whether it is audio."""
+"""What callers send: forms, bodies, fields, uploads in parts; and whether a file is audio."""

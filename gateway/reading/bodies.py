@@ -1,4 +1,4 @@
-"""Bodies without audio: a JSON object, or the same as a form."""
+"""Bodies without audio, which are read whole: a JSON object, or the same as a form."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import Any
 
 from flask import request
 from werkzeug.datastructures import MultiDict
-from werkzeug.sansio.multipart import Data, Field, File
 
-from gateway.reading.forms import Form
-from gateway.reading.multipart import read_events
-from gateway.reading.parse import fields_and_lists
+from gateway.reading.fields import fields_and_lists
+from gateway.reading.multipart import TextFields, read_parts
 from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.wire import LISTS
 
 MOST_BYTES = 20_000_000
-"""Recordings of ten voices, as text, and some more: a body of this kind is held in memory."""
+"""The largest body, which is held in memory: enough for ten recordings of voices as text."""
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -26,11 +24,11 @@ def read_object(most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     The present request's body as a JSON object; empty if there is no body.
 
     Args:
-        most_bytes: The most that it may have.
+        most_bytes: The largest body that is taken.
 
     Raises:
-        InvalidRequest: It is no JSON object, or too large for one.
-        UnsupportedMedia: It says that it is something else.
+        InvalidRequest: The body is not a JSON object, or too large.
+        UnsupportedMedia: Its Content-Type is another one.
     """
     body = _read_small(most_bytes)
     if not body:
@@ -42,7 +40,7 @@ def read_object(most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     try:
         value = json.loads(body)
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError) as error:  # half a surrogate pair is no text either
+    except (ValueError, RecursionError) as error:  # half a surrogate pair is not text
         raise InvalidRequest("the body is not JSON") from error
     if not isinstance(value, dict):
         raise InvalidRequest("the body is not a JSON object, such as {}")
@@ -51,19 +49,19 @@ def read_object(most_bytes: int = MOST_BYTES) -> dict[str, Any]:
 
 def read_fields(*, lists: frozenset[str] = LISTS, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """
-    The fields of the present request, in its query and its body, be that JSON or a form.
+    The fields of the present request, from its query and from its body, a JSON object or a form.
 
     Args:
-        lists: Those that may be given again and again.
-        most_bytes: The most that the body may have.
+        lists: Fields that may be given more than once.
+        most_bytes: The largest body that is taken.
 
     Raises:
-        InvalidRequest: A field is given twice, or the body is broken.
-        UnsupportedMedia: The body is neither.
+        InvalidRequest: A field is given twice, or the body is broken or too large.
+        UnsupportedMedia: The body is neither JSON nor a form.
     """
     if request.mimetype in FORMS:
         _refuse_large(most_bytes)
-        form = request.form if request.mimetype == FORMS[0] else _read_multipart()
+        form = request.form if request.mimetype == FORMS[0] else _read_form()
         return dict(fields_and_lists(request.args, form, lists=lists))
     fields: dict[str, Any] = dict(fields_and_lists(request.args, lists=lists))
     for sent, value in read_object(most_bytes).items():
@@ -75,19 +73,17 @@ def read_fields(*, lists: frozenset[str] = LISTS, most_bytes: int = MOST_BYTES) 
     return fields
 
 
-def _read_multipart() -> MultiDict[str, str]:
-    form, value, name = Form(), bytearray(), ""
-    for event in read_events(request.stream, request.mimetype_params.get("boundary", "")):
-        if isinstance(event, File):
-            cut = event.name[:64]
+def _read_form() -> MultiDict[str, str]:
+    """The text fields of the present request's multipart form, which may hold no file."""
+    texts = TextFields()
+    for part in read_parts():
+        if part.filename is not None:
+            cut = part.name[:64]
             raise InvalidRequest(
                 f"field {cut!r} is a file; send that to /transcribe/file", param=cut
             )
-        if isinstance(event, Field):
-            name, value = event.name, bytearray()
-        elif isinstance(event, Data):
-            form.take(name, value, event)
-    return form.fields
+        texts.read(part)
+    return texts.values
 
 
 def _refuse_large(most_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""Is an upload really audio, and how long? Asked of a process with limits (`probe_audio.py`)."""
+"""Whether a file is audio, and how long: found by a process with limits (`probe_audio.py`)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class TrackFacts:
     """
-    One audio track of an upload.
+    One audio track of a file.
 
     Attributes:
-        duration_s: Of the audio that is there, whatever the header says.
-        codec: By FFmpeg's name.
+        duration_s: How long the audio in the file is, whatever its header says.
+        codec: FFmpeg's name of it; "" if FFmpeg does not know it.
     """
 
     duration_s: float
@@ -36,12 +36,12 @@ class TrackFacts:
 @dataclass(frozen=True)
 class AudioFacts:
     """
-    What an upload turned out to be.
+    What a file holds.
 
     Attributes:
-        container: By FFmpeg's name.
-        tracks: As they stand in it; at least one.
-        chosen: Which of them is meant where nobody says so, from 0.
+        container: FFmpeg's name of the file's format.
+        tracks: In the order of the file; at least one.
+        chosen: The index of the track that is taken if the caller names none.
     """
 
     container: str
@@ -50,23 +50,23 @@ class AudioFacts:
 
     @property
     def duration_s(self) -> float:
-        """Of the track that is meant."""
+        """Of the chosen track."""
         return self.track().duration_s
 
     @property
     def codec(self) -> str:
-        """Of the track that is meant."""
+        """Of the chosen track."""
         return self.track().codec
 
     def track(self, number: int | None = None) -> TrackFacts:
         """
-        The track that is meant.
+        A track of the file.
 
         Args:
-            number: As `audio_track` has it, from 1.
+            number: The option `audio_track`, from 1; None for the chosen track.
 
         Raises:
-            InvalidRequest: There are fewer.
+            InvalidRequest: The file has fewer tracks.
         """
         if number is None:
             return self.tracks[self.chosen]
@@ -76,14 +76,15 @@ class AudioFacts:
 
 class Probe:
     """
-    Looks into uploads, a few at a time.
+    Finds out what files hold, a limited number at a time.
 
-    The gateway itself never opens one: a crash, a loop or an endless
-    allocation in a decoder ends a child that lives for this file alone.
+    The gateway itself never opens a caller's file: if a decoder crashes, loops or allocates
+    without end, only a process ends that was started for this one file.
 
     Args:
-        timeout_s: Time each may take, on the clock and of a CPU.
-        memory_bytes: Address space each may use.
+        timeout_s: How long one file may take, both on the clock and of CPU time.
+        memory_bytes: How much address space one process may use.
+        n_at_once: How many processes may run at the same time.
     """
 
     def __init__(self, *, timeout_s: float, memory_bytes: int, n_at_once: int) -> None:
@@ -96,7 +97,7 @@ class Probe:
         Return what the file holds.
 
         Raises:
-            AudioUnreadable: It is not audio, is broken, or took too much to look into.
+            AudioUnreadable: It is not audio, is broken, or takes too much time or memory.
         """
         cpu_s, memory_bytes = math.ceil(self._timeout_s), self._memory_bytes
         # -I: neither the environment nor the working directory adds a module.

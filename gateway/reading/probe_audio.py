@@ -2,9 +2,9 @@
 Say what an audio file holds: `python probe_audio.py FILE [CPU SECONDS] [MEMORY BYTES]`.
 
 Prints one JSON object, either `{"container", "chosen", "tracks": [{"duration_s", "n_channels",
-"codec"}]}` or `{"problem"}`. It runs as a process of its own, with limits, since it opens whatever
-strangers send; so it sees no setting and no secret, and imports of ours what it must agree on with
-workers alone.
+"codec"}]}` or `{"problem"}`. It runs as a process of its own, with limits, since it opens files
+that strangers send. It is given no setting and no secret, and of our own modules it imports only
+what must work as in the workers.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from shared.sound_clock import (
 CONTAINERS = (
     "wav,w64,aiff,caf,au,mp3,flac,ogg,aac,ac3,eac3,amr,asf,mov,matroska,mpeg,mpegts,avi,flv,wv"
 )
-"""FFmpeg's names of what may be opened: one file each, never a list of other files."""
+"""FFmpeg's names of the formats that may be opened. None of them can point to other files."""
 
 OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
 
-# Before PyAV 19 a tag that is not UTF-8 (old Chinese MP3s) is an error unless it is
-# told otherwise; since 19 the argument is gone. To be removed with `av>=19`.
+# Before PyAV 19 a tag that is not UTF-8 (old Chinese MP3s) is an error without this argument.
+# PyAV 19 has no such argument: to be removed with `av>=19`.
 _KEEP_GOING: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 
 N_PACKETS_TRIED = 200
-"""The first packets of a cut stream may be broken; one of so many has to give sound."""
+"""The first packets of a stream that was cut may be broken; one of this many has to decode."""
 
 _HEARD_HZ = 8000
-"""A track is listened to in few samples: it is only to be told from silence."""
+"""A track is decoded at this rate to see whether it is silent."""
 
 READ = "wav, mp3, flac, ogg, opus, m4a, aac, wma, amr, aiff, or the sound of mp4, webm, mkv, mov"
 
 
 class Unreadable(Exception):
-    """The file is not audio, or none of it can be read."""
+    """The file is not audio, or nothing in it can be read."""
 
 
 def probe(path: str) -> dict[str, object]:
@@ -93,10 +93,11 @@ def _scan(container: InputContainer, tracks: dict[int, _Track]) -> None:
 
 class _Track:
     """
-    What is found of a track while its packets go by; headers are not believed.
+    What is found out about a track as its packets are read; headers are not trusted.
 
     Args:
-        is_one_of_several: Then it is listened to until it sounds: a silent one is passed over.
+        is_one_of_several: Whether the file has other tracks. Then the track is decoded until it is
+            not silent, since a silent one is not chosen.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class _Track:
         return ""
 
     def described(self) -> dict[str, object]:
-        """The track as it is told."""
+        """The track as it is printed."""
         return {
             "duration_s": round(self._duration_s, 3),
             "n_channels": self.stream.channels if self._codec else 0,
@@ -136,14 +137,14 @@ class _Track:
 
     @property
     def _duration_s(self) -> float:
-        # Durations add up right even when a file lies about its times; the span
-        # of the times is for containers whose packets carry no duration.
+        # The durations of packets are right even where a file's times are wrong. Some containers
+        # have no durations; then the last time minus the first has to do.
         if self._n_untimed:
             return self._end_s - self._start_s
         return self._clock.duration_s
 
     def take(self, packet: Packet[Any]) -> None:
-        """Count a packet, and listen to it for as long as nothing was heard."""
+        """Count a packet, and decode it as long as the track may be silent."""
         if self._codec is None:
             return
         unit = self.stream.time_base or Fraction(1, self.stream.rate or 1)
@@ -172,7 +173,7 @@ class _Track:
 def _sounds(frame: av.AudioFrame) -> bool:
     n_bytes = frame.samples * frame.layout.nb_channels * 2
     heard = bytes(frame.planes[0])[:n_bytes]
-    if heard.count(0) == n_bytes:  # as it is mostly, and told at once
+    if heard.count(0) == n_bytes:  # which is the usual case, and quickly seen
         return False
     values = array("h", heard)
     return max(max(values), -min(values)) > SILENT_BELOW * 32768
@@ -186,7 +187,7 @@ def _limit(cpu_s: int, memory_bytes: int) -> None:
 
 
 def main(path: str, cpu_s: str = "60", memory_bytes: str = "1000000000") -> None:
-    """Limit this process, look into the file and print what it is."""
+    """Limit this process, read the file and print what it holds."""
     _limit(int(cpu_s), int(memory_bytes))
     av.logging.set_level(None)
     try:

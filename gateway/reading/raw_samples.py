@@ -1,4 +1,4 @@
-"""Bare samples get the header of a WAV, so that everything after can read them."""
+"""Bare samples get the header of a WAV file, so that they can be read like any other audio."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal, NamedTuple
 Kind = Literal["linear16", "mulaw", "alaw"]
 
 _FORMATS: dict[Kind, tuple[int, int]] = {"linear16": (1, 2), "alaw": (6, 1), "mulaw": (7, 1)}
-"""Of each kind, WAV's number and the bytes of a sample."""
+"""By the kind of samples: WAV's number for it, and the bytes of one sample."""
 
 _ENDLESS = 0xFFFFFFFF
 
 
 class RawSamples(NamedTuple):
-    """What bare samples are; they lie one channel beside the other."""
+    """How bare samples are to be read; the samples of all channels take turns."""
 
     kind: Kind
     rate_hz: int
@@ -22,7 +22,7 @@ class RawSamples(NamedTuple):
 
 
 def wave_header(samples: RawSamples) -> bytes:
-    """The header of a WAV of any length, for samples that come after it."""
+    """The header of a WAV file of unknown length; the samples follow it."""
     tag, n_bytes = _FORMATS[samples.kind]
     block = n_bytes * samples.n_channels
     rate = samples.rate_hz

@@ -1,10 +1,10 @@
 """
 Uploads in parts, which survive a lost connection (the protocol tus 1.0.0).
 
-What is known of an upload stands in the hash `longhand:upload:{id}`, which
-expires; its parts are objects `uploads/{id}/{offset}-{random}/part`. A part
-counts once its name is in the list `longhand:upload:{id}:parts`, where one
-script puts it if it continues the upload: of two at once, one is refused.
+An upload is a hash in Redis, which expires. Its parts are objects
+`uploads/{id}/{offset}-{random}/part`. A part counts once its key is in the
+upload's list of parts; a script adds it only if it continues the upload, so of
+two parts sent at the same time one is refused.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from shutil import copyfileobj
 from typing import IO, Any
 
 from redis import Redis
 
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from shared.connections import as_texts
 from shared.errors import (
     AudioTooLarge,
@@ -69,11 +71,11 @@ class Upload:
     One upload as it stands.
 
     Attributes:
-        n_bytes: How many it will be of.
-        offset: How many of them are there.
-        metadata: As its maker sent it, to be given back so.
-        filename: What that calls it.
-        expires_at: When it is forgotten, in seconds since the epoch.
+        n_bytes: How many it will have.
+        offset: How many have arrived.
+        metadata: The Upload-Metadata as it was sent, which is given back.
+        filename: The filename in the metadata.
+        expires_at: When it is removed, in seconds since the epoch.
     """
 
     id: str
@@ -90,9 +92,9 @@ class Uploads:
     Every upload that is not a job yet.
 
     Args:
-        ttl_s: How long one is kept after its last part.
-        most: How many one owner may have.
-        limit: The largest, in bytes.
+        ttl_s: How long an upload is kept after its last part.
+        most: How many uploads an owner may have.
+        limit: The most bytes that an upload may have.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class Uploads:
 
         Raises:
             AudioTooLarge: It would be over the limit.
-            TooManyRequests: Its owner has too many already.
+            TooManyRequests: Its owner has too many uploads.
         """
         if n_bytes > self._limit:
             raise AudioTooLarge(
@@ -140,7 +142,7 @@ class Uploads:
         Return an upload.
 
         Raises:
-            UploadNotFound: There is none, it has expired, or it is another's.
+            UploadNotFound: There is none, it has expired, or it is another owner's.
         """
         fields: Any = self._redis.hgetall(_key(upload_id)) if is_job_id(upload_id) else {}
         upload = _read(upload_id, fields) if b"expires_at" in fields else None
@@ -153,7 +155,7 @@ class Uploads:
 
     def finished(self, upload_id: str, *, owner: str) -> Upload:
         """
-        Return an upload that is whole.
+        Return an upload of which every byte has arrived.
 
         Raises:
             AudioUnreadable: It is empty.
@@ -173,17 +175,17 @@ class Uploads:
         self, upload: Upload, offset: int, body: IO[bytes], *, checksum: tuple[str, bytes] | None
     ) -> Upload:
         """
-        Add a part.
+        Add a part, and return the upload as it is then.
 
         Args:
-            offset: Where its sender believes it belongs.
-            checksum: One of `CHECKSUMS` and what it must give.
+            offset: Where in the upload the part begins, as its sender says.
+            checksum: One of `CHECKSUMS`, and the digest that the part must have.
 
         Raises:
             AudioTooLarge: The part is too large, larger than what is missing, or one too many.
-            ChecksumMismatch: The part is not what its sender sent; nothing of it is kept.
-            UploadConflict: The upload stands elsewhere, or somebody else was quicker.
-            UploadNotFound: It was removed meanwhile.
+            ChecksumMismatch: The part has another digest; nothing of it is kept.
+            UploadConflict: The upload does not end at `offset`, or another part was added first.
+            UploadNotFound: The upload was removed in the meantime.
         """
         if offset != upload.offset:
             raise _conflict(upload.offset, offset)
@@ -208,21 +210,17 @@ class Uploads:
         Write a whole upload.
 
         Raises:
-            UploadNotFound: A part of it is there no more.
+            UploadNotFound: One of its parts was removed.
         """
-        parts = as_texts(self._redis.lrange(_parts_key(upload.id), 0, -1))
-        try:
-            for part in parts:
+        with suppress(KeyNotFound):
+            for part in as_texts(self._redis.lrange(_parts_key(upload.id), 0, -1)):
                 with self._storage.open_local(part) as path, path.open("rb") as body:
-                    while data := body.read(_READ_BYTES):
-                        writer.write(data)
-        except KeyNotFound:
-            raise UploadNotFound(f"the upload {upload.id!r} was removed") from None
+                    copyfileobj(body, writer)
         if writer.n_bytes != upload.n_bytes:
             raise UploadNotFound(f"the upload {upload.id!r} was removed")
 
     def remove(self, upload: Upload) -> None:
-        """Forget an upload and delete its parts."""
+        """Remove an upload and its parts."""
         pipe = self._redis.pipeline()
         pipe.delete(_key(upload.id), _parts_key(upload.id))
         pipe.zrem(_owner_key(upload.owner), upload.id)
@@ -245,7 +243,7 @@ def part_too_large(n_bytes: int | None) -> AudioTooLarge:
 
 
 def _copy(body: IO[bytes], out: Any, n_missing: int, checksum: tuple[str, bytes] | None) -> int:
-    """Write a part; how many bytes it has."""
+    """Write a part, and return how many bytes it has."""
     digest = hashlib.new(checksum[0], usedforsecurity=False) if checksum else None
     n_bytes = 0
     while data := body.read(_READ_BYTES):
@@ -266,7 +264,7 @@ def _copy(body: IO[bytes], out: Any, n_missing: int, checksum: tuple[str, bytes]
 
 
 def _refused(upload: Upload, offset: int, standing: str) -> LonghandError:
-    """Why a part did not get in."""
+    """The error of a part that was not added; `standing` is what the script answered."""
     if standing == "gone":
         return UploadNotFound(f"the upload {upload.id!r} was removed")
     if standing == "many":

@@ -8,22 +8,16 @@ from flask import Blueprint, Response, request
 
 from gateway.answering.shapes import older as shapes
 from gateway.older.answers import answer_asr, answer_language
-from gateway.older.fields import (
-    AsrFields,
-    DetectFields,
-    OlderFields,
-    OlderSubmission,
-    known_names,
-    read_older,
-)
+from gateway.older.fields import AsrFields, DetectFields, Own, known_to_older, read_older
 from gateway.openapi.documented import Answer, documented
-from gateway.reading.forms import AudioWriter
-from gateway.reading.parse import parse_flag
+from gateway.reading.fields import parse_flag
+from gateway.reading.forms import receive_form
 from gateway.reading.raw_samples import RawSamples, wave_header
 from gateway.routes.legacy import FAILED, MADE, REFUSED, TAG, older_body
 from gateway.services import services
-from gateway.submission.receiving import Fields, receive_form
-from gateway.waiting.synchronous import Transcribed, transcribe_now
+from gateway.submission.options import DialectSubmission
+from gateway.submission.submit import IncomingAudio, submit
+from gateway.waiting.synchronous import Transcribed, answer_when_done
 from shared.errors import InvalidRequest
 
 blueprint = Blueprint("asr", __name__)
@@ -69,24 +63,22 @@ def detect_language() -> Response:
 
 
 def _transcribe(
-    kind: type[OlderFields], implied: dict[str, str], answer: Callable[[Transcribed], Response]
+    kind: type[Own],
+    implied: dict[str, str],
+    answer: Callable[[Transcribed[DialectSubmission[Own]]], Response],
 ) -> Response:
     here = services()
-
-    def read(fields: Fields, filename: str) -> OlderSubmission:
-        encode = str(fields.get("encode") or "true")
+    with IncomingAudio(here, field=_FILE) as incoming:
+        if not parse_flag("encode", request.args.get("encode", "true")):
+            incoming.writer.write(wave_header(_BARE))
+        form = receive_form(incoming.writer, file_field=_FILE, known=known_to_older(kind))
+        encode = str(form.fields.get("encode") or "true")
         if "encode" not in request.args and not parse_flag("encode", encode):
-            # It is known too late: the file may have come before, as if it had a header.
+            # It comes too late in a form: the file may be stored by then, without a header.
             raise InvalidRequest(
                 "encode=false cannot be obeyed in the form; send encode in the query",
                 param="encode",
             )
-        return read_older(here, fields, filename, kind=kind, implied=implied)
-
-    def receive(writer: AudioWriter) -> OlderSubmission:
-        if not parse_flag("encode", request.args.get("encode", "true")):
-            writer.write(wave_header(_BARE))
-        is_known = known_names(kind).__contains__
-        return receive_form(writer, read, file_field=_FILE, is_known=is_known)
-
-    return transcribe_now(here, receive, answer)
+        submission = read_older(here, form.fields, kind, implied=implied)
+        record = submit(here, incoming, submission.meant, form.filename)
+    return answer_when_done(here, record, submission, answer)

@@ -19,10 +19,11 @@ from gateway.assemblyai.reading import order_transcript
 from gateway.assemblyai.uploads import keep_upload
 from gateway.assemblyai.values import matches_value, passages_value, status_value, transcript_value
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions, read_model
+from gateway.reading.fields import read_model
 from gateway.routes.jobs import find_job
 from gateway.routes.legacy import MADE, REFUSED
 from gateway.services import services
+from gateway.submission.options import JobOptions
 from gateway.waiting.hangups import hand_out
 from shared import errors
 from shared.errors import JobFailed, JobNotFinished
@@ -88,7 +89,7 @@ def upload_audio() -> Response:
     ),
 )  # fmt: skip
 def order() -> Response:
-    """Have a transcript made; the answer names it at once."""
+    """Order a transcript; the answer comes at once, with its id."""
     here = services()
     record, ignored = order_transcript(here)
     hand_out(here, record)
@@ -165,8 +166,8 @@ def read_paragraphs(job_id: str) -> Response:
 @blueprint.get("/v2/transcript/<job_id>/word-search")
 @documented(tag=_TAG, query=(WordSearch,), answers={200: Answer(shapes.Matches)}, errors=_UNREAD)
 def search_words(job_id: str) -> Response:
-    """Say where in a completed transcript some words are said."""
-    find_job(job_id)  # before anything is said of the query
+    """Find where in a completed transcript some words are said."""
+    find_job(job_id)  # before an error of the query
     wanted = read_model(WordSearch, request.args.to_dict()).words.split(",")
     record, transcript = _completed(job_id)
     phrases = [phrase.strip() for phrase in wanted if phrase.strip()]
@@ -198,7 +199,7 @@ def read_vtt(job_id: str) -> Response:
 
 
 def _subtitles(job_id: str, name: str) -> Response:
-    find_job(job_id)  # before anything is said of the query
+    find_job(job_id)  # before an error of the query
     most = read_model(Captions, request.args.to_dict()).chars_per_caption
     shape: dict[str, Any] = {"max_line_width": most, "max_line_count": 1} if most else {}
     _, transcript = _completed(job_id)
@@ -240,6 +241,6 @@ def _value(record: JobRecord) -> dict[str, Any]:
 
 
 def _site() -> str:
-    """Where the caller finds this site, as they called it themselves."""
+    """The site's address, as the caller wrote it."""
     is_secure = request.headers.get("X-Forwarded-Proto") == "https"
     return f"{'https' if is_secure else request.scheme}://{request.host}"

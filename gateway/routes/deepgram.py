@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
 from gateway.answering.ignored import name_ignored
 from gateway.answering.shapes import deepgram as shapes
 from gateway.deepgram.answers import answer_listened
 from gateway.deepgram.options import ListenOptions
-from gateway.deepgram.reading import DeepgramSubmission, read_listen, receive_recording
+from gateway.deepgram.reading import read_listen, receive_recording
 from gateway.deepgram.values import request_id_of
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter
 from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
-from gateway.submission.submit import submit
+from gateway.submission.options import JobOptions
+from gateway.submission.submit import IncomingAudio, submit
 from gateway.waiting.hangups import hand_out
-from gateway.waiting.synchronous import transcribe_now
+from gateway.waiting.synchronous import answer_when_done
 from shared import errors
 from shared.request import TranscriptionRequest
 
@@ -42,7 +41,7 @@ class RemoteRecording(BaseModel):
     answers={
         200: Answer(
             shapes.ListenAnswer,
-            description="The transcript; with `callback` the name of the request alone.",
+            description="The transcript; with `callback`, only the id of the request.",
             headers=MADE | {"X-Longhand-Model": "The model that ran."},
         )
     },
@@ -52,13 +51,12 @@ def listen() -> Response:
     """Transcribe a recording, which is the body or at a URL, as Deepgram does."""
     here = services()
     submission = read_listen(here)
-
-    def receive(writer: AudioWriter) -> DeepgramSubmission:
-        return receive_recording(here, submission, writer)
-
-    if not submission.options.callback:
-        return transcribe_now(here, receive, answer_listened)
-    record, _ = submit(here, receive)
+    is_url = request.mimetype == "application/json"
+    with IncomingAudio(here, field="url" if is_url else None) as incoming:
+        filename = receive_recording(here, submission.fields, incoming.writer)
+        record = submit(here, incoming, submission.meant, filename)
+    if not submission.fields.callback:
+        return answer_when_done(here, record, submission, answer_listened)
     hand_out(here, record)
     answer = jsonify(request_id=request_id_of(record.id))
     answer.headers["Location"] = f"/jobs/{record.id}"

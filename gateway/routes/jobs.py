@@ -23,10 +23,10 @@ from gateway.answering.shapes.jobs import (
 from gateway.answering.warned import warnings_value
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.reading.bodies import read_object
-from gateway.reading.fields import MAX_LABEL_CHARACTERS, WaitOption, read_model, read_query
-from gateway.reading.parse import parse_wait, refuse_unknown
+from gateway.reading.fields import parse_wait, read_model, read_query, refuse_unknown
 from gateway.services import Services, services
 from gateway.submission.batches import Batch
+from gateway.submission.options import MAX_LABEL_CHARACTERS, WaitOption
 from gateway.waiting.accepting import wait_of
 from gateway.waiting.hangups import is_gone
 from shared import errors

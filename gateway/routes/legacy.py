@@ -1,4 +1,4 @@
-"""Routes of the systems that Longhand takes the place of, whose callers wait for the text."""
+"""Routes of the systems that Longhand replaces; most callers wait for the text."""
 
 from __future__ import annotations
 
@@ -13,24 +13,17 @@ from gateway.answering.ignored import name_ignored
 from gateway.answering.shapes import older as shapes
 from gateway.answering.warned import DOCUMENTED
 from gateway.older.answers import answer_recognised, answer_whole, whole_value
-from gateway.older.fields import (
-    OlderFields,
-    OlderSubmission,
-    RecogniseFields,
-    known_names,
-    read_older,
-)
+from gateway.older.fields import OlderFields, RecogniseFields, known_to_older, read_older
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter, no_choice, no_file
+from gateway.reading.forms import no_choice, no_file, receive_form
 from gateway.services import Services, services
-from gateway.submission.receiving import Fields, receive_form
-from gateway.submission.submit import submit
+from gateway.submission.options import DialectSubmission, JobOptions
+from gateway.submission.submit import IncomingAudio, submit
 from gateway.waiting.hangups import hand_out
-from gateway.waiting.synchronous import transcribe_now
+from gateway.waiting.synchronous import answer_when_done
 from shared import errors
 from shared.delivery import QUEUES
-from shared.records import Status
+from shared.records import JobRecord, Status
 from shared.request import TranscriptionRequest
 from shared.scripts import TOTALS
 
@@ -69,8 +62,10 @@ def older_body(*kinds: type[OlderFields], file_field: str = "file") -> Body:
     errors=(*REFUSED, *FAILED),
 )
 def transcribe_form() -> Response:
-    """Transcribe a form's `file` and answer with all there is to know of it when it is done."""
-    return transcribe_now(services(), _receive, answer_whole)
+    """Transcribe a form's `file` and answer with the whole result when it is done."""
+    here = services()
+    record, submission = _submit(here)
+    return answer_when_done(here, record, submission, answer_whole)
 
 
 @blueprint.post("/recognise")
@@ -83,23 +78,20 @@ def transcribe_form() -> Response:
 def recognise() -> Response:
     """Transcribe a form's `file` and answer with the object that Whisper's own Python returns."""
     here = services()
-
-    def read(fields: Fields, filename: str) -> OlderSubmission:
-        return read_older(here, fields, filename, kind=RecogniseFields)
-
-    def receive(writer: AudioWriter) -> OlderSubmission:
+    with IncomingAudio(here, field="file") as incoming:
         try:
-            return receive_form(writer, read, is_known=known_names(RecogniseFields).__contains__)
+            form = receive_form(incoming.writer, known=known_to_older(RecogniseFields))
         except errors.UnsupportedMedia as error:
             raise errors.InvalidRequest("No file provided", param="file") from error
         except errors.InvalidRequest as error:
-            # The words that callers compare with.
+            # Callers compare the message with these words.
             older = {no_file(): "No file provided", no_choice(): "No file selected"}
             if error.message not in older:
                 raise
             raise errors.InvalidRequest(older[error.message], param="file") from error
-
-    return transcribe_now(here, receive, answer_recognised)
+        submission = read_older(here, form.fields, RecogniseFields)
+        record = submit(here, incoming, submission.meant, form.filename)
+    return answer_when_done(here, record, submission, answer_recognised)
 
 
 @blueprint.post("/transcribe/async")
@@ -110,12 +102,11 @@ def recognise() -> Response:
     errors=REFUSED,
 )
 def transcribe_async() -> Response:
-    """Make a job of a form's `file` and answer with its name at once."""
+    """Make a job of a form's `file` and answer with its id at once."""
     here = services()
-    record, submission = submit(here, _receive)
+    record, submission = _submit(here)
     hand_out(here, record)
     answer = answer_accepted(record)
-    assert isinstance(submission, OlderSubmission)
     name_ignored(answer, submission.ignored)
     return answer
 
@@ -127,7 +118,7 @@ def transcribe_async() -> Response:
     errors=(errors.JobNotFound,),
 )
 def show_status(job_id: str) -> Response:
-    """Tell how a job is, with its result once it succeeded."""
+    """Tell the status of a job, with its result once it succeeded."""
     jobs = services().jobs
     record = jobs.get(job_id, owner=present_owner())
     has_result = record.status is Status.SUCCEEDED
@@ -141,7 +132,7 @@ def show_status(job_id: str) -> Response:
 @blueprint.get("/queue/stats")
 @documented(tag=TAG, access="admin", answers={200: Answer(shapes.QueueStats)}, errors=())
 def show_queue() -> Response:
-    """Tell how many jobs wait, run and ended, and who works on them."""
+    """Tell how many jobs wait, run and ended, and how many workers there are."""
     here = services()
     live = here.workers.live()
     return jsonify(
@@ -154,13 +145,12 @@ def show_queue() -> Response:
     )
 
 
-def _receive(writer: AudioWriter) -> OlderSubmission:
-    here = services()
-    return receive_form(
-        writer,
-        lambda fields, name: read_older(here, fields, name),
-        is_known=known_names().__contains__,
-    )
+def _submit(here: Services) -> tuple[JobRecord, DialectSubmission[OlderFields]]:
+    """Make a job of a form's `file`."""
+    with IncomingAudio(here, field="file") as incoming:
+        form = receive_form(incoming.writer, known=known_to_older(OlderFields))
+        submission = read_older(here, form.fields, OlderFields)
+        return submit(here, incoming, submission.meant, form.filename), submission
 
 
 def _ended(here: Services) -> dict[str, int]:

@@ -10,12 +10,10 @@ from pydantic import BaseModel, Field
 from gateway.answering.condition import notices
 from gateway.answering.shapes.models import Reloaded, UsableModels
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import read_model
-from gateway.reading.parse import refuse_unknown
+from gateway.reading.fields import read_model, refuse_unknown
 from gateway.services import services
 from gateway.submission.default_model import choose_default, default_model
-from gateway.submission.offers import offered_names
-from gateway.submission.submit import can_run, check_model
+from gateway.submission.models import can_run, check_model, offered_names
 from shared.errors import Busy, EngineNotAvailable, InvalidRequest, ModelNotFound
 from shared.generations import Generations
 from shared.request import TranscriptionRequest

@@ -1,10 +1,9 @@
-"""`/v1/…`: OpenAI's routes, also where clients of Groq and Azure, and those without `/v1`, look."""
+"""`/v1/…`: OpenAI's routes, also at the paths of Groq and Azure and without `/v1`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from functools import partial
 from typing import TypeVar
 
 from flask import Blueprint, Response, jsonify, request
@@ -17,23 +16,25 @@ from gateway.errors import REDIS_AWAY
 from gateway.openai.answers import answer_transcribed, say_how
 from gateway.openai.fields import (
     OPENAI_LISTS,
+    OpenAIFields,
     OpenAISubmission,
     TranscriptionFields,
     TranslationFields,
-    is_known_to_openai,
+    known_to_openai,
     read_openai,
 )
-from gateway.openai.inline import InlineFields, receive_inline
+from gateway.openai.inline import AUDIO_FIELD, InlineFields, receive_inline, refuse_large_body
 from gateway.openai.stream import stream_events
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
+from gateway.reading.fields import Fields
+from gateway.reading.forms import SentForm, receive_form
 from gateway.services import Services, services
-from gateway.submission.offers import is_offered, offered_names
-from gateway.submission.receiving import Fields, receive_form
-from gateway.submission.submit import submit
+from gateway.submission.models import is_offered, offered_names
+from gateway.submission.options import JobOptions
+from gateway.submission.submit import IncomingAudio, submit
 from gateway.waiting.hangups import Reader, is_gone
-from gateway.waiting.synchronous import see_through, take_slot
+from gateway.waiting.synchronous import answer_when_done, take_slot
 from shared import errors
 from shared.records import JobRecord
 from shared.request import TranscriptionRequest
@@ -72,7 +73,7 @@ def _bodies(*kinds: type[BaseModel]) -> tuple[Body, Body]:
 
 
 def _at(method: str, path: str, *prefixes: str) -> Callable[[View], View]:
-    """Let a view answer at a path below each of the prefixes."""
+    """Register a view at a path below each of the prefixes."""
 
     def add(view: View) -> View:
         for prefix in prefixes:
@@ -98,7 +99,7 @@ def _at(method: str, path: str, *prefixes: str) -> Callable[[View], View]:
 )
 def create_transcription(deployment: str = "") -> Response:
     """Transcribe audio as OpenAI does, and answer when it is done, or while it is being done."""
-    return _answer(services(), deployment, is_translation=False)
+    return _answer(TranscriptionFields, deployment)
 
 
 @_at("POST", "/audio/translations", *_AUDIO)
@@ -117,7 +118,7 @@ def create_transcription(deployment: str = "") -> Response:
 )
 def create_translation(deployment: str = "") -> Response:
     """Translate speech into English as OpenAI does, and answer when it is done."""
-    return _answer(services(), deployment, is_translation=True)
+    return _answer(TranslationFields, deployment)
 
 
 @_at("GET", "/models", *_MODELS)
@@ -145,34 +146,34 @@ def _model(name: str) -> dict[str, str | int]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "longhand"}
 
 
-def _answer(here: Services, deployment: str, *, is_translation: bool) -> Response:
-    def read(fields: Fields, filename: str) -> OpenAISubmission:
-        if deployment:
-            fields = _of_azure(fields, deployment)
-        found = read_openai(here, fields, filename, is_translation=is_translation)
-        if found.is_streamed:  # before a job is made
-            held.enter_context(take_slot(here))
-        return found
-
-    def receive(writer: AudioWriter) -> OpenAISubmission:
-        if request.is_json:
-            return receive_inline(writer, here.settings.max_audio_bytes, read)
-        is_known = partial(is_known_to_openai, is_translation=is_translation)
-        return receive_form(writer, read, lists=OPENAI_LISTS, is_known=is_known)
-
+def _answer(kind: type[OpenAIFields], deployment: str) -> Response:
+    here = services()
+    if request.is_json:
+        refuse_large_body()
     with ExitStack() as held:
-        record, submission = submit(here, receive)
-        assert isinstance(submission, OpenAISubmission)
-        if submission.is_streamed:
+        with IncomingAudio(here, field=AUDIO_FIELD if request.is_json else "file") as incoming:
+            form = _receive(incoming.writer, kind)
+            fields = _of_azure(form.fields, deployment) if deployment else form.fields
+            submission = read_openai(here, fields, kind)
+            if submission.meant.is_streamed:  # before a job is made
+                held.enter_context(take_slot(here))
+            record = submit(here, incoming, submission.meant, form.filename)
+        if submission.meant.is_streamed:
             answer = _stream(here, record, submission)
             # The slot is free again when the last event is out.
             answer.call_on_close(held.pop_all().close)
             return answer
-    return see_through(here, record, submission, answer_transcribed)
+    return answer_when_done(here, record, submission, answer_transcribed)
+
+
+def _receive(writer: AudioWriter, kind: type[OpenAIFields]) -> SentForm:
+    if request.is_json:
+        return receive_inline(writer)
+    return receive_form(writer, lists=OPENAI_LISTS, known=known_to_openai(kind))
 
 
 def _of_azure(fields: Fields, deployment: str) -> Fields:
-    """The fields of a request to Azure: its deployment is the model, and any version will do."""
+    """The fields of a request to Azure: the deployment is the model, and any version will do."""
     kept = {name: value for name, value in fields.items() if name != "api-version"}
     return kept if kept.get("model") else kept | {"model": deployment}
 
@@ -180,7 +181,7 @@ def _of_azure(fields: Fields, deployment: str) -> Fields:
 def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> Response:
     reader = Reader(here, record)
     with suppress(*REDIS_AWAY):
-        reader.stay()  # before another of its readers leaves
+        reader.stay()  # before another reader of the same job leaves
     answer = Response(
         stream_events(here, record, submission, reader, is_gone() or (lambda: False)),
         content_type="text/event-stream; charset=utf-8",

@@ -13,7 +13,7 @@ from gateway.answering.shapes.jobs import ResultAnswer, SegmentsAnswer
 from gateway.answering.warned import DOCUMENTED, name_warnings, name_warnings_early
 from gateway.errors import answer_error
 from gateway.openapi.documented import Answer, documented
-from gateway.reading.parse import once_each, parse_flag, refuse_unknown
+from gateway.reading.fields import once_each, parse_flag, refuse_unknown
 from gateway.routes.jobs import POLL_S, find_job
 from gateway.services import services
 from shared import errors

@@ -12,17 +12,19 @@ from gateway.access.auth import present_owner
 from gateway.answering.shapes.jobs import Accepted, TranscriptAnswer
 from gateway.answering.warned import DOCUMENTED
 from gateway.openapi.documented import Answer, Body, Header, documented
+from gateway.reading.audio import copy_body
 from gateway.reading.bodies import FORMS, read_fields
-from gateway.reading.fields import JobOptions, WaitOption
-from gateway.reading.forms import AudioWriter
+from gateway.reading.fields import fields_and_lists
+from gateway.reading.forms import receive_form
 from gateway.services import services
-from gateway.submission.receiving import read_submission, receive_body, receive_form
+from gateway.submission.options import JobOptions, WaitOption, read_submission
 from gateway.submission.sharing import KEY_HEADER
-from gateway.submission.submit import Submission, submit
+from gateway.submission.submit import IncomingAudio, submit
 from gateway.waiting.accepting import answer_submitted
 from shared import errors
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, UnsupportedMedia
 from shared.request import TranscriptionRequest
+from shared.wire import LISTS
 
 blueprint = Blueprint("transcribe", __name__)
 
@@ -65,7 +67,7 @@ ERRORS = (
 
 
 class RawName(BaseModel):
-    """What a body that is nothing but audio cannot say of itself."""
+    """What the audio is called, where the body is nothing but audio."""
 
     filename: str | None = Field(None, description="What the audio is called.")
     ext: str | None = Field(None, description="Its extension, where it has no name.")
@@ -95,11 +97,11 @@ class AudioUpload(BaseModel):
 def transcribe_file() -> Response:
     """Take a multipart form with the audio in its field `file`."""
     here = services()
-
-    def read(fields: dict[str, str | list[str]], filename: str) -> Submission:
-        return read_submission(here, fields, filename)
-
-    return answer_submitted(here, *submit(here, lambda writer: receive_form(writer, read)))
+    with IncomingAudio(here, field="file") as incoming:
+        form = receive_form(incoming.writer)
+        submission = read_submission(here, form.fields)
+        record = submit(here, incoming, submission, form.filename)
+    return answer_submitted(here, record, submission.wait_s)
 
 
 @blueprint.post("/transcribe/binary")
@@ -114,7 +116,19 @@ def transcribe_file() -> Response:
 def transcribe_binary() -> Response:
     """Take the audio itself as the body and the options in the query."""
     here = services()
-    return answer_submitted(here, *submit(here, lambda writer: receive_body(here, writer)))
+    # `request.form` is not read: curl says of any body that it is a form.
+    if request.mimetype == "multipart/form-data":
+        raise UnsupportedMedia(
+            "the body is a multipart form; send that to /transcribe/file, or the audio alone here"
+        )
+    fields = fields_and_lists(request.args, lists=LISTS)
+    extension = str(fields.pop("ext", "")).strip(". ")[:10]
+    filename = str(fields.pop("filename", "") or (f"audio.{extension}" if extension else "audio"))
+    submission = read_submission(here, fields)
+    with IncomingAudio(here) as incoming:
+        copy_body(incoming.writer)
+        record = submit(here, incoming, submission, filename)
+    return answer_submitted(here, record, submission.wait_s)
 
 
 @blueprint.post("/transcribe/url")
@@ -131,17 +145,15 @@ def transcribe_url() -> Response:
     here = services()
     fields = read_fields()
     url = _take(fields, "url", 'send {"url": "https://…/talk.mp3"}, or the same as a form')
-    submission = read_submission(here, fields, "audio")
+    submission = read_submission(here, fields)
     if submission.request.timestamps is None:
-        # The answer is that of the synchronous route that this one takes the place of.
+        # This route takes the place of a synchronous one, whose answer had segments.
         with_segments = submission.request.model_copy(update={"timestamps": True})
         submission = replace(submission, request=with_segments)
-
-    def receive(writer: AudioWriter) -> Submission:
-        writer.param = "url"
-        return submission.named(here.downloads.fetch(url, writer))
-
-    return answer_submitted(here, *submit(here, receive))
+    with IncomingAudio(here, field="url") as incoming:
+        filename = here.downloads.fetch(url, incoming.writer)
+        record = submit(here, incoming, submission, filename)
+    return answer_submitted(here, record, submission.wait_s)
 
 
 @blueprint.post("/transcribe/upload")
@@ -159,21 +171,17 @@ def transcribe_upload() -> Response:
     fields = read_fields()
     upload_id = _take(fields, "upload", "send the id of a finished upload: the end of its URL")
     upload = here.uploads.finished(upload_id, owner=present_owner())
-    submission = read_submission(here, fields, upload.filename)
-
-    def receive(writer: AudioWriter) -> Submission:
-        writer.param = "upload"
-        here.uploads.copy(upload, writer)
-        return submission
-
-    record, submission = submit(here, receive)
+    submission = read_submission(here, fields)
+    with IncomingAudio(here, field="upload") as incoming:
+        here.uploads.copy(upload, incoming.writer)
+        record = submit(here, incoming, submission, upload.filename)
     if KEY_HEADER not in request.headers:  # or the same request could not come again
         here.uploads.remove(upload)
-    return answer_submitted(here, record, submission)
+    return answer_submitted(here, record, submission.wait_s)
 
 
 def _take(fields: dict[str, Any], name: str, hint: str) -> str:
-    """Take a field that has to be there out of the others."""
+    """Remove a required field from the others; its text."""
     value = fields.pop(name, None)
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest(f"field {name!r} is missing; {hint}", param=name)

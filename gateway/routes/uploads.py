@@ -16,7 +16,7 @@ from gateway.answering.answers import as_rfc3339
 from gateway.answering.shapes.errors import ErrorAnswer
 from gateway.answering.shapes.uploads import UploadCreated
 from gateway.openapi.documented import Answer, Body, Header, documented
-from gateway.reading.forms import clean_filename
+from gateway.reading.audio import clean_filename
 from gateway.reading.resumable import CHECKSUMS, MOST_PART_BYTES, Upload, part_too_large
 from gateway.services import services
 from shared import errors
@@ -45,8 +45,8 @@ _PART_ERRORS = (
     errors.StorageFull,
 )
 _STANDING = {
-    "Upload-Offset": "How many bytes are there.",
-    "Upload-Expires": "When the upload is forgotten.",
+    "Upload-Offset": "How many bytes have arrived.",
+    "Upload-Expires": "When the upload is removed.",
 }
 
 
@@ -69,7 +69,7 @@ def _say_our_version(answer: Response) -> Response:
 @blueprint.route("/uploads/<upload_id>", methods=["OPTIONS"])
 @documented(tag="uploads", answers={204: Answer(media_types=())}, access="open")
 def show_protocol(upload_id: str = "") -> Response:
-    """Say what of the protocol is spoken here."""
+    """Tell which parts of the protocol this site has."""
     answer = Response(status=204)
     answer.headers["Tus-Version"] = VERSION
     answer.headers["Tus-Extension"] = "creation,expiration,termination,checksum"
@@ -88,7 +88,7 @@ def show_protocol(upload_id: str = "") -> Response:
     errors=(errors.InvalidRequest, errors.AudioTooLarge, errors.TooManyRequests),
     headers=_TUS
     | {
-        "Upload-Length": Header("How many bytes it will be of.", _COUNT, is_required=True),
+        "Upload-Length": Header("How many bytes the upload will have.", _COUNT, is_required=True),
         "Upload-Metadata": Header(
             "Pairs of a name and its value in base64, with commas; `filename` is read.",
             {"type": "string", "pattern": _METADATA},
@@ -119,7 +119,10 @@ def create_upload() -> Response:
         200: Answer(
             media_types=(),
             headers=_STANDING
-            | {"Upload-Length": "How many there will be.", "Upload-Metadata": "As it was sent."},
+            | {
+                "Upload-Length": "How many bytes it will have.",
+                "Upload-Metadata": "As it was sent.",
+            },
         ),
         412: Answer(media_types=(), description="Another version of the protocol."),
     },
@@ -127,7 +130,7 @@ def create_upload() -> Response:
     headers=_TUS,
 )
 def show_upload(upload_id: str) -> Response:
-    """Tell how far an upload is."""
+    """Tell how many bytes of an upload have arrived."""
     upload = services().uploads.get(upload_id, owner=present_owner())
     answer = Response(status=200)
     answer.headers["Upload-Length"] = str(upload.n_bytes)
@@ -147,7 +150,7 @@ def show_upload(upload_id: str) -> Response:
     | {
         "Upload-Offset": Header("Where the part belongs.", _COUNT, is_required=True),
         "Upload-Checksum": Header(
-            "An algorithm and, in base64, what it gives of the part.",
+            "An algorithm and, in base64, the part's digest by it.",
             {"type": "string", "pattern": rf"^({'|'.join(CHECKSUMS)}) {_BASE64}$"},
         ),
     },
@@ -174,7 +177,7 @@ def append_part(upload_id: str) -> Response:
     headers=_TUS,
 )
 def remove_upload(upload_id: str) -> Response:
-    """Remove an upload and what is there of it."""
+    """Remove an upload and its parts."""
     uploads = services().uploads
     uploads.remove(uploads.get(upload_id, owner=present_owner()))
     return Response(status=204)
@@ -186,19 +189,19 @@ def remove_upload(upload_id: str) -> Response:
     answers={
         204: Answer(media_types=()),
         200: Answer(media_types=()),
-        405: Answer(ErrorAnswer, description="No method is meant that there is."),
+        405: Answer(ErrorAnswer, description="The header names no method of an upload."),
         **_OTHER_VERSION,
     },
     errors=_PART_ERRORS,
     headers=_TUS
     | {
         "X-HTTP-Method-Override": Header(
-            "What is meant.", {"enum": ["HEAD", "PATCH", "DELETE"]}, is_required=True
+            "The method to use.", {"enum": ["HEAD", "PATCH", "DELETE"]}, is_required=True
         )
     },
 )
 def override_method(upload_id: str) -> Response:
-    """Do what `X-HTTP-Method-Override` says, for callers who can send nothing but POST."""
+    """Do what `X-HTTP-Method-Override` says, for callers who can only send POST."""
     views: dict[str, Callable[[str], Response]] = {
         "HEAD": show_upload,
         "PATCH": append_part,
@@ -240,10 +243,10 @@ def _read_checksum(value: str | None) -> tuple[str, bytes] | None:
 
 def read_metadata(value: str) -> dict[str, str]:
     """
-    The pairs of an Upload-Metadata header.
+    The names and values of an Upload-Metadata header.
 
     Raises:
-        InvalidRequest: It is none.
+        InvalidRequest: The header is too long or not of that form.
 
     >>> read_metadata("filename dGFsay53YXY=,is_final")
     {'filename': 'talk.wav', 'is_final': ''}

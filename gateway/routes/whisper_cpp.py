@@ -6,14 +6,14 @@ from flask import Blueprint, Response
 
 from gateway.answering.shapes import whisper_cpp as shapes
 from gateway.openapi.documented import Answer, Body, documented
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter
+from gateway.reading.forms import receive_form
 from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
-from gateway.submission.receiving import Fields, receive_form
-from gateway.waiting.synchronous import transcribe_now
+from gateway.submission.options import JobOptions
+from gateway.submission.submit import IncomingAudio, submit
+from gateway.waiting.synchronous import answer_when_done
 from gateway.whisper_cpp.answers import answer_inference
-from gateway.whisper_cpp.fields import KNOWN, InferenceFields, InferenceSubmission, read_inference
+from gateway.whisper_cpp.fields import KNOWN, InferenceFields, read_inference
 from shared.request import TranscriptionRequest
 
 blueprint = Blueprint("whisper_cpp", __name__)
@@ -42,11 +42,8 @@ blueprint = Blueprint("whisper_cpp", __name__)
 def run_inference() -> Response:
     """Transcribe a form's `file` as whisper.cpp's server does, and answer when it is done."""
     here = services()
-
-    def read(fields: Fields, filename: str) -> InferenceSubmission:
-        return read_inference(here, fields, filename)
-
-    def receive(writer: AudioWriter) -> InferenceSubmission:
-        return receive_form(writer, read, is_known=KNOWN.__contains__)
-
-    return transcribe_now(here, receive, answer_inference)
+    with IncomingAudio(here, field="file") as incoming:
+        form = receive_form(incoming.writer, known=KNOWN)
+        submission = read_inference(here, form.fields)
+        record = submit(here, incoming, submission.meant, form.filename)
+    return answer_when_done(here, record, submission, answer_inference)

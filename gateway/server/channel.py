@@ -22,7 +22,7 @@ from waitress.utilities import Error, RequestEntityTooLarge
 
 from gateway.access.headers import REQUEST_ID, choose_request_id
 from gateway.errors import STATUSES, error_headers, error_value, shaped
-from gateway.reading.forms import too_large
+from gateway.reading.audio import too_large
 from gateway.reading.resumable import MOST_PART_BYTES, part_too_large
 from gateway.server.access_log import log_refusal
 from gateway.server.resuming import ResumableChannel

@@ -1,4 +1,4 @@
-"""Batches: several jobs that came in one request, and go by one name."""
+"""Batches: several jobs that were made by one request and have one id together."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Batch(BaseModel):
     One batch.
 
     Attributes:
-        id: Of the form of a job's id, and no job has it.
-        children: The ids of its jobs, in the order they were sent.
+        id: Looks like a job's id, but no job has it.
+        children: The ids of its jobs, in the order in which their recordings were sent.
         created_at: In seconds since the epoch.
     """
 
@@ -37,7 +37,7 @@ class Batch(BaseModel):
 
 
 class Batches:
-    """Every batch: in Redis, and in storage for when that has lost it."""
+    """Every batch: in Redis, and in storage in case Redis loses it."""
 
     def __init__(self, redis: Redis, storage: Storage, jobs: Jobs) -> None:
         self._redis = redis
@@ -45,7 +45,7 @@ class Batches:
         self._jobs = jobs
 
     def write(self, batch: Batch) -> None:
-        """Keep a batch."""
+        """Write a batch to storage and to Redis."""
         written = batch.model_dump_json()
         with self._storage.create(f"{job_prefix(batch.id)}/batch.json") as out:
             out.write(written.encode())
@@ -56,7 +56,7 @@ class Batches:
         Return a batch.
 
         Raises:
-            JobNotFound: There is none, it is another's, or none of its jobs is left.
+            JobNotFound: There is none, it is another owner's, or none of its jobs is left.
         """
         batch = self._find(batch_id) if is_job_id(batch_id) else None
         if batch is None or batch.owner != owner or not self._is_left(batch):
@@ -73,17 +73,24 @@ class Batches:
 
     def claim(self, batch: Batch, key: str, fingerprint: str) -> Batch:
         """
-        The batch that an Idempotency-Key stands for: this one, unless it made one before.
+        Take an Idempotency-Key for a batch.
+
+        Args:
+            key: As `present_key` gives it.
+            fingerprint: Of the request, which has to be equal where the key is.
+
+        Returns:
+            This batch, or the one that was made with the key before.
 
         Raises:
-            IdempotencyMismatch: With this key another request was made.
+            IdempotencyMismatch: Another request was made with this key.
         """
         name = _claim_key(key)
         value = json.dumps({"batch": batch.id, "fingerprint": fingerprint})
         while not self._redis.set(name, value, nx=True, ex=_IDEMPOTENCY_S):
             kept: Any = json.loads(self._redis.get(name) or "{}")
             before = self._find(kept["batch"]) if kept else None
-            # Removed since, or each of its jobs was; those of one in the making may still come.
+            # It was removed, or all its jobs were; but a batch in the making may have no job yet.
             if before is None or (kept.get("is_made") and not self._is_left(before)):
                 self._redis.delete(name)
                 continue
@@ -95,12 +102,12 @@ class Batches:
         return batch
 
     def confirm(self, batch: Batch, key: str, fingerprint: str) -> None:
-        """Say that the batch which claimed an Idempotency-Key has all its jobs."""
+        """Note that the batch that claimed an Idempotency-Key has all its jobs."""
         value = json.dumps({"batch": batch.id, "fingerprint": fingerprint, "is_made": True})
         self._redis.set(_claim_key(key), value, xx=True, keepttl=True)
 
     def records(self, batch: Batch) -> list[JobRecord]:
-        """The jobs of a batch that were not deleted, in the order they were sent."""
+        """The jobs of a batch that were not deleted, in the order of `children`."""
         found = []
         for job_id in batch.children:
             try:
@@ -111,10 +118,13 @@ class Batches:
 
     def remove_if_empty(self, batch_id: str) -> bool:
         """
-        Forget a batch none of whose jobs is left; whether it was one.
+        Remove a batch if none of its jobs is left.
+
+        Returns:
+            Whether it was removed.
 
         Raises:
-            ValidationError: It cannot be read, or one of its jobs.
+            ValidationError: The batch or one of its jobs cannot be read.
         """
         batch = self._find(batch_id)
         if batch is None or self._is_left(batch):
@@ -130,21 +140,21 @@ class Batches:
         return False
 
     def cancel(self, batch: Batch) -> bool:
-        """Cancel every job of a batch; whether one of them had not ended."""
+        """Cancel every job of a batch, and return whether any of them had not ended."""
         moved = [self._jobs.cancel(record.id) for record in self.records(batch)]
         return any(moved)
 
     def delete(self, batch: Batch) -> list[JobRecord]:
-        """Delete every job of a batch, and the batch; the jobs as they stood."""
+        """Delete a batch and every job of it, and return the jobs as they were."""
         deleted = []
         for record in self.records(batch):
-            with suppress(JobNotFound):  # by somebody else, a moment ago
+            with suppress(JobNotFound):  # another request deleted it a moment ago
                 deleted.append(self._jobs.delete(record.id))
         self.remove(batch)
         return deleted
 
     def remove(self, batch: Batch) -> None:
-        """Forget a batch, and leave its jobs."""
+        """Remove a batch, but none of its jobs."""
         self._redis.delete(_key(batch.id))
         self._storage.delete_all(job_prefix(batch.id))
 

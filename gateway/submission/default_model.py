@@ -18,15 +18,16 @@ _KEY = "longhand:chosen_model"
 
 def choose_default(here: Services, model: str) -> None:
     """
-    Let every gateway of the site take this model of the catalogue from now on.
+    Make this model of the catalogue the default of every gateway of the site.
 
-    It stands for the operator's setting as that is now: once he changes it, that holds again.
+    It takes the place of the operator's setting as it is now: once they change the setting, the
+    setting counts again.
     """
     here.redis.set(_KEY, json.dumps([here.settings.default_model, model]))
 
 
 def chosen_default(here: Services) -> str | None:
-    """The model that was chosen; None while it is the operator's."""
+    """The model that was chosen; None while the operator's setting counts."""
     return _chosen(here.redis, here.settings)
 
 
@@ -42,15 +43,16 @@ def default_model(here: Services) -> str | None:
 
 
 def default_model_of(redis: Redis, settings: SharedSettings) -> str | None:
-    """The same, where there are no services yet."""
+    """The same, for callers that have no services yet."""
     return _chosen(redis, settings) or settings.catalogue.resolve(None)
 
 
 def meant_model(here: Services, asked: str | None) -> str | None:
     """
-    What a request is to name: the chosen model in place of a name that means the default.
+    The model that a request is meant to name.
 
-    The operator's own alias for such a name goes before.
+    Where it names none, or sends a name that stands for the default, that is the chosen model. The
+    operator's own alias for such a name goes before it.
     """
     own = here.settings.catalogue.aliases or {}
     means_default = asked is None or (asked in DEFAULT_NAMES and asked not in own)

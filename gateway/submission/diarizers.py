@@ -1,4 +1,4 @@
-"""Whether anybody here can say who speaks: asked before a job is made, not when it is done."""
+"""Whether a worker can say who speaks: checked before a job is made, not after it was done."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def check_diarizer(
     request: TranscriptionRequest, entry: ModelEntry, live: Sequence[WorkerRecord]
 ) -> None:
     """
-    Refuse `diarize` where no live worker that can run the model can diarize by what is meant.
+    Refuse `diarize` where no live worker has both the model and the diarization model.
 
-    With no live worker at all any diarization model is fine: the job waits for one.
+    While no worker is live every diarization model is accepted: the job waits for a worker.
 
     Args:
-        entry: The model that is to transcribe; one that a live worker can run.
+        entry: The model that is to transcribe.
 
     Raises:
-        ModelNotFound: It names the field, what there is and how to get what is missing.
+        ModelNotFound: No worker can do it; the message says what there is, and what is missing.
     """
     able = [worker for worker in live if worker.can_run(entry.name)]
     chosen = request.diarize_model

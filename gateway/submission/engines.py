@@ -1,4 +1,4 @@
-"""Engines that callers of the older systems name, and those that this site has."""
+"""Engines that callers of the older systems ask for, and those that this site has."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ not have; it has faster_whisper, openai_whisper, whisperx (LONGHAND_ENGINE)
 
 def check_backend(name: str | None, live: list[WorkerRecord]) -> None:
     """
-    Refuse an engine by name, unless a live worker runs it or, with none alive, one might.
+    Refuse an engine that no live worker runs; while no worker is live, one that none could run.
 
     Raises:
-        EngineNotAvailable: It says which there are.
+        EngineNotAvailable: The message says which engines there are.
     """
     if not name or name.lower() == "auto":
         return

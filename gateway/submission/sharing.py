@@ -1,4 +1,4 @@
-"""What makes two requests the same: for one run of both, and for one Idempotency-Key."""
+"""When two requests are the same: they share one run, or one Idempotency-Key stands for both."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 from flask import request
 
-from gateway.reading.fields import JobOptions
 from gateway.services import Services
-from shared.catalogue import Catalogue
+from gateway.submission.options import JobOptions
 from shared.errors import InvalidRequest
 from shared.generations import Generations
 from shared.request import TranscriptionRequest
@@ -20,15 +19,15 @@ KEY_HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = 255
 
 _NOT_OF_THE_RESULT = {"timestamps"}
-"""Options by which a result is answered, and not made."""
+"""Options that change how a result is answered, but not the result."""
 
 
 def present_key(owner: str) -> str | None:
     """
-    The Idempotency-Key of the present request as it is stored: nobody meets another's.
+    The Idempotency-Key of the present request, hashed with its owner; None if it has none.
 
     Raises:
-        InvalidRequest: It is empty, too long or holds what cannot be printed.
+        InvalidRequest: The key is empty, too long, or has characters that cannot be printed.
     """
     key = request.headers.get(KEY_HEADER)
     if key is None:
@@ -43,11 +42,13 @@ def present_key(owner: str) -> str | None:
 
 def fingerprint(sha256: str, options: TranscriptionRequest, job: JobOptions) -> str:
     """
-    What has to be equal of two requests with one Idempotency-Key: path, audio and every option.
+    A hash that two requests with one Idempotency-Key must have in common.
+
+    It is made of the path, the audio and every option.
 
     Args:
-        sha256: Of the audio.
-        options: As they were sent, recordings of voices among them.
+        sha256: The hash of the audio.
+        options: As they were sent, with the recordings of voices.
     """
     return digest(request.path, sha256, _canonical(options), job.model_dump(mode="json"))
 
@@ -60,36 +61,28 @@ def cache_key(
     live: list[WorkerRecord],
 ) -> str:
     """
-    Equal for requests that have the same result.
+    A hash that is equal for requests that have the same result.
 
     Args:
-        sha256: Of the audio.
-        options: As they were sent, recordings of voices among them.
-        live: Workers, which say what revision of the model they have.
+        sha256: The hash of the audio.
+        options: Those of the job, with the recordings of voices.
+        live: The live workers, whose revisions of the model count.
     """
     canonical = _canonical(options)
     for name in _NOT_OF_THE_RESULT:
         canonical.pop(name, None)
-    model = resolve_model(here.settings.catalogue, options, live)
+    model = here.settings.catalogue.resolve(options.model, own_models(live))
+    assert model is not None  # by `check_model`
     canonical["model"] = model
-    # The weights that live workers have; with none alive nobody knows.
+    # While no worker is live the revision is not known.
     revisions = sorted({worker.revisions.get(model, "") for worker in live} - {""})
     scope = "" if here.settings.cache_scope == "site" else owner
     return digest(scope, sha256, canonical, revisions, Generations(here.redis).current())
 
 
-def resolve_model(
-    catalogue: Catalogue, options: TranscriptionRequest, live: list[WorkerRecord]
-) -> str:
-    """The model a request that was found possible means."""
-    model = catalogue.resolve(options.model, own_models(live))
-    assert model is not None
-    return model
-
-
 def digest(*parts: Any) -> str:
     """
-    One name for several values.
+    One hash of several values.
 
     >>> digest("a", "bc") == digest("ab", "c")
     False
@@ -99,7 +92,7 @@ def digest(*parts: Any) -> str:
 
 
 def _canonical(options: TranscriptionRequest) -> dict[str, Any]:
-    """Options as they are compared; of a voice its hash, which is shorter."""
+    """Options as they are compared, with a hash in place of each recording of a voice."""
     values = options.model_dump(mode="json")
     voices = options.known_speaker_references
     values["known_speaker_references"] = [

@@ -1,276 +1,230 @@
-"""Audio and options become a job, or nothing of them is kept."""
+"""
+A recording and its options become a job, or nothing of them is kept.
+
+A route opens an `IncomingAudio`, writes the audio to it, reads the options and calls `submit`, all
+within one block. Routes that take several recordings open one for each.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
 
 from gateway.access.auth import present_owner
 from gateway.errors import REDIS_AWAY
-from gateway.reading.fields import JobOptions
-from gateway.reading.forms import AudioWriter, clean_filename
-from gateway.reading.parse import did_you_mean
-from gateway.reading.probe import AudioFacts
+from gateway.reading.audio import AudioWriter, clean_filename
 from gateway.services import Services
 from gateway.submission.default_model import meant_model
-from gateway.submission.diarizers import check_diarizer
-from gateway.submission.engines import refuse_other_engine
+from gateway.submission.models import check_model
+from gateway.submission.options import Submission
 from gateway.submission.sharing import cache_key, fingerprint, present_key
 from gateway.submission.voices import store_voices
-from shared.catalogue import MODELS, Catalogue, ModelEntry
-from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest, ModelNotFound
+from shared.errors import AudioError, AudioTooLarge, AudioUnreadable
 from shared.logs import bound_request_id, job_logged
-from shared.records import (
-    AskedAs,
-    JobEntry,
-    JobRecord,
-    StoredAudio,
-    job_key,
-    job_prefix,
-    new_job_id,
-)
+from shared.records import JobEntry, JobRecord, StoredAudio, job_key, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
 from shared.tracks import check_channels
-from shared.workers import WorkerRecord, known_models, own_models
+from shared.workers import WorkerRecord
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Submission:
+class IncomingAudio:
     """
-    What a caller sent beside the audio.
+    One recording on its way in: received, stored, probed and given to a job.
+
+    Whatever ends its block, nothing of the recording stays in storage unless a job has it.
+
+    Args:
+        field: The field that holds the audio or says where it is: errors of the audio name it.
 
     Attributes:
-        request: The options, as they were sent; of a job that was made, with the site's own.
-        wait_s: How long the caller waits for the job; None to leave it to the site.
-        is_streamed: Whether the caller reads the text while it is made.
-        asked_as: How a client of another service asked, where its answers come later.
+        job_id: The id of the job that it is for.
+        writer: Takes the bytes, within the block.
+        filename: What its caller calls it; "" until it is stored.
+
+    Raises:
+        InvalidRequest: The request's Idempotency-Key is not possible.
     """
 
-    request: TranscriptionRequest
-    filename: str
-    wait_s: float | None = None
-    job: JobOptions = JobOptions()
-    is_streamed: bool = False
-    asked_as: AskedAs | None = None
+    writer: AudioWriter
 
-    def named(self, filename: str) -> Submission:
-        """The same of audio with another name."""
-        return replace(self, filename=filename)
+    def __init__(self, here: Services, *, field: str | None = None) -> None:
+        self.job_id = new_job_id()
+        self.filename = ""
+        self._here = here
+        self._field = field
+        self._key = f"{job_prefix(self.job_id)}/audio"
+        self._unstored = ExitStack()
+        self._is_submitted = False
+        self._record: JobRecord | None = None
+
+    def __enter__(self) -> Self:
+        # Both are asked before a long body is read in vain.
+        present_key(present_owner())
+        self._here.redis.ping()
+        out = self._unstored.enter_context(self._here.storage.create(self._key))
+        self.writer = AudioWriter(out, self._here.settings.max_audio_bytes)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, AudioError):
+            error.param = self._field or error.param
+        try:
+            self._unstored.__exit__(kind, error, traceback)
+        finally:
+            if not self._has_job():
+                self._here.storage.delete_all(job_prefix(self.job_id))
+
+    def store(self, filename: str) -> None:
+        """
+        Let the recording appear in storage, whole, and probe it.
+
+        Raises:
+            AudioUnreadable: It is not audio.
+            StorageFull: There is no room for it.
+        """
+        self._unstored.close()
+        self.filename = clean_filename(filename)
+        with self._here.storage.open_local(self._key) as path:
+            self._facts = self._here.probe(path)
+
+    def stored_audio(self, options: TranscriptionRequest) -> StoredAudio:
+        """
+        The recording as its job knows it, with the duration of the track that is transcribed.
+
+        Raises:
+            AudioTooLarge: That track lasts too long.
+            AudioUnreadable: It cannot be decoded.
+            InvalidRequest: There is no such track, or it has too many channels.
+        """
+        track = self._facts.track(options.audio_track)
+        if not track.codec:
+            raise AudioUnreadable(
+                f"audio track {options.audio_track} is of a codec that is not known here"
+            )
+        if options.multichannel:
+            check_channels(track.n_channels)
+        limit_s = self._here.settings.max_audio_s
+        if limit_s and track.duration_s > limit_s:
+            raise AudioTooLarge(
+                f"the audio is {track.duration_s:.0f} s long; the limit is {limit_s:g} s "
+                "(LONGHAND_MAX_AUDIO_S)"
+            )
+        return StoredAudio(
+            key=self._key,
+            filename=self.filename,
+            n_bytes=self.writer.n_bytes,
+            sha256=self.writer.sha256,
+            duration_s=track.duration_s,
+        )
+
+    def become_job(
+        self, options: TranscriptionRequest, audio: StoredAudio, entry: JobEntry
+    ) -> JobRecord:
+        """Make the job; or find the one that the same Idempotency-Key made before."""
+        self._is_submitted = True
+        self._record = self._here.jobs.submit(self.job_id, options, audio, entry=entry)
+        return self._record
+
+    def _has_job(self) -> bool:
+        """
+        Whether a job has the recording.
+
+        Redis may have made the job though its answer was lost. While Redis cannot be asked the
+        recording is kept; if no job has it, retention removes it later.
+        """
+        if self._record is not None or not self._is_submitted:
+            return self._record is not None and self._record.id == self.job_id
+        try:
+            return bool(self._here.redis.exists(job_key(self.job_id)))
+        except REDIS_AWAY:
+            return True
 
 
 def submit(
-    services: Services, receive: Callable[[AudioWriter], Submission]
-) -> tuple[JobRecord, Submission]:
+    here: Services, incoming: IncomingAudio, submission: Submission, filename: str
+) -> JobRecord:
     """
-    Make a job; or find the one that the same Idempotency-Key made before.
+    Make a job of a recording that was received.
 
     Args:
-        receive: Writes the audio and returns the rest. What it raises leaves nothing behind.
+        filename: What the caller calls the recording.
+
+    Returns:
+        The job; an older one if the same Idempotency-Key made it before.
 
     Raises:
         LonghandError: The model, the options or the audio cannot be taken.
     """
-    present_key(present_owner())  # before a long body is read in vain
-    live = services.workers.live()
-    job_id = new_job_id()
-    with _kept_or_removed(services, job_id):
-        key = f"{job_prefix(job_id)}/audio"
-        # The object appears when the block ends well; until then it is nowhere.
-        with services.storage.create(key) as out:
-            writer = AudioWriter(out, services.settings.max_audio_bytes)
-            submission = receive(writer)
-            options = fill_in(services, submission.request)
-            check_model(options, services.settings.catalogue, live)
-        facts = look_into(services, key, param=writer.param)
-        audio = StoredAudio(
-            key=key,
-            filename=clean_filename(submission.filename),
-            n_bytes=writer.n_bytes,
-            sha256=writer.sha256,
-            duration_s=duration_of(services, facts, options, param=writer.param),
-        )
-        entry = make_entry(services, submission, options, audio, live)
-        options = store_voices(services, job_id, options)
-    with _kept_if_known(services, job_id):
-        record = services.jobs.submit(job_id, options, audio, entry=entry)
-    submission = replace(submission, request=record.request)
-    if record.id != job_id:
-        services.storage.delete_all(job_prefix(job_id))
-        return record, submission
-    with job_logged(job_id):
-        _log.info("accepted: %.1f s of audio, %d bytes", audio.duration_s, audio.n_bytes)
-    return record, submission
+    live = here.workers.live()
+    options = site_options(here, submission.request, live)  # before the recording is in storage
+    incoming.store(filename)
+    record = make_job(here, incoming, submission, options, live)
+    if record.id == incoming.job_id:
+        with job_logged(record.id):
+            audio = record.audio
+            _log.info("accepted: %.1f s of audio, %d bytes", audio.duration_s, audio.n_bytes)
+    return record
 
 
-@contextmanager
-def _kept_if_known(services: Services, job_id: str) -> Iterator[None]:
+def site_options(
+    here: Services, sent: TranscriptionRequest, live: list[WorkerRecord]
+) -> TranscriptionRequest:
     """
-    Remove what is stored of a job if the block fails and Redis does not know it.
+    The options that were sent, with the site's own in place of those that were not.
 
-    It may, though its answer was lost. Where nobody can be asked the audio stays: retention
-    removes what is nobody's in time.
+    Raises:
+        LonghandError: No live worker can run the model, or the model cannot do what is asked.
     """
-    try:
-        yield
-    except Exception:
-        with suppress(*REDIS_AWAY):
-            if not services.redis.exists(job_key(job_id)):
-                services.storage.delete_all(job_prefix(job_id))
-        raise
-
-
-@contextmanager
-def _kept_or_removed(services: Services, job_id: str) -> Iterator[None]:
-    """Whatever stops the block leaves nothing of the job in storage."""
-    try:
-        yield
-    except BaseException:
-        services.storage.delete_all(job_prefix(job_id))
-        raise
-
-
-def fill_in(services: Services, sent: TranscriptionRequest) -> TranscriptionRequest:
-    """The options that were sent, and the site's own where it has some for those that were not."""
-    chosen = {"model": meant_model(services, sent.model)}
+    chosen = {"model": meant_model(here, sent.model)}
     if sent.chinese is None:
-        chosen["chinese"] = services.settings.default_chinese
-    return sent.model_copy(update=chosen)
+        chosen["chinese"] = here.settings.default_chinese
+    options = sent.model_copy(update=chosen)
+    check_model(options, here.settings.catalogue, live)
+    return options
 
 
-def make_entry(
-    services: Services,
+def make_job(
+    here: Services,
+    incoming: IncomingAudio,
     submission: Submission,
     options: TranscriptionRequest,
-    audio: StoredAudio,
     live: list[WorkerRecord],
-) -> JobEntry:
+    *,
+    batch: str | None = None,
+) -> JobRecord:
     """
-    How a job enters: what its caller said, and what tells it from others and makes it equal.
+    Make a job of a recording that is stored.
 
     Args:
-        submission: As it was sent. By that a request is known again, whatever the site's own
-            options are by then.
-        options: Those of the job, recordings of voices among them.
+        submission: As it was sent. An Idempotency-Key is compared with this, since the site's own
+            options may have changed in between.
+        options: Those of `site_options`.
+        batch: The batch that the job is part of. The Idempotency-Key is then the batch's.
+
+    Raises:
+        LonghandError: The recording, or one of a known speaker's voice, cannot be taken.
     """
     owner, job = present_owner(), submission.job
-    shares = cache_key(services, owner, audio.sha256, options, live) if job.cache else None
-    return JobEntry(
+    audio = incoming.stored_audio(options)
+    entry = JobEntry(
         owner=owner,
         request_id=bound_request_id(),
         **job.model_dump(exclude={"cache"}),
         is_streamed=submission.is_streamed,
         asked_as=submission.asked_as,
-        cache_key=shares,
-        idempotency_key=present_key(owner),
-        fingerprint=fingerprint(audio.sha256, submission.request, job),
+        batch=batch,
+        cache_key=cache_key(here, owner, audio.sha256, options, live) if job.cache else None,
+        idempotency_key=None if batch else present_key(owner),
+        fingerprint="" if batch else fingerprint(audio.sha256, submission.request, job),
     )
-
-
-def look_into(services: Services, key: str, *, param: str | None = None) -> AudioFacts:
-    """
-    What stored audio is.
-
-    Args:
-        param: The field to name in an error.
-
-    Raises:
-        AudioUnreadable: It is no audio.
-    """
-    try:
-        with services.storage.open_local(key) as path:
-            return services.probe(path)
-    except AudioUnreadable as error:
-        error.param = param
-        raise
-
-
-def duration_of(
-    services: Services,
-    facts: AudioFacts,
-    options: TranscriptionRequest,
-    *,
-    param: str | None = None,
-) -> float:
-    """
-    How long the track is that is to be transcribed, in seconds.
-
-    Args:
-        param: The field to name in an error of the audio.
-
-    Raises:
-        AudioTooLarge: It lasts too long.
-        AudioUnreadable: It cannot be decoded.
-        InvalidRequest: There is no such track, or it has too many channels.
-    """
-    track = facts.track(options.audio_track)
-    if not track.codec:
-        raise AudioUnreadable(
-            f"audio track {options.audio_track} is of a codec that is not known here", param=param
-        )
-    if options.multichannel:
-        check_channels(track.n_channels)
-    limit_s = services.settings.max_audio_s
-    if limit_s and track.duration_s > limit_s:
-        raise AudioTooLarge(
-            f"the audio is {track.duration_s:.0f} s long; the limit is {limit_s:g} s "
-            "(LONGHAND_MAX_AUDIO_S)",
-            param=param,
-        )
-    return track.duration_s
-
-
-def check_model(
-    request: TranscriptionRequest, catalogue: Catalogue, live: list[WorkerRecord]
-) -> None:
-    """
-    Refuse a model that is unknown, that no live worker can run, or that cannot do what is asked;
-    and a diarization model.
-
-    With no live worker at all every known model is fine: the job waits for one.
-    """
-    known = known_models(live)
-    name = catalogue.resolve(request.model, known)
-    if name is None:
-        refuse_other_engine(request.model, live)
-        hint = did_you_mean(request.model or "", catalogue.names(own_models(live)))
-        hint = hint or "GET /models lists those that are"
-        raise ModelNotFound(f"model {request.model!r} is not known; {hint}", param="model")
-    if not can_run(name, live):
-        there = sorted({model for worker in live for model in worker.models})
-        raise ModelNotFound(
-            f"no running worker has the model {name!r}, and none may download it; "
-            f"they have {', '.join(there) or 'none'}",
-            param="model",
-        )
-    entry = known.get(name, MODELS[name])
-    if request.task == "translate" and not entry.translates:
-        able = [m for m, other in known.items() if other.translates and can_run(m, live)]
-        raise InvalidRequest(
-            f"task is 'translate'; model {name!r} can only transcribe; "
-            f"those that translate: {', '.join(able) or 'none here'}",
-            param="task",
-        )
-    _check_language(request.language, entry)
-    check_diarizer(request, entry, live)
-
-
-def _check_language(language: str | None, entry: ModelEntry) -> None:
-    if not entry.is_multilingual and language not in (None, "en"):
-        raise InvalidRequest(
-            f"language is {language!r}; model {entry.name!r} knows English alone", param="language"
-        )
-    if language == "yue" and not entry.knows_cantonese:
-        raise InvalidRequest(
-            f"language is 'yue'; model {entry.name!r} does not know Cantonese, large-v3 and turbo "
-            "do",
-            param="language",
-        )
-
-
-def can_run(model: str, live: list[WorkerRecord]) -> bool:
-    """Whether a request for a model is taken now."""
-    return not live or any(worker.can_run(model) for worker in live)
+    options = store_voices(here, incoming.job_id, options)
+    return incoming.become_job(options, audio, entry)

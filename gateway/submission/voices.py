@@ -1,4 +1,4 @@
-"""Voices of known speakers, which come within fields of the form: recordings of their own."""
+"""Voices of known speakers: short recordings, which are sent as text in fields of the form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def store_voices(
         The request with storage keys in place of the recordings.
 
     Raises:
-        InvalidRequest: One of them is no `data:` URL, no audio, too short or too long.
+        InvalidRequest: One of them is not a `data:` URL, not audio, too short or too long.
     """
     if not request.known_speaker_references:
         return request

@@ -1,4 +1,4 @@
-"""How the native routes answer whoever made a job: with its name, or with its result."""
+"""How the native routes answer a caller who made a job: with its id, or with its result."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ from gateway.answering.answers import (
 )
 from gateway.answering.warned import name_warnings
 from gateway.services import Services
-from gateway.submission.submit import Submission
 from gateway.waiting.hangups import Reader, hand_out, let_go
 from gateway.waiting.postponed import wait_for
 from gateway.waiting.slots import preferred_wait_s
 from shared.records import JobRecord, Status
 
 
-def answer_submitted(here: Services, record: JobRecord, submission: Submission) -> Response:
-    """The result if the caller waits and the job ends in time, or 202."""
-    seconds, preferred = wait_of(here, submission.wait_s)
+def answer_submitted(here: Services, record: JobRecord, wait_s: float | None) -> Response:
+    """
+    The result if the caller waits and the job ends in time; else 202.
+
+    Args:
+        wait_s: What the request's `wait` said; None if it was not sent.
+    """
+    seconds, preferred = wait_of(here, wait_s)
     reader = Reader(here, record)
 
     def answer_then(seen: JobRecord) -> Response:
         if seconds <= 0 or not let_go(here, seen, reader):
             hand_out(here, seen)
-        # A job may have its result at once. Who does not wait is still answered as always.
+        # A job may have its result at once. A caller who does not wait gets 202 all the same.
         answer = _answer_ended(here, seen) if seconds > 0 else answer_accepted(seen)
         if preferred and seconds > 0:
             answer.headers["Preference-Applied"] = f"wait={seconds:g}"
@@ -41,11 +45,11 @@ def wait_of(
     here: Services, asked_s: float | None, *, default_s: float | None = None
 ) -> tuple[float, bool]:
     """
-    How long a caller waits, and whether it was his `Prefer` header that said so.
+    How long a caller waits in seconds, and whether their `Prefer` header said so.
 
     Args:
-        asked_s: What the request's `wait` said.
-        default_s: If neither says anything; None for the site's setting.
+        asked_s: What the request's `wait` said; None if it was not sent.
+        default_s: How long if neither says anything; None for the site's setting.
     """
     is_preferred = False
     if asked_s is None:

@@ -1,17 +1,16 @@
-"""Routes whose callers wait for the text, whatever they say: OpenAI's and the older systems'."""
+"""Answers of routes whose callers always wait for the text: OpenAI's, the older systems' …"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from flask import Response
 
 from gateway.answering.answers import error_of, read_transcript
-from gateway.reading.forms import AudioWriter
 from gateway.services import Services
-from gateway.submission.submit import Submission, submit
 from gateway.waiting.hangups import Reader, hand_out, let_go
 from gateway.waiting.postponed import wait_for
 from shared.errors import Busy, WaitTimedOut
@@ -20,46 +19,39 @@ from shared.transcript import Transcript
 
 _RETRY_S = 5
 
+Asked = TypeVar("Asked")
+
 
 @dataclass(frozen=True)
-class Transcribed:
-    """A job that succeeded while its caller waited."""
+class Transcribed(Generic[Asked]):
+    """
+    A job that succeeded while its caller waited.
+
+    Attributes:
+        submission: What the caller asked, as their route reads it.
+    """
 
     record: JobRecord
-    submission: Submission
+    submission: Asked
     transcript: Transcript
 
 
-def transcribe_now(
-    here: Services,
-    receive: Callable[[AudioWriter], Submission],
-    answer: Callable[[Transcribed], Response],
-) -> Response:
-    """
-    Make a job and answer when it has ended, within `LONGHAND_MAX_WAIT_S`.
-
-    Args:
-        answer: Makes the answer of a job that succeeded.
-
-    Raises:
-        LonghandError: The job could not be made; or, while it is waited for, what `see_through`
-            names.
-    """
-    return see_through(here, *submit(here, receive), answer)
-
-
-def see_through(
+def answer_when_done(
     here: Services,
     record: JobRecord,
-    submission: Submission,
-    answer: Callable[[Transcribed], Response],
+    submission: Asked,
+    answer: Callable[[Transcribed[Asked]], Response],
 ) -> Response:
     """
-    Answer when a job has ended.
+    Answer when a job has ended, within `LONGHAND_MAX_WAIT_S`.
+
+    Args:
+        submission: What the caller asked, for `answer`.
+        answer: Makes the answer of a job that succeeded. It is called later, on another thread.
 
     Raises:
-        WaitTimedOut: It has not, in time; the error names the job, which goes on.
-        LonghandError: The job failed, was cancelled or deleted.
+        WaitTimedOut: The job has not ended in time; the error names it, and it goes on.
+        LonghandError: The job failed, was cancelled or was deleted.
     """
     reader = Reader(here, record)
 
@@ -88,10 +80,13 @@ def _not_ended(here: Services, record: JobRecord) -> WaitTimedOut:
 
 def take_slot(here: Services) -> ExitStack:
     """
-    Take a slot to hold a thread in, until what is returned is closed.
+    Take a slot for a request that holds its thread.
+
+    Returns:
+        What gives the slot back when it is closed.
 
     Raises:
-        Busy: There is none.
+        Busy: No slot is free.
     """
     held = ExitStack()
     if not held.enter_context(here.waiting.hold()):

@@ -16,11 +16,9 @@ from shared.languages import NAMES
 from shared.transcript import Segment, Transcript
 
 
-def answer_inference(done: Transcribed) -> Response:
+def answer_inference(done: Transcribed[InferenceSubmission]) -> Response:
     """The answer in the format asked for."""
-    submission = done.submission
-    assert isinstance(submission, InferenceSubmission)
-    fields, tidied = submission.fields, tidy(done.transcript)
+    fields, tidied = done.submission.fields, tidy(done.transcript)
     wanted = fields.response_format
     if wanted == "json":
         answer = jsonify(text=_lines(tidied))
@@ -35,7 +33,7 @@ def answer_inference(done: Transcribed) -> Response:
         written = render(done.transcript, wanted, options)
         answer = Response(written, content_type=find_format(wanted).media_type)
     answer.headers["Location"] = f"/jobs/{done.record.id}"
-    name_ignored(answer, submission.ignored)
+    name_ignored(answer, done.submission.ignored)
     return name_warnings(answer, done.transcript)
 
 

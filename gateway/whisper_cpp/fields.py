@@ -1,20 +1,20 @@
-"""What clients of whisper.cpp's server send: its fields, and what they mean as options of ours."""
+"""What clients of whisper.cpp's server send: its fields, and the options they stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.answering.ignored import split_known
-from gateway.reading.fields import JobOptions, read_model
-from gateway.reading.parse import given_twice
+from gateway.reading.fields import Fields, read_model, split_known
 from gateway.services import Services
-from gateway.submission.receiving import Fields, read_submission
-from gateway.submission.submit import Submission
-from shared.request import TranscriptionRequest
+from gateway.submission.options import (
+    OPTION_NAMES,
+    DialectSubmission,
+    given_twice,
+    read_submission,
+)
 from shared.wire import ALIASES, LISTS
 
 RENAMED = {
@@ -24,13 +24,13 @@ RENAMED = {
     "vad_min_silence_duration_ms": "min_silence_duration_ms",
     "vad_speech_pad_ms": "speech_pad_ms",
 }
-"""By whisper.cpp's names, our options that say the same."""
+"""By whisper.cpp's names, the options of ours that mean the same."""
 
 _CUES = ("srt", "vtt")
 
 
 class InferenceFields(BaseModel):
-    """The fields of whisper.cpp's server, beside those that are called as options of ours."""
+    """The fields of whisper.cpp's server, except those that have the name of an option of ours."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -72,26 +72,13 @@ class InferenceFields(BaseModel):
     vad_speech_pad_ms: int | None = Field(None, ge=0, le=10_000, description="As `speech_pad_ms`.")
 
 
-_OWN = (TranscriptionRequest.model_fields, JobOptions.model_fields, ALIASES)
-KNOWN = frozenset(name for names in (*_OWN, LISTS, InferenceFields.model_fields) for name in names)
-"""Every field that means anything here."""
+KNOWN = OPTION_NAMES.union(LISTS, InferenceFields.model_fields)
+"""Every name that means something here."""
+
+InferenceSubmission = DialectSubmission[InferenceFields]
 
 
-@dataclass(frozen=True)
-class InferenceSubmission(Submission):
-    """
-    What a client of whisper.cpp's server sent.
-
-    Attributes:
-        fields: Those of its own.
-        ignored: Names of fields that mean nothing here.
-    """
-
-    fields: InferenceFields = InferenceFields()
-    ignored: tuple[str, ...] = ()
-
-
-def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubmission:
+def read_inference(here: Services, sent: Fields) -> InferenceSubmission:
     """
     Read a form as clients of whisper.cpp's server send it; our own options may stand in it too.
 
@@ -99,8 +86,8 @@ def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubm
         InvalidRequest: The value of a field that is known is not possible, or an option was given
             by two names.
     """
-    options, ignored = split_known(sent, KNOWN.__contains__)
-    # Forms send fields that nobody filled in as empty ones.
+    options, ignored = split_known(sent, KNOWN)
+    # Forms send empty fields for what nobody filled in.
     options = {name: value for name, value in options.items() if value != ""}
     own = {n: options.pop(n) for n in InferenceFields.model_fields if n in options}
     fields = read_model(InferenceFields, own)
@@ -108,12 +95,10 @@ def read_inference(here: Services, sent: Fields, filename: str) -> InferenceSubm
     if str(options.get("beam_size", "")).startswith("-"):  # whisper.cpp's own choice
         del options["beam_size"]
     implied = _implied(fields, options)
-    read = read_submission(here, options | implied, filename)
+    submission = read_submission(here, options | implied)
     if fields.max_len and fields.response_format not in _CUES:
         ignored = (*ignored, "max_len")
-    return InferenceSubmission(
-        read.request, read.filename, job=read.job, fields=fields, ignored=ignored
-    )
+    return DialectSubmission(submission, fields, ignored)
 
 
 def _refuse_twice(own: Collection[str], options: Collection[str]) -> None:
@@ -125,7 +110,7 @@ def _refuse_twice(own: Collection[str], options: Collection[str]) -> None:
 
 
 def _implied(fields: InferenceFields, sent: Fields) -> dict[str, Any]:
-    """Options of ours that whisper.cpp's fields mean."""
+    """The options of ours that whisper.cpp's fields stand for."""
     options: dict[str, Any] = {
         ours: str(getattr(fields, theirs))
         for theirs, ours in RENAMED.items()
@@ -147,6 +132,6 @@ def _implied(fields: InferenceFields, sent: Fields) -> dict[str, Any]:
         options["suppress_tokens"] = ""
     has_words = fields.response_format == "verbose_json" or fields.max_len > 0
     if has_words and "word_timestamps" not in sent and "align" not in sent:
-        # Whisper's own times, which cost least: whisper.cpp has no others.
+        # Whisper's own times cost least, and whisper.cpp has no others.
         options |= {"word_timestamps": "true", "align": "false"}
     return options

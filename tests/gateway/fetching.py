@@ -7,7 +7,7 @@ import io
 from web_hosts import Names
 
 from gateway.outward.downloads import Downloader
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from gateway.settings import GatewaySettings
 
 

@@ -11,7 +11,7 @@ from fetching import fetch
 from web_hosts import certificates
 
 from gateway.outward.downloads import Downloader
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from gateway.settings import GatewaySettings
 from shared.errors import AudioTooLarge, AudioUnreachable, AudioUnreadable, Busy
 

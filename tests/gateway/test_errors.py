@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from gateway_errors import assert_error
 from redis import exceptions as redis_errors
-from work import upload
+from work import newest, upload
 
 from gateway.app import create_app
 from gateway.errors import STATUSES
@@ -94,6 +96,42 @@ def test_a_job_that_cannot_be_queued_leaves_no_audio(
     assert_error(response, 503, "busy", "the queue cannot be reached")
     assert "Retry-After" in response.headers
     assert stored_files() == []
+
+
+class LostAnswers(Jobs):
+    """Jobs whose Redis makes a job, and is gone before it says so."""
+
+    def submit(self, *args: Any, **options: Any) -> NoReturn:
+        super().submit(*args, **options)
+        raise redis_errors.ConnectionError("gone")
+
+
+def losing_answers(services: Services) -> FlaskClient:
+    """A client of a gateway that never hears that a job was made."""
+    jobs = LostAnswers(services.redis, services.storage, lease_s=30, max_attempts=3)
+    return create_app(services.settings, services=replace(services, jobs=jobs)).test_client()
+
+
+def test_a_job_that_was_made_keeps_its_audio_though_the_answer_was_lost(
+    services: Services, speech: bytes
+) -> None:
+    response = upload(losing_answers(services), speech)
+
+    assert_error(response, 503, "busy", "the queue cannot be reached")
+    job = newest(services)
+    assert job is not None and services.storage.read(job.audio.key) == speech
+
+
+def test_a_batch_whose_jobs_cannot_be_made_leaves_nothing(
+    services: Services, stored_files: StoredFiles, speech: bytes
+) -> None:
+    response = losing_answers(services).post(
+        "/transcribe/batch", data={"files[]": [(io.BytesIO(speech), name) for name in "ab"]}
+    )
+
+    assert_error(response, 503, "busy", "the queue cannot be reached")
+    assert stored_files() == []
+    assert newest(services) is None
 
 
 class FullStorage(LocalStorage):

@@ -13,7 +13,7 @@ from waiting import wait_until
 from web_hosts import running
 
 from gateway.outward.downloads import Downloader
-from gateway.reading.forms import AudioWriter
+from gateway.reading.audio import AudioWriter
 from gateway.settings import GatewaySettings
 from shared.errors import StorageFull
 from shared.jobs import Jobs

@@ -20,7 +20,6 @@ from waiting import wait_until
 from work import DIALOG, SEGMENT, TRANSCRIPT, fail, newest
 
 from gateway.answering.shapes import openai as shapes
-from gateway.openai.fields import OpenAISubmission
 from gateway.openai.stream import Told
 from gateway.services import Services
 from shared.chunks import KeptChunk
@@ -260,7 +259,7 @@ def test_of_channels_the_text_is_told_at_the_end_in_the_order_of_time(
     services.jobs.chunks.begin(record.id, 1, "{}")
     keep(services, record, 0, SECOND)  # of the first channel, which speaks later
 
-    told = Told(OpenAISubmission(record.request, "talk.wav"))
+    told = Told(record.request)
     assert told.catch_up(services.jobs.chunks, record.id) == ""
     assert told.finish(BOTH.text) == told.text == BOTH.text
     response.close()

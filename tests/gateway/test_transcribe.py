@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from work import upload
 
-from gateway.reading.forms import clean_filename
+from gateway.reading.audio import clean_filename
 from gateway.services import Services
 
 
