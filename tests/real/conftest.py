@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +52,19 @@ def real(real_models: Path) -> LocalModels:
 
 @pytest.fixture(scope="session")
 def hear(real: LocalModels) -> Hear:
-    """A function that transcribes a file with `base`, or the model named, by options."""
+    """
+    A function that transcribes a file with `base`, or the model named, by options.
+
+    A recording that was heard before with the same options is not decoded again.
+    """
+    heard: dict[tuple[str, str, str], Transcript] = {}
 
     def run(path: Path, model: str = "base", **options: object) -> Transcript:
         request = TranscriptionRequest.model_validate(options)
-        return transcribe_here(real, path, request, model=model)
+        key = hashlib.sha256(path.read_bytes()).hexdigest(), model, request.model_dump_json()
+        if key not in heard:
+            heard[key] = transcribe_here(real, path, request, model=model)
+        return heard[key]
 
     return run
 
