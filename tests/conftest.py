@@ -39,7 +39,7 @@ ONE_THREAD = {"LONGHAND_ENGINE_THREADS": "1"}
 # By the fixtures a test uses; those marked `main_job` use the first two by definition.
 _MAIN_JOB = ("real Redis", "the real demo model")
 _COUNTED = {
-    "real Redis": {"redis_server", "start_stack", "served"},
+    "real Redis": {"redis_server", "start_stack", "start_stack_once", "served"},
     "the real demo model": {"demo_model"},
     "real weights": {"real_models"},
 }
@@ -149,6 +149,16 @@ def start_stack(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]
 
     Every stack is stopped when the test ends, and the test fails if a process is left.
     """
+    yield from _stacks(request.node)
+
+
+@pytest.fixture(scope="module")
+def start_stack_once(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]]:
+    """The same for stacks that the tests of a file share; they are stopped after the last."""
+    yield from _stacks(request.node)
+
+
+def _stacks(node: pytest.Item | pytest.Collector) -> Iterator[Callable[..., Stack]]:
     directories: list[Path] = []
     with ExitStack() as stacks:
 
@@ -162,9 +172,9 @@ def start_stack(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]
     left = [line for directory in directories for line in processes_of(directory)]
     for directory in directories:
         for log in sorted((directory / "logs").glob("*.log")):
-            request.node.add_report_section(
-                "teardown", log.name, log.read_text(errors="replace")[-4000:]
-            )
+            if isinstance(node, pytest.Item):
+                text = log.read_text(errors="replace")[-4000:]
+                node.add_report_section("teardown", log.name, text)
         shutil.rmtree(directory, ignore_errors=True)
     if left:
         pytest.fail("processes outlived their stack:\n" + "\n".join(left), pytrace=False)

@@ -42,6 +42,12 @@ def speech_dir(shared_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def recordings(shared_dir: Path) -> Path:
+    """Inputs that failed; the README beside them says how."""
+    return shared_dir / "cases" / "recordings"
+
+
+@pytest.fixture(scope="session")
 def real(real_models: Path) -> LocalModels:
     """The real models in this process, as a worker would load them."""
     settings = WorkerSettings(
