@@ -74,8 +74,8 @@ gpu-test: .venv/dev.stamp ## the tests that need a CUDA device
 
 .PHONY: demo-eval
 demo-eval: .venv/dev.stamp ## measure the demo models: text, times of words, and who speaks
-	@$(PYTHON) -m tools.demo_model.evaluate
-	@$(PYTHON) -m bench.demo_evaluation $(ARGS)
+	@$(PYTHON) -m models.training.demo_model.evaluate
+	@$(PYTHON) -m models.training.evaluation $(ARGS)
 
 .PHONY: eval
 eval: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper; ARGS="--save bench/results"

@@ -164,7 +164,7 @@ def test_every_error_has_an_http_status():
 
 
 def test_no_module_has_the_name_of_a_standard_one():
-    names = {m.path: m.name.rpartition(".")[2] for m in modules(*PACKAGES, "tools")}
+    names = {m.path: m.name.rpartition(".")[2] for m in modules(*PACKAGES, "models", "tools")}
 
     assert {path for path, name in names.items() if name in sys.stdlib_module_names} == set()
 
@@ -252,7 +252,9 @@ def test_the_journey_of_a_request_is_told_by_functions_that_exist():
 
 
 def test_every_file_that_the_guides_name_exists():
-    named = re.compile(r"`((?:cli|client|deploy|docs|gateway|shared|tests|tools|worker)/[\w./-]*)`")
+    named = re.compile(
+        r"`((?:cli|client|deploy|docs|gateway|models|shared|tests|tools|worker)/[\w./-]*)`"
+    )
     guides = (
         "README.md",
         "ARCHITECTURE.md",

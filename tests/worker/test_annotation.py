@@ -24,12 +24,12 @@ from spoken import (
 )
 from waiting import wait_until
 
+from models.training.demo_diarization.dialogs import UNSEEN, draw_dialog
+from models.training.demo_model.voices import SAMPLE_RATE_HZ
 from shared.errors import JobCancelled
 from shared.phrase_book import WARNING_CODE
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned
-from tools.demo_diarization.dialogs import UNSEEN, draw_dialog
-from tools.demo_model.voices import SAMPLE_RATE_HZ
 from worker.alignment import AlignOptions
 from worker.annotation import _ALIGNED_AT_ONCE
 from worker.audio.source import AudioSource
