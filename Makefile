@@ -10,6 +10,9 @@ N ?= 1
 override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
 
+# What .ci/run runs beside style and types, shortest way to a failure first.
+SUITES := test test-deploy test-compat test-faults test-openapi
+
 # What an image says that should stay small: here every process would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -32,8 +35,13 @@ serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data 
 	@$(PYTHON) -m cli serve
 
 .PHONY: test
-test: .venv/dev.stamp ## every test, on a real Redis and the real demo model; ARGS=… goes to pytest
-	@tools/timed test 12 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+test: .venv/dev.stamp ## all but the suites below: whole stacks, a real Redis, real weights; ARGS=… goes to pytest
+	@tools/timed test 6 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+.PHONY: test-all
+test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
+	@failed=; for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || failed+=" $$suite"; done; \
+	if [[ $$failed ]]; then echo "FAILED:$$failed"; exit 1; fi
 
 .PHONY: lint
 lint: .venv/dev.stamp ## style, by ruff
@@ -48,7 +56,7 @@ types: .venv/dev.stamp ## types, by mypy
 check: lint types test ## lint, types and test: what has to pass before a commit
 
 .PHONY: test-faults
-test-faults: .venv/dev.stamp ## long jobs, killed workers and two hundred jobs in a row, for real
+test-faults: .venv/dev.stamp ## long jobs and what memory they need, killed workers, two hundred jobs in a row
 	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults --durations=10 $(ARGS)
 
 .PHONY: test-properties

@@ -181,13 +181,29 @@ def _stacks(node: pytest.Item | pytest.Collector) -> Iterator[Callable[..., Stac
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note on every test which real things it uses, so that reports carry it."""
+    """
+    Note on every test which real things it uses, so that reports carry it.
+
+    Files that take long begin: what is left at the end keeps both of two processes busy.
+    """
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
         is_main_job = item.get_closest_marker("main_job") is not None
         for name, fixtures in _COUNTED.items():
             if (is_main_job and name in _MAIN_JOB) or used & fixtures:
                 item.user_properties.append((name, True))
+    costs: dict[Path, int] = {}
+    for item in items:
+        costs[item.path] = max(costs.get(item.path, 0), _cost(item))
+    items.sort(key=lambda item: -costs[item.path])
+
+
+def _cost(item: pytest.Item) -> int:
+    """2 of a test with whole programs, 1 of one with a model, 0 of others."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if item.get_closest_marker("main_job") or fixtures & {"start_stack", "start_stack_once"}:
+        return 2
+    return int(bool(fixtures & {"demo_model", "real_models", "real_diarizer"}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
