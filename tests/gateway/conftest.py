@@ -19,16 +19,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import clips  # noqa: E402
 from gateway_process import GatewayProcess  # noqa: E402
+from opened import open_quickly  # noqa: E402
 from promises import Promises  # noqa: E402
 from shelf import fetching  # noqa: E402, F401
 from waiting import wait_until  # noqa: E402
 from web_hosts import Host, Reply, running  # noqa: E402
 
 from gateway.access.keys import Role, add_key  # noqa: E402
-from gateway.app import (
-    create_app,  # noqa: E402
-    open_services,  # noqa: E402
-)
+from gateway.app import create_app  # noqa: E402
 from gateway.services import Services  # noqa: E402
 from gateway.settings import GatewaySettings  # noqa: E402
 from shared.catalogue import ModelEntry
@@ -55,7 +53,7 @@ def make_client(settings: GatewaySettings) -> Iterator[Callable[..., FlaskClient
     with ExitStack() as opened:
 
         def make(**changed: object) -> FlaskClient:
-            services = open_services(GatewaySettings(**settings.model_dump() | changed))
+            services = open_quickly(GatewaySettings(**settings.model_dump() | changed))
             opened.callback(services.redis.close)
             app = create_app(services.settings, services=services)
             promises.append(Promises(app))
@@ -68,7 +66,7 @@ def make_client(settings: GatewaySettings) -> Iterator[Callable[..., FlaskClient
 @pytest.fixture
 def services(settings: GatewaySettings) -> Iterator[Services]:
     """What the client's gateway works with."""
-    found = open_services(settings)
+    found = open_quickly(settings)
     yield found
     found.redis.close()
 
