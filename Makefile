@@ -34,9 +34,10 @@ demo: .venv/demo.stamp ## print the transcript of AUDIO=talk.mp3, or of a sample
 serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data lies in data/
 	@$(PYTHON) -m cli serve
 
+# Three processes on two cores: there is always one that waits for a program or a time-out.
 .PHONY: test
 test: .venv/dev.stamp ## all but the suites below: whole stacks, a real Redis, real weights; ARGS=… goes to pytest
-	@tools/timed test 6 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@tools/timed test 6 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-all
 test-all: ## every suite that .ci/run runs, one after the other, also after one has failed

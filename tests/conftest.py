@@ -184,7 +184,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Note on every test which real things it uses, so that reports carry it.
 
-    Files that take long begin: what is left at the end keeps both of two processes busy.
+    Files that take long begin: what is left at the end keeps every process busy.
     """
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
