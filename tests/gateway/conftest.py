@@ -95,13 +95,24 @@ def start_gateway(
     redis_url: str, storage_dir: Path, tmp_path: Path
 ) -> Iterator[Callable[..., GatewayProcess]]:
     """A function that starts `python -m gateway`; its arguments are settings."""
+    yield from _gateways(tmp_path, redis_url=redis_url, storage_dir=storage_dir)
+
+
+@pytest.fixture(scope="module")
+def start_gateway_once(
+    redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., GatewayProcess]]:
+    """The same for a gateway that the tests of a file share; it is told its `storage_dir`."""
+    yield from _gateways(tmp_path_factory.mktemp("gateway"), redis_url=redis_server)
+
+
+def _gateways(folder: Path, **settings: object) -> Iterator[Callable[..., GatewayProcess]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**changed: object) -> GatewayProcess:
-        chosen = {"redis_url": redis_url, "storage_dir": storage_dir, "port": 0} | changed
-        chosen = {"default_model": "demo"} | chosen
+        chosen = {"default_model": "demo", "port": 0} | settings | changed
         env = {f"LONGHAND_{name.upper()}": str(value) for name, value in chosen.items()}
-        log = tmp_path / f"gateway-{len(started)}.log"
+        log = folder / f"gateway-{len(started)}.log"
         with log.open("wb") as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", "gateway"],
@@ -114,7 +125,7 @@ def start_gateway(
         wait_until(lambda: said in log.read_text() or child.poll() is not None, 30, "listening")
         assert child.poll() is None, log.read_text()
         url = log.read_text().partition(said)[2].split()[0].rstrip('"}')  # in JSON
-        return GatewayProcess(child, url, storage_dir, log)
+        return GatewayProcess(child, url, Path(str(chosen["storage_dir"])), log)
 
     yield start
     for child in started:
