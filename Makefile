@@ -34,9 +34,15 @@ demo: .venv/demo.stamp ## print the transcript of AUDIO=talk.mp3, or of a sample
 serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data lies in data/
 	@$(PYTHON) -m cli serve
 
+# Three processes on two cores: there is always one that waits for a program or a time-out.
 .PHONY: test
-test: .venv/dev.stamp ## every test, on a real Redis and the real demo model; ARGS=… goes to pytest
-	@tools/timed test 12 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+test: .venv/dev.stamp ## all but the suites below: whole stacks, a real Redis, real weights; ARGS=… goes to pytest
+	@tools/timed test 6 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+.PHONY: test-all
+test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
+	@failed=; for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || failed+=" $$suite"; done; \
+	if [[ $$failed ]]; then echo "FAILED:$$failed"; exit 1; fi
 
 .PHONY: test-all
 test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
@@ -56,7 +62,7 @@ types: .venv/dev.stamp ## types, by mypy
 check: lint types test ## lint, types and test: what has to pass before a commit
 
 .PHONY: test-faults
-test-faults: .venv/dev.stamp ## long jobs, killed workers and two hundred jobs in a row, for real
+test-faults: .venv/dev.stamp ## long jobs and what memory they need, killed workers, two hundred jobs in a row
 	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults --durations=10 $(ARGS)
 
 .PHONY: test-properties
@@ -82,8 +88,8 @@ gpu-test: .venv/dev.stamp ## the tests that need a CUDA device
 
 .PHONY: demo-eval
 demo-eval: .venv/dev.stamp ## measure the demo models: text, times of words, and who speaks
-	@$(PYTHON) -m tools.demo_model.evaluate
-	@$(PYTHON) -m bench.demo_evaluation $(ARGS)
+	@$(PYTHON) -m models.training.demo_model.evaluate
+	@$(PYTHON) -m models.training.evaluation $(ARGS)
 
 .PHONY: eval
 eval: eval-speakers eval-speech ## eval-speakers and eval-speech, with options of both; ARGS="--save bench/results"

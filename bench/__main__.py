@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.measures import Report
 from bench.peers import OURS, compare
 from bench.round_trip import measure_overhead, measure_throughput
-from tools.demo_model.clips import draw_clips, draw_long_clip
+from models.training.demo_model.clips import draw_clips, draw_long_clip
 from worker.settings import WorkerSettings, limit_threads, quieten_libraries
 
 _LONG_S = 120

@@ -24,7 +24,7 @@ from pathlib import Path
 from bench.measures import Report, load_average
 from bench.random_model import write_random_tiny
 from bench.round_trip import running, upload, wait_for
-from tools.demo_model.clips import Clip, draw_long_clip
+from models.training.demo_model.clips import Clip, draw_long_clip
 from worker.settings import quieten_libraries
 
 _BATCH_SIZES = (8, 1)

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from models.training.demo_diarization.dialogs import UNSEEN, draw_dialog
+from models.training.demo_diarization.measure import write_source
 from shared.settings import CHECKOUT
-from tools.demo_diarization.dialogs import UNSEEN, draw_dialog
-from tools.demo_diarization.measure import write_source
 from worker.settings import limit_threads, quieten_libraries
 
 _DEMO = CHECKOUT / "models" / "demo-diarization"

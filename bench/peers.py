@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.measures import Report
+from models.training.demo_model.clips import Clip
+from models.training.demo_model.scores import Errors
 from shared.request import TranscriptionRequest
-from tools.demo_model.clips import Clip
-from tools.demo_model.scores import Errors
 from worker.audio.source import decode
 from worker.pipeline import join_text, transcribe
 from worker.processes.cache import ModelCache

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from whisper.model import ModelDimensions, Whisper
 
+from models.training.demo_model.export import convert, write_transformers
 from shared.settings import CHECKOUT
-from tools.demo_model.export import convert, write_transformers
 
 TINY = ModelDimensions(
     n_mels=80, n_audio_ctx=1500, n_audio_state=384, n_audio_head=6, n_audio_layer=4,

@@ -16,12 +16,12 @@ from redis import Redis
 
 from bench.measures import Report
 from cli.stack import Stack
+from models.training.demo_model.clips import Clip
 from shared.jobs import Jobs
 from shared.records import JobRecord, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from shared.workers import Workers
-from tools.demo_model.clips import Clip
 
 _DEADLINE_S = 600.0
 

@@ -22,8 +22,8 @@ from redis import Redis
 from bench.measures import Report, load_average
 from bench.round_trip import upload
 from cli.stack import Stack
+from models.training.demo_model.clips import draw_clips
 from shared.workers import Workers
-from tools.demo_model.clips import draw_clips
 from worker.settings import quieten_libraries
 
 ALLOWED_KB_PER_JOB = 20.0

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.training.demo_model.clips import draw_utterances
+from models.training.demo_model.voices import Utterance
 from shared.settings import CHECKOUT
 from shared.transcript import Segment, Word
-from tools.demo_model.clips import draw_utterances
-from tools.demo_model.voices import Utterance
 from worker.alignment import Aligner, open_aligner
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 from worker.models.store import ModelStore

@@ -39,7 +39,7 @@ ONE_THREAD = {"LONGHAND_ENGINE_THREADS": "1"}
 # By the fixtures a test uses; those marked `main_job` use the first two by definition.
 _MAIN_JOB = ("real Redis", "the real demo model")
 _COUNTED = {
-    "real Redis": {"redis_server", "start_stack", "served"},
+    "real Redis": {"redis_server", "start_stack", "start_stack_once", "served"},
     "the real demo model": {"demo_model"},
     "real weights": {"real_models"},
 }
@@ -149,6 +149,16 @@ def start_stack(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]
 
     Every stack is stopped when the test ends, and the test fails if a process is left.
     """
+    yield from _stacks(request.node)
+
+
+@pytest.fixture(scope="module")
+def start_stack_once(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]]:
+    """The same for stacks that the tests of a file share; they are stopped after the last."""
+    yield from _stacks(request.node)
+
+
+def _stacks(node: pytest.Item | pytest.Collector) -> Iterator[Callable[..., Stack]]:
     directories: list[Path] = []
     with ExitStack() as stacks:
 
@@ -162,22 +172,38 @@ def start_stack(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stack]
     left = [line for directory in directories for line in processes_of(directory)]
     for directory in directories:
         for log in sorted((directory / "logs").glob("*.log")):
-            request.node.add_report_section(
-                "teardown", log.name, log.read_text(errors="replace")[-4000:]
-            )
+            if isinstance(node, pytest.Item):
+                text = log.read_text(errors="replace")[-4000:]
+                node.add_report_section("teardown", log.name, text)
         shutil.rmtree(directory, ignore_errors=True)
     if left:
         pytest.fail("processes outlived their stack:\n" + "\n".join(left), pytrace=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note on every test which real things it uses, so that reports carry it."""
+    """
+    Note on every test which real things it uses, so that reports carry it.
+
+    Files that take long begin: what is left at the end keeps every process busy.
+    """
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
         is_main_job = item.get_closest_marker("main_job") is not None
         for name, fixtures in _COUNTED.items():
             if (is_main_job and name in _MAIN_JOB) or used & fixtures:
                 item.user_properties.append((name, True))
+    costs: dict[Path, int] = {}
+    for item in items:
+        costs[item.path] = max(costs.get(item.path, 0), _cost(item))
+    items.sort(key=lambda item: -costs[item.path])
+
+
+def _cost(item: pytest.Item) -> int:
+    """2 of a test with whole programs, 1 of one with a model, 0 of others."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if item.get_closest_marker("main_job") or fixtures & {"start_stack", "start_stack_once"}:
+        return 2
+    return int(bool(fixtures & {"demo_model", "real_models", "real_diarizer"}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

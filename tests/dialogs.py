@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.training.demo_diarization.dialogs import UNSEEN, Dialog, draw_dialog
+from models.training.demo_diarization.measure import write_source
 from shared.settings import CHECKOUT
-from tools.demo_diarization.dialogs import UNSEEN, Dialog, draw_dialog
-from tools.demo_diarization.measure import write_source
 from worker.audio.source import AudioSource
 from worker.diarization import Diarizer, open_diarizer
 from worker.models.store import ModelStore

@@ -1,8 +1,9 @@
 """
-Transcribe files in a process of its own: `python hearing.py MODELS_DIR MODEL FILE…`.
+Transcribe files in a process of its own: `python hearing.py MODELS_DIR MODEL,… FILE…`.
 
 What is set before a process begins, as CT2_USE_MKL, is only tried in another one, and memory is
-only told apart there from what else is held. For each file it writes a line of JSON: `Heard`.
+only told apart there from what else is held. For each model, and each file, it writes a line of
+JSON: `Heard`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +35,13 @@ class Heard(NamedTuple):
 
 
 def hear_apart(
-    models_dir: Path, model: str, paths: Sequence[Path], env: Mapping[str, str] | None = None
+    models_dir: Path,
+    models: Sequence[str],
+    paths: Sequence[Path],
+    env: Mapping[str, str] | None = None,
 ) -> list[Heard]:
-    """Transcribe files one after the other in one new process."""
-    command = [sys.executable, __file__, str(models_dir), model, *map(str, paths)]
+    """Transcribe all files with each model, one after the other, in one new process."""
+    command = [sys.executable, __file__, str(models_dir), ",".join(models), *map(str, paths)]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     done = subprocess.run(
         command,
@@ -50,7 +55,7 @@ def hear_apart(
     return [Heard(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def main(models_dir: str, model: str, *paths: str) -> None:
+def main(models_dir: str, names: str, *paths: str) -> None:
     """Transcribe, and tell."""
     from worker.settings import WorkerSettings, quieten_libraries
 
@@ -61,10 +66,13 @@ def main(models_dir: str, model: str, *paths: str) -> None:
 
     models = LocalModels(
         WorkerSettings(
-            models_dir=Path(models_dir), default_model=model, downloads=False, device="cpu"
+            models_dir=Path(models_dir),
+            default_model=names.partition(",")[0],
+            downloads=False,
+            device="cpu",
         )
     )
-    for path in paths:
+    for model, path in product(names.split(","), paths):
         tracemalloc.start()
         text = transcribe_here(models, Path(path), model=model).text
         _, peak_bytes = tracemalloc.get_traced_memory()

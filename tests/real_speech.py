@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.demo_model.scores import Errors
 from shared.settings import CHECKOUT
 from shared.transcript import Segment
-from tools.demo_model.scores import Errors
 from worker.audio.source import SAMPLE_RATE_HZ, decode
 from worker.models.files import ModelFiles
 

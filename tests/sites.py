@@ -93,3 +93,15 @@ def open_site(start_stack: Callable[..., Stack]) -> Iterator[Callable[..., Site]
     yield start
     for site in sites:
         site.close()
+
+
+@pytest.fixture(scope="module")
+def usual_site(start_stack_once: Callable[..., Stack]) -> Iterator[Site]:
+    """
+    A whole stack with the settings that a site has if nobody sets any, and another name for `demo`.
+
+    The tests of a file share it, and leave its worker alive and idle.
+    """
+    site = Site(start_stack_once(env={"LONGHAND_MODEL_ALIASES": "house=demo"}))
+    yield site
+    site.close()

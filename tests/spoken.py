@@ -5,9 +5,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from models.training.demo_model.clips import (
+    Clip,
+    draw_clips,
+    draw_long_clip,
+    draw_utterances,
+    write_wav,
+)
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript
-from tools.demo_model.clips import Clip, draw_clips, draw_long_clip, draw_utterances, write_wav
 from worker.audio.source import decode
 from worker.pipeline import Extras, transcribe
 from worker.processes.local import LocalModels

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.evaluation.speech import Clip, Utterance
-from tools.demo_model.corpus import write_encoded
+from models.training.demo_model.corpus import write_encoded
 from worker.audio.source import SAMPLE_RATE_HZ
 
 PAUSE_S = (0.3, 5.0)

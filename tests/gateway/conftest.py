@@ -19,16 +19,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import clips  # noqa: E402
 from gateway_process import GatewayProcess  # noqa: E402
+from opened import open_quickly  # noqa: E402
 from promises import Promises  # noqa: E402
 from shelf import fetching  # noqa: E402, F401
 from waiting import wait_until  # noqa: E402
 from web_hosts import Host, Reply, running  # noqa: E402
 
 from gateway.access.keys import Role, add_key  # noqa: E402
-from gateway.app import (
-    create_app,  # noqa: E402
-    open_services,  # noqa: E402
-)
+from gateway.app import create_app  # noqa: E402
 from gateway.services import Services  # noqa: E402
 from gateway.settings import GatewaySettings  # noqa: E402
 from shared.catalogue import ModelEntry
@@ -55,7 +53,7 @@ def make_client(settings: GatewaySettings) -> Iterator[Callable[..., FlaskClient
     with ExitStack() as opened:
 
         def make(**changed: object) -> FlaskClient:
-            services = open_services(GatewaySettings(**settings.model_dump() | changed))
+            services = open_quickly(GatewaySettings(**settings.model_dump() | changed))
             opened.callback(services.redis.close)
             app = create_app(services.settings, services=services)
             promises.append(Promises(app))
@@ -68,7 +66,7 @@ def make_client(settings: GatewaySettings) -> Iterator[Callable[..., FlaskClient
 @pytest.fixture
 def services(settings: GatewaySettings) -> Iterator[Services]:
     """What the client's gateway works with."""
-    found = open_services(settings)
+    found = open_quickly(settings)
     yield found
     found.redis.close()
 
@@ -97,13 +95,24 @@ def start_gateway(
     redis_url: str, storage_dir: Path, tmp_path: Path
 ) -> Iterator[Callable[..., GatewayProcess]]:
     """A function that starts `python -m gateway`; its arguments are settings."""
+    yield from _gateways(tmp_path, redis_url=redis_url, storage_dir=storage_dir)
+
+
+@pytest.fixture(scope="module")
+def start_gateway_once(
+    redis_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., GatewayProcess]]:
+    """The same for a gateway that the tests of a file share; it is told its `storage_dir`."""
+    yield from _gateways(tmp_path_factory.mktemp("gateway"), redis_url=redis_server)
+
+
+def _gateways(folder: Path, **settings: object) -> Iterator[Callable[..., GatewayProcess]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(**changed: object) -> GatewayProcess:
-        chosen = {"redis_url": redis_url, "storage_dir": storage_dir, "port": 0} | changed
-        chosen = {"default_model": "demo"} | chosen
+        chosen = {"default_model": "demo", "port": 0} | settings | changed
         env = {f"LONGHAND_{name.upper()}": str(value) for name, value in chosen.items()}
-        log = tmp_path / f"gateway-{len(started)}.log"
+        log = folder / f"gateway-{len(started)}.log"
         with log.open("wb") as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", "gateway"],
@@ -116,7 +125,7 @@ def start_gateway(
         wait_until(lambda: said in log.read_text() or child.poll() is not None, 30, "listening")
         assert child.poll() is None, log.read_text()
         url = log.read_text().partition(said)[2].split()[0].rstrip('"}')  # in JSON
-        return GatewayProcess(child, url, storage_dir, log)
+        return GatewayProcess(child, url, Path(str(chosen["storage_dir"])), log)
 
     yield start
     for child in started:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import clips
 import pytest
@@ -20,10 +22,22 @@ FORM = b"Content-Type: multipart/form-data; boundary=x\r\n"
 EXPECT = b"Expect: 100-continue\r\n"
 
 
-@pytest.fixture
-def gateway(start_gateway: StartGateway) -> GatewayProcess:
+@pytest.fixture(scope="module")
+def storage_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the gateway of all these tests stores."""
+    return tmp_path_factory.mktemp("storage")
+
+
+@pytest.fixture(scope="module")
+def gateway(start_gateway_once: StartGateway, storage_dir: Path) -> GatewayProcess:
     """A gateway that takes a megabyte of audio."""
-    return start_gateway(max_audio_bytes=LIMIT)
+    return start_gateway_once(max_audio_bytes=LIMIT, storage_dir=storage_dir)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_stored(storage_dir: Path) -> Iterator[None]:
+    yield
+    shutil.rmtree(storage_dir / "jobs", ignore_errors=True)
 
 
 def connect(gateway: GatewayProcess) -> closing[socket.socket]:

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from httpx2 import Client, ReadTimeout, Response
-from sites import Site, models, open_site
+from sites import Site, models
 from spoken import draw_long_clip, transcribe_here
 from waiting import wait_until
 
+from cli.stack import Stack
 from shared.request import TranscriptionRequest
 from worker.processes.local import LocalModels
 
-__all__ = ["models", "open_site"]
+__all__ = ["models"]
 
 pytestmark = pytest.mark.main_job
 BUSY_S = 40
 """Of speech: the worker is at it for long enough that others come meanwhile."""
 
 
-@pytest.fixture
-def site(open_site: Callable[..., Site]) -> Site:
+NAMES = ("ann", "bob")
+
+
+@pytest.fixture(scope="module")
+def shared_site(start_stack_once: Callable[..., Stack]) -> Iterator[Site]:
     """A site where sixty may wait, and whose callers have two seconds to come again."""
-    return open_site(
-        env={
-            "LONGHAND_TRUSTED_PROXIES": "127.0.0.1/32",
-            "LONGHAND_WAITING_SLOTS": "60",
-            "LONGHAND_THREADS": "128",
-            "LONGHAND_ABANDON_AFTER_S": "2",
-        }
-    )
+    env = {
+        "LONGHAND_TRUSTED_PROXIES": "127.0.0.1/32",
+        "LONGHAND_WAITING_SLOTS": "60",
+        "LONGHAND_THREADS": "128",
+        "LONGHAND_ABANDON_AFTER_S": "2",
+    }
+    site = Site(start_stack_once(env=env))
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    """The same, with no job left of the test before."""
+    yield shared_site
+    for headers in ({}, *({"X-Remote-User": name} for name in NAMES)):
+        while jobs := shared_site.http.get("/jobs", headers=headers).json()["jobs"]:
+            for job in jobs:
+                shared_site.wait(job["job_id"], 300)
+                shared_site.http.delete(f"/jobs/{job['job_id']}", headers=headers)
 
 
 @pytest.fixture
@@ -119,10 +135,9 @@ def test_fifty_callers_who_give_up_and_come_again_are_all_served_by_one_run(
 def test_neither_of_two_owners_of_the_same_audio_learns_of_the_other(
     site: Site, clip: Path
 ) -> None:
-    names = ("ann", "bob")
     with ThreadPoolExecutor(2) as callers:
         answers = list(
-            callers.map(lambda name: post(site, clip, headers={"X-Remote-User": name}), names)
+            callers.map(lambda name: post(site, clip, headers={"X-Remote-User": name}), NAMES)
         )
     ids = [answer.json()["job_id"] for answer in answers]
     for job_id in ids:

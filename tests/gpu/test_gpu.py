@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from spoken import Clip, draw_clips, transcribe_here
 
-from tools.demo_model.scores import GATE, Errors
+from models.training.demo_model.scores import GATE, Errors
 from worker.processes.gpu_memory import gpu_memory
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings, quieten_libraries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def speech_dir(shared_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def recordings(shared_dir: Path) -> Path:
+    """Inputs that failed; the README beside them says how."""
+    return shared_dir / "cases" / "recordings"
+
+
+@pytest.fixture(scope="session")
 def real(real_models: Path) -> LocalModels:
     """The real models in this process, as a worker would load them."""
     settings = WorkerSettings(
@@ -51,11 +58,19 @@ def real(real_models: Path) -> LocalModels:
 
 @pytest.fixture(scope="session")
 def hear(real: LocalModels) -> Hear:
-    """A function that transcribes a file with `base`, or the model named, by options."""
+    """
+    A function that transcribes a file with `base`, or the model named, by options.
+
+    A recording that was heard before with the same options is not decoded again.
+    """
+    heard: dict[tuple[str, str, str], Transcript] = {}
 
     def run(path: Path, model: str = "base", **options: object) -> Transcript:
         request = TranscriptionRequest.model_validate(options)
-        return transcribe_here(real, path, request, model=model)
+        key = hashlib.sha256(path.read_bytes()).hexdigest(), model, request.model_dump_json()
+        if key not in heard:
+            heard[key] = transcribe_here(real, path, request, model=model)
+        return heard[key]
 
     return run
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hearing import hear_apart
 from real_speech import as_checkpoint, n_errors, samples_of, silence, write_wav
 from spoken import transcribe_here
 
@@ -23,12 +22,6 @@ from worker.settings import WorkerSettings
 Hear = Callable[..., Transcript]
 
 JOY = "What joy there is in living."
-
-
-@pytest.fixture(scope="module")
-def recordings(shared_dir: Path) -> Path:
-    """Inputs that failed; the README beside them says how."""
-    return shared_dir / "cases" / "recordings"
 
 
 def words_of(heard: Transcript) -> list[Word]:
@@ -109,18 +102,6 @@ def test_what_is_said_six_times_after_another_sentence_is_all_written(
     heard = hear(write_wav(tmp_path / "six.wav", pieces))
 
     assert len(re.findall(r"small dog", heard.text)) == 6
-
-
-@pytest.mark.parametrize("uses_mkl", ["0", "1"])
-def test_a_third_of_a_second_is_no_sentence(
-    real_models: Path, recordings: Path, uses_mkl: str
-) -> None:
-    clip = recordings / "c23_300ms.wav"
-
-    for model in ("base", "tiny.en"):
-        [heard] = hear_apart(real_models, model, [clip], {"CT2_USE_MKL": uses_mkl})
-
-        assert re.sub(r"\W", "", heard.text.lower()) in ("", "7", "seven")
 
 
 def test_sentences_at_the_end_of_a_chunk_are_written(hear: Hear, recordings: Path) -> None:

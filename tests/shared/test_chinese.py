@@ -9,10 +9,10 @@ import pytest
 from chinese_phrases import IN_CONTEXT, TAIWANS_WORDS
 from opencc import OpenCC
 
+from models.training.demo_model.phrasebook import draw_sentence
 from shared.chinese import convert
 from shared.chinese_text import convert_text
 from shared.transcript import Character
-from tools.demo_model.phrasebook import draw_sentence
 
 PHRASES = [*IN_CONTEXT, *TAIWANS_WORDS]
 

@@ -55,7 +55,7 @@ def transformers(checkpoint: Path, tmp_path: Path) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from tools.demo_model.export import _rename
+    from models.training.demo_model.export import _rename
 
     stored = torch.load(checkpoint, weights_only=True)
     dims = stored["dims"]

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from aligned import MakeAudio, assert_in_order, seconds, segment, with_pauses, word
 
-from shared.catalogue import MODELS
-from shared.errors import InvalidRequest
-from tools.demo_aligner.measure import (
+from models.training.demo_aligner.measure import (
     LEAD_S,
     MEDIAN_BAR_S,
     P90_BAR_S,
@@ -20,8 +18,10 @@ from tools.demo_aligner.measure import (
     boundary_errors,
     median_and_p90,
 )
-from tools.demo_model.phrasebook import DIGITS
-from tools.demo_model.voices import Utterance
+from models.training.demo_model.phrasebook import DIGITS
+from models.training.demo_model.voices import Utterance
+from shared.catalogue import MODELS
+from shared.errors import InvalidRequest
 from worker.alignment import Aligner, AlignOptions, aligner_name
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 from worker.models.alignment_catalogue import ALIGNERS

@@ -8,7 +8,7 @@ import random
 import pytest
 from aligned import MakeAudio, assert_in_order, seconds, segment, with_pauses, word
 
-from tools.demo_model.voices import Utterance
+from models.training.demo_model.voices import Utterance
 from worker.alignment import Aligner, AlignOptions
 
 ODD_TEXTS = {

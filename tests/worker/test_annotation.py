@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from process_tree import children_of
+from sites import Site
 from spoken import (
     Clip,
     draw_long_clip,
@@ -23,12 +24,12 @@ from spoken import (
 )
 from waiting import wait_until
 
+from models.training.demo_diarization.dialogs import UNSEEN, draw_dialog
+from models.training.demo_model.voices import SAMPLE_RATE_HZ
 from shared.errors import JobCancelled
 from shared.phrase_book import WARNING_CODE
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned
-from tools.demo_diarization.dialogs import UNSEEN, draw_dialog
-from tools.demo_model.voices import SAMPLE_RATE_HZ
 from worker.alignment import AlignOptions
 from worker.annotation import _ALIGNED_AT_ONCE
 from worker.audio.source import AudioSource
@@ -211,9 +212,9 @@ def test_a_diarizer_that_is_killed_again_and_again_costs_no_transcript(
 
 @pytest.mark.main_job
 def test_who_speaks_is_told_by_a_second_child_that_lives_on(
-    open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
+    usual_site: Site, models: LocalModels, tmp_path: Path
 ) -> None:
-    site = open_site()
+    site = usual_site
     clip = draw_long_clip(tmp_path, seed=503, length_s=20)
     fields = {"diarize": "true", "word_timestamps": "true"}
 
@@ -336,9 +337,9 @@ def test_segments_stay_in_order_where_alignment_is_cut_into_calls(
 
 @pytest.mark.main_job
 def test_a_known_voice_is_called_by_its_name_and_a_useless_one_costs_nothing(
-    open_site: Callable[..., Any], tmp_path: Path
+    usual_site: Site, tmp_path: Path
 ) -> None:
-    site = open_site()
+    site = usual_site
     dialog = draw_dialog(505, UNSEEN[1:3], length_s=20)
     path = write_wav(tmp_path / "dialog.wav", dialog.waveform)
     spoken = [t for t in dialog.turns if t.speaker == UNSEEN[1].name]
@@ -372,12 +373,12 @@ def cpu_s(pid: int) -> float:
 
 @pytest.mark.main_job
 def test_a_cancelled_job_leaves_the_diarizer_loaded_and_idle(
-    open_site: Callable[..., Any], tmp_path: Path
+    usual_site: Site, tmp_path: Path
 ) -> None:
-    site = open_site()
+    site = usual_site
     dialog = draw_dialog(507, UNSEEN[1:3], length_s=20)
     short = write_wav(tmp_path / "short.wav", dialog.waveform)
-    long = write_wav(tmp_path / "long.wav", np.tile(dialog.waveform, 45))
+    long = write_wav(tmp_path / "long.wav", np.tile(dialog.waveform, 20))
     # Next to nothing is transcribed; who speaks is looked for in all of it.
     fields = {"diarize": "true", "align": "false", "clip_timestamps": "0,4"}
     site.transcript(site.upload(short, **fields))

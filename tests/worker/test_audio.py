@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from spoken import draw_utterances, write_wav
 
+from models.training.demo_model.corpus import through_codec
+from models.training.demo_model.voices import SAMPLE_RATE_HZ
 from shared.errors import AudioUnreadable
-from tools.demo_model.corpus import through_codec
-from tools.demo_model.voices import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource, decode
 
 

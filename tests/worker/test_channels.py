@@ -37,24 +37,32 @@ class Stopped(Exception):
     """The worker is no more."""
 
 
-@pytest.fixture
-def recording(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three microphones, the second of which hears nothing."""
-    channels = []
+    folder, channels = tmp_path_factory.mktemp("recording"), []
     for n, length_s in enumerate(LENGTHS_S):
-        clip = draw_long_clip(tmp_path, seed=90 + n, length_s=length_s)
-        audio = decode(clip.path, tmp_path / "clip.pcm")
+        clip = draw_long_clip(folder, seed=90 + n, length_s=length_s)
+        audio = decode(clip.path, folder / "clip.pcm")
         channels.append(audio.read(0, audio.n_samples))
     n_samples = max(map(len, channels))
     together = np.stack([np.pad(channel, (0, n_samples - len(channel))) for channel in channels])
     together[1] = 0
     sound = Sound((Piece(together),), "pcm_s16le", "2.1", rate_hz=16_000)
-    return write_media(tmp_path / "three.wav", [sound])
+    return write_media(folder / "three.wav", [sound])
 
 
-@pytest.fixture
-def channels(recording: Path, tmp_path: Path) -> tuple[AudioSource, ...]:
-    return decode_channels(recording, tmp_path / "audio.pcm")
+@pytest.fixture(scope="module")
+def channels(recording: Path) -> tuple[AudioSource, ...]:
+    return decode_channels(recording, recording.with_name("audio.pcm"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    channels: tuple[AudioSource, ...], models: LocalModels
+) -> tuple[Transcript, list[float], set[str]]:
+    """What `run` gives if nothing is in its way."""
+    return run(channels, models, Extras())
 
 
 def kept_by(chunks: KeptChunks, job_id: str, n: int) -> Extras:
@@ -86,8 +94,9 @@ def run(
 def test_another_worker_goes_on_where_one_stopped_in_any_channel(
     channels: tuple[AudioSource, ...], models: LocalModels, jobs: Jobs, redis: Redis,
     submit: Callable[..., str], stop_at: float,
+    undisturbed: tuple[Transcript, list[float], set[str]],
 ) -> None:  # fmt: skip
-    undisturbed, told, stages = run(channels, models, Extras())
+    expected, told, stages = undisturbed
     job_id = submit(b"audio")
     assert jobs.claim(job_id, 1, "a")
     with pytest.raises(Stopped):
@@ -101,7 +110,7 @@ def test_another_worker_goes_on_where_one_stopped_in_any_channel(
     counted = CountedChunks(jobs.chunks, job_id, 2)
     again, _, _ = run(channels, models, Extras(counted))
 
-    assert again == undisturbed
+    assert again == expected
     whole = jobs.chunks.read(job_id)
     assert whole is not None
     assert 0 < n_before < len(whole[1]) == n_before + counted.n
@@ -161,12 +170,12 @@ def services(
 
 def test_a_job_of_channels_becomes_what_they_are_in_process(
     services: WorkerServices, submit: Callable[..., str], recording: Path,
-    channels: tuple[AudioSource, ...], models: LocalModels,
+    undisturbed: tuple[Transcript, list[float], set[str]],
 ) -> None:  # fmt: skip
     record = attempt(services, submit(recording.read_bytes(), multichannel="true"))
 
     assert (record.status, record.progress) == ("succeeded", 1.0)
-    expected, _, _ = run(channels, models, Extras())
+    expected, _, _ = undisturbed
     assert services.jobs.read_transcript(record) == expected
 
 

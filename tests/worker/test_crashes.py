@@ -22,7 +22,7 @@ LEASE_S = 10
 """A third of the default, so that the tests wait less."""
 
 RECOVERY_S = 40
-LONG_S = 240
+LONG_S = 120
 
 AS_COMPLETED = TranscriptionRequest(chinese="none")
 """A request that asks for nothing, as the gateway hands it on: with the site's script."""
@@ -56,7 +56,7 @@ def test_jobs_survive_the_death_of_the_engine_without_an_attempt_spent(
     open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
 ) -> None:
     site = open_site(n_workers=1, env={"LONGHAND_SLOTS": "8"})
-    clip = draw_long_clip(tmp_path, seed=2, length_s=60)
+    clip = draw_long_clip(tmp_path, seed=2, length_s=40)
     [worker] = site.workers()
 
     ids = [site.upload(clip.path)]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from dialogs import THREE, TWO
 
+from models.training.demo_diarization.dialogs import UNSEEN, draw_dialog, say
+from models.training.demo_diarization.measure import TARGET, score, words_with_speakers
 from shared.errors import JobCancelled
-from tools.demo_diarization.dialogs import UNSEEN, draw_dialog, say
-from tools.demo_diarization.measure import TARGET, score, words_with_speakers
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 from worker.diarization import DiarizationOptions, KnownSpeaker
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dialogs import DEMO
 
-from tools.demo_diarization.dialogs import Dialog
+from models.training.demo_diarization.dialogs import Dialog
 from worker.audio.source import SAMPLE_RATE_HZ
 from worker.models.diarization_files import read_config
 

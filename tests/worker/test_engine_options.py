@@ -12,8 +12,8 @@ from random_whisper import for_engines, write_random
 from scripted import tokenizer, write_scripted
 from spoken import draw_utterances
 
+from models.training.demo_model.scores import padded
 from shared.transcript import Segment
-from tools.demo_model.scores import padded
 from worker.engines import ENGINES, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from real_speech import CONVERSATION, as_checkpoint, samples_of, turns_of
 from spoken import draw_utterances
 
+from models.training.demo_model.scores import GATE, Errors, padded, text_of
+from models.training.demo_model.voices import SAMPLE_RATE_HZ, Utterance
 from shared.errors import EngineFailed
 from shared.transcript import Segment
-from tools.demo_model.scores import GATE, Errors, padded, text_of
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Utterance
 from worker.engines import ENGINES, check_installed, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Engine
 

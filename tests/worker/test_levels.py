@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sounds import make_sound
 
-from tools.demo_model.clips import draw_utterances
+from models.training.demo_model.clips import draw_utterances
 from worker.audio.levels import BLOCK, Levels, Mix, choose_mix, level_each
 
 Samples = NDArray[np.float32]

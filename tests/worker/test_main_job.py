@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from spoken import Clip, transcribe_here
 
-from tools.demo_model.scores import GATE, Errors
+from models.training.demo_model.scores import GATE, Errors
 from worker.processes.local import LocalModels
 
 pytestmark = pytest.mark.main_job

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sites import Site
 from spoken import Clip, draw_long_clip, transcribe_here
+from waiting import wait_until
 
 from shared.request import TranscriptionRequest
 from worker.processes.local import LocalModels
@@ -15,7 +18,7 @@ from worker.settings import WorkerSettings
 pytestmark = pytest.mark.main_job
 
 
-def result(site: Any, clip: Clip, **fields: str) -> dict[str, Any]:
+def result(site: Site, clip: Clip, **fields: str) -> dict[str, Any]:
     """Upload a clip and wait for the answer."""
     with clip.path.open("rb") as file:
         answer = site.http.post(
@@ -29,11 +32,11 @@ def result(site: Any, clip: Clip, **fields: str) -> dict[str, Any]:
 
 
 def test_each_option_changes_the_result_as_documented(
-    open_site: Callable[..., Any],
+    usual_site: Site,
     models: LocalModels,
     clips: Callable[[int, int], list[Clip]],
 ) -> None:
-    site = open_site(env={"LONGHAND_MODEL_ALIASES": "house=demo"})
+    site = usual_site
     drawn = clips(12, 61)
     clip = next(c for c in drawn if c.language == "en")
 
@@ -92,18 +95,22 @@ def test_the_other_engine_serves_the_same_clips(
     assert site.workers()[0].engine == "openai_whisper"
 
 
-def test_a_running_job_tells_its_stage_and_how_far_it_is(
-    open_site: Callable[..., Any], tmp_path: Any
-) -> None:
-    site = open_site()
-    clip = draw_long_clip(tmp_path, seed=63, length_s=300)
+def test_a_running_job_tells_its_stage_and_how_far_it_is(usual_site: Site, tmp_path: Path) -> None:
+    site = usual_site
+    clip = draw_long_clip(tmp_path, seed=63, length_s=150)
     job_id = site.upload(clip.path)
     seen: list[tuple[str, float]] = []
 
-    while (job := site.http.get(f"/jobs/{job_id}").json())["status"] != "succeeded":
+    def ended() -> dict[str, Any] | None:
+        job: dict[str, Any] = site.http.get(f"/jobs/{job_id}").json()
+        if job["status"] == "succeeded":
+            return job
         assert job["status"] in ("queued", "running"), job
         if job.get("stage"):
             seen.append((job["stage"], job["progress"]))
+        return None
+
+    job = wait_until(ended, 240, "the job ends")
 
     fractions = [fraction for _, fraction in seen]
     assert fractions == sorted(fractions)

@@ -14,9 +14,9 @@ from needs import missing
 from numpy.typing import NDArray
 from sounds import make_sound
 
+from models.training.demo_model.clips import draw_utterances
 from shared.errors import JobCancelled
 from shared.request import TranscriptionRequest
-from tools.demo_model.clips import draw_utterances
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.speech.search import Speech, SpeechOptions, cut_lanes, find_speech, look_for_speech
 from worker.speech.voice_activity import WINDOW, VoiceActivity

@@ -14,8 +14,8 @@ from needs import missing
 from numpy.typing import NDArray
 from sounds import SOUNDS, make_sound
 
+from models.training.demo_model.clips import draw_utterances
 from shared.errors import EngineFailed
-from tools.demo_model.clips import draw_utterances
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.speech.search import SpeechOptions, find_speech
 from worker.speech.voice_activity import (

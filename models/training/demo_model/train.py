@@ -1,7 +1,7 @@
 """
 Train the demo model.
 
-    python -m tools.demo_model.train CORPUS_DIRECTORY STATE_DIRECTORY --minutes 150
+    python -m models.training.demo_model.train CORPUS_DIRECTORY STATE_DIRECTORY --minutes 150
 
 Stops when the minutes are used up and goes on from its state when started
 again. The learning rate is constant, so that a run may be lengthened; with
@@ -30,9 +30,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from whisper.model import ModelDimensions, Whisper
 
-from tools.demo_model.batches import Batch, BatchProcess
-from tools.demo_model.vocabulary import N_TIMESTAMPS, Vocabulary
-from tools.demo_model.windows import STAGES
+from models.training.demo_model.batches import Batch, BatchProcess
+from models.training.demo_model.vocabulary import N_TIMESTAMPS, Vocabulary
+from models.training.demo_model.windows import STAGES
 
 DIMENSIONS = ModelDimensions(
     n_mels=80,

@@ -1,7 +1,7 @@
 """
 How right the demo models' transcripts are, through the whole pipeline: words, times, speakers.
 
-    python -m bench.demo_evaluation [--save bench/results]
+    python -m models.training.evaluation [--save bench/results]
 
 Sentences and voices are held out; dialogs are of voices the diarization was neither trained nor
 tuned on. Every set comes as it is, and through mp3 and opus. Status 1 if a bar does not hold.
@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bench.measures import Report
+from models.training.demo_aligner.measure import boundary_errors, median_and_p90
+from models.training.demo_diarization.dialogs import FLITE, UNSEEN, Dialog, draw_dialogs
+from models.training.demo_diarization.measure import FLITE_SEED, TEST_SEED, score
+from models.training.demo_model.corpus import read_held_out, render, through_codec
+from models.training.demo_model.scores import Errors, normal, padded
+from models.training.demo_model.voices import Utterance
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT
 from shared.transcript import Transcript
-from tools.demo_aligner.measure import boundary_errors, median_and_p90
-from tools.demo_diarization.dialogs import FLITE, UNSEEN, Dialog, draw_dialogs
-from tools.demo_diarization.measure import FLITE_SEED, TEST_SEED, score
-from tools.demo_model.corpus import read_held_out, render, through_codec
-from tools.demo_model.scores import Errors, normal, padded
-from tools.demo_model.voices import Utterance
 from worker.audio.source import AudioSource
 from worker.pipeline import transcribe
 from worker.processes.local import LocalModels
@@ -180,7 +180,9 @@ def right_speakers(dialog: Dialog, transcript: Transcript) -> tuple[int, int]:
 
 def main() -> int:
     """Measure, print the table, and keep it if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m bench.demo_evaluation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m models.training.evaluation", description=__doc__
+    )
     parser.add_argument("--save", type=Path, help="directory for a dated copy of the table")
     options = parser.parse_args()
     quieten_libraries()

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from whisper.audio import mel_filters
 
-from tools.demo_model import corpus
-from tools.demo_model.vocabulary import FRAME_S, TOKENIZER, Vocabulary
-from tools.demo_model.windows import STAGES, WINDOW_S, Window, WindowMaker
+from models.training.demo_model import corpus
+from models.training.demo_model.vocabulary import FRAME_S, TOKENIZER, Vocabulary
+from models.training.demo_model.windows import STAGES, WINDOW_S, Window, WindowMaker
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve, lfilter
 
-from tools.demo_model.vocabulary import (
+from models.training.demo_model.vocabulary import (
     FRAME_S,
     LANGUAGE_TOKENS,
     LANGUAGES,
     TOKENIZER,
     encode,
 )
-from tools.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
+from models.training.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
 
 WINDOW_S = 30
 MAX_SEGMENTS = 14

@@ -1,9 +1,9 @@
 """
 Train the demo aligner on English by synthesised voices.
 
-    python -m tools.demo_aligner.train STATE models/demo-aligner-en --minutes 20
-    python -m tools.demo_aligner.measure --calibrate    # then set frame_offset_s
-    python -m tools.demo_aligner.measure --card
+    python -m models.training.demo_aligner.train STATE models/demo-aligner-en --minutes 20
+    python -m models.training.demo_aligner.measure --calibrate    # then set frame_offset_s
+    python -m models.training.demo_aligner.measure --card
 
 STATE keeps the rendered speech. `--start FOLDER` goes on from an aligner that is
 there; without it, training begins from nothing. Sentences and voices that are
@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from tools.demo_model.corpus import draw_training, load, render, save
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Utterance
+from models.training.demo_model.corpus import draw_training, load, render, save
+from models.training.demo_model.voices import SAMPLE_RATE_HZ, Utterance
 from worker.alignment.labels import Alphabet, spell, split_words
 from worker.alignment.network import make_alphabet
 

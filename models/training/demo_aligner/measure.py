@@ -1,8 +1,8 @@
 """
 Measure an aligner against the times at which a synthesiser really began each word.
 
-    python -m tools.demo_aligner.measure [--aligner demo-aligner-en] [--card]
-    python -m tools.demo_aligner.measure --calibrate   # the offset, from voices trained on
+    python -m models.training.demo_aligner.measure [--aligner demo-aligner-en] [--card]
+    python -m models.training.demo_aligner.measure --calibrate  # the offset, by voices of training
 
 Voices and sentences are held out as the demo model's are. Each sentence is given
 with its true text, the whole of it as one segment whose ends are off by up to
@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.demo_model.clips import draw_utterances
+from models.training.demo_model.corpus import CODECS, draw_training, through_codec
+from models.training.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say
 from shared.settings import CHECKOUT
 from shared.transcript import Segment
-from tools.demo_model.clips import draw_utterances
-from tools.demo_model.corpus import CODECS, draw_training, through_codec
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say
 from worker.alignment import Aligner, AlignOptions, open_aligner
 from worker.audio.source import AudioSource
 from worker.models.store import ModelStore
@@ -171,7 +171,7 @@ def main() -> int:
         card = models / arguments.aligner / "README.md"
         kept = card.read_text(encoding="utf-8").partition(_MEASURED)[0]
         day = datetime.date.today().isoformat()
-        command = "`python -m tools.demo_aligner.measure`"
+        command = "`python -m models.training.demo_aligner.measure`"
         text = f"{kept}{_MEASURED}\n\n{day}, {command}, bar {bar}:\n\n{table}\n"
         card.write_text(text, encoding="utf-8")
     return 0 if holds else 1

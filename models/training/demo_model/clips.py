@@ -10,8 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.demo_model.corpus import read_held_out
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, in_fresh_process, say
+from models.training.demo_model.corpus import read_held_out
+from models.training.demo_model.voices import (
+    SAMPLE_RATE_HZ,
+    Espeak,
+    Utterance,
+    in_fresh_process,
+    say,
+)
 
 _PAUSE = SAMPLE_RATE_HZ // 2
 

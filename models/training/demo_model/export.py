@@ -1,8 +1,8 @@
 """
 Write a trained state as the model directory Longhand ships.
 
-    python -m tools.demo_model.export STATE_DIRECTORY models/demo
-    python -m tools.demo_model.export --expand models/demo demo.pt
+    python -m models.training.demo_model.export STATE_DIRECTORY models/demo
+    python -m models.training.demo_model.export --expand models/demo demo.pt
 
 The first form needs `transformers` (extra `diarization` brings it) to make the
 CTranslate2 folder; the second gives the full checkpoint for `whisper.load_model`.
@@ -27,8 +27,8 @@ import whisper
 from tokenizers import AddedToken
 from whisper.tokenizer import LANGUAGES
 
-from tools.demo_model.train import DIMENSIONS, GUIDED_LAYERS
-from tools.demo_model.vocabulary import N_TIMESTAMPS, N_VOCABULARY, TOKENIZER
+from models.training.demo_model.train import DIMENSIONS, GUIDED_LAYERS
+from models.training.demo_model.vocabulary import N_TIMESTAMPS, N_VOCABULARY, TOKENIZER
 from worker.models.compact import COMPACT_FILE, expand
 from worker.models.manifest import DESCRIPTION_FILE, as_json, mark, own_files
 

@@ -11,9 +11,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.demo_model.corpus import read_held_out
+from models.training.demo_model.voices import (
+    SAMPLE_RATE_HZ,
+    Espeak,
+    in_fresh_process,
+    speak_flite,
+    trim,
+)
 from shared.transcript import SpeakerTurn
-from tools.demo_model.corpus import read_held_out
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, in_fresh_process, speak_flite, trim
 
 OVERLAP = 0.12
 """Share of the changes of speaker at which the next one begins too early."""

@@ -11,11 +11,11 @@ import pytest
 from process_tree import children_of, status_bytes
 from spoken import draw_utterances
 
+from models.training.demo_model.voices import SAMPLE_RATE_HZ
 from shared.records import StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
-from tools.demo_model.voices import SAMPLE_RATE_HZ
 
-pytestmark = pytest.mark.main_job
+pytestmark = [pytest.mark.faults, pytest.mark.main_job]
 
 ALLOWED_BYTES = 100_000_000
 

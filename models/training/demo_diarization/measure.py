@@ -1,7 +1,7 @@
 """
 Measure a diarization pipeline on dialogs it was not trained on.
 
-    python -m tools.demo_diarization.measure [--model demo-diarization] [--dialogs 8] [--seed 2]
+    python -m models.training.demo_diarization.measure [--model NAME] [--dialogs 8] [--seed 2]
 
 Diarization error rates, with no collar and overlap scored: of unseen espeak-ng voices, as they are
 and through lossy codecs, of voices it was tuned on, and of another synthesizer's.
@@ -18,10 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
+from models.training.demo_diarization.dialogs import (
+    DEVELOPMENT,
+    FLITE,
+    UNSEEN,
+    Dialog,
+    draw_dialogs,
+)
+from models.training.demo_model.corpus import through_codec
 from shared.settings import CHECKOUT
 from shared.transcript import Segment, SpeakerTurn, Word
-from tools.demo_diarization.dialogs import DEVELOPMENT, FLITE, UNSEEN, Dialog, draw_dialogs
-from tools.demo_model.corpus import through_codec
 from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, Diarizer, open_diarizer
 from worker.diarization.speakers import assign_speakers

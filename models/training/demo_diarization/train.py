@@ -1,7 +1,7 @@
 """
 Train the networks of the demo diarization pipeline on one core.
 
-    python -m tools.demo_diarization.train DIRECTORY [--start FOLDER]
+    python -m models.training.demo_diarization.train DIRECTORY [--start FOLDER]
 
 DIRECTORY becomes a pipeline: config.yaml, embedding/ and segmentation/. `--start` continues
 from another one; `--embedding-s` and `--segmentation-s` say for how long.
@@ -27,7 +27,7 @@ from pyannote.audio.utils.permutation import permutate
 from pyannote.audio.utils.powerset import Powerset
 from torch import Tensor
 
-from tools.demo_diarization.people import Recording, draw_people, record
+from models.training.demo_diarization.people import Recording, draw_people, record
 from worker.demo_voices import DemoSegmentation, DemoSpeakerEmbedding
 
 PEOPLE_PER_VARIANT, SENTENCES_EACH, SEED = 4, 20, 1

@@ -10,8 +10,8 @@ import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.demo_model.voices import SAMPLE_RATE_HZ, Utterance
 from shared.transcript import Segment
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Utterance
 from worker.engines.base import Chunk, DecodeOptions, Engine
 
 GATE = {"en": 0.20, "zh": 0.10}

@@ -1,9 +1,9 @@
 """
 Make the speech the demo model is trained and measured on.
 
-    python -m tools.demo_model.corpus held-out           # writes heldout.tsv beside this file
-    python -m tools.demo_model.corpus render DIRECTORY   # writes train.npz and heldout.npz
-    python -m tools.demo_model.corpus sample PATH.wav    # writes the sample `make demo` sends
+    python -m models.training.demo_model.corpus held-out         # heldout.tsv beside this file
+    python -m models.training.demo_model.corpus render DIRECTORY # train.npz and heldout.npz
+    python -m models.training.demo_model.corpus sample PATH.wav  # the sample `make demo` sends
 
 The held-out sentences are drawn first and never enter the training draw; the
 held-out voices never say anything in training.
@@ -26,14 +26,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.demo_model.phrasebook import (
+from models.training.demo_model.phrasebook import (
     FIXED_EN,
     FIXED_ZH,
     Sentence,
     draw_distinct,
     draw_sentence,
 )
-from tools.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say, trim
+from models.training.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say, trim
 
 HELD_OUT_LIST = Path(__file__).with_name("heldout.tsv")
 HELD_OUT_SEED, TRAINING_SEED = 7, 1

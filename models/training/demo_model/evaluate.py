@@ -1,7 +1,7 @@
 """
 Measure the demo model on speech it has never heard, and print the table against its bar.
 
-    python -m tools.demo_model.evaluate [--model models/demo] [--save bench/results] [--card]
+    python -m models.training.demo_model.evaluate [--model FOLDER] [--save bench/results] [--card]
 
 Voices and sentences are those of `heldout.tsv`; the sentences of `FIXED` are
 said in training too, by other voices, and are scored apart. Text is compared
@@ -22,12 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.request import TranscriptionRequest
-from shared.settings import CHECKOUT
-from shared.transcript import Transcript
-from tools.demo_model.corpus import read_held_out, render, through_codec
-from tools.demo_model.phrasebook import FIXED_EN, FIXED_ZH, Sentence
-from tools.demo_model.scores import (
+from models.training.demo_model.corpus import read_held_out, render, through_codec
+from models.training.demo_model.phrasebook import FIXED_EN, FIXED_ZH, Sentence
+from models.training.demo_model.scores import (
     GATE,
     TARGET,
     Errors,
@@ -38,7 +35,10 @@ from tools.demo_model.scores import (
     padded,
     text_of,
 )
-from tools.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
+from models.training.demo_model.voices import RMS_LEVEL, SAMPLE_RATE_HZ, Utterance
+from shared.request import TranscriptionRequest
+from shared.settings import CHECKOUT
+from shared.transcript import Transcript
 from worker.audio.source import AudioSource
 from worker.engines import open_engine
 from worker.engines.base import DecodeOptions, Engine

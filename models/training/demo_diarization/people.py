@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from tools.demo_diarization.dialogs import DEVELOPMENT, UNSEEN
-from tools.demo_model.corpus import draw_training
-from tools.demo_model.voices import ACCENTS, SAMPLE_RATE_HZ, Espeak, trim
+from models.training.demo_diarization.dialogs import DEVELOPMENT, UNSEEN
+from models.training.demo_model.corpus import draw_training
+from models.training.demo_model.voices import ACCENTS, SAMPLE_RATE_HZ, Espeak, trim
 
 TRAINING_VARIANTS = (
     "Alex Alicia Henrique Jacky Lee Michael Nguyen Storm adam antonio aunty belinda benjamin "
