@@ -28,7 +28,7 @@ _MAX_FIELDS_BYTES = 16_000_000
 """Of all text fields together, which are held in memory; recordings of voices are among them."""
 
 _MAX_HEADER_BYTES = 1 << 19
-"""Read without reaching the end of a part's header; more than `_READ_BYTES`."""
+"""The longest header of a part; it has to be more than `_READ_BYTES`."""
 
 _MAX_PARTS = 100
 _BACKSLASH = re.compile(r"""\\(\\|"(?![ \t]*(?:;[ \t]*[\w*]+=|$)))?""")
