@@ -18,7 +18,7 @@ from shared.catalogue import MODELS
 from shared.errors import JobCancelled, LonghandError, ModelNotFound
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Warned
-from worker.alignment import AlignOptions, aligner_name
+from worker.alignment import AlignmentOptions, aligner_name
 from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
 
@@ -36,7 +36,11 @@ class Annotators(Protocol):
     """What these stages need done by models, in this process or in others."""
 
     def align(
-        self, aligner: str, audio: AudioSource, segments: Sequence[Segment], options: AlignOptions
+        self,
+        aligner: str,
+        audio: AudioSource,
+        segments: Sequence[Segment],
+        options: AlignmentOptions,
     ) -> list[Segment]:
         """Give words the times that an alignment model finds."""
         ...
@@ -96,7 +100,7 @@ def _align_some(
     subject: Subject, segments: Sequence[Segment], language: str, between: _Between
 ) -> tuple[list[Segment] | None, Warned | None]:
     request, annotators = subject.request, subject.annotators
-    options = AlignOptions(
+    options = AlignmentOptions(
         language, request.interpolate_method, request.return_char_alignments, *between
     )
     is_chosen = request.align or request.align_model or request.return_char_alignments

@@ -11,10 +11,10 @@ from shared.speaker_names import rename_speakers
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned, join_text
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.decoding.checkpoints import LANES_APART, Checkpoint, Plan
-from worker.decoding.lanes import Done
+from worker.decoding.lanes import DecodedChunk
 from worker.decoding.progress import Report
 from worker.pipeline import Extras, Models, transcribe
-from worker.speech.search import Speech
+from worker.speech.detection import Speech
 
 
 def transcribe_channels(
@@ -98,7 +98,7 @@ class _ChannelCheckpoint:
 
     def recall(
         self, model: tuple[str, str, str], channel: int = 0
-    ) -> tuple[Plan, Mapping[int, Done]] | None:
+    ) -> tuple[Plan, Mapping[int, DecodedChunk]] | None:
         """See `Checkpoint.recall`."""
         kept = self._whole.recall(model, self._channel)
         if kept is None:
@@ -114,7 +114,7 @@ class _ChannelCheckpoint:
         self.speech = plan.speech
         self._whole.begin(plan, self._channel)
 
-    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+    def keep(self, index: int, chunk: DecodedChunk, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""
         n_lanes = len(self.speech.lanes)
         ends_channel = chunk.is_last and index // LANES_APART == n_lanes - 1

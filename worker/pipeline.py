@@ -17,15 +17,16 @@ from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.decoding.checkpoints import Checkpoint, NoCheckpoint, Plan
-from worker.decoding.decode import ChunkStream, Work, decode_lanes, lane_options
-from worker.decoding.lanes import MAX_CHUNK_S, Done
+from worker.decoding.decode import ChunkStream, Work, decode_lanes
+from worker.decoding.lanes import DecodedChunk
+from worker.decoding.options import MAX_CHUNK_S, lane_options
 from worker.decoding.pauses import long_pauses
 from worker.decoding.progress import Progress, Report
-from worker.decoding.untold import untold_warnings
+from worker.decoding.speech_without_text import speech_without_text_warnings
 from worker.diarization import Diarization, KnownSpeaker
-from worker.diarization.speakers import assign_speakers
+from worker.diarization.assignment import assign_speakers
 from worker.engines.base import Guess
-from worker.speech.search import Speech, SpeechOptions
+from worker.speech.detection import Speech, SpeechOptions
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,12 @@ class Extras:
     Attributes:
         checkpoint: Holds what an earlier attempt did, and is given what this one does.
         known_speakers: Voices to be told by name.
-        is_read: Whether somebody reads the text as it is made.
+        is_streamed: Whether somebody reads the text as it is made.
     """
 
     checkpoint: Checkpoint = NoCheckpoint()
     known_speakers: tuple[KnownSpeaker, ...] = ()
-    is_read: bool = False
+    is_streamed: bool = False
 
 
 def transcribe(
@@ -129,7 +130,7 @@ def transcribe(
         model_revision=used.revision,
         engine=used.engine,
         options=_carried_out(request, language, used),
-        warnings=(*warnings, *more, *untold_warnings(decoded.speech, finished)),
+        warnings=(*warnings, *more, *speech_without_text_warnings(decoded.speech, finished)),
         turns=found.turns if found else None,
         speaker_embeddings=dict(found.embeddings) if found and found.embeddings else None,
     )
@@ -214,7 +215,7 @@ def _decoded(
     plan, done = checkpoint.recall(model) or (None, {})
     if plan is None:
         # One who reads along reads in the order of time: side by side they would have to wait.
-        n_lanes = 1 if extras.is_read else used.n_lanes
+        n_lanes = 1 if extras.is_streamed else used.n_lanes
         wanted = SpeechOptions.of(request, n_lanes)
         speech = models.find_speech(subject.audio, wanted, progress.of("speech"))
         plan = Plan(model, speech)
@@ -227,7 +228,7 @@ def _decoded(
     )
     skipped = () if options.ends_at_pauses else long_pauses(plan.speech.spans)
     heard = replace(plan.speech, skipped=skipped)
-    work = Work(heard, options, used.n_lanes, done, checkpoint, extras.is_read)
+    work = Work(heard, options, used.n_lanes, done, checkpoint, extras.is_streamed)
     stream = models.open_stream(used.name, replace(subject.audio, skipped=skipped))
     try:
         found = decode_lanes(work, stream, progress)
@@ -247,7 +248,7 @@ def _check_language(request: TranscriptionRequest, used: ModelUsed) -> None:
         )
 
 
-def _language_of(chunks: Sequence[Done]) -> Guess | None:
+def _language_of(chunks: Sequence[DecodedChunk]) -> Guess | None:
     """The language most is said in, and how sure the model was where it began; None of nothing."""
     spoken: dict[str, float] = defaultdict(float)
     sure: dict[str, float] = {}
@@ -269,7 +270,7 @@ def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:
     return models.detect_language(used.name, audio, whole)
 
 
-def _segments_of(chunks: Sequence[Done], request: TranscriptionRequest) -> list[Segment]:
+def _segments_of(chunks: Sequence[DecodedChunk], request: TranscriptionRequest) -> list[Segment]:
     """All segments; each tells its language if that was asked for, or if there is more than one."""
     segments = [segment for chunk in chunks for segment in chunk.segments]
     if request.multilingual or len({segment.language for segment in segments}) > 1:

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import JobCancelled
 from worker.diarization.clustering import Thresholds, Windows, find_voices, find_windows
-from worker.diarization.decoding import best_path
+from worker.diarization.resegmentation import best_path
 from worker.diarization.timeline import (
     CHUNK_STEP,
     Timeline,

@@ -24,7 +24,7 @@ from tools.demo_diarization.dialogs import DEVELOPMENT, FLITE, UNSEEN, Dialog, d
 from tools.demo_model.corpus import through_codec
 from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, Diarizer, open_diarizer
-from worker.diarization.speakers import assign_speakers
+from worker.diarization.assignment import assign_speakers
 from worker.models.store import ModelStore
 from worker.settings import limit_threads, quieten_libraries
 

@@ -9,7 +9,7 @@ from shared.errors import EngineFailed
 from shared.transcript import Segment
 from worker.alignment.network import Network, find_labels, open_network
 from worker.alignment.order import in_order
-from worker.alignment.phrases import AlignOptions, Phrase, as_it_was, make_phrases, written
+from worker.alignment.phrases import AlignmentOptions, Phrase, as_it_was, make_phrases, written
 from worker.alignment.times import Found, Guide, time_letters
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 from worker.models.alignment_files import AlignerFiles, description_of
@@ -47,7 +47,7 @@ class Aligner:
         self,
         audio: AudioSource,
         segments: Sequence[Segment],
-        options: AlignOptions,
+        options: AlignmentOptions,
         note: Callable[[float], None] = lambda fraction: None,
     ) -> list[Segment]:
         """
@@ -96,7 +96,7 @@ class Aligner:
         if batch:
             yield batch
 
-    def _timed(self, phrase: Phrase, log_probs: Tensor, options: AlignOptions) -> Segment:
+    def _timed(self, phrase: Phrase, log_probs: Tensor, options: AlignmentOptions) -> Segment:
         segment, (low, high) = phrase.segment, phrase.span_s
         labels = find_labels(log_probs, phrase.spelling.labels, self._network.alphabet)
         starts = [self._time_of(first, low, high) for first, _, _ in labels]

@@ -24,7 +24,7 @@ _SHORTEST = 400
 
 
 @dataclass(frozen=True)
-class AlignOptions:
+class AlignmentOptions:
     """
     How words are to be aligned.
 
@@ -90,7 +90,7 @@ class Phrase:
 
 
 def make_phrases(
-    segments: Sequence[Segment], audio: AudioSource, alphabet: Alphabet, options: AlignOptions
+    segments: Sequence[Segment], audio: AudioSource, alphabet: Alphabet, options: AlignmentOptions
 ) -> list[Phrase]:
     """Spell every segment, and say where to listen for it."""
     phrases = []
@@ -106,7 +106,7 @@ def make_phrases(
 
 
 def _spans(
-    segments: Sequence[Segment], audio: AudioSource, options: AlignOptions
+    segments: Sequence[Segment], audio: AudioSource, options: AlignmentOptions
 ) -> Iterator[tuple[int, int]]:
     """Where to listen for each: the margin goes no further than half the way to a neighbour."""
     ends = [options.after_s, *(segment.end for segment in segments)]
@@ -130,7 +130,7 @@ def _middle(neighbour: float, own: float) -> float:
     return (neighbour + own) / 2 if math.isfinite(neighbour) else own
 
 
-def as_it_was(phrase: Phrase, options: AlignOptions) -> Segment:
+def as_it_was(phrase: Phrase, options: AlignmentOptions) -> Segment:
     """The words as Whisper timed them, or spread over the segment where it did not."""
     segment = phrase.segment
     letters = [letter for letter in phrase.spelling.letters if not letter.character.isspace()]
@@ -146,7 +146,7 @@ def as_it_was(phrase: Phrase, options: AlignOptions) -> Segment:
 
 
 def written(
-    phrase: Phrase, timed: Sequence[tuple[Letter, Found]], options: AlignOptions
+    phrase: Phrase, timed: Sequence[tuple[Letter, Found]], options: AlignmentOptions
 ) -> Segment:
     """The segment with its words, and characters if they are wanted, at new times."""
     given = phrase.segment.words or phrase.untimed_words()

@@ -23,9 +23,9 @@ def open_diarizer(name: str, store: ModelStore, *, device: str, threads: int = 1
     quieten_libraries()  # before pyannote.audio is imported, which reports its use by default
     folder = store.locate(diarizer_files(name))
     if name == LIGHT:
-        from worker.diarization.light import open_light
+        from worker.diarization.onnx_diarizer import open_onnx_diarizer
 
-        return open_light(folder, threads=threads)
-    from worker.diarization.pyannote_diarizer import open_pipeline
+        return open_onnx_diarizer(folder, threads=threads)
+    from worker.diarization.pyannote_diarizer import open_pyannote_diarizer
 
-    return open_pipeline(folder, device=device, threads=threads)
+    return open_pyannote_diarizer(folder, device=device, threads=threads)

@@ -142,7 +142,7 @@ def _threshold(pipeline: SpanDiarization, threshold: float | None) -> Iterator[l
         pipeline.instantiate({"clustering": {"threshold": tuned["threshold"]}})
 
 
-def open_pipeline(folder: Path, *, device: str, threads: int) -> PyannoteDiarizer:
+def open_pyannote_diarizer(folder: Path, *, device: str, threads: int) -> PyannoteDiarizer:
     """Load the pipeline in a folder."""
     config = read_config(folder)
     import torch

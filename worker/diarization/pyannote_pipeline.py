@@ -18,7 +18,7 @@ from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
-from worker.diarization.known_speakers import hear_whole
+from worker.diarization.known_speakers import embed_recording
 from worker.diarization.pyannote_chunks import (
     batches,
     fewest_frames,
@@ -180,7 +180,7 @@ class SpanDiarization(SpeakerDiarization):
         Returns:
             A vector, None where nobody is heard, and for how many seconds they speak alone.
         """
-        return hear_whole(audio, self._segmentation.duration, self._hear)
+        return embed_recording(audio, self._segmentation.duration, self._hear)
 
     def _hear(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32] | None, float]:
         """The same of at most one chunk, (n_samples,)."""

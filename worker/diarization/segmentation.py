@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.audio.source import SAMPLE_RATE_HZ
-from worker.diarization.graph import Graph
+from worker.diarization.onnx_graph import Graph
 
 CHUNK_S = 10.0
 CHUNK = round(CHUNK_S * SAMPLE_RATE_HZ)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.transcript import Segment, Word
-from worker.engines.guards import UNSPACED
+from worker.engines.hallucinations import UNSPACED
 
 INNER = "'’-‐‑.,:/@&_"
 """Marks that stand within a word, between letters or digits."""

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shared.transcript import Segment
-from worker.engines.asking import WhisperTokenizer
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
-from worker.engines.guards import (
+from worker.engines.hallucinations import (
     compression_ratio,
-    first_copies,
+    cut_loops,
+    fails_thresholds,
     is_silent,
-    needs_fallback,
     says_something,
     without_hallucinations,
 )
 from worker.engines.timed_words import TimedWord, give_words
+from worker.engines.tokenizer import WhisperTokenizer
 
 FRAME_S = 0.02
 """What one timestamp token stands for."""
@@ -139,7 +139,7 @@ def make_decoding(
         found,
         segments=_with_words(segments, chunk, tokenizer, time_words),
         heard_s=split.heard_s,
-        needs_fallback=needs_fallback(text, output.avg_logprob, options),
+        fails_thresholds=fails_thresholds(text, output.avg_logprob, options),
         uncut=_with_words(uncut, chunk, tokenizer, time_words),
     )
 
@@ -150,7 +150,7 @@ def _left_of(
     """The spans that are left when loops are cut: all, where texts may repeat themselves."""
     if options.compression_ratio_threshold is None:
         return range(len(spans))
-    return first_copies([_text_of(span.tokens, tokenizer) for span in spans], "".join)
+    return cut_loops([_text_of(span.tokens, tokenizer) for span in spans], "".join)
 
 
 def _with_words(
@@ -212,7 +212,7 @@ def _text_of(tokens: Sequence[int], tokenizer: WhisperTokenizer) -> str:
 
 def _without_loops(span: TokenSpan, tokenizer: WhisperTokenizer) -> TokenSpan:
     text = [token for token in span.tokens if token < tokenizer.eot]
-    left = first_copies(text, lambda tokens: tokenizer.decode(list(tokens)))
+    left = cut_loops(text, lambda tokens: tokenizer.decode(list(tokens)))
     if len(left) == len(text):
         return span
     n_before = 0 if span.tokens[0] < tokenizer.eot else 1

@@ -39,7 +39,7 @@ def is_silent(no_speech_prob: float, avg_logprob: float, options: DecodeOptions)
     return confident is None or avg_logprob < confident
 
 
-def needs_fallback(text: str, avg_logprob: float, options: DecodeOptions) -> bool:
+def fails_thresholds(text: str, avg_logprob: float, options: DecodeOptions) -> bool:
     """Whether a text repeats itself or is improbable beyond the thresholds."""
     repeats, confident = options.compression_ratio_threshold, options.logprob_threshold
     if repeats is not None and compression_ratio(text) > repeats:
@@ -79,7 +79,7 @@ def size_of(text: str) -> int:
     return n_characters + 2 * len(re.findall(r"\w+", UNSPACED.sub(" ", text)))
 
 
-def first_copies(items: Sequence[Item], text_of: Callable[[Sequence[Item]], str]) -> list[int]:
+def cut_loops(items: Sequence[Item], text_of: Callable[[Sequence[Item]], str]) -> list[int]:
     """
     Which items are left when every loop is cut to its first round.
 
@@ -92,7 +92,7 @@ def first_copies(items: Sequence[Item], text_of: Callable[[Sequence[Item]], str]
         text_of: The text of a run of items.
 
     >>> words = ["so", *["I", "see", "it", "now"] * 9, "I", "see"]
-    >>> [words[i] for i in first_copies(words, " ".join)]
+    >>> [words[i] for i in cut_loops(words, " ".join)]
     ['so', 'I', 'see', 'it', 'now']
     """
     left: list[int] = []

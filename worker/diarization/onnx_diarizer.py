@@ -13,10 +13,12 @@ from shared.errors import EngineFailed
 from shared.transcript import SpeakerTurn, Warned
 from worker.audio.source import AudioSource
 from worker.diarization.clustering import Thresholds, find_windows
-from worker.diarization.decoding import Weights, who_speaks
-from worker.diarization.hearing import STEP_FRAMES, Heard, hear
+from worker.diarization.embedding import EmbeddingNetwork
+from worker.diarization.embedding_extraction import STEP_FRAMES, Embeddings, extract_embeddings
 from worker.diarization.known_speakers import match_speakers
+from worker.diarization.resegmentation import Weights, resegment
 from worker.diarization.segmentation import CHUNK, Segmentation, voices
+from worker.diarization.speaker_count import distinct_voices, find_most_voices, voices_per_chunk
 from worker.diarization.timeline import CHUNK_STEP, FRAME_S, Timeline, n_chunks, spans_of
 from worker.diarization.values import (
     LEAST_REFERENCE_S,
@@ -25,8 +27,6 @@ from worker.diarization.values import (
     count_warnings,
     unusable_reference,
 )
-from worker.diarization.voiceprints import VoicePrints
-from worker.diarization.voices_found import apart, heard_at_once, most_voices
 from worker.diarization.weights import WeightsUnreadable, read_weights
 from worker.models.diarization_files import SEGMENTATION_FILE, VOICES_FILE
 
@@ -55,7 +55,7 @@ class _Found:
     voices: NDArray[np.float32]
 
 
-class LightDiarizer:
+class OnnxDiarizer:
     """
     Two loaded networks. For one call at a time.
 
@@ -67,7 +67,7 @@ class LightDiarizer:
     def __init__(
         self,
         segmentation: Segmentation,
-        prints: VoicePrints,
+        prints: EmbeddingNetwork,
         thresholds: Thresholds = _THRESHOLDS,
         weights: Weights = _WEIGHTS,
     ) -> None:
@@ -115,7 +115,7 @@ class LightDiarizer:
         heard, voices = self._hear(audio, timeline, thresholds, (fewest, most), note)
         if not len(voices):
             return _nobody(timeline)
-        who, holds = who_speaks(timeline, heard, voices, self._weights)
+        who, holds = resegment(timeline, heard, voices, self._weights)
         note(0.98)
         return _Found(who, holds, _settled(heard, timeline, holds, voices))
 
@@ -137,7 +137,7 @@ class LightDiarizer:
         thresholds: Thresholds,
         count: tuple[int, int],
         note: Callable[[float], None],
-    ) -> tuple[Heard, NDArray[np.float32]]:
+    ) -> tuple[Embeddings, NDArray[np.float32]]:
         """
         Take voiceprints, and tell how many voices there are.
 
@@ -159,9 +159,9 @@ class LightDiarizer:
         prints = np.empty_like(heard.windows)
         prints[order] = heard.windows
         parts = np.split(prints, np.cumsum([len(each.spans) for each in windows])[:-1])
-        at_once = heard_at_once(timeline)
+        at_once = voices_per_chunk(timeline)
         at_least = max(count[0], min(count[1], int(at_once.sum(axis=-1).max())))
-        best = most_voices(
+        best = find_most_voices(
             parts,
             windows,
             tries,
@@ -169,7 +169,7 @@ class LightDiarizer:
             lambda fraction: note(_HEARD + (_CLUSTERED - _HEARD) * fraction),
         )
         if len(best) < at_least and len(timeline.voices) <= _FEW_CHUNKS:
-            told = apart(heard.tracks, at_once, thresholds.alike_though_apart)[: count[1]]
+            told = distinct_voices(heard.tracks, at_once, thresholds.alike_though_apart)[: count[1]]
             best = told if len(told) > len(best) else best
         return heard, best
 
@@ -179,8 +179,8 @@ class LightDiarizer:
         timeline: Timeline,
         spans: Sequence[tuple[int, int]],
         note: Callable[[float], None],
-    ) -> Heard:
-        return hear(audio, timeline, spans, self.prints, note)
+    ) -> Embeddings:
+        return extract_embeddings(audio, timeline, spans, self.prints, note)
 
     def _match(
         self, prints: Mapping[str, NDArray[np.float32]], options: DiarizationOptions
@@ -219,7 +219,7 @@ def _nobody(timeline: Timeline) -> _Found:
 
 
 def _settled(
-    heard: Heard, timeline: Timeline, holds: NDArray[np.int64], voices: NDArray[np.float32]
+    heard: Embeddings, timeline: Timeline, holds: NDArray[np.int64], voices: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """What each voice sounds like where it was found to speak alone."""
     middles = np.minimum(np.arange(0, len(holds), STEP_FRAMES) + STEP_FRAMES // 2, len(holds) - 1)
@@ -249,7 +249,7 @@ def _turns(
     return tuple(SpeakerTurn(speaker=called[i], start=a, end=b) for i, a, b in spans if b > a)
 
 
-def open_light(folder: Path, *, threads: int) -> LightDiarizer:
+def open_onnx_diarizer(folder: Path, *, threads: int) -> OnnxDiarizer:
     """
     Load the networks of a folder.
 
@@ -260,7 +260,7 @@ def open_light(folder: Path, *, threads: int) -> LightDiarizer:
         segmentation = read_weights(folder / SEGMENTATION_FILE)
         segmentation = segmentation.get("state_dict", segmentation)
         prints = read_weights(folder / VOICES_FILE)
-        return LightDiarizer(Segmentation(segmentation, threads), VoicePrints(prints, threads))
+        return OnnxDiarizer(Segmentation(segmentation, threads), EmbeddingNetwork(prints, threads))
     except (WeightsUnreadable, KeyError) as error:
         raise EngineFailed(
             f"diarization model {folder.name!r} cannot be read ({error}); `./longhand models "

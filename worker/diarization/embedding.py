@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.diarization.features import N_MELS
-from worker.diarization.graph import Graph
+from worker.diarization.onnx_graph import Graph
 
 DIMENSION = 192
 
@@ -26,7 +26,7 @@ _POOLED = 100
 _HEAD = 32
 
 
-class VoicePrints:
+class EmbeddingNetwork:
     """The network: a trunk that is the same whoever is heard, and what makes a voice of it."""
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], threads: int) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.diarization.embedding import DIMENSION, EmbeddingNetwork
 from worker.diarization.features import HOP, WINDOW, filter_bank
 from worker.diarization.segmentation import CHUNK_S, N_SPEAKERS
 from worker.diarization.timeline import CHUNK_STEP, FRAME_S, Timeline, alone, seconds_at
-from worker.diarization.voiceprints import DIMENSION, VoicePrints
 
 STEP_FRAMES = 3
 """Frames between two places at which a voice is told: 0.05 s."""
@@ -37,7 +37,7 @@ _LEAST_TRACK = 17
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class Embeddings:
     """
     Voiceprints of a recording, each of length 1; zeros where there is too little to hear.
 
@@ -55,7 +55,7 @@ class Heard:
 class _Trunk:
     """The trunk's frames of a recording, block after block."""
 
-    def __init__(self, audio: AudioSource, prints: VoicePrints) -> None:
+    def __init__(self, audio: AudioSource, prints: EmbeddingNetwork) -> None:
         self._audio = audio
         self._prints = prints
         self.n_frames = audio.n_samples // (2 * HOP) + 1
@@ -91,7 +91,7 @@ class _Sums:
     """Voiceprints of spans out of running sums, of the frames that a mask lets through."""
 
     def __init__(
-        self, frames: NDArray[np.float32], mask: NDArray[np.bool_], prints: VoicePrints
+        self, frames: NDArray[np.float32], mask: NDArray[np.bool_], prints: EmbeddingNetwork
     ) -> None:
         self._prints = prints
         kept = frames * mask[:, None].astype(np.float64)
@@ -113,7 +113,7 @@ def _prints_of(
     sums: NDArray[np.float64],
     squares: NDArray[np.float64],
     least: int,
-    prints: VoicePrints,
+    prints: EmbeddingNetwork,
 ) -> NDArray[np.float32]:
     mean = sums / np.maximum(n, 1)[:, None]
     deviation = np.sqrt(np.maximum(squares / np.maximum(n, 1)[:, None] - mean**2, 1e-10))
@@ -123,13 +123,13 @@ def _prints_of(
     return found
 
 
-def hear(
+def extract_embeddings(
     audio: AudioSource,
     timeline: Timeline,
     windows: Sequence[tuple[int, int]],
-    prints: VoicePrints,
+    prints: EmbeddingNetwork,
     note: Callable[[float], None],
-) -> Heard:
+) -> Embeddings:
     """
     Take voiceprints.
 
@@ -161,7 +161,7 @@ def hear(
             first = i * per_step - low
             tracks[i] = _tracks(frames[first : first + per_chunk], timeline.voices[i], prints)
         note(min(1.0, (start + _BLOCK) / max(1, trunk.n_frames)))
-    return Heard(places, of_windows, tracks)
+    return Embeddings(places, of_windows, tracks)
 
 
 def _look(sums: _Sums, at: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -175,7 +175,7 @@ def _look(sums: _Sums, at: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def _tracks(
-    frames: NDArray[np.float32], voices: NDArray[np.bool_], prints: VoicePrints
+    frames: NDArray[np.float32], voices: NDArray[np.bool_], prints: EmbeddingNetwork
 ) -> NDArray[np.float32]:
     """(3, 192): each voice of a chunk where it speaks alone, or where it speaks at all."""
     speaker = alone(voices)[:, None] == np.arange(N_SPEAKERS)

@@ -13,7 +13,7 @@ from worker.diarization.timeline import FRAME_S, Timeline
 _LEAST_ALONE_S = 0.5
 
 
-def most_voices(
+def find_most_voices(
     prints: Sequence[NDArray[np.float32]],
     windows: Sequence[Windows],
     tries: Sequence[Thresholds],
@@ -42,14 +42,14 @@ def most_voices(
     return best
 
 
-def heard_at_once(timeline: Timeline) -> NDArray[np.bool_]:
+def voices_per_chunk(timeline: Timeline) -> NDArray[np.bool_]:
     """(n_chunks, 3): the voices that each chunk hears, for half a second alone."""
     alone = timeline.voices & (timeline.voices.sum(axis=-1, keepdims=True) == 1)
     heard: NDArray[np.bool_] = alone.sum(axis=1) >= round(_LEAST_ALONE_S / FRAME_S)
     return heard
 
 
-def apart(
+def distinct_voices(
     tracks: NDArray[np.float32], heard: NDArray[np.bool_], alike: float
 ) -> NDArray[np.float32]:
     """The voices of the chunk that hears most of them, less those that sound the same."""

@@ -48,9 +48,7 @@ class WhisperTokenizer(Protocol):
         ...
 
 
-def earlier_tokens(
-    tokenizer: WhisperTokenizer, options: DecodeOptions, n_context: int
-) -> list[int]:
+def prompt_tokens(tokenizer: WhisperTokenizer, options: DecodeOptions, n_context: int) -> list[int]:
     """
     What the model is told was said before: hotwords, the prompt, then what was really said.
 
@@ -133,11 +131,11 @@ def has_numeral(text: str) -> bool:
     return any(c.isdigit() or category(c) == "Sc" for c in text)
 
 
-def rows_alike(keys: Sequence[Hashable]) -> list[list[int]]:
+def group_rows(keys: Sequence[Hashable]) -> list[list[int]]:
     """
     Which rows go into one pass: those of one key.
 
-    >>> rows_alike("abca")
+    >>> group_rows("abca")
     [[0, 3], [1], [2]]
     """
     rows: dict[Hashable, list[int]] = {}

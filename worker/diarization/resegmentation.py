@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.diarization.hearing import STEP_FRAMES, Heard
+from worker.diarization.embedding_extraction import STEP_FRAMES, Embeddings
 from worker.diarization.segmentation import N_SPEAKERS
 from worker.diarization.timeline import FRAME_S, Timeline, alone, runs
 
@@ -50,8 +50,8 @@ class Weights:
     contradiction: float = 3.0
 
 
-def who_speaks(
-    timeline: Timeline, heard: Heard, voices: NDArray[np.float32], weights: Weights
+def resegment(
+    timeline: Timeline, heard: Embeddings, voices: NDArray[np.float32], weights: Weights
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """
     Decide for every frame.
@@ -132,7 +132,7 @@ def _costs(timeline: Timeline, weights: Weights) -> NDArray[np.float64]:
 
 def _votes(
     timeline: Timeline,
-    heard: Heard,
+    heard: Embeddings,
     voices: NDArray[np.float32],
     similar: NDArray[np.float32],
     weights: Weights,
