@@ -72,7 +72,7 @@ def test_voiceprints_are_what_torch_computes(
     features = (features - features.mean(axis=0))[None]
 
     frames = network.frames(features)
-    print_ = network.print(frames.mean(axis=-1), frames.std(axis=-1, ddof=1))
+    print_ = network.embed(frames.mean(axis=-1), frames.std(axis=-1, ddof=1))
 
     with torch.inference_mode():
         expected = reference.eval().trunk(torch.from_numpy(features))

@@ -5,14 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from shared.transcript import Warned
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.diarization.values import KnownSpeaker
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+LEAST_REFERENCE_S = 0.5
+"""Seconds that somebody must speak in a reference recording for their voice to be known."""
+
 FARTHEST = 0.5
 """The cosine distance from which two voices belong to two people."""
+
+
+def name_speakers(
+    found: Mapping[str, ArrayLike],
+    known: Sequence[KnownSpeaker],
+    embed_voice: Callable[[AudioSource], tuple[NDArray[np.float32] | None, float]],
+) -> tuple[dict[str, str], list[Warned]]:
+    """
+    Name the speakers whose voices are known.
+
+    Args:
+        found: An embedding of each speaker that was found.
+        embed_voice: Embeds the voice of a reference recording; None if there is none. Returns for
+            how many seconds it speaks alone, too.
+
+    Returns:
+        The name of each speaker that has one, and warnings about references with too little
+        speech.
+    """
+    voices: list[tuple[str, ArrayLike]] = []
+    warnings = []
+    for speaker in known:
+        voice, seconds = embed_voice(speaker.audio)
+        if voice is not None and seconds >= LEAST_REFERENCE_S:
+            voices.append((speaker.name, voice))
+            continue
+        message = (
+            f"the recording of {speaker.name!r} holds {seconds:.1f} s of speech, and "
+            f"{LEAST_REFERENCE_S} s are needed; give 2 to 10 s of that voice alone"
+        )
+        warnings.append(Warned(code="known_speaker_unusable", message=message))
+    return match_speakers(found, voices), warnings
 
 
 def match_speakers(
@@ -21,7 +58,7 @@ def match_speakers(
     farthest: float = FARTHEST,
 ) -> dict[str, str]:
     """
-    Name the speakers whose voices are known.
+    Match the speakers that were found with known voices.
 
     Each name is given at most once, so that the sum of distances is smallest. If there are several
     recordings of a name, their mean counts. With real voices, the mean is nearer to other speech

@@ -1,4 +1,4 @@
-"""How many voices there are in a recording: those of the try that tells most of them apart."""
+"""How many voices there are in a recording."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ _LEAST_ALONE_S = 0.5
 
 
 def find_most_voices(
-    prints: Sequence[NDArray[np.float32]],
+    embeddings: Sequence[NDArray[np.float32]],
     windows: Sequence[Windows],
     tries: Sequence[Thresholds],
     count: tuple[int, int, int],
     note: Callable[[float], None],
 ) -> NDArray[np.float32]:
     """
-    (n_voices, 192): the voices of the first try that finds enough, or of the one that finds most.
+    The voices of the first try that finds enough of them, or else of the one that finds most.
 
     Args:
-        prints: Of each try, (n_windows, 192).
-        count: How many are enough, and the fewest and the most that there may be.
+        embeddings: (n_windows, 192) for each try.
+        count: How many voices are enough, and the fewest and the most that there may be.
         note: Called with the fraction done.
     """
-    best = np.empty((0, prints[0].shape[1]), np.float32)
-    for i, (each, part, found) in enumerate(zip(tries, prints, windows, strict=True)):
+    best = np.empty((0, embeddings[0].shape[1]), np.float32)
+    for i, (each, part, found) in enumerate(zip(tries, embeddings, windows, strict=True)):
 
-        def tell(fraction: float, n: int = i) -> None:
+        def note_part(fraction: float, n: int = i) -> None:
             note((n + fraction) / len(tries))
 
-        told = find_voices(part, found, each, count[1:], tell)
-        if len(told) > len(best):
-            best = told
+        voices = find_voices(part, found, each, count[1:], note_part)
+        if len(voices) > len(best):
+            best = voices
         if len(best) >= count[0]:
             break
     return best
 
 
 def voices_per_chunk(timeline: Timeline) -> NDArray[np.bool_]:
-    """(n_chunks, 3): the voices that each chunk hears, for half a second alone."""
+    """Which voices speak alone for half a second in each chunk, (n_chunks, 3)."""
     alone = timeline.voices & (timeline.voices.sum(axis=-1, keepdims=True) == 1)
     heard: NDArray[np.bool_] = alone.sum(axis=1) >= round(_LEAST_ALONE_S / FRAME_S)
     return heard
 
 
 def distinct_voices(
-    tracks: NDArray[np.float32], heard: NDArray[np.bool_], alike: float
+    chunk_voices: NDArray[np.float32], heard: NDArray[np.bool_], alike: float
 ) -> NDArray[np.float32]:
-    """The voices of the chunk that hears most of them, less those that sound the same."""
+    """The voices, (n_voices, 192), of the chunk with most of them, without those that are alike."""
     chunk = int(heard.sum(axis=-1).argmax())
     kept: list[NDArray[np.float32]] = []
-    for print_ in tracks[chunk][heard[chunk]]:
-        if print_.any() and all(float(print_ @ other) < alike for other in kept):
-            kept.append(print_)
-    return np.array(kept, np.float32).reshape(-1, tracks.shape[-1])
+    for embedding in chunk_voices[chunk][heard[chunk]]:
+        if embedding.any() and all(float(embedding @ other) < alike for other in kept):
+            kept.append(embedding)
+    return np.array(kept, np.float32).reshape(-1, chunk_voices.shape[-1])

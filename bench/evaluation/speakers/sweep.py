@@ -37,14 +37,14 @@ class _Remembering(OnnxDiarizer):
     def _segment(self, audio: AudioSource, note: Callable[[float], None]) -> Timeline:
         return self._once(audio.path, lambda: super(_Remembering, self)._segment(audio, note))
 
-    def _take_prints(
+    def _extract(
         self,
         audio: AudioSource,
         timeline: Timeline,
         spans: Sequence[tuple[int, int]],
         note: Callable[[float], None],
     ) -> Embeddings:
-        taken = super()._take_prints
+        taken = super()._extract
         return self._once((audio.path, tuple(spans)), lambda: taken(audio, timeline, spans, note))
 
     def _once(self, key: Any, work: Callable[[], Any]) -> Any:
@@ -62,7 +62,7 @@ def sweep(
         audio = {d.name: decode(d.path, Path(folder) / f"{d.name}.pcm") for d in dialogues}
 
         def errors(thresholds: Thresholds, weights: Weights) -> dict[str, Errors]:
-            moved = _Remembering(diarizer.segmentation, diarizer.prints, thresholds, weights)
+            moved = _Remembering(diarizer.segmentation, diarizer.embedding, thresholds, weights)
             moved.remembered = remembered
             found = {d: moved.find_turns(audio[d.name], DiarizationOptions()) for d in dialogues}
             return {
