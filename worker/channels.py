@@ -126,12 +126,11 @@ class _ChannelCheckpoint:
 
 
 def _spoken_by(speaker: str, segments: Sequence[Segment]) -> list[Segment]:
+    by = {"speaker": speaker}
     spoken = []
     for segment in segments:
-        words = segment.words and tuple(
-            word.model_copy(update={"speaker": speaker}) for word in segment.words
-        )
-        spoken.append(segment.model_copy(update={"speaker": speaker, "words": words}))
+        words = segment.words and tuple(word.model_copy(update=by) for word in segment.words)
+        spoken.append(segment.model_copy(update={**by, "words": words}))
     return spoken
 
 
@@ -159,11 +158,7 @@ def _segments_of(speaker: str, channel: Transcript, is_mixed: bool) -> list[Segm
     said = _spoken_by(speaker, channel.segments)
     if not is_mixed:
         return said
-    languages = [segment.language or channel.language for segment in said]
-    return [
-        segment.model_copy(update={"language": language})
-        for segment, language in zip(said, languages, strict=True)
-    ]
+    return [s.model_copy(update={"language": s.language or channel.language}) for s in said]
 
 
 def _turns(said: Sequence[Segment], speech: Speech) -> list[SpeakerTurn]:

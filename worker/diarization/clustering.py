@@ -125,12 +125,14 @@ def find_voices(
     Returns:
         (n_voices, 192), the embedding of each voice; the one that speaks most comes first.
     """
-    heard = np.flatnonzero(embeddings.any(axis=1))
-    if len(heard) < 2:
-        return embeddings[heard]
-    embeddings, local = embeddings[heard], windows.local[:, heard]
-    tree = _linked(embeddings)
-    labels = _cut(tree, 1 - thresholds.surely)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    spoken = np.flatnonzero(embeddings.any(axis=1))
+    if len(spoken) < 2:
+        return embeddings[spoken]
+    embeddings, local = embeddings[spoken], windows.local[:, spoken]
+    tree = linkage(embeddings.astype(np.float64), "average", metric="cosine")
+    labels = fcluster(tree, 1 - thresholds.surely, "distance") - 1
     groups = _Groups(embeddings, local, labels)
     note(0.3)
     groups.merge_alike(thresholds, lambda: note(0.6))
@@ -146,20 +148,6 @@ def find_voices(
         kept = np.arange(min(most, len(found)))
     note(1.0)
     return found[kept]
-
-
-def _linked(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
-    from scipy.cluster.hierarchy import linkage
-
-    tree: NDArray[np.float64] = linkage(embeddings.astype(np.float64), "average", metric="cosine")
-    return tree
-
-
-def _cut(tree: NDArray[np.float64], distance: float) -> NDArray[np.int64]:
-    from scipy.cluster.hierarchy import fcluster
-
-    labels: NDArray[np.int64] = fcluster(tree, distance, "distance") - 1
-    return labels
 
 
 def _kept(

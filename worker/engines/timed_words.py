@@ -115,27 +115,18 @@ def give_words(
             own.append(left.pop(0))
         # Only within the segment: a mark at its beginning does not belong to the segment before.
         merged = join_parts(merge_punctuation(own))
-        said = [_word(word) for word in merged if word.word.strip()]
+        said = [word for word in merged if word.word.strip()]
         given.append(segment.model_copy(update={"words": _within(said, duration_s)}))
     return given
 
 
-def _word(timed: TimedWord) -> Word:
-    return Word(
-        word=timed.word,
-        start=timed.start,
-        end=timed.end,
-        probability=round(timed.probability, 4),
-    )
-
-
-def _within(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
+def _within(words: Sequence[TimedWord], duration_s: float) -> tuple[Word, ...]:
     """The words with times in order and within the chunk."""
     fixed: list[Word] = []
     earliest = 0.0
     for word in words:
         start = min(max(word.start, earliest), duration_s)
-        end = min(max(word.end, start), duration_s)
-        fixed.append(word.model_copy(update={"start": round(start, 3), "end": round(end, 3)}))
-        earliest = end
+        earliest = min(max(word.end, start), duration_s)
+        times = {"start": round(start, 3), "end": round(earliest, 3)}
+        fixed.append(Word(word=word.word, probability=round(word.probability, 4), **times))
     return tuple(fixed)
