@@ -106,8 +106,7 @@ def transcribe(
     """
     report("speech", 0.0, 0.0)
     subject = Subject(audio, request, model, models)
-    used = models.load(model)
-    progress = Progress(_shares(request), report)
+    used, progress = models.load(model), Progress(_shares(request), report)
     decoded = _decoded(subject, models, used, extras, progress)
     segments, language = decoded.segments, decoded.language.language
     warnings = [*notices(used.name), *ignored_options(request, used)]
@@ -228,8 +227,8 @@ def _decoded(
         can_draw="temperature" not in used.ignores,
     )
     skipped = () if options.ends_at_pauses else long_pauses(plan.speech.spans)
-    heard = replace(plan.speech, skipped=skipped)
-    work = Work(heard, options, used.n_lanes, done, checkpoint, extras.is_streamed)
+    speech = replace(plan.speech, skipped=skipped)
+    work = Work(speech, options, used.n_lanes, done, checkpoint, extras.is_streamed)
     stream = models.open_stream(used.name, replace(subject.audio, skipped=skipped))
     try:
         found = decode_lanes(work, stream, progress)

@@ -15,7 +15,7 @@ from shared.transcript import Transcript
 
 
 def render_docx(transcript: Transcript, options: FormatOptions) -> bytes:
-    """Write a document: a paragraph for each segment, with its time and its speaker."""
+    """A document with a paragraph for each segment, with its time and its speaker."""
     from docx import Document  # installed only with the gateway
 
     document = Document()

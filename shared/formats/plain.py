@@ -14,7 +14,7 @@ from shared.transcript import Segment, Transcript
 
 def render_text(transcript: Transcript, options: FormatOptions) -> str:
     """
-    Write the text and a line break; nothing if nobody speaks.
+    The text and a line break; nothing if nobody speaks.
 
     If speakers are known, a new line begins when the speaker changes.
     """
@@ -31,7 +31,7 @@ def render_text(transcript: Transcript, options: FormatOptions) -> str:
 
 
 def render_tsv(transcript: Transcript, options: FormatOptions) -> str:
-    """Write a line a segment, as openai-whisper does: start and end in milliseconds, and text."""
+    """A line for each segment, as in openai-whisper: start and end in milliseconds, and text."""
     lines = ["start\tend\ttext"]
     for segment in transcript.segments:
         text = one_line(segment.text, space_of(transcript, segment))

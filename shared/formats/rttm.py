@@ -17,7 +17,7 @@ _UNNAMED = "audio"
 
 def render_rttm(transcript: Transcript, options: FormatOptions, filename: str = "") -> str:
     """
-    Write who speaks when, a line a turn, as in NIST's RT-09 evaluation plan, appendix A.
+    Who speaks when, a line for each turn, as in NIST's RT-09 evaluation plan, appendix A.
 
     Args:
         filename: The name of the recording. Lines contain its base name, without the extension.

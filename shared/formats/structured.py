@@ -17,13 +17,13 @@ _WHISPERS_WORD = ("word", "start", "end", "probability")
 
 
 def render_json(transcript: Transcript, options: FormatOptions) -> str:
-    """Write the text only."""
+    """The text only."""
     return _written({"text": transcript.text.strip()})
 
 
 def render_verbose_json(transcript: Transcript, options: FormatOptions) -> str:
     """
-    Write text, language, duration, and all fields of each segment.
+    Text, language, duration, and all fields of each segment.
 
     `words`, `chars`, `turns`, `speaker_embeddings` and `warnings` are written only if there are
     any. `speaker` is in every segment if the request asked who speaks, else in none.
@@ -46,7 +46,7 @@ def render_verbose_json(transcript: Transcript, options: FormatOptions) -> str:
 
 
 def render_whisper(transcript: Transcript, options: FormatOptions) -> str:
-    """Write the same keys as openai-whisper, for programs that read its results."""
+    """The same keys as in openai-whisper's results, for programs that read those."""
     segments = []
     for segment in transcript.segments:
         value = _timed(segment)

@@ -18,7 +18,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 def render_srt(transcript: Transcript, options: FormatOptions) -> str:
     """
-    Write SubRip. It has no escapes, so an arrow within the text is shortened.
+    SubRip. It has no escapes, so an arrow within the text is shortened.
 
     A segment without text has no cue.
     """
@@ -31,7 +31,7 @@ def render_srt(transcript: Transcript, options: FormatOptions) -> str:
 
 
 def render_vtt(transcript: Transcript, options: FormatOptions) -> str:
-    """Write WebVTT, with `&`, `<` and `>` escaped; only the header if nobody speaks."""
+    """WebVTT, with `&`, `<` and `>` escaped; only the header if nobody speaks."""
     return "WEBVTT\n\n" + "".join(
         f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_voiced(cue)}\n\n"
         for cue in cues_of(transcript, options, has_prefix=False)

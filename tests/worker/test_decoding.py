@@ -217,7 +217,7 @@ def test_a_real_model_is_told_what_was_said_before_and_the_phrase_book_is_not() 
     [
         ({"condition_on_previous_text": False}, "has_context", False),
         ({"chunk_size": 12}, "chunk_s", 12.0),
-        ({"vad": False}, "drops_unheard", False),
+        ({"vad": False}, "drops_text_in_silence", False),
         ({"temperature_increment": 0}, "falls_back", False),
         ({"temperature_increment": 0.5}, "temperatures", (0.5, 1.0)),
         ({"multilingual": True}, "detects_always", True),

@@ -58,7 +58,7 @@ def test_segmentation_is_what_torch_computes(real_diarizer: Path, sound: np.ndar
 
 @has_pyannote
 @pytest.mark.parametrize("n_samples", [CHUNK, 24_000, 53_123])
-def test_voiceprints_are_what_torch_computes(
+def test_embeddings_are_what_torch_computes(
     real_diarizer: Path, sound: np.ndarray, n_samples: int
 ) -> None:
     import torch

@@ -25,13 +25,13 @@ VOICED = [seconds(0, 12), seconds(13, 25), seconds(30, 50)]
 WORDS = " ".join(f"w{n}" for n in range(80))
 
 
-def look(*segments: Any, **fields: Any) -> Candidate:
+def made(*segments: Any, **fields: Any) -> Candidate:
     said = segments or (segment(WORDS, 0.0, 30.0),)
     return Candidate.at(CHUNK, DecodeOptions("en"), decoding(*said, **fields), VOICED)
 
 
 def test_speech_without_text_is_counted_as_far_as_the_chunk_was_heard() -> None:
-    told = look(segment(WORDS, 0.0, 14.0), heard_s=22.0)
+    told = made(segment(WORDS, 0.0, 14.0), heard_s=22.0)
 
     # Voiced are 10-12, 13-25 and 30-32 s; told is 10-24 s.
     assert (told.voiced_s, told.without_text_s) == (16.0, 3.0)
@@ -39,9 +39,9 @@ def test_speech_without_text_is_counted_as_far_as_the_chunk_was_heard() -> None:
 
 def test_a_hole_is_much_speech_between_segments_or_under_a_few_words() -> None:
     # Voiced are seconds 0-2, 3-15 and 20-30 of the chunk.
-    between = look(segment(WORDS, 0.0, 6.0), segment(WORDS, 14.0, 30.0))
-    under = look(segment(WORDS, 0.0, 6.0), segment("eight, the press yard", 6.0, 15.0))
-    slow = look(segment(WORDS, 0.0, 6.0), segment("we said it very very slowly once", 6.0, 12.0))
+    between = made(segment(WORDS, 0.0, 6.0), segment(WORDS, 14.0, 30.0))
+    under = made(segment(WORDS, 0.0, 6.0), segment("eight, the press yard", 6.0, 15.0))
+    slow = made(segment(WORDS, 0.0, 6.0), segment("we said it very very slowly once", 6.0, 12.0))
 
     assert (between.text_gap, between.without_text_s) == (TextGap(1, 6.0), 8.0)
     assert under.text_gap == TextGap(1, 6.0)
@@ -49,18 +49,18 @@ def test_a_hole_is_much_speech_between_segments_or_under_a_few_words() -> None:
 
 
 def test_a_whole_probable_text_is_believed() -> None:
-    assert not needs_fallback(look())
+    assert not needs_fallback(made())
 
 
 @pytest.mark.parametrize(
     "doubtful",
     [
-        pytest.param(look(avg_logprob=-0.6), id="improbable"),
-        pytest.param(look(compression_ratio=2.1), id="repeats itself"),
-        pytest.param(look(segment(WORDS, 0.0, 20.0)), id="speech without text"),
-        pytest.param(look(segment("a few words", 0.0, 30.0)), id="little text over much speech"),
+        pytest.param(made(avg_logprob=-0.6), id="improbable"),
+        pytest.param(made(compression_ratio=2.1), id="repeats itself"),
+        pytest.param(made(segment(WORDS, 0.0, 20.0)), id="speech without text"),
+        pytest.param(made(segment("a few words", 0.0, 30.0)), id="little text over much speech"),
         pytest.param(
-            look(segment("1 2 3 4 5 6 7 8 9 10 11 12 13", 3.0, 4.0), segment(WORDS, 4.0, 30.0)),
+            made(segment("1 2 3 4 5 6 7 8 9 10 11 12 13", 3.0, 4.0), segment(WORDS, 4.0, 30.0)),
             id="more text than can be said",
         ),
     ],
@@ -81,13 +81,13 @@ def test_a_text_is_in_doubt(doubtful: Candidate) -> None:
 def test_a_look_without_context_is_kept_unless_it_is_clearly_worse(
     plain: dict[str, Any], is_kept: bool
 ) -> None:
-    first, second = look(avg_logprob=-0.41), look(**{"avg_logprob": -0.5, **plain})
+    first, second = made(avg_logprob=-0.41), made(**{"avg_logprob": -0.5, **plain})
 
     assert (better(first, second) is second) == is_kept
 
 
 def test_a_look_that_leaves_more_speech_without_text_is_not_the_better_one() -> None:
-    first, second = look(avg_logprob=-0.5), look(segment(WORDS, 0.0, 20.0))
+    first, second = made(avg_logprob=-0.5), made(segment(WORDS, 0.0, 20.0))
 
     assert better(first, second) is first
 
@@ -143,19 +143,19 @@ def test_the_word_that_a_chunk_broke_off_with_is_not_written_twice(
 ) -> None:
     with_context = replace(OPTIONS, context=(1, 2))
     chunk = seconds(9, 11)
-    looks = [
+    candidates = [
         Candidate.at(chunk, options, decoding(segment(text, 0, 2), heard_s=2.0), [chunk])
         for text, options in ((told, with_context), (untold, OPTIONS))
     ]
 
-    assert repeats_last_word([segment(before, 0, 9)], *looks) == again
+    assert repeats_last_word([segment(before, 0, 9)], *candidates) == again
 
 
 def test_of_failing_texts_the_most_probable_is_kept_and_a_loop_last() -> None:
-    passes = look(avg_logprob=-0.9)
-    loops = look(avg_logprob=-0.1, compression_ratio=9.0, fails_thresholds=True)
-    unsure = look(avg_logprob=-1.2, fails_thresholds=True)
-    unsurer = look(avg_logprob=-1.5, fails_thresholds=True)
+    passes = made(avg_logprob=-0.9)
+    loops = made(avg_logprob=-0.1, compression_ratio=9.0, fails_thresholds=True)
+    unsure = made(avg_logprob=-1.2, fails_thresholds=True)
+    unsurer = made(avg_logprob=-1.5, fails_thresholds=True)
 
     assert more_probable(loops, unsure) is unsure
     assert more_probable(unsure, unsurer) is unsure

@@ -183,7 +183,9 @@ def test_text_where_no_voice_is_heard_is_dropped_unless_all_is_to_be_transcribed
     everything = Speech(speech.lanes, speech.lanes, speech.voiced)
 
     _, done = walk(lambda call: decoding(*said), replace(everything))
-    _, kept = walk(lambda call: decoding(*said), everything, replace(OPTIONS, drops_unheard=False))
+    _, kept = walk(
+        lambda call: decoding(*said), everything, replace(OPTIONS, drops_text_in_silence=False)
+    )
 
     assert [s.text for s in done[0].segments] == [SURE]
     assert [s.text for s in kept[0].segments] == [SURE, " Thank you."]

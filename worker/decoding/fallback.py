@@ -92,8 +92,8 @@ class Candidate:
         def span(start_s: float, end_s: float) -> Span:
             return Span(*(chunk.start + round(at * SAMPLE_RATE_HZ) for at in (start_s, end_s)))
 
-        heard = span(0.0, decoding.heard_s)
-        spoken = [Span(max(v.start, heard.start), min(v.end, heard.end)) for v in voiced]
+        start, end = span(0.0, decoding.heard_s)
+        spoken = [Span(max(v.start, start), min(v.end, end)) for v in voiced]
         spoken = [each for each in spoken if each.start < each.end]
         voiced_s = sum(each.duration_s for each in spoken)
         with_text_s = without_text_s = reached_s = 0.0

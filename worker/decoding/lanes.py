@@ -205,7 +205,7 @@ class Lane:
         options, last, voiced = self._options, self._last, self._speech.voiced
         found = candidate.decoding
         segments = place_segments(found.segments, chunk, voiced)
-        if options.drops_unheard:
+        if options.drops_text_in_silence:
             segments = tuple(segment for segment in segments if is_near_voice(segment, voiced))
             segments = () if is_impossible(candidate) else segments
         if options.chunk.language is None:
@@ -263,12 +263,12 @@ def _next_start(chunk: Span, found: Decoding, voiced: Sequence[Span]) -> int:
     A model may end its text with a sentence or two missing. So the text counts as complete up to
     the chunk's end only if no more than a word of speech follows the last segment.
     """
-    heard = chunk.start + _samples(found.heard_s)
-    if heard >= chunk.end and found.segments:
-        text_end = chunk.start + _samples(found.segments[-1].end)
-        if overlap_s(voiced, Span(text_end, chunk.end)) > _REST_S:
-            heard = text_end
-    return heard if heard > chunk.start + _samples(_LEAST_STEP_S) else chunk.end
+    text_end = chunk.start + _samples(found.heard_s)
+    if text_end >= chunk.end and found.segments:
+        last_end = chunk.start + _samples(found.segments[-1].end)
+        if overlap_s(voiced, Span(last_end, chunk.end)) > _REST_S:
+            text_end = last_end
+    return text_end if text_end > chunk.start + _samples(_LEAST_STEP_S) else chunk.end
 
 
 def _next_context(candidate: Candidate, context: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""How the chunks of a recording are decoded, from what a request asks."""
+"""The options by which the chunks of a recording are decoded, from those of the request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LaneOptions:
         has_context: Give each chunk the text before it as context.
         ends_at_pauses: Never end a chunk within a sentence: for models that do not tell where
             their text ends.
-        drops_unheard: Drop text that has no speech near it, or more words than fit its speech.
+        drops_text_in_silence: Drop text that has no speech near it, or too little for its words.
         falls_back: Decode a chunk again, without context, if its text is in doubt.
         temperatures: For further tries at a chunk whose text fails a threshold of the request.
     """
@@ -35,7 +35,7 @@ class LaneOptions:
     detects_always: bool = False
     has_context: bool = True
     ends_at_pauses: bool = False
-    drops_unheard: bool = True
+    drops_text_in_silence: bool = True
     falls_back: bool = True
     temperatures: tuple[float, ...] = ()
 
@@ -58,7 +58,7 @@ def lane_options(
         detects_always=detects_always,
         has_context=entry.knows_context if has_context is None else has_context,
         ends_at_pauses=not entry.knows_context,
-        drops_unheard=request.vad,
+        drops_text_in_silence=request.vad,
         falls_back=request.temperature_increment != 0,
         temperatures=tuple(temperatures(request)[1:]) if can_draw else (),
     )

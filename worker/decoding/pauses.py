@@ -1,4 +1,4 @@
-"""Long pauses are left out of what a model hears; the times it tells are corrected afterwards."""
+"""Long pauses are left out of chunks; the times that a model gives are corrected afterwards."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def find_speech_without_text(speech: Speech, segments: Sequence[Segment]) -> lis
 
     They are longer than a second. If there is no text at all, they are of any length.
     """
-    heard = sorted([*speech.voiced, *speech.sounds])
-    left = merged(list(_without(heard, _with_text(speech, segments))), _DIP_S)
+    sounds = sorted([*speech.voiced, *speech.sounds])
+    left = merged(list(_without(sounds, _with_text(speech, segments))), _DIP_S)
     return [span for span in left if span.duration_s > LONGEST_S or not segments]
 
 

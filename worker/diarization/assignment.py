@@ -76,8 +76,8 @@ def assign_speakers(
     Args:
         segments: In time order.
         turns: In any order; those of different speakers may overlap.
-        exclusive_turns: The same, one speaker at a time, and of two who talk at once the one who
-            is heard better; None where there is nothing of the kind.
+        exclusive_turns: The same with one speaker at a time: the one who is heard best. None if the
+            diarization has no such turns.
 
     >>> said = Segment(id=0, seek=0, start=0, end=2, text=" hi", tokens=(), temperature=0,
     ...                avg_logprob=0, compression_ratio=1, no_speech_prob=0)

@@ -135,11 +135,11 @@ class SpanDiarization(SpeakerDiarization):
         for batch in batches(range(len(data)), self.embedding_batch_size):
             masks = np.stack([masks_of(data[i], exclude_overlap, least) for i in batch])
             # Chunks in which nobody speaks are left out: their masks are empty.
-            heard = np.flatnonzero(masks.any(axis=(1, 2)))
-            heard = heard if len(heard) else np.array([0])
-            chunks = np.stack([read_chunk(file["source"], window[batch[i]]) for i in heard])
+            spoken = np.flatnonzero(masks.any(axis=(1, 2)))
+            spoken = spoken if len(spoken) else np.array([0])
+            chunks = np.stack([read_chunk(file["source"], window[batch[i]]) for i in spoken])
             rows = np.zeros(len(batch), np.int64)
-            rows[heard] = np.arange(len(heard))
+            rows[spoken] = np.arange(len(spoken))
             found.append(self._embed(chunks, rows, masks))
             if hook is not None:
                 hook("embeddings", None, total=len(data), completed=batch[-1] + 1)

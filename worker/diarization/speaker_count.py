@@ -45,17 +45,17 @@ def find_most_voices(
 def voices_per_chunk(timeline: Timeline) -> NDArray[np.bool_]:
     """Which voices speak alone for half a second in each chunk, (n_chunks, 3)."""
     alone = timeline.voices & (timeline.voices.sum(axis=-1, keepdims=True) == 1)
-    heard: NDArray[np.bool_] = alone.sum(axis=1) >= round(_LEAST_ALONE_S / FRAME_S)
-    return heard
+    speaks: NDArray[np.bool_] = alone.sum(axis=1) >= round(_LEAST_ALONE_S / FRAME_S)
+    return speaks
 
 
 def distinct_voices(
-    chunk_voices: NDArray[np.float32], heard: NDArray[np.bool_], alike: float
+    chunk_voices: NDArray[np.float32], speaks: NDArray[np.bool_], alike: float
 ) -> NDArray[np.float32]:
     """The voices, (n_voices, 192), of the chunk with most of them, without those that are alike."""
-    chunk = int(heard.sum(axis=-1).argmax())
+    chunk = int(speaks.sum(axis=-1).argmax())
     kept: list[NDArray[np.float32]] = []
-    for embedding in chunk_voices[chunk][heard[chunk]]:
+    for embedding in chunk_voices[chunk][speaks[chunk]]:
         if embedding.any() and all(float(embedding @ other) < alike for other in kept):
             kept.append(embedding)
     return np.array(kept, np.float32).reshape(-1, chunk_voices.shape[-1])

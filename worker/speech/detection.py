@@ -124,17 +124,17 @@ def detect_speech(
     spans: list[Span] = []
     voiced: list[Span] = []
     sounds: list[Span] = []
-    heard = 0.0
+    done = 0.0
     for clip in clips:
         share = (clip.end - clip.start) / total
-        activity = measure_voice(audio, clip, method, _noted_as(note, heard, share))
+        activity = measure_voice(audio, clip, method, _noted_as(note, done, share))
         found = speech_spans(activity, clip, options)
         voiced += found
         sounds += find_sounds(audio, clip, found)
         spans += _padded(found, clip, options.pad_s) if options.has_vad else [clip]
         if found or not options.has_vad:
             lanes += cut_lanes(clip, found, max(1, round(options.n_lanes * share)))
-        heard += share
+        done += share
     return Speech(tuple(lanes), tuple(spans), tuple(voiced), sounds=tuple(sounds))
 
 
