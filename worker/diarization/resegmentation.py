@@ -95,7 +95,7 @@ def best_path(evidence: NDArray[np.float64], changing: NDArray[np.float64]) -> N
         changing: (n_places,), the cost of another voice than at the place before.
 
     >>> evidence = np.array([[1, 0], [0.4, 0.6], [1, 0], [0, 1], [0, 1.0]])
-    >>> best_path(embeddings, np.full(5, 0.5)).tolist()
+    >>> best_path(evidence, np.full(5, 0.5)).tolist()
     [0, 0, 0, 1, 1]
     """
     n_places, n_voices = evidence.shape
