@@ -128,7 +128,7 @@ def test_a_sentence_said_three_times_does_not_fit_into_its_first_pause() -> None
 
 
 @pytest.mark.parametrize(
-    ("before", "told", "untold", "again"),
+    ("before", "with_context", "without_context", "again"),
     [
         (" ask what you can", " do for your country.", " can do for your country.", True),
         (" ask what you can", " can do for your country.", " can do it.", False),

@@ -26,7 +26,7 @@ def speech(*voiced: Span, sounds: tuple[Span, ...] = ()) -> Speech:
 
 
 @pytest.mark.parametrize(
-    ("told", "untold"),
+    ("told", "missing"),
     [
         pytest.param([(2, 12)], [], id="all of it"),
         pytest.param([(2.9, 11.1)], [], id="all but moments"),
@@ -37,10 +37,10 @@ def speech(*voiced: Span, sounds: tuple[Span, ...] = ()) -> Speech:
         pytest.param([(2, 6), (6.9, 12)], [], id="less than a second"),
     ],
 )
-def test_speech_has_text_or_a_warning(told: list[tuple[float, float]], untold: list[Span]) -> None:
+def test_speech_has_text_or_a_warning(told: list[tuple[float, float]], missing: list[Span]) -> None:
     segments = [segment(LONG, start, end) for start, end in told]
 
-    assert find_speech_without_text(speech(seconds(2, 12)), segments) == untold
+    assert find_speech_without_text(speech(seconds(2, 12)), segments) == missing
 
 
 def test_places_that_are_close_are_one() -> None:
@@ -65,7 +65,7 @@ def test_a_sound_counts_where_nobody_speaks() -> None:
     ]
 
 
-def test_of_a_segment_with_too_little_text_the_rest_is_untold() -> None:
+def test_of_a_segment_with_too_little_text_the_rest_is_missing() -> None:
     """Three words in ten seconds of speech: somebody said more."""
     assert find_speech_without_text(speech(seconds(0, 10)), [segment(" one two three", 0, 10)]) == [
         seconds(2.5, 10)

@@ -1,4 +1,4 @@
-"""How many voices there are, and whose voice is heard in each moment: on made-up voiceprints."""
+"""How many voices there are, and whose voice is heard in each moment: on made-up embeddings."""
 
 from __future__ import annotations
 

@@ -34,6 +34,8 @@ def restore_spoken_repeats(
 
     An engine cuts a phrase that repeats to its first copy. If every copy begins with a burst of
     speech of its own, neither too short nor too long for it, all of them were said and are kept.
+    Without this rule, a sentence that is said five times is written once
+    (tests/worker/test_repeats.py).
 
     Args:
         decoding: As an engine gives it: times count from the chunk's start, without `skipped`.

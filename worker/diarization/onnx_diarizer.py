@@ -1,4 +1,9 @@
-"""The diarizer without torch and without a token: two networks on onnxruntime, and numpy."""
+"""
+The diarizer without torch and without a token: two networks on onnxruntime, and numpy.
+
+Diarization error by `make eval` (docs/models.md has the table): 6.0 % on a telephone dialogue and
+13.6 % on quick turns, where pyannote.audio's pipeline with the same weights has 5.6 % and 36.1 %.
+"""
 
 from __future__ import annotations
 
