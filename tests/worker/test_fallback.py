@@ -139,13 +139,13 @@ def test_a_sentence_said_three_times_does_not_fit_into_its_first_pause() -> None
     ],
 )
 def test_the_word_that_a_chunk_broke_off_with_is_not_written_twice(
-    before: str, told: str, untold: str, again: bool
+    before: str, with_context: str, without_context: str, again: bool
 ) -> None:
-    with_context = replace(OPTIONS, context=(1, 2))
+    both = ((with_context, replace(OPTIONS, context=(1, 2))), (without_context, OPTIONS))
     chunk = seconds(9, 11)
     candidates = [
         Candidate.at(chunk, options, decoding(segment(text, 0, 2), heard_s=2.0), [chunk])
-        for text, options in ((told, with_context), (untold, OPTIONS))
+        for text, options in both
     ]
 
     assert repeats_last_word([segment(before, 0, 9)], *candidates) == again
