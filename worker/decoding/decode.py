@@ -1,4 +1,4 @@
-"""The lanes of a recording, decoded side by side: what is asked of the engine, and when."""
+"""The lanes of a recording, decoded side by side: which chunk the engine gets, and when."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class Thresholds:
     Attributes:
         surely: The mean similarity of windows that are grouped first.
         alike: The similarity of groups that are one voice.
-        alike_though_apart: The same for groups that were two voices within a chunk.
-        apart: The share of pairs of windows from which two groups count as two voices.
+        alike_though_apart: The same for groups that were two voices within chunks.
+        apart: Groups count as such if more than this share of their pairs of windows were.
         different: A group with little speech must be less similar to the others to count as a
             voice: at most `alike_though_apart` at `enough_s`, down to this.
         enough_s: Seconds of speech from which a group always counts as a voice.
@@ -184,7 +184,7 @@ def _at_least(
 
 
 class _Groups:
-    """Groups of windows: the sum of their embeddings, and how often two were two voices."""
+    """Groups of windows: sums of embeddings, and how often two groups were two voices of a chunk."""
 
     def __init__(
         self, embeddings: NDArray[np.float32], local: NDArray[np.int64], labels: NDArray[Any]
