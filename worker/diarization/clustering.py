@@ -184,7 +184,7 @@ def _at_least(
 
 
 class _Groups:
-    """Groups of windows: sums of embeddings, and how often two groups were two voices of a chunk."""
+    """Groups of windows: sums of embeddings, and how often two were two voices of a chunk."""
 
     def __init__(
         self, embeddings: NDArray[np.float32], local: NDArray[np.int64], labels: NDArray[Any]
