@@ -1,4 +1,4 @@
-"""Chinese in the script a reader asks for; what is stored is what was recognised."""
+"""Chinese in the script that a reader asks for. The transcript is stored as it was recognised."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VARIANTS: Mapping[Variant, str] = {
     "t2hk": "Traditional, from OpenCC's own forms to Hong Kong's.",
 }
 CHINESE = frozenset({"yue", "zh"})
-"""The languages that are converted. Japanese shares the characters and would be damaged."""
+"""The languages that are converted. Conversion would damage Japanese, which shares characters."""
 
 
 def find_variant(name: str) -> Variant:
@@ -38,7 +38,7 @@ def find_variant(name: str) -> Variant:
     Return the variant of that name.
 
     Raises:
-        InvalidRequest: There is none.
+        InvalidRequest: There is no such variant.
     """
     if name not in VARIANTS:
         raise InvalidRequest(
@@ -51,13 +51,12 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
     """
     The transcript in another script, if it is in Chinese.
 
-    Its segments are converted as one text, since 发 is 髮 in 头发 and 發 in 发展, even where a
-    phrase runs from one word or segment into the next. Times stay, and so do tokens: they are
-    what was recognised. A word, or a timed character, that is left with nothing, where a phrase
-    became shorter, goes into the one beside it.
+    Segments are converted as one text: 发 becomes 髮 in 头发 and 發 in 发展, and a phrase may go on
+    in the next word or segment. Times and tokens stay the same. If a phrase becomes shorter, a word
+    or timed character may lose all its text; it is then merged into the one beside it.
 
     Returns:
-        A new transcript whose `options` name the variant; the same if it is not in Chinese.
+        A new transcript whose `options` name the variant; the same one if it is not in Chinese.
     """
     if not is_chinese(transcript):
         return transcript
@@ -69,7 +68,7 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
     text = "".join(segment.text.strip() for segment in transcript.segments)
     whole = convert_text(text or transcript.text, variant)
     segments: list[Segment] = []
-    written = spoken = 0  # how far segments and words have come in `text`
+    written = spoken = 0  # where segments and words have arrived in `text`
     for segment in transcript.segments:
         start, written = written, written + len(segment.text.strip())
         new = _in_place(segment.text, whole.between(start, written))
@@ -86,14 +85,14 @@ def convert(transcript: Transcript, variant: Variant) -> Transcript:
 
 
 def is_chinese(transcript: Transcript) -> bool:
-    """Whether there is Chinese in a transcript; translations are in English."""
+    """Whether a transcript has Chinese text. Translations are in English."""
     spoken = {segment.language or transcript.language for segment in transcript.segments}
     spoken = spoken or {transcript.language}
     return transcript.task != "translate" and bool(spoken & CHINESE)
 
 
 def _convert_in_part(transcript: Transcript, variant: Variant) -> Transcript:
-    """Convert each run of Chinese segments by itself, where other languages are between them."""
+    """Convert each run of Chinese segments by itself; the other segments stay the same."""
     segments: list[Segment] = []
     for language, run in groupby(transcript.segments, lambda s: s.language or transcript.language):
         part = tuple(run)
@@ -111,10 +110,11 @@ def _find(
     timed: Sequence[Word] | Sequence[Character], text: str, start: int
 ) -> list[tuple[int, int]]:
     """
-    Where in the text each word or character stands, without the white space around it.
+    Find each word or character in the whole text, without the white space around it.
 
-    A mark that begins a segment may be part of the last word of the one before: so it is the
-    whole text that is looked at. There are no spans if the words spell something else.
+    A punctuation mark at the start of a segment may belong to the last word of the segment before,
+    so the text of a single segment is not enough. There are no spans if the words spell something
+    else.
     """
     spans: list[tuple[int, int]] = []
     for each in timed:
@@ -131,10 +131,10 @@ def _convert_timed(
     timed: Sequence[_Timed], spans: Sequence[tuple[int, int]], whole: Converted, variant: Variant
 ) -> tuple[_Timed, ...]:
     """
-    Words or characters as the whole text has them; without spans, as a text of their own.
+    Words or characters as in the converted text; without spans, converted as their own text.
 
-    What is left with nothing goes into the one before it, or at the start of the segment into
-    the one after it.
+    One that loses all its text is merged into the one before it, or into the one after it at the
+    start of a segment.
     """
     if not spans:
         own = "".join(map(_spelled, timed))
@@ -164,6 +164,6 @@ def _spelled(timed: Word | Character) -> str:
 
 
 def _in_place(old: str, new: str) -> str:
-    """The new text with the white space that the old one has around it."""
+    """The new text with the white space around the old one."""
     before = old[: len(old) - len(old.lstrip())]
     return before + new + old[len(before) :][len(old.strip()) :]

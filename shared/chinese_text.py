@@ -1,4 +1,4 @@
-"""A Chinese text in another script, phrase by phrase, and which phrase became which."""
+"""Conversion of Chinese text to another script, phrase by phrase, with the offsets of phrases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 _Table = tuple[int, int, Mapping[str, str]]
-"""Longest key, shortest key, replacements: a dictionary as OpenCC holds it."""
+"""A dictionary of OpenCC: length of its longest key, of its shortest key, and replacements."""
 
 _lock = threading.Lock()
 
@@ -20,12 +20,12 @@ _lock = threading.Lock()
 @dataclass(frozen=True)
 class Converted:
     """
-    A text and what was made of it.
+    A converted text, with the offsets of its phrases in both texts.
 
     Attributes:
-        text: After conversion.
-        seams: Where one phrase ends and the next begins, the start and the end of both texts
-            among them: pairs of offsets, before and after conversion.
+        text: The text after conversion.
+        seams: Where one phrase ends and the next begins, as pairs of offsets: before and after
+            conversion. Start and end of the texts are included.
     """
 
     text: str
@@ -33,7 +33,7 @@ class Converted:
 
     def offset(self, before: int) -> int:
         """
-        Where an offset of the original lies now; within a phrase, in proportion.
+        The offset after conversion of an offset before it; within a phrase, in proportion.
 
         >>> [convert_text("看博客", "s2twp").offset(n) for n in range(4)]  # 看部落格
         [0, 1, 3, 4]
@@ -47,16 +47,16 @@ class Converted:
         return new_start + (2 * (before - start) * n_new + n) // (2 * n)  # to the nearest
 
     def between(self, start: int, end: int) -> str:
-        """What was made of the original's characters from `start` to before `end`."""
+        """The conversion of the original's characters from `start` to before `end`."""
         return self.text[self.offset(start) : self.offset(end)]
 
 
 def convert_text(text: str, config: str) -> Converted:
     """
-    Convert a text as OpenCC does, and keep track of what became what.
+    Convert a text as OpenCC does, and keep the offsets of phrases.
 
     Args:
-        config: One of OpenCC's, such as `s2tw`.
+        config: A configuration of OpenCC, such as `s2tw`.
 
     >>> convert_text("皇后的头发", "s2tw").text
     '皇后的頭髮'
@@ -65,7 +65,7 @@ def convert_text(text: str, config: str) -> Converted:
     pieces, seams = [], [(0, 0)]
     for index, clause in enumerate(separator.split(text)):
         done = Converted(clause, [(n, n) for n in range(len(clause) + 1)])
-        if index % 2 == 0:  # the others are what stands between two clauses
+        if index % 2 == 0:  # the others are separators between clauses
             for tables in stages:
                 done = _then(done, _replace(done.text, tables))
         start, new_start = seams[-1]
@@ -75,14 +75,14 @@ def convert_text(text: str, config: str) -> Converted:
 
 
 def _then(first: Converted, second: Converted) -> Converted:
-    """One conversion after another: it has the seams that both have."""
+    """Two conversions in a row, with the seams that both have."""
     onward = dict(second.seams)
     seams = [(before, onward[after]) for before, after in first.seams if after in onward]
     return Converted(second.text, seams)
 
 
 def _replace(text: str, tables: Sequence[_Table]) -> Converted:
-    """Replace what the tables know, the longest first; each has what those before it left."""
+    """Replace the keys of tables, the longest first; a table gets what those before it left."""
     found: list[tuple[int, int, str]] = []
     spans = [(0, len(text))]
     for longest, shortest, table in tables:
@@ -92,7 +92,7 @@ def _replace(text: str, tables: Sequence[_Table]) -> Converted:
     found += [(n, n + 1, text[n]) for start, end in spans for n in range(start, end)]
     pieces, seams = [], [(0, 0)]
     for _, end, value in sorted(found):
-        pieces.append(value.split(" ")[0])  # of several choices the first
+        pieces.append(value.split(" ")[0])  # the first of several choices
         seams.append((end, seams[-1][1] + len(pieces[-1])))
     return Converted("".join(pieces), seams)
 
@@ -100,7 +100,7 @@ def _replace(text: str, tables: Sequence[_Table]) -> Converted:
 def _look_up(
     text: str, spans: Sequence[tuple[int, int]], length: int, table: Mapping[str, str]
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """Where within the spans the table knows so many characters, and what is left of the spans."""
+    """Where in the spans a key of this length begins, and what is left of the spans."""
     starts, left = [], []
     for start, end in spans:
         n = start
@@ -119,19 +119,19 @@ def _look_up(
 
 @cache
 def _dictionaries(config: str) -> tuple[re.Pattern[str], Sequence[Sequence[_Table]]]:
-    """What stands between clauses, and the dictionaries to apply, in stages."""
-    # OpenCC itself tells the new text but not what became what, and nothing public of it does.
-    # A test holds that our way through its dictionaries gives its text.
+    """The pattern of separators between clauses, and the dictionaries of each stage."""
+    # OpenCC gives only the new text, no offsets. So we apply its dictionaries ourselves, through
+    # private attributes. A test checks that the text is the same as OpenCC's.
     with _lock:
         reader = _opencc()
         reader.set_conversion(config)
-        reader.convert("")  # reads the dictionaries it has not read yet
+        reader.convert("")  # loads the dictionaries of this configuration
         return reader.split_chars_re, tuple(reader._dict_chain_data)
 
 
 @cache
 def _opencc() -> Any:
-    """One for all configs: it keeps each dictionary once."""
+    """One instance for all configurations: it loads each dictionary once."""
     from opencc import OpenCC
 
     return OpenCC()

@@ -1,4 +1,4 @@
-"""Which audio track of a container is meant, and where on the container's clock its sound lies."""
+"""Which audio track of a container is meant, and when its frames are played."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from collections.abc import Iterable
 from typing import Any
 
 SILENT_BELOW = 2 / 32768
-"""Full scale being 1: a track that is nowhere louder is silent, but for its rounding."""
+"""A track that is nowhere louder, with full scale 1, is silent except for rounding errors."""
 
 MOST_SILENCE_S = 3600.0
-"""So much silence a clock may put into a recording in all: one that leaps further is broken."""
+"""The most silence that a clock may add to a recording. A clock that leaps further is broken."""
 
 _HOLE_S = 0.1
-"""Sound that is nearer to its time stays where it is: encoders begin late, clocks are rounded."""
+"""A shorter hole is ignored: encoders begin late, and clocks are rounded."""
 
 _STEP_S = 0.015
-"""Between two frames, a hole: three quarters of the shortest frame that is usual."""
+"""A longer step between two frames is a hole. It is three quarters of the shortest usual frame."""
 
 _DRIFT_EVERY_S = 30.0
-"""A clock that merely runs faster than its samples is followed so often, not at every frame."""
+"""If a clock only runs faster than its samples, the difference is added this often."""
 
 _BACK_S = 1.0
-"""A clock that is behind by more has been set anew."""
+"""A clock that is behind by more was set back."""
 
 _ASIDE = ("comment", "visual_impaired", "descriptions")
-"""What a track is marked as that is told beside the recording's own sound."""
+"""Marks of tracks that are not the recording's own sound."""
 
 
 class SoundClock:
     """
-    Says where silence belongs between the frames of a track, by the time each is to be played at.
+    Finds out how much silence belongs between the frames of a track, from their times.
 
-    Frames are laid one after the other. One that is to be played later has a hole before it, as
-    when the sound of a film begins after its pictures, or a connection was lost. A clock that is
-    set back, or leaps too far, is believed anew from there: no sound is lost.
+    Frames follow each other without a break, unless one is to be played later: then there is a
+    hole before it. Holes arise when the sound of a film begins after its pictures, or a connection
+    was lost. If the clock is set back, or leaps too far, counting restarts there: no sound is lost.
 
     Args:
-        start_s: What the container's clock shows at its beginning (`start_of`).
+        start_s: The container's time at its beginning (`start_of`).
 
     >>> clock = SoundClock(100.0)
     >>> [clock.silence_before(at, 0.5) for at in (105.0, 105.51, 109.0, 3.0, 3.5, 99_999.0)]
@@ -51,18 +51,18 @@ class SoundClock:
         self._followed_at_s = 0.0
         self._silence_s = 0.0
         self.duration_s = 0.0
-        """Of everything so far, silence included."""
+        """Duration of everything so far, with silence."""
 
     def silence_before(self, at_s: float | None, length_s: float) -> float:
         """
-        Lay the next frame.
+        Add the next frame.
 
         Args:
             at_s: Its time on the container's clock, if it has one.
-            length_s: Its own duration.
+            length_s: Its duration.
 
         Returns:
-            Seconds of silence that belong before it.
+            Seconds of silence before it.
         """
         silence_s = 0.0
         if at_s is not None:
@@ -88,13 +88,13 @@ class SoundClock:
 
 def start_of(container: Any, stream: Any) -> float:
     """
-    What a container's clock shows when its first stream begins, in seconds.
+    The container's time when its first stream begins, in seconds.
 
-    That is where a recording begins, whatever the clock shows: a broadcast's runs for days. It is
-    the stream's own beginning where the container tells none.
+    A recording begins there, whatever the clock shows: the clock of a broadcast runs for days. If
+    the container has no start time, it is that of the stream.
 
     Args:
-        container, stream: Of PyAV, open for reading.
+        container, stream: PyAV's, open for reading.
     """
     if container.start_time is not None:
         return float(container.start_time) / 1_000_000
@@ -103,13 +103,13 @@ def start_of(container: Any, stream: Any) -> float:
 
 def in_order_of_choice(streams: Iterable[Any]) -> list[Any]:
     """
-    Audio tracks, the likeliest to be meant first: those marked default, in the container's order.
+    Audio tracks in the order in which players choose them.
 
-    Comments and descriptions for the blind come last. As players choose; a silent one is passed
-    over for the next.
+    Tracks marked default come first, comments and descriptions for the blind last. Otherwise the
+    container's order holds. The caller takes the first that is not silent.
 
     Args:
-        streams: `container.streams.audio` of PyAV.
+        streams: PyAV's `container.streams.audio`.
     """
 
     def rank(stream: Any) -> tuple[bool, bool]:

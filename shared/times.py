@@ -1,4 +1,4 @@
-"""Times that any reader can use: in order, within the recording, and none of no length."""
+"""Put times in order and within the recording, and give everything a length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.transcript import Segment
 
 
 class Timed(Protocol):
-    """What begins and ends, in seconds."""
+    """Something with a start and an end, in seconds."""
 
     @property
     def start(self) -> float: ...
@@ -25,7 +25,7 @@ T = TypeVar("T", bound=Timed)
 
 def milliseconds(seconds: float, latest: int | None = None) -> int:
     """
-    Whole milliseconds, at least 0 and at most `latest`; what is not a number is 0.
+    Whole milliseconds, from 0 to `latest`; NaN becomes 0.
 
     >>> [milliseconds(s, 9000) for s in (0.1 + 0.2, -1.0, 10.0, float("inf"), float("nan"))]
     [300, 0, 9000, 9000, 0]
@@ -40,14 +40,14 @@ def milliseconds(seconds: float, latest: int | None = None) -> int:
 
 def in_order(values: Sequence[T], earliest: int, latest: int, least: Sequence[int]) -> list[T]:
     """
-    The values between two times in milliseconds, one after the other.
+    Put values one after the other, between two times in milliseconds.
 
-    Each begins where it did, or later if the one before it is not over; earlier only where
-    those after it would have no room. It ends, at the latest, where the next one begins.
+    Each keeps its start, unless the one before it is not over: then it begins later. It begins
+    earlier only if those after it would have no room. It ends before the next one begins.
 
     Args:
-        least: How long each has to be, in milliseconds. Where that is more than there is room
-            for, any length above 0 will do; where there are more values than milliseconds, none.
+        least: The shortest length of each, in milliseconds. If there is no room for that, each gets
+            at least 1 ms; if there are more values than milliseconds, some get no length.
     """
     room = latest - earliest
     if sum(least) > room:
@@ -70,10 +70,10 @@ def in_order(values: Sequence[T], earliest: int, latest: int, least: Sequence[in
 
 def segments_in_order(segments: Sequence[Segment], duration_s: float) -> list[Segment]:
     """
-    Segments one after the other within a recording; words and characters within their segment.
+    Put segments one after the other within a recording; words and characters within their segment.
 
-    None of them is of no length, down to a millisecond for each character, as long as there are
-    no more characters than milliseconds.
+    Each gets a length, at least a millisecond for each character, unless there are more characters
+    than milliseconds.
     """
     least = [_least(segment) for segment in segments]
     placed: list[Segment] = []
@@ -95,6 +95,6 @@ def _size(text: str) -> int:
 
 
 def _least(segment: Segment) -> int:
-    """Milliseconds: one for each character of the text, and of its words."""
+    """The shortest length in milliseconds: one for each character of its text or words."""
     n_spelled = sum(_size(word.word) for word in segment.words or ())
     return max(_size(segment.text), n_spelled, len(segment.chars or ()))

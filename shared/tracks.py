@@ -1,19 +1,19 @@
-"""What a recording has to have for what is asked of its tracks and channels."""
+"""Whether a recording has the tracks and channels that a request needs."""
 
 from __future__ import annotations
 
 from shared.errors import InvalidRequest
 
 MOST_CHANNELS = 8
-"""Transcribed one by one: a conference system has no more, nor has a 7.1 film."""
+"""The most channels that are transcribed one by one: a conference or a 7.1 film has no more."""
 
 
 def check_track(track: int, n_tracks: int) -> None:
     """
-    Refuse a track that is not there.
+    Refuse a track that the recording does not have.
 
     Raises:
-        InvalidRequest: It says how many there are.
+        InvalidRequest: There is no such track; says how many there are.
 
     >>> check_track(3, 2)
     Traceback (most recent call last):
@@ -31,7 +31,7 @@ def check_channels(n_channels: int) -> None:
     Refuse to transcribe too many channels one by one.
 
     Raises:
-        InvalidRequest: It says how many may be.
+        InvalidRequest: There are too many; says how many are allowed.
     """
     if n_channels > MOST_CHANNELS:
         raise InvalidRequest(

@@ -1,8 +1,8 @@
 """
-The stages a transcript can do without: times of words, and who speaks.
+The optional stages: times of words, and who speaks.
 
-What fails here never costs the transcript: it becomes a warning that says what
-failed and how to mend it.
+If one fails, the transcript is delivered without it, with a warning that says what failed and how
+to mend it.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import groupby, islice
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from shared.catalogue import MODELS
 from shared.errors import JobCancelled, LonghandError, ModelNotFound
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Warned
-from worker.alignment import AlignOptions, aligner_name
+from worker.alignment import AlignmentOptions, aligner_name
 from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
 
 _ALIGNED_AT_ONCE = 16
-"""Segments in one call, so that progress is told and jobs take turns."""
-
-_Value = TypeVar("_Value")
-_Between = tuple[float | None, float | None]
-"""When the segment before ends and the one after begins, in seconds."""
+"""Segments in one call. Between calls progress is reported, and other jobs take their turn."""
 
 _log = logging.getLogger(__name__)
 
 
 class Annotators(Protocol):
-    """What these stages need done by models, in this process or in others."""
+    """The models of these stages, in this process or in others."""
 
     def align(
-        self, aligner: str, audio: AudioSource, segments: Sequence[Segment], options: AlignOptions
+        self,
+        aligner: str,
+        audio: AudioSource,
+        segments: Sequence[Segment],
+        options: AlignmentOptions,
     ) -> list[Segment]:
         """Give words the times that an alignment model finds."""
         ...
@@ -53,17 +53,17 @@ class Annotators(Protocol):
 
     def diarizer_for(self, model: str, chosen: str | None) -> str:
         """
-        The diarization model that is meant.
+        The name of the diarization model: the chosen one, or the one that goes with a model.
 
         Raises:
-            ModelNotFound: None is known by the name that was chosen.
+            ModelNotFound: No model is known by the name that was chosen.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be annotated, how, and by whose models; `model` is the one that wrote it."""
+    """What is annotated, how, and by whose models; `model` is the one that wrote the text."""
 
     audio: AudioSource
     request: TranscriptionRequest
@@ -74,7 +74,7 @@ class Subject:
 def align_words(
     subject: Subject, segments: Sequence[Segment], language: str, report: Callable[[float], None]
 ) -> tuple[list[Segment], list[Warned]]:
-    """Time words by alignment models, where there is one for the language spoken."""
+    """Give words the times of an alignment model, if there is one for their language."""
     aligned: list[Segment] = []
     warnings: dict[str, Warned] = {}
     for spoken, group in groupby(segments, key=lambda segment: segment.language or language):
@@ -84,48 +84,54 @@ def align_words(
                 after_s = aligned[-1].end if aligned else None
                 following = segments[len(aligned) + len(some) :][:1]
                 between = (after_s, following[0].start if following else None)
-                found, warning = _align_some(subject, some, spoken, between)
-                some = found or some
-                if warning:
-                    warnings[spoken] = warning
+                try:
+                    some = _align(subject, some, spoken, between)
+                except Exception as error:
+                    outcome = "words are timed by Whisper"
+                    warnings[spoken] = _warning_of(error, "alignment_failed", outcome)
             aligned += some
     return aligned, list(warnings.values())
 
 
-def _align_some(
-    subject: Subject, segments: Sequence[Segment], language: str, between: _Between
-) -> tuple[list[Segment] | None, Warned | None]:
-    request, annotators = subject.request, subject.annotators
-    options = AlignOptions(
-        language, request.interpolate_method, request.return_char_alignments, *between
-    )
+def _align(
+    subject: Subject,
+    segments: list[Segment],
+    language: str,
+    between: tuple[float | None, float | None],
+) -> list[Segment]:
+    """
+    Align some segments of one language; they stay as they are if nothing can align them.
+
+    Args:
+        between: When the segment before them ends and the one after them begins, in seconds.
+    """
+    request = subject.request
     is_chosen = request.align or request.align_model or request.return_char_alignments
     if not is_chosen and not _can_align():
-        return None, None
-
-    def align() -> list[Segment] | None:
-        name = aligner_name(language, MODELS[subject.model], request.align_model)
-        if name is None:
-            if is_chosen:
-                raise ModelNotFound(
-                    f"no alignment model is known for {language!r}; put one into a folder below "
-                    "LONGHAND_MODELS_DIR and name it as align_model"
-                )
-            return None
-        return annotators.align(name, subject.audio, segments, options)
-
-    return _attempt(align, "alignment_failed", "words are timed by Whisper")
+        return segments
+    name = aligner_name(language, MODELS[subject.model], request.align_model)
+    if name is None and is_chosen:
+        raise ModelNotFound(
+            f"no alignment model is known for {language!r}; put one into a folder below "
+            "LONGHAND_MODELS_DIR and name it as align_model"
+        )
+    if name is None:
+        return segments
+    options = AlignmentOptions(
+        language, request.interpolate_method, request.return_char_alignments, *between
+    )
+    return subject.annotators.align(name, subject.audio, segments, options)
 
 
 def _can_align() -> bool:
-    """Whether this worker has the libraries that align; without them nobody expects it to."""
+    """Whether this worker has the libraries for alignment. Without them nobody expects it."""
     return find_spec("torchaudio") is not None and find_spec("transformers") is not None
 
 
 def find_speakers(
     subject: Subject, known_speakers: Sequence[KnownSpeaker], report: Callable[[float], None]
 ) -> tuple[Diarization | None, list[Warned]]:
-    """Find out who speaks when, if that is asked for."""
+    """Find out who speaks when, if the request asks for it."""
     request, annotators = subject.request, subject.annotators
     if not request.diarize:
         return None, []
@@ -137,29 +143,26 @@ def find_speakers(
         wants_embeddings=request.speaker_embeddings,
         known_speakers=tuple(known_speakers),
     )
-
-    def find() -> Diarization:
+    try:
         name = annotators.diarizer_for(subject.model, request.diarize_model)
-        return annotators.find_turns(name, subject.audio, options, report)
-
-    found, warning = _attempt(find, "diarization_failed", "it is not known who speaks")
-    if found is None:
-        return None, [warning] if warning else []
+        found = annotators.find_turns(name, subject.audio, options, report)
+    except Exception as error:
+        return None, [_warning_of(error, "diarization_failed", "it is not known who speaks")]
     return found, list(found.warnings)
 
 
-def _attempt(
-    work: Callable[[], _Value], code: str, outcome: str
-) -> tuple[_Value | None, Warned | None]:
-    """What an optional stage gives, or a warning in its place."""
-    try:
-        return work(), None
-    except JobCancelled:
-        raise
-    except LonghandError as error:
+def _warning_of(error: Exception, code: str, outcome: str) -> Warned:
+    """
+    The warning about a stage that failed; it is logged, too.
+
+    Raises:
+        JobCancelled: That is the error: the job ends.
+    """
+    if isinstance(error, JobCancelled):
+        raise error
+    if isinstance(error, LonghandError):
         _log.warning("%s: %s", outcome, error)
-        return None, Warned(code=code, message=f"{outcome}: {error}")
-    except Exception as error:
-        _log.exception("%s", outcome)
-        message = f"{outcome}: {type(error).__name__}: {error}; the worker's log says more"
-        return None, Warned(code=code, message=message)
+        return Warned(code=code, message=f"{outcome}: {error}")
+    _log.error("%s", outcome, exc_info=error)
+    message = f"{outcome}: {type(error).__name__}: {error}; the worker's log says more"
+    return Warned(code=code, message=message)

@@ -1,4 +1,4 @@
-"""Channels transcribed each by itself: a speaker per channel, all told in the order of time."""
+"""Each channel transcribed by itself: one speaker a channel, all segments in the order of time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shared.speaker_names import rename_speakers
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned, join_text
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.decoding.checkpoints import LANES_APART, Checkpoint, Plan
-from worker.decoding.lanes import Done
+from worker.decoding.lanes import DecodedChunk
 from worker.decoding.progress import Report
 from worker.pipeline import Extras, Models, transcribe
-from worker.speech.search import Speech
+from worker.speech.detection import Speech
 
 
 def transcribe_channels(
@@ -27,15 +27,15 @@ def transcribe_channels(
     extras: Extras = Extras(),  # noqa: B008 - it is frozen
 ) -> Transcript:
     """
-    Transcribe each channel as if it had been sent alone, and tell all of them as one.
+    Transcribe each channel as if it had been sent alone, and merge the transcripts.
 
     Args:
-        channels: Of one recording, all of one length.
+        channels: The channels of one recording, all of one length.
         report, model, extras: See `pipeline.transcribe`.
 
     Returns:
-        Segments in the order of their beginnings; those of different channels may overlap. The
-        first channel's speaker is `SPEAKER_00`, whoever is silent.
+        Segments in the order of their starts. Segments of different channels may overlap. The
+        speaker of the first channel is `SPEAKER_00`, even if another channel is silent.
     """
     alone = request.model_copy(update={"multichannel": False, "speaker_names": {}})
     found: list[Transcript] = []
@@ -57,7 +57,7 @@ def transcribe_channels(
 
 def speaker_of(channel: int) -> str:
     """
-    The speaker that a channel is, counted from 0.
+    The speaker of a channel, counted from 0.
 
     >>> speaker_of(1)
     'SPEAKER_01'
@@ -66,7 +66,7 @@ def speaker_of(channel: int) -> str:
 
 
 def _share(report: Report, n: int, n_channels: int) -> Report:
-    """How far all channels are, from how far one is; seconds done are those of the recording."""
+    """A `Report` for one channel that reports how far all channels are."""
     done_s = 0.0
 
     def share(stage: str, fraction: float, channel_done_s: float) -> None:
@@ -79,10 +79,10 @@ def _share(report: Report, n: int, n_channels: int) -> Report:
 
 class _ChannelCheckpoint:
     """
-    `Checkpoint` of one channel in that of the whole job.
+    The `Checkpoint` of one channel, within that of the job.
 
-    Its lanes are numbered on from those of the channels before, so that who reads along goes
-    from one channel to the next. What is kept says already who speaks.
+    Its lanes are numbered on from those of the channels before, so that a caller who reads along
+    goes from one channel to the next. The segments that are kept have their speaker already.
 
     Args:
         first_lane: How many lanes the channels before have.
@@ -94,11 +94,11 @@ class _ChannelCheckpoint:
         self._first = first_lane * LANES_APART
         self._is_last = is_last
         self.speech = Speech((), (), ())
-        """What is transcribed of the channel, once it is known."""
+        """The parts of the channel that are transcribed, once they are known."""
 
     def recall(
         self, model: tuple[str, str, str], channel: int = 0
-    ) -> tuple[Plan, Mapping[int, Done]] | None:
+    ) -> tuple[Plan, Mapping[int, DecodedChunk]] | None:
         """See `Checkpoint.recall`."""
         kept = self._whole.recall(model, self._channel)
         if kept is None:
@@ -114,7 +114,7 @@ class _ChannelCheckpoint:
         self.speech = plan.speech
         self._whole.begin(plan, self._channel)
 
-    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+    def keep(self, index: int, chunk: DecodedChunk, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""
         n_lanes = len(self.speech.lanes)
         ends_channel = chunk.is_last and index // LANES_APART == n_lanes - 1
@@ -126,20 +126,19 @@ class _ChannelCheckpoint:
 
 
 def _spoken_by(speaker: str, segments: Sequence[Segment]) -> list[Segment]:
+    by = {"speaker": speaker}
     spoken = []
     for segment in segments:
-        words = segment.words and tuple(
-            word.model_copy(update={"speaker": speaker}) for word in segment.words
-        )
-        spoken.append(segment.model_copy(update={"speaker": speaker, "words": words}))
+        words = segment.words and tuple(word.model_copy(update=by) for word in segment.words)
+        spoken.append(segment.model_copy(update={**by, "words": words}))
     return spoken
 
 
 def _merged(found: Sequence[Transcript], speeches: Sequence[Speech]) -> Transcript:
-    """One transcript of those of all channels."""
+    """Merge the transcripts of all channels."""
     most = max(found, key=lambda channel: sum(s.end - s.start for s in channel.segments))
     is_mixed = len({channel.language for channel in found if channel.segments}) > 1
-    said = [_told(speaker_of(n), channel, is_mixed) for n, channel in enumerate(found)]
+    said = [_segments_of(speaker_of(n), channel, is_mixed) for n, channel in enumerate(found)]
     segments = sorted(chain(*said), key=lambda segment: segment.start)
     numbered = tuple(s.model_copy(update={"id": n}) for n, s in enumerate(segments))
     turns = [t for one, speech in zip(said, speeches, strict=True) for t in _turns(one, speech)]
@@ -154,20 +153,16 @@ def _merged(found: Sequence[Transcript], speeches: Sequence[Speech]) -> Transcri
     return most.model_copy(update=changed)
 
 
-def _told(speaker: str, channel: Transcript, is_mixed: bool) -> list[Segment]:
-    """What a channel says, each segment with its language where channels differ in theirs."""
+def _segments_of(speaker: str, channel: Transcript, is_mixed: bool) -> list[Segment]:
+    """The segments of a channel; with their language if the channels differ in theirs."""
     said = _spoken_by(speaker, channel.segments)
     if not is_mixed:
         return said
-    languages = [segment.language or channel.language for segment in said]
-    return [
-        segment.model_copy(update={"language": language})
-        for segment, language in zip(said, languages, strict=True)
-    ]
+    return [s.model_copy(update={"language": s.language or channel.language}) for s in said]
 
 
 def _turns(said: Sequence[Segment], speech: Speech) -> list[SpeakerTurn]:
-    """When a channel speaks: where a voice is heard in it, as far as that became text."""
+    """The turns of a channel: its speech that became text."""
     turns = []
     for span in speech.voiced:
         start, end = span.start / SAMPLE_RATE_HZ, span.end / SAMPLE_RATE_HZ
@@ -177,7 +172,7 @@ def _turns(said: Sequence[Segment], speech: Speech) -> list[SpeakerTurn]:
 
 
 def _length_s(spans: Sequence[Span]) -> float:
-    """Seconds in which one of some spans is, or several."""
+    """Seconds that lie in at least one of the spans."""
     total, reached = 0, 0
     for span in sorted(spans):
         total += max(0, span.end - max(span.start, reached))

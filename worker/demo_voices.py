@@ -16,8 +16,8 @@ _MELS = 40
 _CHANNELS = 96
 _DIMENSION = 64
 _HIDDEN = 64
-_WINDOW = 51  # frames over which voices are told apart
-_SHORTEST = 3200  # samples; pyannote.audio finds the least a model takes by trying
+_WINDOW = 51  # frames over which the statistics of a voice are taken
+_SHORTEST = 3200  # samples; pyannote.audio finds the least that a model takes by trying
 _LAYERS = ((5, 1), (3, 2), (3, 3), (1, 1))  # (kernel, dilation) of each convolution
 
 
@@ -25,8 +25,8 @@ class DemoSpeakerEmbedding(Model):
     """
     Log-mel frames, a small time-delay network, weighted statistics, one linear layer.
 
-    What happens before the statistics (`forward_frames`) does not depend on who is
-    to be embedded; only what comes after (`forward_embedding`) does.
+    Everything before the statistics (`forward_frames`) is the same for all speakers of a chunk.
+    Only what comes after (`forward_embedding`) depends on whose voice is embedded.
     """
 
     def __init__(
@@ -67,21 +67,21 @@ class DemoSpeakerEmbedding(Model):
 
     @lru_cache  # noqa: B019  # as every model of pyannote.audio has it
     def num_frames(self, num_samples: int) -> int:
-        """How many frames so many samples give."""
+        """The number of frames of so many samples."""
         return 1 + num_samples // _HOP
 
     def receptive_field_size(self, num_frames: int = 1) -> int:
-        """Samples that so many frames look at."""
+        """How many samples so many frames depend on."""
         context = sum((kernel - 1) * dilation for kernel, dilation in _LAYERS)
         return 512 + (num_frames - 1 + context) * _HOP
 
     def receptive_field_center(self, frame: int = 0) -> int:
-        """The sample in the middle of what a frame looks at."""
+        """The sample in the middle of those that a frame depends on."""
         return frame * _HOP
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
         """
-        Embed whole waveforms, or what the weights leave of them.
+        Embed waveforms, each frame counted by its weight.
 
         Args:
             waveforms: (batch, 1, n_samples) float32.
@@ -93,23 +93,23 @@ class DemoSpeakerEmbedding(Model):
         return self.forward_embedding(self.forward_frames(waveforms), weights)
 
     def forward_frames(self, waveforms: Tensor) -> Tensor:
-        """Return (batch, channels, n_frames), the same whoever is to be embedded."""
+        """Return (batch, channels, n_frames), the same for every speaker."""
         if waveforms.shape[-1] < _SHORTEST:
             raise RuntimeError(f"an embedding needs at least {_SHORTEST} samples")
         log_mel = torch.log(self.mel(waveforms).squeeze(1) + 1e-6)
         return self.tdnn((log_mel + 4.0) / 4.0)
 
     def forward_embedding(self, frames: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Pool frames by weights and embed the statistics; shapes as `forward` has them."""
+        """Pool frames by weights and embed the statistics; shapes as in `forward`."""
         return self.embedding(self.stats_pool(frames, weights=weights))
 
 
 class DemoSegmentation(Model):
     """
-    Who of three speaks when, in a chunk of ten seconds.
+    Which of three speakers talk when, in a chunk of ten seconds.
 
-    A front-end like the embedding's tells voices apart over half a second; what the
-    network reads is how alike each frame is to three voices found in the chunk.
+    The first layers are those of the embedding and tell voices apart over half a second. The LSTM
+    reads how similar each frame is to three voices that were found in the chunk.
     """
 
     def __init__(
@@ -128,27 +128,27 @@ class DemoSegmentation(Model):
 
     @property
     def dimension(self) -> int:
-        """How many sets of speakers there are."""
+        """The number of sets of speakers."""
         return int(self.specifications.num_powerset_classes)
 
     def build(self) -> None:
-        """Add what depends on the specifications; pyannote.audio calls it."""
+        """Add the layers that depend on the specifications; pyannote.audio calls it."""
         self.classifier = nn.Linear(_HIDDEN, self.dimension)
         self.activation = self.default_activation()
 
     @lru_cache  # noqa: B019  # as every model of pyannote.audio has it
     def num_frames(self, num_samples: int) -> int:
-        """How many frames of 20 ms so many samples give."""
+        """The number of frames, of 20 ms, of so many samples."""
         return (1 + num_samples // _HOP) // 2
 
-    # pyannote.audio puts frame 0 at the start of the chunk whatever is said here, so that a
-    # receptive field with its context would shift every boundary.
+    # pyannote.audio always puts frame 0 at the start of the chunk. A receptive field with its
+    # context would therefore shift every boundary.
     def receptive_field_size(self, num_frames: int = 1) -> int:
-        """Samples that so many frames stand for."""
+        """How many samples so many frames stand for."""
         return num_frames * 2 * _HOP
 
     def receptive_field_center(self, frame: int = 0) -> int:
-        """The sample in the middle of what a frame stands for."""
+        """The sample in the middle of those that a frame stands for."""
         return _HOP + frame * 2 * _HOP
 
     def forward(self, waveforms: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class DemoSegmentation(Model):
         frames = self.tdnn(log_mel)
         n_frames = frames.shape[-1] // 2
         level = log_mel.mean(1, keepdim=True)
-        # Weighted by loudness, so that pauses do not dilute what a voice sounds like.
+        # Weighted by loudness, so that pauses do not change the statistics of a voice.
         loud = torch.sigmoid(6 * (level - level.mean(-1, keepdim=True)))
         weight = self._pool(loud, n_frames) + 1e-4
         mean = self._pool(frames * loud, n_frames) / weight
@@ -184,7 +184,7 @@ class DemoSegmentation(Model):
         return self.activation(self.classifier(hidden))
 
     def _pool(self, frames: Tensor, n_frames: int) -> Tensor:
-        """Mean over a window around every second frame."""
+        """The mean over a window around every second frame."""
         pooled = nn.functional.avg_pool1d(
             frames, _WINDOW, stride=2, padding=_WINDOW // 2, count_include_pad=False
         )
@@ -193,19 +193,19 @@ class DemoSegmentation(Model):
 
 def _likeness(voices: Tensor, weight: Tensor, n_rounds: int = 6) -> Tensor:
     """
-    How alike every frame is to three voices found in its chunk, in order of appearance.
+    The similarity of every frame to three voices in its chunk, in order of appearance.
 
     Args:
         voices: (batch, n_frames, dimension) unit vectors.
-        weight: (batch, n_frames) how much is said, 0 to 1.
+        weight: (batch, n_frames) loudness, 0 to 1.
 
     Returns:
-        (batch, n_frames, 6): likeness to each voice, and of the voices to each other.
+        (batch, n_frames, 6): similarity to each voice, and of the voices to each other.
     """
     rows = torch.arange(len(voices), device=voices.device)
     quiet = (weight < 0.5) * 9.0
     found = [voices[rows, weight.argmax(1)]]
-    for _ in range(2):  # each next one is the frame least like those before
+    for _ in range(2):  # each further voice is the frame least similar to those before
         nearest = torch.stack([torch.einsum("btd,bd->bt", voices, v) for v in found]).amax(0)
         found.append(voices[rows, (nearest + quiet).argmin(1)])
     centres = torch.stack(found, 1)

@@ -1,4 +1,4 @@
-"""Audio in, transcript out: the stages, top to bottom. It knows neither Redis nor jobs."""
+"""Audio in, transcript out: the stages, top to bottom. Nothing here knows of Redis or jobs."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
 from worker.decoding.checkpoints import Checkpoint, NoCheckpoint, Plan
-from worker.decoding.decode import ChunkStream, Work, decode_lanes, lane_options
-from worker.decoding.lanes import MAX_CHUNK_S, Done
+from worker.decoding.decode import ChunkStream, Work, decode_lanes
+from worker.decoding.lanes import DecodedChunk
+from worker.decoding.options import MAX_CHUNK_S, lane_options
 from worker.decoding.pauses import long_pauses
 from worker.decoding.progress import Progress, Report
-from worker.decoding.untold import untold_warnings
-from worker.diarization import Diarization, KnownSpeaker
-from worker.diarization.speakers import assign_speakers
+from worker.decoding.speech_without_text import speech_without_text_warnings
+from worker.diarization import KnownSpeaker
+from worker.diarization.assignment import assign_speakers
 from worker.engines.base import Guess
-from worker.speech.search import Speech, SpeechOptions
+from worker.speech.detection import Speech, SpeechOptions
 
 
 @dataclass(frozen=True)
 class ModelUsed:
     """
-    A model that is loaded, and by which engine.
+    A model that is loaded, and its engine.
 
     Attributes:
-        ignores: Options that the engine cannot honour.
+        ignores: Options that the engine cannot carry out.
         n_lanes: How many chunks of one recording its device decodes at once.
     """
 
@@ -47,41 +48,41 @@ class ModelUsed:
 
 
 class Models(Annotators, Protocol):
-    """What the pipeline needs done by models, in this process or in others."""
+    """The models of the pipeline, in this process or in others."""
 
     def load(self, name: str) -> ModelUsed:
-        """Make sure a model of the catalogue is loaded."""
+        """Load a model of the catalogue, unless it is loaded already."""
         ...
 
     def find_speech(
         self, audio: AudioSource, options: SpeechOptions, report: Callable[[float], None]
     ) -> Speech:
-        """Find what is to be transcribed."""
+        """Find the parts of a recording that are to be transcribed."""
         ...
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
-        """Guess the language of a span of at most 30 s."""
+        """Detect the language of a span of at most 30 s."""
         ...
 
     def open_stream(self, model: str, audio: AudioSource) -> ChunkStream:
-        """Where chunks of this audio are decoded."""
+        """Open a stream that decodes chunks of this audio."""
         ...
 
 
 @dataclass(frozen=True)
 class Extras:
     """
-    What a job may bring along.
+    What a job may have besides its audio and its request.
 
     Attributes:
-        checkpoint: Holds what an earlier attempt did, and is given what this one does.
-        known_speakers: Voices to be told by name.
-        is_read: Whether somebody reads the text as it is made.
+        checkpoint: Holds what an earlier attempt did, and keeps what this one does.
+        known_speakers: People whose voices are known.
+        is_streamed: Whether the caller reads the text as it is made.
     """
 
     checkpoint: Checkpoint = NoCheckpoint()
     known_speakers: tuple[KnownSpeaker, ...] = ()
-    is_read: bool = False
+    is_streamed: bool = False
 
 
 def transcribe(
@@ -101,12 +102,11 @@ def transcribe(
         model: The model that `request.model` means at this site.
 
     Raises:
-        InvalidRequest: The model cannot do what is asked.
+        InvalidRequest: The model cannot do what the request asks.
     """
     report("speech", 0.0, 0.0)
     subject = Subject(audio, request, model, models)
-    used = models.load(model)
-    progress = Progress(_shares(request), report)
+    used, progress = models.load(model), Progress(_shares(request), report)
     decoded = _decoded(subject, models, used, extras, progress)
     segments, language = decoded.segments, decoded.language.language
     warnings = [*notices(used.name), *ignored_options(request, used)]
@@ -115,7 +115,8 @@ def transcribe(
         warnings += more
     found, more = find_speakers(subject, extras.known_speakers, progress.of("diarize"))
     if found is not None:
-        segments = _assigned(segments, found, progress)
+        progress.of("assign")(0.0)
+        segments = assign_speakers(segments, found.turns, found.exclusive_turns)
     finished = _finished(segments, audio, has_words=request.wants_words)
     transcript = Transcript(
         text=join_text(finished, language, task=request.task),
@@ -129,7 +130,7 @@ def transcribe(
         model_revision=used.revision,
         engine=used.engine,
         options=_carried_out(request, language, used),
-        warnings=(*warnings, *more, *untold_warnings(decoded.speech, finished)),
+        warnings=(*warnings, *more, *speech_without_text_warnings(decoded.speech, finished)),
         turns=found.turns if found else None,
         speaker_embeddings=dict(found.embeddings) if found and found.embeddings else None,
     )
@@ -137,12 +138,12 @@ def transcribe(
 
 
 def notices(model: str) -> list[Warned]:
-    """What is to be known of every text by a model."""
+    """Warnings that come with every text of a model."""
     return [Warned(code=WARNING_CODE, message=WARNING)] if model == PHRASE_BOOK else []
 
 
 def ignored_options(request: TranscriptionRequest, used: ModelUsed) -> list[Warned]:
-    """A warning for options that change nothing, by name."""
+    """Warnings that name the options that change nothing, and say why."""
     chosen = request.chosen()
     ignores = used.ignores | ({"temperature_increment"} if "temperature" in used.ignores else set())
     by_engine = sorted(ignores & chosen.keys())
@@ -179,13 +180,13 @@ _OF_VAD = frozenset(
 
 
 def _aligns(request: TranscriptionRequest) -> bool:
-    if request.task == "translate":  # what is written is not what is said
+    if request.task == "translate":  # the text is not what is said
         return False
     return (request.wants_words or request.diarize) and request.align is not False
 
 
 def _shares(request: TranscriptionRequest) -> dict[str, float]:
-    """How much of the work each stage is, on a usual machine."""
+    """How much of the work each stage takes on a usual machine."""
     return {
         "speech": 5.0,
         "transcribe": 95.0,
@@ -197,7 +198,7 @@ def _shares(request: TranscriptionRequest) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """What was said: segments in time order, and the language of most of them."""
+    """Speech as text: segments in time order, and the language of most of them."""
 
     speech: Speech
     segments: list[Segment]
@@ -207,14 +208,14 @@ class _Decoded:
 def _decoded(
     subject: Subject, models: Models, used: ModelUsed, extras: Extras, progress: Progress
 ) -> _Decoded:
-    """Go on by the plan of an earlier attempt, or make one; decode what is not done."""
+    """Decode what an earlier attempt has not done, by its plan if there is one."""
     request, checkpoint = subject.request, extras.checkpoint
     _check_language(request, used)
     model = (used.name, used.revision, used.engine)
     plan, done = checkpoint.recall(model) or (None, {})
     if plan is None:
-        # One who reads along reads in the order of time: side by side they would have to wait.
-        n_lanes = 1 if extras.is_read else used.n_lanes
+        # A caller who reads along needs the text in the order of time: lanes would make them wait.
+        n_lanes = 1 if extras.is_streamed else used.n_lanes
         wanted = SpeechOptions.of(request, n_lanes)
         speech = models.find_speech(subject.audio, wanted, progress.of("speech"))
         plan = Plan(model, speech)
@@ -226,8 +227,8 @@ def _decoded(
         can_draw="temperature" not in used.ignores,
     )
     skipped = () if options.ends_at_pauses else long_pauses(plan.speech.spans)
-    heard = replace(plan.speech, skipped=skipped)
-    work = Work(heard, options, used.n_lanes, done, checkpoint, extras.is_read)
+    speech = replace(plan.speech, skipped=skipped)
+    work = Work(speech, options, used.n_lanes, done, checkpoint, extras.is_streamed)
     stream = models.open_stream(used.name, replace(subject.audio, skipped=skipped))
     try:
         found = decode_lanes(work, stream, progress)
@@ -247,13 +248,13 @@ def _check_language(request: TranscriptionRequest, used: ModelUsed) -> None:
         )
 
 
-def _language_of(chunks: Sequence[Done]) -> Guess | None:
-    """The language most is said in, and how sure the model was where it began; None of nothing."""
+def _language_of(chunks: Sequence[DecodedChunk]) -> Guess | None:
+    """The language of most speech, and how probable it was where it began; None without chunks."""
     spoken: dict[str, float] = defaultdict(float)
     sure: dict[str, float] = {}
     for chunk in chunks:
-        told = [(s.language or chunk.language or "", s.end - s.start) for s in chunk.segments]
-        for language, length_s in told or [(chunk.language or "", 0.0)]:
+        said = [(s.language or chunk.language or "", s.end - s.start) for s in chunk.segments]
+        for language, length_s in said or [(chunk.language or "", 0.0)]:
             spoken[language] += length_s
             sure.setdefault(language, chunk.language_probability)
     most = max(spoken, key=spoken.__getitem__, default=None)
@@ -261,7 +262,7 @@ def _language_of(chunks: Sequence[Done]) -> Guess | None:
 
 
 def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:
-    """The language of a recording in which nothing is said, as far as there is one."""
+    """The language of a recording without speech: the one asked for, or what the model detects."""
     if subject.request.language or not used.is_multilingual:
         return Guess(subject.request.language or "en", 1.0)
     audio = subject.audio
@@ -269,30 +270,25 @@ def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:
     return models.detect_language(used.name, audio, whole)
 
 
-def _segments_of(chunks: Sequence[Done], request: TranscriptionRequest) -> list[Segment]:
-    """All segments; each tells its language if that was asked for, or if there is more than one."""
+def _segments_of(chunks: Sequence[DecodedChunk], request: TranscriptionRequest) -> list[Segment]:
+    """All segments, with their languages if the request wants them or if there are several."""
     segments = [segment for chunk in chunks for segment in chunk.segments]
     if request.multilingual or len({segment.language for segment in segments}) > 1:
         return segments
     return [segment.model_copy(update={"language": None}) for segment in segments]
 
 
-def _assigned(segments: Sequence[Segment], found: Diarization, progress: Progress) -> list[Segment]:
-    progress.of("assign")(0.0)
-    return assign_speakers(segments, found.turns, found.exclusive_turns)
-
-
 def _finished(
     segments: Sequence[Segment], audio: AudioSource, *, has_words: bool
 ) -> tuple[Segment, ...]:
-    """Segments numbered, in order and none of no length; with words only where they are wanted."""
+    """The segments in order, numbered, each with a length; with words only if they are wanted."""
     without = {} if has_words else {"words": None}
     placed = segments_in_order(segments, audio.duration_s)
     return tuple(s.model_copy(update={"id": n, **without}) for n, s in enumerate(placed))
 
 
 def _carried_out(request: TranscriptionRequest, language: str, used: ModelUsed) -> dict[str, Any]:
-    """The options that were chosen, as they were carried out; of voices only whose they are."""
+    """The options that were chosen, as they were carried out; without recordings of voices."""
     chosen = request.model_dump(
         mode="json", exclude_defaults=True, exclude={"known_speaker_references"}
     )

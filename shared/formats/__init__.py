@@ -1,4 +1,4 @@
-"""How a stored transcript is rendered when it is read: one function a format, one line here."""
+"""The formats of a transcript: one function a format, and one line in the table here."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ class Format:
     One way to write a transcript.
 
     Attributes:
-        name: What a caller asks for.
-        media_type: Of the HTTP answer; what is text but not JSON names its encoding.
-        extension: Of a file that holds it, without the dot.
+        name: The name by which callers ask for it.
+        media_type: The media type of the HTTP answer. Text other than JSON names its encoding.
+        extension: The extension of a file that holds it, without the dot.
         options: The fields of `FormatOptions` that change it.
-        render: Writes a tidy transcript; `is_named` says that it is given `filename` too.
+        render: Writes a tidy transcript.
+        is_named: Whether `render` also takes the name of the recording.
     """
 
     name: str
@@ -85,7 +86,7 @@ def find_format(name: str) -> Format:
     Return the format of that name.
 
     Raises:
-        InvalidRequest: There is none.
+        InvalidRequest: There is no such format.
     """
     if name not in FORMATS:
         raise InvalidRequest(
@@ -107,14 +108,14 @@ def formats_with(option: str) -> list[str]:
 
 def refuse_unused(options: FormatOptions, known: Format | None) -> None:
     """
-    Refuse an option that would change nothing, so that none is ignored in silence.
+    Refuse options that would change nothing, so that none is silently ignored.
 
     Args:
-        options: Those that were set are looked at, be it to what they are anyway.
-        known: None where no format was chosen.
+        options: Options that were set count, even if they were set to their defaults.
+        known: None if no format was chosen.
 
     Raises:
-        InvalidRequest: It names the option and the formats it is for.
+        InvalidRequest: There is one; names it, and the formats it is for.
     """
     for option in FormatOptions.model_fields:
         if option in options.model_fields_set and option not in (known.options if known else ()):
@@ -138,11 +139,11 @@ def render(
     Write a transcript in one of `FORMATS`.
 
     Args:
-        filename: Of the recording, for formats that name it.
+        filename: The name of the recording, for formats that contain it.
 
     Raises:
-        InvalidRequest: There is no such format, it has no use for an option that was set, or it
-            cannot be made of this transcript.
+        InvalidRequest: There is no such format, an option that was set does not change it, or it
+            cannot be made from this transcript.
     """
     known = find_format(format_name)
     refuse_unused(options, known)

@@ -1,4 +1,4 @@
-"""Subtitles before they are written: which text is shown from when to when, line by line."""
+"""Cues of subtitles: which text is shown when, and where its lines break."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from shared.formats.channels import has_channels
 from shared.formats.lines import one_line, printable, space_of, width_of
 from shared.formats.options import FormatOptions
 from shared.formats.pieces import Group, Piece, group_pieces, pieces_of
+from shared.formats.tidy import has_channels
 from shared.times import milliseconds
 from shared.transcript import Segment, Transcript
 
 DEFAULT_LINE_WIDTH = 1000
 LONG_PAUSE_MS = 3000
-"""From the start of one word to that of the next; both as openai-whisper has them."""
+"""From the start of one word to the start of the next. Both figures are openai-whisper's."""
 
 
 @dataclass(frozen=True)
 class Cue:
     """
-    What is shown at once.
+    What is shown at one time.
 
     Attributes:
         start, end: Milliseconds.
-        speaker: None where nobody is to be named.
-        text: Lines, none of them empty. It begins with the speaker if that was asked for.
-        underlined: The first character of the highlighted word, and the one after its last.
+        speaker: None if no speaker is to be named.
+        text: Lines, none of them empty. It begins with the speaker if the format needs that.
+        underlined: The index of the first character of the highlighted word, and of the one after
+            its last.
     """
 
     start: int
@@ -39,13 +40,13 @@ class Cue:
 
 
 def speaker_of(segment: Segment, options: FormatOptions) -> str | None:
-    """Who is to be named as speaking; None if nobody is."""
+    """The speaker to be named; None if there is none."""
     return (options.speakers and segment.speaker and one_line(segment.speaker)) or None
 
 
 def prefix_of(speaker: str | None) -> str:
     """
-    What stands before the words of a speaker in formats that have no place for a name.
+    What stands before the words of a speaker, in formats without a place for a name.
 
     >>> prefix_of("SPEAKER_00")
     '[SPEAKER_00]: '
@@ -55,13 +56,13 @@ def prefix_of(speaker: str | None) -> str:
 
 def cues_of(transcript: Transcript, options: FormatOptions, *, has_prefix: bool) -> Iterator[Cue]:
     """
-    The cues of a tidy transcript; without options of lines there is one for each segment.
+    The cues of a tidy transcript. Without options for lines, there is one for each segment.
 
     Args:
-        has_prefix: Whether the text begins with the speaker's name, which then takes its room.
+        has_prefix: Whether the text begins with the speaker's name, which takes room in the line.
     """
     cues = _cues_in_turn(transcript, options, has_prefix)
-    # Of segments that overlap each has cues until it ends: a reader wants them as they begin.
+    # Cues of overlapping segments are made one segment after the other: sort them by start.
     return iter(sorted(cues, key=lambda cue: cue.start)) if has_channels(transcript) else cues
 
 
@@ -94,9 +95,10 @@ def _blocks(
     transcript: Transcript, options: FormatOptions
 ) -> Iterator[tuple[str | None, Iterable[Group]]]:
     """
-    What cues are made of without regard to what is around it, and who speaks in it.
+    Blocks of words from which cues are made, with their speaker. No cue spans two blocks.
 
-    It is a segment; with a width and a number of lines, all that a speaker says.
+    A block is a segment. If both a width and a number of lines are set, it is all that a speaker
+    says until the next one speaks.
     """
     width = options.max_line_width or DEFAULT_LINE_WIDTH
     runs_on = options.max_line_width is not None and options.max_line_count is not None
@@ -104,11 +106,11 @@ def _blocks(
     for speaker, run in groupby(said, key=lambda pair: pair[0]):
         pieces: list[Piece] = []
         for _, segment in run:
-            said_now = pieces_of(segment)
-            if pieces and said_now and not runs_on:
+            own = pieces_of(segment)
+            if pieces and own and not runs_on:
                 yield speaker, group_pieces(pieces, width)
                 pieces = []
-            for n, piece in enumerate(said_now):
+            for n, piece in enumerate(own):
                 is_joined = pieces and n == 0
                 space = space_of(transcript, segment) if is_joined else piece.before
                 pieces.append(replace(piece, before=space))
@@ -123,8 +125,8 @@ def _fill(
     Lay words out in lines and lines in cues.
 
     Args:
-        lead: Columns of the first line of each cue that are taken. If there is no room for a
-            word beside them, that line stays empty, unless a cue has no other.
+        lead: Columns of the first line of each cue that the speaker takes. If no word fits beside
+            it, the rest of that line stays empty, unless a cue has only one line.
     """
     max_width = options.max_line_width or DEFAULT_LINE_WIDTH
     max_lines = options.max_line_count or math.inf
@@ -151,7 +153,7 @@ def _fill(
 
 
 def _is_apart(cue: Sequence[Sequence[Group]], group: Group, options: FormatOptions) -> bool:
-    """Whether a word belongs to the next cue however much room there is in this one."""
+    """Whether a word belongs to the next cue, even if there is room in this one."""
     if options.max_line_count is None:
         return sum(map(len, cue)) >= (options.max_words_per_line or math.inf)
     return options.max_line_width is not None and (group.start - cue[-1][-1].start > LONG_PAUSE_MS)
@@ -160,14 +162,14 @@ def _is_apart(cue: Sequence[Sequence[Group]], group: Group, options: FormatOptio
 def _has_room(
     cue: Sequence[Sequence[Group]], group: Group, columns: int, options: FormatOptions
 ) -> bool:
-    """Whether a word fits on the last line, of which so many columns are free."""
+    """Whether a word fits on the last line, which has so many free columns."""
     n_words = options.max_words_per_line or math.inf
     fits = len(group.before) + group.width <= columns and len(cue[-1]) < n_words
     return fits and group.before != "\n"
 
 
 def _lay_out(lines: Sequence[Sequence[Group]], prefix: str) -> tuple[str, list[tuple[int, Piece]]]:
-    """The text of a cue, and its words with where each begins in it."""
+    """The text of a cue, and its words with the index at which each begins."""
     text = prefix
     words: list[tuple[int, Piece]] = []
     for n, line in enumerate(lines):
@@ -182,7 +184,7 @@ def _lay_out(lines: Sequence[Sequence[Group]], prefix: str) -> tuple[str, list[t
 
 
 def _highlight(cue: Cue, words: Sequence[tuple[int, Piece]]) -> Iterator[Cue]:
-    """The cue once for each word, which is underlined; between two words, without."""
+    """Repeat the cue for each word, which is underlined; between two words, none is."""
     shown_until = cue.start
     for place, word in words:
         if shown_until < word.start:

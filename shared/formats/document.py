@@ -1,4 +1,4 @@
-"""A document for word processors."""
+"""A Word document (docx)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shared.transcript import Transcript
 
 
 def render_docx(transcript: Transcript, options: FormatOptions) -> bytes:
-    """A document: a paragraph per segment, with its time and who speaks."""
-    from docx import Document  # of the gateway alone
+    """A document with a paragraph for each segment, with its time and its speaker."""
+    from docx import Document  # installed only with the gateway
 
     document = Document()
     document.add_heading("Transcript", level=0)
@@ -51,7 +51,7 @@ def clock(ms: int) -> str:
 
 
 def _described(transcript: Transcript) -> str:
-    """What the transcript is of, in a line."""
+    """Language, length and model of the transcript, in one line."""
     language = NAMES.get(transcript.language, transcript.language).capitalize()
     if transcript.task == "translate":
         language = f"English, translated from {language}"
@@ -60,7 +60,7 @@ def _described(transcript: Transcript) -> str:
 
 
 def _without_dates(file: io.BytesIO) -> bytes:
-    """The same document from the same transcript, whenever it is written."""
+    """The document without dates, so that the same transcript always gives the same bytes."""
     written = io.BytesIO()
     with ZipFile(file) as dated, ZipFile(written, "w", ZIP_DEFLATED) as undated:
         for name in dated.namelist():

@@ -1,4 +1,4 @@
-"""Where a text may be broken into lines, and how wide it is."""
+"""Where a line may break, and how wide a text is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _CONTROLS = dict.fromkeys(
     [*range(0x09), *range(0x0E, 0x1C), 0x7F, *range(0x80, 0x85), *range(0x86, 0xA0)]
     + [*range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
 ) | dict.fromkeys(range(0x1C, 0x20), " ")
-"""What no text file and no XML may hold. The four separators count as white space in Python."""
+"""Characters that text files and XML must not hold. Python counts the four separators,
+0x1C to 0x1F, as white space."""
 
 _WHITE = re.compile(r"\s*[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]\s*")
 
@@ -22,10 +23,10 @@ _NEVER_FIRST = frozenset(
     "ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ｡､･｣､"
     "ะาำๅๆฯะາຳໆຯ"  # vowels and signs of Thai and Lao that follow their consonant
 )
-"""Characters that never begin a line, besides closing brackets and quotes, and marks on others."""
+"""Characters that never begin a line, besides closing brackets, closing quotes and diacritics."""
 
 _NEVER_LAST = frozenset("เแโใไເແໂໃໄ")
-"""Vowels of Thai and Lao before their consonant. Opening brackets are not last either."""
+"""Vowels of Thai and Lao that precede their consonant. Opening brackets never end a line either."""
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
@@ -34,7 +35,7 @@ _HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff]")
 
 def width_of(text: str) -> int:
     """
-    The columns a text takes; wide characters take two.
+    The columns of a text; wide characters take two.
 
     >>> width_of("Hello"), width_of("你好。"), width_of("ｶﾅ")
     (5, 6, 2)
@@ -44,9 +45,9 @@ def width_of(text: str) -> int:
 
 def may_break(before: str, after: str) -> bool:
     """
-    Whether a line may end between two characters that no white space sets apart.
+    Whether a line may break between two characters without white space between them.
 
-    Where words have no spaces it may, except before what closes and after what opens.
+    In scripts without spaces it may, except before a closing and after an opening mark.
 
     >>> [may_break(*pair) for pair in ("你好", "好。", "「你", "用P", "Py", "한국", "สว")]
     [True, False, False, True, False, False, True]
@@ -58,10 +59,10 @@ def may_break(before: str, after: str) -> bool:
 
 def atoms(text: str) -> Iterator[tuple[str, str]]:
     r"""
-    The parts of a text that are not broken, each after the white space that sets it apart.
+    The parts of a text that no line break may divide.
 
     Yields:
-        `""`, a space or a line break, and the part.
+        The white space before the part (`""`, a space or a line break), and the part.
 
     >>> list(atoms(" so it\nis「你好」"))
     [('', 'so'), (' ', 'it'), ('\n', 'is'), ('', '「你'), ('', '好」')]
@@ -82,13 +83,13 @@ def atoms(text: str) -> Iterator[tuple[str, str]]:
 
 
 def white_space(between: str) -> str:
-    """White space as a line break, a space, or nothing."""
+    """Reduce white space to a line break, a space, or nothing."""
     return "\n" if len(f"-{between}-".splitlines()) > 1 else " " if between else ""
 
 
 def printable(text: str) -> str:
     r"""
-    A text without control characters, all but white space.
+    A text without control characters other than white space.
 
     >>> printable("a\0b\tc\x1fd")
     'ab\tc d'
@@ -98,7 +99,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str, space: str = " ") -> str:
     r"""
-    Join what tabs and line breaks set apart, with a space where the language has them.
+    Put a text on one line: tabs and line breaks become a space, or `space`.
 
     >>> one_line(" so\tit\nis"), one_line("你\n好", "")
     ('so it is', '你好')
@@ -107,7 +108,7 @@ def one_line(text: str, space: str = " ") -> str:
 
 
 def has_spaces(transcript: Transcript, segment: Segment | None = None) -> bool:
-    """Whether words, of the whole or of one segment, are set apart by spaces."""
+    """Whether the language of a transcript, or of one segment, puts spaces between words."""
     language = (segment and segment.language) or transcript.language
     return transcript.task == "translate" or language not in WITHOUT_SPACES
 
@@ -118,14 +119,14 @@ def space_of(transcript: Transcript, segment: Segment | None = None) -> str:
 
 
 def _stands_alone(char: str) -> bool:
-    """Whether it belongs to a script whose words are not set apart."""
+    """Whether a character belongs to a script without spaces between words."""
     if _WITHOUT_SPACES.match(char):
         return True
     return unicodedata.east_asian_width(char) in "FWH" and not _HANGUL.match(char)
 
 
 def _never_first(char: str) -> bool:
-    # Closing brackets and quotes, marks and modifiers of the character before, format characters.
+    # Closing brackets and quotes, diacritics and modifiers, format characters.
     category = unicodedata.category(char)
     return char in _NEVER_FIRST or category in ("Pe", "Pf", "Mn", "Mc", "Me", "Sk", "Cf")
 

@@ -1,4 +1,4 @@
-"""How a format is to be written: the fields validate, and document."""
+"""The options of formats. The fields validate them, and the documentation is made from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.problems import describe_problem
 
 class FormatOptions(BaseModel):
     """
-    What a reader of a result may choose beside the format.
+    What a caller may choose besides the format.
 
     >>> FormatOptions(max_line_width=42).max_line_width
     42
@@ -54,7 +54,7 @@ class FormatOptions(BaseModel):
 
     @property
     def shapes_lines(self) -> bool:
-        """Whether cues are anything but the segments as they are."""
+        """Whether cues differ from the segments."""
         limits = (self.max_line_width, self.max_line_count, self.max_words_per_line)
         return self.highlight_words or any(limit is not None for limit in limits)
 
@@ -64,10 +64,10 @@ DEFAULTS = FormatOptions()
 
 def read_options(fields: Mapping[str, str]) -> FormatOptions:
     """
-    Read the options of a format as a caller wrote them.
+    Read the options of a format from the fields of a request.
 
     Raises:
-        InvalidRequest: A value is not possible; it names the field.
+        InvalidRequest: A value is not possible; names the field.
     """
     try:
         return FormatOptions.model_validate(fields)

@@ -1,4 +1,4 @@
-"""A segment as words with times, whether its own were timed or not; no character is lost."""
+"""A segment as words with times, even if it has no timed words; no character is lost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shared.transcript import Segment, Word
 @dataclass(frozen=True)
 class Piece:
     """
-    A word, or a part of a text that stays on one line.
+    A word, or a part of a text that no line break may divide.
 
     Attributes:
         before: The white space before it: none, a space or a line break.
-        text: Without white space around it.
+        text: The text, without white space around it.
         start, end: Milliseconds.
     """
 
@@ -52,10 +52,10 @@ class Group:
 
 def pieces_of(segment: Segment) -> list[Piece]:
     """
-    The words of a segment, spelled as its text spells them.
+    The words of a segment, spelled as in its text.
 
-    Words that spell something else are set aside: then, or without any, the parts of the text
-    share the segment's time by their width.
+    If there are no words, or if they spell something else, the parts of the text share the
+    segment's time by their width.
 
     Args:
         segment: Of a tidy transcript.
@@ -73,7 +73,7 @@ def group_pieces(pieces: Iterable[Piece], max_width: int) -> Iterator[Group]:
     Groups of pieces that no line break may come between.
 
     Args:
-        max_width: A group that is wider is cut as its characters allow.
+        max_width: A wider group is cut where its characters allow it.
     """
     for run in _runs(pieces):
         group = Group(tuple(run))
@@ -109,10 +109,11 @@ def _find_words(
     text: str, words: Sequence[Word], counts: Callable[[str], bool]
 ) -> list[tuple[int, Word]]:
     """
-    Where in the text each word begins, by the characters that count.
+    Find where each word begins in the text, by the characters that count.
 
     Returns:
-        Words with such a character; none if they spell something else.
+        The index and the word, for words with such a character; nothing if the words spell
+        something else.
     """
     places = [n for n, char in enumerate(text) if counts(char)]
     spelled = [(char, word) for word in words for char in printable(word.word) if counts(char)]
@@ -126,7 +127,7 @@ def _find_words(
 
 
 def _cut(text: str, starts: Sequence[tuple[int, Word]]) -> Iterator[Piece]:
-    """Cut a text where its words begin; what no word has belongs to the one before it."""
+    """Cut a text where its words begin; text between two words belongs to the first."""
     places = [0, *(place for place, _ in starts[1:]), len(text)]
     white = ""
     for (place, following), (_, word) in zip(pairwise(places), starts, strict=True):
@@ -138,7 +139,7 @@ def _cut(text: str, starts: Sequence[tuple[int, Word]]) -> Iterator[Piece]:
 
 
 def _share(parts: Iterable[tuple[str, str]], start: int, end: int) -> Iterator[Piece]:
-    """Give each part of a text its share of the time, by its width; none gets nothing."""
+    """Give each part of a text a share of the time, by its width; each gets at least 1 ms."""
     listed = list(parts)
     widths = [width_of(text) for _, text in listed]
     whole = max(1, sum(widths))

@@ -1,4 +1,4 @@
-"""Text without markup: the whole text, or a table of segments."""
+"""Plain text, and a table of segments (tsv)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from shared.transcript import Segment, Transcript
 
 def render_text(transcript: Transcript, options: FormatOptions) -> str:
     """
-    The whole text and a line break; nothing at all when nobody spoke.
+    The text and a line break; nothing if nobody speaks.
 
-    Where it is known who speaks, there is a line for each time somebody does.
+    If speakers are known, a new line begins when the speaker changes.
     """
     speakers = [speaker_of(segment, options) for segment in transcript.segments]
     if any(speakers):
-        told = zip(speakers, transcript.segments, strict=True)
+        spoken = zip(speakers, transcript.segments, strict=True)
         return "".join(
             f"{prefix_of(speaker)}{text}\n"
-            for speaker, run in groupby(told, key=lambda pair: pair[0])
+            for speaker, run in groupby(spoken, key=lambda pair: pair[0])
             if (text := _joined(transcript, [segment for _, segment in run]))
         )
     text = printable(transcript.text).strip()
@@ -31,18 +31,18 @@ def render_text(transcript: Transcript, options: FormatOptions) -> str:
 
 
 def render_tsv(transcript: Transcript, options: FormatOptions) -> str:
-    """A line per segment as Whisper writes it: start and end in whole milliseconds, text."""
+    """A line for each segment, as in openai-whisper: start and end in milliseconds, and text."""
     lines = ["start\tend\ttext"]
     for segment in transcript.segments:
         text = one_line(segment.text, space_of(transcript, segment))
-        told = prefix_of(speaker_of(segment, options)) + text if text else ""
+        written = prefix_of(speaker_of(segment, options)) + text if text else ""
         start, end = milliseconds(segment.start), milliseconds(segment.end)
-        lines.append(f"{start}\t{end}\t{told}")
+        lines.append(f"{start}\t{end}\t{written}")
     return "\n".join(lines) + "\n"
 
 
 def _joined(transcript: Transcript, segments: Iterable[Segment]) -> str:
-    """What segments say, on one line."""
+    """The text of segments on one line."""
     text = ""
     for segment in segments:
         space = space_of(transcript, segment)

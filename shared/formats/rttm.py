@@ -1,4 +1,4 @@
-"""RTTM, in which programs that measure diarization read who speaks when."""
+"""RTTM, the format of programs that evaluate diarization."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from shared.times import milliseconds
 from shared.transcript import SpeakerTurn, Transcript
 
 _UNNAMED = "audio"
-"""What a recording without a name is called."""
+"""The name of a recording without one."""
 
 
 def render_rttm(transcript: Transcript, options: FormatOptions, filename: str = "") -> str:
     """
-    Who speaks when, as NIST's RTTM (RT-09 evaluation plan, appendix A), a line per turn.
+    Who speaks when, a line for each turn, as in NIST's RT-09 evaluation plan, appendix A.
 
     Args:
-        filename: Of the recording. Lines hold its base name, without the extension.
+        filename: The name of the recording. Lines contain its base name, without the extension.
 
     Raises:
         InvalidRequest: It is not known who speaks.
@@ -28,7 +28,7 @@ def render_rttm(transcript: Transcript, options: FormatOptions, filename: str = 
     lines, recording = [], _field(PurePosixPath(filename).stem) or _UNNAMED
     for turn in _turns(transcript):
         start, end = milliseconds(turn.start), milliseconds(turn.end)
-        if end > start:  # a turn of no length is an error to those who read it
+        if end > start:  # programs refuse a turn of no length
             name = _field(turn.speaker) or "<NA>"
             lines.append(
                 f"SPEAKER {recording} 1 {start / 1000:.3f} {(end - start) / 1000:.3f} "
@@ -39,7 +39,7 @@ def render_rttm(transcript: Transcript, options: FormatOptions, filename: str = 
 
 def _field(text: str) -> str:
     r"""
-    A text as one field: fields are set apart by white space, and none of it belongs to one.
+    A text as one field: fields are separated by white space, so a field has none.
 
     >>> _field(" Board meeting\t3 ")
     'Board_meeting_3'
@@ -62,7 +62,7 @@ def _turns(transcript: Transcript) -> Iterator[SpeakerTurn]:
 
 
 def _why_not(transcript: Transcript) -> str:
-    """What became of speakers that were asked for, or how to ask."""
+    """Why speakers are not known, and how to ask for them."""
     failed = [w.message for w in transcript.warnings if w.code == "diarization_failed"]
     if failed:
         return "; ".join(failed)

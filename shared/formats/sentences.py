@@ -1,4 +1,4 @@
-"""Segments cut where sentences end."""
+"""Segments cut into sentences."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _ABBREVIATION = re.compile(
 )
 
 _LOOKED_AT = 8
-"""Words at the end of a sentence that say whether it is one."""
+"""Words at the end of a text by which it is decided whether a sentence ends there."""
 
 
 def split_sentences(transcript: Transcript) -> Transcript:
     """
-    The transcript with a segment for each sentence of its segments.
+    The transcript with one segment for each sentence.
 
-    Word times say when a sentence begins and ends; without them a segment's time is shared. A
-    sentence that runs into the next segment stays in two. Tokens are of a whole segment: parts
-    have none.
+    A sentence begins and ends with its words; without word times, it gets a share of the segment's
+    time. A sentence that goes on in the next segment stays in two parts. Parts of a segment have
+    no tokens.
 
     Args:
         transcript: As `tidy` gives it.
@@ -52,15 +52,15 @@ def _parts(segment: Segment) -> Iterator[Segment]:
     ends = [*(pieces[-1].end / 1000 for pieces in sentences[:-1]), segment.end]
     for n, pieces in enumerate(sentences):
         text = "".join(piece.before + piece.text for piece in pieces)
-        told: dict[str, Any] = {"start": starts[n], "end": ends[n], "tokens": ()}
-        told["text"] = text if n else leading + text
+        changed: dict[str, Any] = {"start": starts[n], "end": ends[n], "tokens": ()}
+        changed["text"] = text if n else leading + text
         since = starts[n] if n else -1.0
         until = starts[n + 1] if n + 1 < len(sentences) else segment.end + 1
         for name in ("words", "chars"):
             timed = getattr(segment, name)
             if timed is not None:
-                told[name] = tuple(value for value in timed if since <= value.start < until)
-        yield segment.model_copy(update=told)
+                changed[name] = tuple(value for value in timed if since <= value.start < until)
+        yield segment.model_copy(update=changed)
 
 
 def _sentences(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
@@ -79,9 +79,9 @@ def ends_sentence(text: str, white: str, following: str) -> bool:
     Whether a sentence ends between two texts.
 
     Args:
-        text: The sentence, or as much of its end as tells.
+        text: The sentence, or its last words.
         white: The white space between them.
-        following: What comes next, at least a character.
+        following: The text after it, at least one character.
 
     >>> [ends_sentence("It is.", " ", "So"), ends_sentence("Dr.", " ", "No")]
     [True, False]

@@ -1,4 +1,4 @@
-"""JSON as OpenAI's transcription routes answer it, and as the program `whisper` writes it."""
+"""JSON as in OpenAI's transcription routes, and as the program `whisper` writes it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _WHISPERS_WORD = ("word", "start", "end", "probability")
 
 
 def render_json(transcript: Transcript, options: FormatOptions) -> str:
-    """The text and nothing else."""
+    """The text only."""
     return _written({"text": transcript.text.strip()})
 
 
 def render_verbose_json(transcript: Transcript, options: FormatOptions) -> str:
     """
-    Everything Whisper says of each segment, beside the text, language and duration.
+    Text, language, duration, and all fields of each segment.
 
-    `words`, `chars`, `turns`, `speaker_embeddings` and `warnings` stand there only when there are
-    any; `speaker` stands in every segment, or in none if nobody asked who speaks.
+    `words`, `chars`, `turns`, `speaker_embeddings` and `warnings` are written only if there are
+    any. `speaker` is in every segment if the request asked who speaks, else in none.
     """
     words = [word for segment in transcript.segments for word in segment.words or ()]
     value: dict[str, Any] = {
@@ -46,7 +46,7 @@ def render_verbose_json(transcript: Transcript, options: FormatOptions) -> str:
 
 
 def render_whisper(transcript: Transcript, options: FormatOptions) -> str:
-    """The result of openai-whisper, key by key, for the programs that read it."""
+    """The same keys as in openai-whisper's results, for programs that read those."""
     segments = []
     for segment in transcript.segments:
         value = _timed(segment)
@@ -62,17 +62,17 @@ def render_whisper(transcript: Transcript, options: FormatOptions) -> str:
 
 def segment_values(transcript: Transcript) -> list[dict[str, Any]]:
     """
-    Every segment with all that is known of it.
+    Every segment with all of its fields.
 
-    Once it was asked who speaks, every segment says it, those too where it was not found: callers
-    index it unchecked.
+    If the request asked who speaks, every segment has `speaker`, which may be None: callers read
+    it without a check.
     """
     who_was_asked = transcript.turns is not None
     return [segment_value(segment, who_was_asked=who_was_asked) for segment in transcript.segments]
 
 
 def speaker_values(transcript: Transcript) -> dict[str, Any]:
-    """Who speaks when, and what the voices are like; empty where it is not known."""
+    """Turns of speakers and embeddings of their voices; empty if they are not known."""
     value: dict[str, Any] = {}
     if transcript.turns:
         value["turns"] = [_timed(turn) for turn in transcript.turns]
@@ -83,7 +83,7 @@ def speaker_values(transcript: Transcript) -> dict[str, Any]:
 
 
 def segment_value(segment: Segment, *, who_was_asked: bool = False) -> dict[str, Any]:
-    """A segment with all that is known of it; `speaker` always where it was asked who speaks."""
+    """A segment with all of its fields; always with `speaker` if the request asked who speaks."""
     value = _timed(segment)
     if segment.words is not None:
         value["words"] = [_timed(word) for word in segment.words]
@@ -94,7 +94,7 @@ def segment_value(segment: Segment, *, who_was_asked: bool = False) -> dict[str,
 
 
 def _timed(value: Segment | Word | Character | SpeakerTurn) -> dict[str, Any]:
-    """The value's fields, its times to the millisecond."""
+    """The fields of a value, with times rounded to milliseconds."""
     fields = value.model_dump(mode="json", exclude_none=True)
     return fields | {"start": round(value.start, 3), "end": round(value.end, 3)}
 

@@ -1,4 +1,4 @@
-"""Subtitles: a numbered or bare cue, with times to the millisecond."""
+"""Subtitles: SubRip and WebVTT."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from shared.transcript import Transcript
 
 _ARROW = re.compile("-{2,}>")
 _LIKE_A_CUE = re.compile(r"^(-?\d+\.?\d*)\n(?=\d+[,.:，．。：]\d+[,.:，．。：]\d)", re.MULTILINE)
-"""A line with a number above one with a time or date, which readers take for the next cue."""
+"""A line with a number, above one with a time or date: players take them for the next cue."""
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def render_srt(transcript: Transcript, options: FormatOptions) -> str:
     """
-    SubRip cues; nothing can be escaped, so an arrow within the text loses a stroke.
+    SubRip. It has no escapes, so an arrow within the text is shortened.
 
-    A segment without text gets no cue.
+    A segment without text has no cue.
     """
     cues = enumerate(cues_of(transcript, options, has_prefix=True), 1)
     return "".join(
@@ -31,7 +31,7 @@ def render_srt(transcript: Transcript, options: FormatOptions) -> str:
 
 
 def render_vtt(transcript: Transcript, options: FormatOptions) -> str:
-    """WebVTT, with `&`, `<` and `>` escaped; the header alone when nobody spoke."""
+    """WebVTT, with `&`, `<` and `>` escaped; only the header if nobody speaks."""
     return "WEBVTT\n\n" + "".join(
         f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_voiced(cue)}\n\n"
         for cue in cues_of(transcript, options, has_prefix=False)
@@ -48,7 +48,7 @@ def _voiced(cue: Cue) -> str:
 
 
 def _marked(cue: Cue, written: Callable[[str], str]) -> str:
-    """The text with its highlighted word underlined."""
+    """The text, with the highlighted word underlined."""
     if cue.underlined is None:
         return written(cue.text)
     start, end = cue.underlined
@@ -62,7 +62,7 @@ def _escaped(text: str) -> str:
 
 def _clock(ms: int, point: str) -> str:
     """
-    Hours, minutes, seconds and milliseconds; the hours always stand there.
+    Hours, minutes, seconds and milliseconds.
 
     >>> _clock(3_723_004, ",")
     '01:02:03,004'

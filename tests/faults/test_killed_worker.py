@@ -16,7 +16,7 @@ from waiting import wait_until
 
 from shared.request import TranscriptionRequest
 from worker.decoding.checkpoints import NoCheckpoint
-from worker.decoding.lanes import Done
+from worker.decoding.lanes import DecodedChunk
 from worker.pipeline import Extras
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
@@ -41,7 +41,7 @@ class CountedChunks(NoCheckpoint):
     def __init__(self) -> None:
         self.n = 0
 
-    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+    def keep(self, index: int, chunk: DecodedChunk, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""
         self.n += 1
 

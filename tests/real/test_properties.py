@@ -25,8 +25,8 @@ from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT
 from shared.transcript import Segment, SpeakerTurn, Transcript
 from worker.audio.source import SAMPLE_RATE_HZ, decode
-from worker.diarization.speakers import assign_speakers
-from worker.speech.search import SpeechOptions, look_for_speech
+from worker.diarization.assignment import assign_speakers
+from worker.speech.detection import SpeechOptions, detect_speech
 
 Hear = Callable[..., Transcript]
 
@@ -172,9 +172,9 @@ def check(case: Case, hear: Hear, speech_dir: Path, tmp_path: Path) -> None:
 
     check_spans(heard)
     asked = SpeechOptions.of(TranscriptionRequest.model_validate(options))
-    voiced = look_for_speech(decode(clip, tmp_path / "a.pcm"), asked).voiced
+    voiced = detect_speech(decode(clip, tmp_path / "a.pcm"), asked).voiced
     spans = [(v.start / SAMPLE_RATE_HZ, v.end / SAMPLE_RATE_HZ) for v in voiced]
-    assert untold_s(heard, spans) <= 1.01
+    assert without_text_s(heard, spans) <= 1.01
     check_formats(heard)
     check_formats(with_speakers(heard))
 
@@ -190,7 +190,7 @@ def check_spans(heard: Transcript) -> None:
         assert_in_order(spans, 0.0, heard.duration)
 
 
-def untold_s(heard: Transcript, voiced: list[tuple[float, float]]) -> float:
+def without_text_s(heard: Transcript, voiced: list[tuple[float, float]]) -> float:
     """The longest run of speech without text, and without a warning over it, in seconds."""
     told = [(s.start, s.end) for s in heard.segments]
     told += [(s.start, s.end) for w in heard.warnings for s in w.spans or ()]

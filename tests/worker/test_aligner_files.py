@@ -15,9 +15,10 @@ from published import COMMIT, Published
 
 from shared.errors import EngineFailed, ModelNotFound
 from shared.settings import CHECKOUT
-from worker.alignment import AlignerFiles, open_aligner
+from worker.alignment import open_aligner
 from worker.alignment.network import BundleNetwork, PretrainedNetwork, make_alphabet
 from worker.models.alignment_catalogue import ALIGNERS, BUNDLES, REPOSITORIES
+from worker.models.alignment_files import AlignerFiles
 from worker.models.sources.settings import HubSettings, IndexSettings
 from worker.models.store import Fetching, ModelStore
 

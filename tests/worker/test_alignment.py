@@ -22,11 +22,11 @@ from models.training.demo_model.phrasebook import DIGITS
 from models.training.demo_model.voices import Utterance
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
-from worker.alignment import Aligner, AlignOptions, aligner_name
+from worker.alignment import Aligner, AlignmentOptions, aligner_name
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 from worker.models.alignment_catalogue import ALIGNERS
 
-ENGLISH = AlignOptions("en")
+ENGLISH = AlignmentOptions("en")
 
 
 def test_words_begin_where_the_synthesiser_began_them(
@@ -99,7 +99,7 @@ def test_every_character_has_its_time_when_characters_are_wanted(
     aligner: Aligner, said: list[Utterance], audio_of: MakeAudio
 ) -> None:
     given = segment(f" {said[0].text}", 0.4, 0.6 + seconds(said[0]))
-    options = AlignOptions("en", wants_characters=True)
+    options = AlignmentOptions("en", wants_characters=True)
 
     [found] = aligner.align(audio_of(with_pauses(said[0])), [given], options)
 
@@ -124,7 +124,7 @@ def test_digits_are_put_between_the_words_around_them_by_the_method_chosen(
 
     found = {}
     for method in ("nearest", "linear", "ignore"):
-        options = AlignOptions("en", interpolate=method)
+        options = AlignmentOptions("en", interpolate=method)
         [aligned] = aligner.align(audio, [segment("", 0.5, end, given)], options)
         found[method] = aligned.words or ()
 

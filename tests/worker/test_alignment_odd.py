@@ -9,7 +9,7 @@ import pytest
 from aligned import MakeAudio, assert_in_order, seconds, segment, with_pauses, word
 
 from models.training.demo_model.voices import Utterance
-from worker.alignment import Aligner, AlignOptions
+from worker.alignment import Aligner, AlignmentOptions
 
 ODD_TEXTS = {
     "digits": " 3 14 1592",
@@ -31,7 +31,7 @@ def test_odd_text_has_words_in_order_within_segment_and_audio(
     text: str, method: str, aligner: Aligner, said: list[Utterance], audio_of: MakeAudio
 ) -> None:
     audio = audio_of(with_pauses(said[0]))
-    options = AlignOptions("en", interpolate=method, wants_characters=True)
+    options = AlignmentOptions("en", interpolate=method, wants_characters=True)
 
     [found] = aligner.align(audio, [segment(text, 0.5, 0.5 + seconds(said[0]))], options)
 
@@ -50,7 +50,9 @@ def test_odd_spans_leave_words_in_order_within_the_audio(
 ) -> None:
     audio = audio_of(with_pauses(said[0]))
 
-    [found] = aligner.align(audio, [segment(f" {said[0].text}", start, end)], AlignOptions("en"))
+    [found] = aligner.align(
+        audio, [segment(f" {said[0].text}", start, end)], AlignmentOptions("en")
+    )
 
     assert 0 <= found.start <= found.end <= audio.duration_s
     assert len(found.words or ()) == len(said[0].text.split())
@@ -73,7 +75,7 @@ def test_random_segments_have_words_in_order_whatever_whisper_said_of_them(
             end = start + draw.choice([0, 0.01, 1, 3])
             kept = words if draw.random() < 0.5 else None
             given.append(segment("".join(texts), start, end, kept))
-        options = AlignOptions(
+        options = AlignmentOptions(
             draw.choice(["en", "zh"]), draw.choice(["nearest", "linear", "ignore"]), True
         )
 
@@ -92,7 +94,7 @@ def test_text_the_aligner_cannot_spell_keeps_whispers_times(
 ) -> None:
     given = segment("我们开会", 0.6, 1.6, [word("我们", 0.6, 1.0), word("开会", 1.1, 1.6)])
 
-    [found] = aligner.align(audio_of(with_pauses(said[0])), [given], AlignOptions("zh"))
+    [found] = aligner.align(audio_of(with_pauses(said[0])), [given], AlignmentOptions("zh"))
 
     assert found == given
 
@@ -103,6 +105,6 @@ def test_text_too_long_for_its_span_keeps_whispers_times(
     words = [word(" number", (100 + i) / 100, (101 + i) / 100) for i in range(20)]
     given = segment(" number" * 20, 1.0, 1.2, words)
 
-    [found] = aligner.align(audio_of(with_pauses(said[0])), [given], AlignOptions("en"))
+    [found] = aligner.align(audio_of(with_pauses(said[0])), [given], AlignmentOptions("en"))
 
     assert found.words == tuple(words)

@@ -30,7 +30,7 @@ from shared.errors import JobCancelled
 from shared.phrase_book import WARNING_CODE
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned
-from worker.alignment import AlignOptions
+from worker.alignment import AlignmentOptions
 from worker.annotation import _ALIGNED_AT_ONCE
 from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions
@@ -232,11 +232,11 @@ class SpyModels(LocalModels):
 
     def __init__(self) -> None:
         super().__init__(WorkerSettings(default_model="demo", downloads=False, device="cpu"))
-        self.aligned: list[tuple[str, AlignOptions]] = []
+        self.aligned: list[tuple[str, AlignmentOptions]] = []
         self.asked: list[tuple[str, DiarizationOptions]] = []
 
     def align(
-        self, aligner: str, audio: AudioSource, segments: Any, options: AlignOptions
+        self, aligner: str, audio: AudioSource, segments: Any, options: AlignmentOptions
     ) -> list[Segment]:
         self.aligned.append((aligner, options))
         return list(segments)
@@ -260,7 +260,7 @@ def test_every_option_of_words_and_speakers_arrives_as_itself(english: Clip) -> 
 
     found = transcribe_here(models, english.path, request)
 
-    assert models.aligned == [("own-aligner", AlignOptions("en", "linear", True))]
+    assert models.aligned == [("own-aligner", AlignmentOptions("en", "linear", True))]
     assert models.asked == [
         ("own-diarizer", DiarizationOptions(2, 1, 3, 0.9, wants_embeddings=True))
     ]

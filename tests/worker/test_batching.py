@@ -10,7 +10,7 @@ import pytest
 from batches import Engine, Site, add_all, texts
 
 from shared.errors import JobCancelled
-from worker.decoding.decode import Turn
+from worker.decoding.decode import Priority
 from worker.processes.streams import Call
 
 
@@ -110,12 +110,12 @@ def test_what_somebody_waits_to_read_goes_first_and_alone(
     site.hold()
     found = site.submit(["a0", "a1"])
     stream = site.batcher.open_stream()
-    turns: dict[str, Turn] = {"b1": "last", "b2": "last", "b3": "next", "b0": "first"}
+    priorities: dict[str, Priority] = {"b1": "last", "b2": "last", "b3": "next", "b0": "first"}
     with stream._changed:
-        for item, turn in turns.items():
-            stream.add(0, Call("transcribe", ("demo",), item, item), turn)
+        for item, priority in priorities.items():
+            stream.add(0, Call("transcribe", ("demo",), item, item), priority)
     batches = site.finish()
-    said = [stream.next()[1] for _ in turns]
+    said = [stream.next()[1] for _ in priorities]
     stream.close()
 
     assert batches == [["b0"], ["a0", "b3", "a1", "b1"], ["b2"]]

@@ -14,18 +14,12 @@ from shared.catalogue import MODELS
 from shared.request import TranscriptionRequest
 from worker.audio.source import Span
 from worker.decoding.checkpoints import LANES_APART, NoCheckpoint
-from worker.decoding.decode import (
-    Turn,
-    Work,
-    decode_lanes,
-    decode_options,
-    lane_options,
-    temperatures,
-)
-from worker.decoding.lanes import Done, LaneOptions
+from worker.decoding.decode import Priority, Work, decode_lanes
+from worker.decoding.lanes import DecodedChunk
+from worker.decoding.options import LaneOptions, decode_options, lane_options, temperatures
 from worker.decoding.progress import Progress
 from worker.engines.base import DecodeOptions, Decoding
-from worker.speech.search import Speech
+from worker.speech.detection import Speech
 
 OPTIONS = LaneOptions(DecodeOptions("en"))
 LANES = (seconds(0, 60), seconds(60, 120), seconds(120, 170))
@@ -44,11 +38,13 @@ class Stream:
     def __init__(self, answer: Callable[[Span, DecodeOptions], Decoding] = say) -> None:
         self._answer = answer
         self._waiting: deque[tuple[int, Span, DecodeOptions]] = deque()
-        self.asked: list[tuple[int, Span, Turn]] = []
+        self.asked: list[tuple[int, Span, Priority]] = []
         self.most_waiting = 0
 
-    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
-        self.asked.append((index, span, turn))
+    def add(
+        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+    ) -> None:
+        self.asked.append((index, span, priority))
         self._waiting.append((index, span, options))
         self.most_waiting = max(self.most_waiting, len(self._waiting))
 
@@ -64,22 +60,22 @@ class Kept(NoCheckpoint):
     """Remembers what is kept."""
 
     def __init__(self) -> None:
-        self.chunks: dict[int, Done] = {}
+        self.chunks: dict[int, DecodedChunk] = {}
         self.jumps: dict[int, int] = {}
 
-    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+    def keep(self, index: int, chunk: DecodedChunk, next_index: int | None) -> None:
         self.chunks[index] = chunk
         if next_index is not None:
             self.jumps[index] = next_index
 
 
-def run(stream: Stream, n_lanes: int = 3, **fields: Any) -> dict[int, Done]:
+def run(stream: Stream, n_lanes: int = 3, **fields: Any) -> dict[int, DecodedChunk]:
     values: dict[str, Any] = {"done": {}, "checkpoint": NoCheckpoint(), **fields}
     work = Work(SPEECH, OPTIONS, n_lanes, **values)
     return decode_lanes(work, stream, Progress({"transcribe": 1}, lambda *_: None))
 
 
-def spans(found: Mapping[int, Done]) -> list[int]:
+def spans(found: Mapping[int, DecodedChunk]) -> list[int]:
     return [chunk.next_start for _, chunk in sorted(found.items())]
 
 
@@ -137,12 +133,12 @@ def test_progress_is_how_much_of_the_speech_is_decoded() -> None:
 
 def test_the_first_chunk_that_somebody_waits_to_read_goes_before_everybodys() -> None:
     def answer(span: Span, options: DecodeOptions) -> Decoding:
-        is_doubtful = span.start == seconds(30, 30).start and bool(options.context)
-        return replace(say(span, options), avg_logprob=-0.9 if is_doubtful else -0.1)
+        needs_fallback = span.start == seconds(30, 30).start and bool(options.context)
+        return replace(say(span, options), avg_logprob=-0.9 if needs_fallback else -0.1)
 
     stream = Stream(answer)
 
-    run(stream, 1, is_read=True)
+    run(stream, 1, is_streamed=True)
 
     assert [turn for _, _, turn in stream.asked] == [
         "first",
@@ -221,8 +217,8 @@ def test_a_real_model_is_told_what_was_said_before_and_the_phrase_book_is_not() 
     [
         ({"condition_on_previous_text": False}, "has_context", False),
         ({"chunk_size": 12}, "chunk_s", 12.0),
-        ({"vad": False}, "drops_unheard", False),
-        ({"temperature_increment": 0}, "looks_twice", False),
+        ({"vad": False}, "drops_text_in_silence", False),
+        ({"temperature_increment": 0}, "falls_back", False),
         ({"temperature_increment": 0.5}, "temperatures", (0.5, 1.0)),
         ({"multilingual": True}, "detects_always", True),
     ],

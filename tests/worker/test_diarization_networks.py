@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from worker.audio.source import SAMPLE_RATE_HZ
+from worker.diarization.embedding import EmbeddingNetwork
 from worker.diarization.features import filter_bank
 from worker.diarization.segmentation import CHUNK, Segmentation, powerset, voices
-from worker.diarization.voiceprints import VoicePrints
 from worker.diarization.weights import read_weights
 from worker.models.diarization_files import SEGMENTATION_FILE, VOICES_FILE
 
@@ -58,7 +58,7 @@ def test_segmentation_is_what_torch_computes(real_diarizer: Path, sound: np.ndar
 
 @has_pyannote
 @pytest.mark.parametrize("n_samples", [CHUNK, 24_000, 53_123])
-def test_voiceprints_are_what_torch_computes(
+def test_embeddings_are_what_torch_computes(
     real_diarizer: Path, sound: np.ndarray, n_samples: int
 ) -> None:
     import torch
@@ -67,12 +67,12 @@ def test_voiceprints_are_what_torch_computes(
 
     reference = CamPlusPlus()
     reference.load_state_dict(torch.load(real_diarizer / VOICES_FILE, weights_only=True))
-    network = VoicePrints(read_weights(real_diarizer / VOICES_FILE), threads=1)
+    network = EmbeddingNetwork(read_weights(real_diarizer / VOICES_FILE), threads=1)
     features = filter_bank(sound[:n_samples])
     features = (features - features.mean(axis=0))[None]
 
     frames = network.frames(features)
-    print_ = network.print(frames.mean(axis=-1), frames.std(axis=-1, ddof=1))
+    print_ = network.embed(frames.mean(axis=-1), frames.std(axis=-1, ddof=1))
 
     with torch.inference_mode():
         expected = reference.eval().trunk(torch.from_numpy(features))

@@ -85,7 +85,7 @@ def has_words(found: Sequence[Decoding]) -> object:
 
 
 def fails(found: Sequence[Decoding]) -> object:
-    return any(decoding.needs_fallback for decoding in found)
+    return any(decoding.fails_thresholds for decoding in found)
 
 
 class Case(NamedTuple):
@@ -266,4 +266,4 @@ def test_a_loop_is_written_once(
                 loaded, said[:1], {"language": name, "compression_ratio_threshold": 2.4}
             )
             assert [s.text for s in found.segments] == [once]
-            assert found.needs_fallback
+            assert found.fails_thresholds

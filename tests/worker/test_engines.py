@@ -152,7 +152,7 @@ def test_a_text_that_fails_no_threshold_is_not_doubtful(
 ) -> None:
     found = engine.transcribe([Chunk(padded(u), DecodeOptions(u.language)) for u in said[:4]])
 
-    assert [decoding.needs_fallback for decoding in found] == [False] * 4
+    assert [decoding.fails_thresholds for decoding in found] == [False] * 4
 
 
 def test_a_broken_off_sound_of_any_length_is_decoded(engine: Engine, said: list[Utterance]) -> None:

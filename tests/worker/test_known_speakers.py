@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
-from worker.diarization.known_speakers import hear_whole, match_speakers
+from worker.diarization.known_speakers import embed_recording, match_speakers
 
 ANN, BOB = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
 
@@ -49,18 +49,18 @@ def hear(samples: Any) -> Any:
 
 
 def test_the_whole_of_a_recording_is_heard(recording):
-    voice, seconds = hear_whole(recording(0, 0, 0, 0, 500, 500, 500), 2.0, hear)
+    voice, seconds = embed_recording(recording(0, 0, 0, 0, 500, 500, 500), 2.0, hear)
 
     assert voice == pytest.approx(3 * ANN)
     assert seconds == 3
 
 
 def test_who_speaks_less_in_a_recording_is_left_out(recording):
-    voice, seconds = hear_whole(recording(500, 500, 50, 500, 50, 500), 2.0, hear)
+    voice, seconds = embed_recording(recording(500, 500, 50, 500, 50, 500), 2.0, hear)
 
     assert (list(voice / np.linalg.norm(voice)), seconds) == (list(ANN), 4)
 
 
 def test_in_silence_no_voice_is_heard(recording):
-    assert hear_whole(recording(0, 0, 0), 2.0, hear) == (None, 0.0)
-    assert hear_whole(recording(), 2.0, hear) == (None, 0)
+    assert embed_recording(recording(0, 0, 0), 2.0, hear) == (None, 0.0)
+    assert embed_recording(recording(), 2.0, hear) == (None, 0)

@@ -9,17 +9,17 @@ from decodings import decoding, seconds, segment
 from lane_walks import OPTIONS, SURE, say, spoken, walk
 
 from worker.audio.source import Span
-from worker.decoding.lanes import Ask, Lane, next_chunk
+from worker.decoding.lanes import Lane, PendingChunk, next_chunk
 from worker.engines.base import Decoding
-from worker.speech.search import Speech
+from worker.speech.detection import Speech
 
 # Where chunks begin and end
 
 
 def test_a_chunk_begins_where_the_text_of_the_last_one_ended() -> None:
-    asked, done = walk(lambda ask: say(ask, 23.5))
+    asked, done = walk(lambda call: say(call, 23.5))
 
-    assert [ask.chunk for ask in asked[:3]] == [
+    assert [call.chunk for call in asked[:3]] == [
         seconds(0, 30), seconds(23.5, 53.5), seconds(47, 77),
     ]  # fmt: skip
     assert done[-1].is_last and not any(chunk.is_last for chunk in done[:-1])
@@ -32,18 +32,22 @@ def test_text_after_a_pause_that_was_not_heard_has_the_times_of_the_recording() 
     words = " ".join(f"w{n}" for n in range(25))
     told = segment(words, 0.0, 10.0), segment(words, 10.6, 20.5)
 
-    asked, done = walk(lambda ask: decoding(*told, heard_s=20.5), speech)
+    asked, done = walk(lambda call: decoding(*told, heard_s=20.5), speech)
 
-    assert [ask.chunk for ask in asked] == [seconds(0, 24)]
+    assert [call.chunk for call in asked] == [seconds(0, 24)]
     assert [(s.start, s.end) for s in done[0].segments] == [(0.0, 10.0), (14.0, 24.0)]
 
 
 def test_silence_between_chunks_is_passed_over() -> None:
     speech = spoken((10, 12), (40, 42), (90, 95))
 
-    asked, _ = walk(lambda ask: say(ask), speech)
+    asked, _ = walk(lambda call: say(call), speech)
 
-    assert [ask.chunk for ask in asked] == [seconds(10, 12), seconds(40, 42), seconds(90, 100)]
+    assert [call.chunk for call in asked] == [
+        seconds(10, 12),
+        seconds(40, 42),
+        seconds(90, 100),
+    ]
 
 
 def test_a_chunk_ends_where_a_long_pause_begins_and_goes_on_through_short_ones() -> None:
@@ -84,41 +88,48 @@ def test_a_model_that_does_not_tell_how_far_it_heard_is_given_whole_phrases() ->
 def test_speech_after_the_last_segment_is_decoded_again() -> None:
     speech = spoken((0, 20), (21, 24), lane_s=28)
 
-    asked, _ = walk(lambda ask: say(ask, 20.0, heard_s=ask.chunk.duration_s), speech)
+    asked, _ = walk(lambda call: say(call, 20.0, heard_s=call.chunk.duration_s), speech)
 
-    assert [ask.chunk for ask in asked if not ask.is_again] == [seconds(0, 28), seconds(21, 28)]
+    assert [call.chunk for call in asked if not call.is_fallback] == [
+        seconds(0, 28),
+        seconds(21, 28),
+    ]
 
 
 def test_speech_without_text_among_segments_is_decoded_in_a_chunk_of_its_own() -> None:
-    def answer(ask: Ask) -> Decoding:
-        if ask.chunk.start:
-            return say(ask)
+    def answer(call: PendingChunk) -> Decoding:
+        if call.chunk.start:
+            return say(call)
         few = segment("a few words", 12.0, 29.0)
-        return decoding(say(ask, 12.0).segments[0], few)
+        return decoding(say(call, 12.0).segments[0], few)
 
     asked, done = walk(answer)
 
-    assert [ask.chunk for ask in asked[:2]] == [seconds(0, 30), seconds(12, 42)]
+    assert [call.chunk for call in asked[:2]] == [seconds(0, 30), seconds(12, 42)]
     assert [s.end for s in done[0].segments] == [12.0]
 
 
 def test_a_chunk_that_begins_with_speech_without_text_is_decoded_up_to_its_first_pause() -> None:
     speech = spoken((0, 3), (3.2, 6), (7, 30))
 
-    def answer(ask: Ask) -> Decoding:
-        is_whole = ask.chunk == seconds(0, 30)
-        return decoding(segment("a few words", 0.0, 29.0)) if is_whole else say(ask)
+    def answer(call: PendingChunk) -> Decoding:
+        is_whole = call.chunk == seconds(0, 30)
+        return decoding(segment("a few words", 0.0, 29.0)) if is_whole else say(call)
 
     asked, done = walk(answer, speech)
 
-    assert [ask.chunk for ask in asked[:3]] == [seconds(0, 30), seconds(0, 6.5), seconds(7, 30)]
+    assert [call.chunk for call in asked[:3]] == [
+        seconds(0, 30),
+        seconds(0, 6.5),
+        seconds(7, 30),
+    ]
     assert len(done[0].segments[0].tokens) > 12
 
 
 def test_a_song_is_not_heard_second_by_second() -> None:
-    def answer(ask: Ask) -> Decoding:
+    def answer(call: PendingChunk) -> Decoding:
         few = segment("la la la la", 0.0, 2.0), segment("la", 2.0, 30.0)
-        return decoding(*few, heard_s=ask.chunk.duration_s)
+        return decoding(*few, heard_s=call.chunk.duration_s)
 
     asked, done = walk(answer, spoken((0, 100)), replace(OPTIONS, has_context=False))
 
@@ -129,7 +140,7 @@ def test_a_song_is_not_heard_second_by_second() -> None:
 def test_speech_without_text_is_left_where_one_look_is_enough() -> None:
     few = segment("a few words", 0.0, 29.0)
 
-    asked, _ = walk(lambda ask: decoding(few), spoken((0, 30)), replace(OPTIONS, looks_twice=False))
+    asked, _ = walk(lambda call: decoding(few), spoken((0, 30)), replace(OPTIONS, falls_back=False))
 
     assert len(asked) == 1
 
@@ -137,17 +148,17 @@ def test_speech_without_text_is_left_where_one_look_is_enough() -> None:
 def test_a_word_left_over_is_not_worth_another_chunk() -> None:
     speech = spoken((0, 20), (21, 21.9), lane_s=26)
 
-    asked, _ = walk(lambda ask: say(ask, 20.0, heard_s=ask.chunk.duration_s), speech)
+    asked, _ = walk(lambda call: say(call, 20.0, heard_s=call.chunk.duration_s), speech)
 
-    assert [ask.chunk for ask in asked] == [seconds(0, 26)]
+    assert [call.chunk for call in asked] == [seconds(0, 26)]
 
 
 def test_a_lane_never_stands_still() -> None:
     stuck = decoding(heard_s=0.0)
 
-    asked, done = walk(lambda ask: stuck)
+    asked, done = walk(lambda call: stuck)
 
-    first_looks = [ask.chunk.start for ask in asked if not ask.is_again]
+    first_looks = [call.chunk.start for call in asked if not call.is_fallback]
     assert first_looks == [seconds(at, at).start for at in (0, 30, 60, 90)]
     assert done[-1].is_last
 
@@ -156,8 +167,8 @@ def test_a_lane_never_stands_still() -> None:
 
 
 def test_a_lane_goes_on_after_its_last_chunk_as_if_it_had_never_stopped() -> None:
-    def answer(ask: Ask) -> Decoding:
-        return say(ask, 24.3)
+    def answer(call: PendingChunk) -> Decoding:
+        return say(call, 24.3)
 
     asked, done = walk(answer)
     asked_later, done_later = walk(answer, last=done[1])
@@ -171,8 +182,10 @@ def test_text_where_no_voice_is_heard_is_dropped_unless_all_is_to_be_transcribed
     said = segment(SURE, 0.0, 5.0), segment(" Thank you.", 20.0, 22.0)
     everything = Speech(speech.lanes, speech.lanes, speech.voiced)
 
-    _, done = walk(lambda ask: decoding(*said), replace(everything))
-    _, kept = walk(lambda ask: decoding(*said), everything, replace(OPTIONS, drops_unheard=False))
+    _, done = walk(lambda call: decoding(*said), replace(everything))
+    _, kept = walk(
+        lambda call: decoding(*said), everything, replace(OPTIONS, drops_text_in_silence=False)
+    )
 
     assert [s.text for s in done[0].segments] == [SURE]
     assert [s.text for s in kept[0].segments] == [SURE, " Thank you."]
@@ -182,8 +195,8 @@ def test_a_sentence_that_nobody_can_say_in_the_time_of_a_laugh_is_dropped() -> N
     laugh = Speech((seconds(0, 5),), (seconds(0, 5),), (seconds(2, 2.7),))
     sentence = "Because it can be a simple way to take a few"
 
-    _, dropped = walk(lambda ask: decoding(segment(sentence, 2.0, 2.7)), laugh)
-    _, kept = walk(lambda ask: decoding(segment("Yes, yes.", 2.0, 2.7)), laugh)
+    _, dropped = walk(lambda call: decoding(segment(sentence, 2.0, 2.7)), laugh)
+    _, kept = walk(lambda call: decoding(segment("Yes, yes.", 2.0, 2.7)), laugh)
 
     assert (dropped[0].segments, dropped[0].context) == ((), ())
     assert [s.text for s in kept[0].segments] == ["Yes, yes."]
@@ -192,4 +205,4 @@ def test_a_sentence_that_nobody_can_say_in_the_time_of_a_laugh_is_dropped() -> N
 def test_a_lane_without_speech_has_nothing_to_ask() -> None:
     lane = Lane(Span(0, 16_000), Speech((Span(0, 16_000),), (), ()), OPTIONS)
 
-    assert lane.ask is None
+    assert lane.pending is None

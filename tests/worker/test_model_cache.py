@@ -16,7 +16,7 @@ from worker.engines.base import DecodeOptions
 from worker.models.manifest import DESCRIPTION_FILE, describe
 from worker.processes.cache import ChunkTask, ModelCache
 from worker.settings import WorkerSettings
-from worker.speech.search import Span
+from worker.speech.detection import Span
 
 ENGINES = ["faster_whisper", "openai_whisper"]
 WEIGHTS_BYTES = 17_117_798

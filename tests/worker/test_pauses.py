@@ -10,8 +10,9 @@ from decodings import decoding, seconds, segment
 
 from shared.transcript import Word
 from worker.audio.source import AudioSource, Span
-from worker.decoding.lanes import LaneOptions, next_chunk
-from worker.decoding.pauses import end_of, long_pauses, put_back
+from worker.decoding.lanes import next_chunk
+from worker.decoding.options import LaneOptions
+from worker.decoding.pauses import chunk_end, long_pauses, restore_times
 from worker.engines.base import DecodeOptions
 
 CHUNK = seconds(10, 50)
@@ -49,7 +50,7 @@ def test_a_chunk_lasts_as_much_longer_as_is_left_out_of_it(tmp_path: Path) -> No
 
     assert chunk == CHUNK
     assert len(AudioSource(path, 80 * 16_000, SKIPPED).read(*CHUNK)) == 30 * 16_000
-    assert end_of(160_000, 5 * 16_000, SKIPPED) == 15 * 16_000
+    assert chunk_end(160_000, 5 * 16_000, SKIPPED) == 15 * 16_000
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_times_are_those_of_the_recording(
     word = Word(word=" so", start=heard[0], end=heard[1], probability=0.9)
     told = segment(" so", *heard).model_copy(update={"words": (word,)})
 
-    found = put_back(decoding(told, heard_s=heard[1]), CHUNK, SKIPPED)
+    found = restore_times(decoding(told, heard_s=heard[1]), CHUNK, SKIPPED)
 
     [placed] = found.segments
     assert placed.words is not None
@@ -79,4 +80,4 @@ def test_times_are_those_of_the_recording(
 def test_a_chunk_without_a_long_pause_is_left_as_it_is() -> None:
     told = decoding(segment(" so", 0.0, 1.0))
 
-    assert put_back(told, seconds(40, 50), SKIPPED) is told
+    assert restore_times(told, seconds(40, 50), SKIPPED) is told

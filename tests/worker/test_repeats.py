@@ -7,7 +7,7 @@ from decodings import decoding, seconds, segment
 
 from shared.transcript import Segment
 from worker.audio.source import Span
-from worker.decoding.repeats import as_often_as_said
+from worker.decoding.repeats import restore_spoken_repeats
 from worker.engines.base import DecodeOptions, Decoding
 
 CHUNK = seconds(100, 130)
@@ -24,8 +24,8 @@ def bursts(*starts: float, length_s: float = 1.7) -> list[Span]:
 
 
 def kept(uncut: tuple[Segment, ...], voiced: list[Span], skipped: list[Span] | None = None) -> int:
-    given = decoding(uncut[0], compression_ratio=4.0, needs_fallback=True, uncut=uncut)
-    return len(as_often_as_said(given, CHUNK, OPTIONS, voiced, skipped or []).segments)
+    given = decoding(uncut[0], compression_ratio=4.0, fails_thresholds=True, uncut=uncut)
+    return len(restore_spoken_repeats(given, CHUNK, OPTIONS, voiced, skipped or []).segments)
 
 
 def test_each_round_with_a_voice_of_its_own_was_said() -> None:
@@ -67,16 +67,16 @@ def test_rounds_are_looked_for_where_they_were_said_and_not_where_they_were_hear
 
 def test_what_was_said_is_no_loop_to_be_drawn_again() -> None:
     uncut = rounds(0, 2, 4, 6)
-    given = decoding(uncut[0], compression_ratio=4.0, needs_fallback=True, uncut=uncut)
+    given = decoding(uncut[0], compression_ratio=4.0, fails_thresholds=True, uncut=uncut)
 
     def look(options: DecodeOptions, avg_logprob: float) -> Decoding:
         unsure = decoding(
-            uncut[0], compression_ratio=4.0, needs_fallback=True, uncut=uncut,
+            uncut[0], compression_ratio=4.0, fails_thresholds=True, uncut=uncut,
             avg_logprob=avg_logprob,
         )  # fmt: skip
-        return as_often_as_said(unsure, CHUNK, options, bursts(0, 2, 4, 6), [])
+        return restore_spoken_repeats(unsure, CHUNK, options, bursts(0, 2, 4, 6), [])
 
     sure, unsure = look(OPTIONS, -0.1), look(OPTIONS, -1.5)
-    cut = as_often_as_said(given, CHUNK, OPTIONS, [], [])
-    assert (sure.needs_fallback, sure.compression_ratio) == (False, 1.0)
-    assert unsure.needs_fallback and cut.needs_fallback and cut.compression_ratio == 4.0
+    cut = restore_spoken_repeats(given, CHUNK, OPTIONS, [], [])
+    assert (sure.fails_thresholds, sure.compression_ratio) == (False, 1.0)
+    assert unsure.fails_thresholds and cut.fails_thresholds and cut.compression_ratio == 4.0

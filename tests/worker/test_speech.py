@@ -18,7 +18,7 @@ from models.training.demo_model.clips import draw_utterances
 from shared.errors import JobCancelled
 from shared.request import TranscriptionRequest
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.speech.search import Speech, SpeechOptions, cut_lanes, find_speech, look_for_speech
+from worker.speech.detection import Speech, SpeechOptions, cut_lanes, detect_speech, speech_spans
 from worker.speech.voice_activity import WINDOW, VoiceActivity
 
 PAUSE_S = 1.5
@@ -40,7 +40,7 @@ class Spoken:
     def look(self, n_lanes: int = 1, **asked: Any) -> Speech:
         """What is found for a request."""
         options = SpeechOptions.of(TranscriptionRequest(**asked), n_lanes)
-        return look_for_speech(self.audio, options)
+        return detect_speech(self.audio, options)
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,8 @@ def test_every_utterance_is_found_and_most_of_the_pauses_is_not(
 def test_everything_is_transcribed_without_vad(tmp_path: Path) -> None:
     audio = source(tmp_path / "a.pcm", make_sound("chords", 70, seed=0))
 
-    none = look_for_speech(audio, SpeechOptions.of(TranscriptionRequest()))
-    all_of_it = look_for_speech(audio, SpeechOptions.of(TranscriptionRequest(vad=False)))
+    none = detect_speech(audio, SpeechOptions.of(TranscriptionRequest()))
+    all_of_it = detect_speech(audio, SpeechOptions.of(TranscriptionRequest(vad=False)))
 
     whole = (Span(0, audio.n_samples),)
     assert (none.spans, none.voiced, none.sounds) == ((), (), whole)
@@ -101,7 +101,7 @@ def test_the_model_asked_for_finds_the_speech(tmp_path: Path, method: str) -> No
 
     options = SpeechOptions.of(TranscriptionRequest(vad_method=method))
 
-    assert (look_for_speech(audio, options).duration_s > 5) == (method == "pyannote")
+    assert (detect_speech(audio, options).duration_s > 5) == (method == "pyannote")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_lower_onset_finds_what_is_doubtful(tmp_path: Path) -> None:
     audio = source(tmp_path / "a.pcm", make_sound("melody", 20, seed=1))
 
     [plain, asked] = [
-        look_for_speech(audio, SpeechOptions.of(TranscriptionRequest(vad_onset=onset)))
+        detect_speech(audio, SpeechOptions.of(TranscriptionRequest(vad_onset=onset)))
         for onset in (None, 0.2)
     ]
 
@@ -188,7 +188,7 @@ def test_the_fraction_done_rises_to_one_over_all_clips(spoken: Spoken) -> None:
     noted: list[float] = []
     options = SpeechOptions(clips=(0.0, 10.0, 20.0, 30.0))
 
-    look_for_speech(spoken.audio, options, noted.append)
+    detect_speech(spoken.audio, options, noted.append)
 
     # Two blocks of 8 s, the second one shorter, in each of two clips.
     assert noted == pytest.approx([0.4, 0.5, 0.9, 1.0])
@@ -201,7 +201,7 @@ def test_who_notes_may_stop_the_search(spoken: Spoken, method: str) -> None:
     options = SpeechOptions.of(TranscriptionRequest(vad_method=method))
 
     with pytest.raises(JobCancelled):
-        look_for_speech(spoken.audio, options, cancel)
+        detect_speech(spoken.audio, options, cancel)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -213,7 +213,7 @@ def test_speech_is_found_in_order_and_within_its_part(seed: int) -> None:
         levels += [level + draw.uniform(-0.02, 0.02) for _ in range(draw.randint(3, 1500))]
     part = Span(1_000, 1_000 + len(levels) * WINDOW - draw.randint(0, WINDOW - 1))
 
-    spans = find_speech(VoiceActivity(np.array(levels, np.float32), part.start, WINDOW), part)
+    spans = speech_spans(VoiceActivity(np.array(levels, np.float32), part.start, WINDOW), part)
 
     assert all(a.end < b.start for a, b in zip(spans, spans[1:], strict=False))
     assert spans[0].start >= part.start and spans[-1].end <= part.end

@@ -17,7 +17,7 @@ from sounds import SOUNDS, make_sound
 from models.training.demo_model.clips import draw_utterances
 from shared.errors import EngineFailed
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.speech.search import SpeechOptions, find_speech
+from worker.speech.detection import SpeechOptions, speech_spans
 from worker.speech.voice_activity import (
     WINDOW,
     Method,
@@ -53,7 +53,7 @@ def whole(audio: AudioSource) -> Span:
 
 def seconds_of_speech(audio: AudioSource, method: Method) -> float:
     options = SpeechOptions(method=method, pad_s=0)
-    found = find_speech(measure_voice(audio, whole(audio), method), whole(audio), options)
+    found = speech_spans(measure_voice(audio, whole(audio), method), whole(audio), options)
     return sum(span.duration_s for span in found)
 
 
@@ -85,7 +85,7 @@ def test_silero_says_what_faster_whisper_says_of_the_same_seconds(tmp_path: Path
 
     # faster-whisper drops the end of the last window.
     theirs = get_vad_model()(padded).reshape(-1)
-    assert np.allclose(found.levels[:-1], theirs[:-1], atol=1e-5)
+    assert np.allclose(found.speech_probs[:-1], theirs[:-1], atol=1e-5)
 
 
 def test_a_sentence_is_heard_after_half_a_minute_of_background(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_sentence_is_heard_after_half_a_minute_of_background(tmp_path: Path) -
     background[n : n + len(said.waveform)] += said.waveform
     audio = audio_of(tmp_path / "a.pcm", np.clip(background, -32768, 32767).astype(np.int16))
 
-    levels = measure_voice(audio, whole(audio), "silero").levels
+    levels = measure_voice(audio, whole(audio), "silero").speech_probs
 
     spoken = levels[n // WINDOW : (n + len(said.waveform)) // WINDOW]
     assert np.mean(spoken > 0.5) > 0.6
@@ -125,11 +125,11 @@ def test_pyannote_finds_the_speech_that_whisperx_finds(
     as_whisperx = SpeechOptions(method="pyannote", min_speech_s=0, min_silence_s=0, pad_s=0)
 
     activity = measure_voice(audio, whole(audio), "pyannote")
-    ours = find_speech(activity, whole(audio), as_whisperx)
+    ours = speech_spans(activity, whole(audio), as_whisperx)
 
-    n = min(len(activity.levels), len(scores.data))
-    assert abs(len(activity.levels) - len(scores.data)) <= 1
-    assert np.abs(activity.levels[:n] - scores.data[:n, 0]).max() < 1e-4
+    n = min(len(activity.speech_probs), len(scores.data))
+    assert abs(len(activity.speech_probs) - len(scores.data)) <= 1
+    assert np.abs(activity.speech_probs[:n] - scores.data[:n, 0]).max() < 1e-4
     assert len(ours) == len(theirs)
     frame_s = activity.step / SAMPLE_RATE_HZ
     for span, segment in zip(ours, theirs, strict=True):
@@ -148,8 +148,8 @@ def test_audio_is_read_a_little_at_a_time(spoken: WatchedAudio, method: Method) 
 def test_a_part_is_measured_on_the_clock_of_the_whole(spoken: WatchedAudio, method: Method) -> None:
     part = Span(spoken.n_samples // 3, spoken.n_samples * 2 // 3)
 
-    of_part = find_speech(measure_voice(spoken, part, method), part)
-    of_whole = find_speech(measure_voice(spoken, whole(spoken), method), whole(spoken))
+    of_part = speech_spans(measure_voice(spoken, part, method), part)
+    of_whole = speech_spans(measure_voice(spoken, whole(spoken), method), whole(spoken))
 
     inside = [span for span in of_whole if part.start < span.start and span.end < part.end]
     assert len(inside) > 2
@@ -185,11 +185,11 @@ def test_a_worker_without_the_model_says_what_it_lacks() -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from worker.speech.search import SpeechOptions, look_for_speech
+from worker.speech.detection import SpeechOptions, detect_speech
 assert not {"torch", "pyannote", "whisperx", "faster_whisper", "numpy"} & sys.modules.keys()
 from worker.audio.source import AudioSource
 audio = AudioSource(Path(sys.argv[1]), int(sys.argv[2]))
-found = look_for_speech(audio, SpeechOptions(method="pyannote"))
+found = detect_speech(audio, SpeechOptions(method="pyannote"))
 from pyannote.audio.telemetry.metrics import is_metrics_enabled
 assert not is_metrics_enabled()
 assert "whisperx" not in sys.modules

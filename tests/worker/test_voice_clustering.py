@@ -1,4 +1,4 @@
-"""How many voices there are, and whose voice is heard in each moment: on made-up voiceprints."""
+"""How many voices there are, and whose voice is heard in each moment: on made-up embeddings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import JobCancelled
 from worker.diarization.clustering import Thresholds, Windows, find_voices, find_windows
-from worker.diarization.decoding import best_path
+from worker.diarization.resegmentation import best_path
 from worker.diarization.timeline import (
     CHUNK_STEP,
     Timeline,

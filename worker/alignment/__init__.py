@@ -1,8 +1,8 @@
-"""When words are said: a wav2vec2 CTC model listens for letters that are known already."""
+"""When words are said: a CTC model finds the letters of a text that is known already."""
 
-from worker.alignment.aligner import Aligner, open_aligner
-from worker.alignment.phrases import AlignOptions
+from worker.alignment.aligner import Aligner
+from worker.alignment.opening import open_aligner
+from worker.alignment.values import AlignmentOptions
 from worker.models.alignment_catalogue import aligner_name
-from worker.models.alignment_files import AlignerFiles
 
-__all__ = ["AlignOptions", "Aligner", "AlignerFiles", "aligner_name", "open_aligner"]
+__all__ = ["Aligner", "AlignmentOptions", "aligner_name", "open_aligner"]

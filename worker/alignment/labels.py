@@ -1,4 +1,4 @@
-"""From words to the labels a CTC model is to find: what it can spell, and what it cannot."""
+"""Words spelled as labels of a CTC model, with a wildcard for what it cannot spell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 _SPOKEN_PUNCTUATION = frozenset("%&@#‰")
-"""Signs that Unicode calls punctuation and everybody reads aloud."""
+"""Signs that are punctuation in Unicode, but are read aloud."""
 
 _APOSTROPHES = str.maketrans("’ʼ＇", "'''")  # noqa: RUF001
 _SPACED_WORD = re.compile(r"\s*\S+(?:\s+$)?")
@@ -19,14 +19,14 @@ _UNSPACED_WORD = re.compile(r"(?:^\W+)?(?:[A-Za-z0-9]+|\w)\W*")
 @dataclass(frozen=True)
 class Alphabet:
     """
-    What a CTC model can spell.
+    The characters that a CTC model can spell.
 
     Attributes:
         labels: The label of each character, in lower case.
-        blank: The label of "nothing new".
+        blank: The label of no character.
         delimiter: The label between words, or None.
-        n_labels: All of them. The label of that number is the wildcard, which
-            `network.find_labels` lets match anything.
+        n_labels: The number of labels. It is also the number of the wildcard, which matches
+            anything in `network.find_labels`.
     """
 
     labels: Mapping[str, int]
@@ -36,14 +36,14 @@ class Alphabet:
 
     @property
     def wildcard(self) -> int:
-        """The label of something said that the model cannot spell."""
+        """The label of what the model cannot spell."""
         return self.n_labels
 
     def label(self, character: str) -> int | None:
         """
         The label of a character, or None.
 
-        A letter with an accent the model lacks is spelled without it.
+        An accent that the model does not know is left out.
 
         >>> Alphabet({"e": 5}, blank=0, delimiter=None, n_labels=6).label("É")
         5
@@ -61,9 +61,9 @@ class Letter:
     One character of a word.
 
     Attributes:
-        word: Which word it is of.
-        found: Which of the labels it is, if the model can spell it.
-        is_said: False for spaces and punctuation, which take no time.
+        word: The index of its word.
+        found: The index of its label; None if the model cannot spell it.
+        is_said: Whether it takes time: spaces and punctuation do not.
     """
 
     character: str
@@ -74,7 +74,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class Spelling:
-    """Words as labels: what to find, and which letter each of them is."""
+    """Words as labels, and as letters that know their labels."""
 
     labels: tuple[int, ...]
     letters: tuple[Letter, ...]
@@ -86,13 +86,13 @@ class Spelling:
 
     @property
     def n_frames(self) -> int:
-        """Fewest frames it fits into: between equal labels there is a blank."""
+        """The fewest frames it fits into. Between equal labels, there must be a blank."""
         return len(self.labels) + sum(a == b for a, b in pairwise(self.labels))
 
 
 def split_words(text: str, *, has_spaces: bool) -> list[str]:
     """
-    Words that together give the text, each with the punctuation that belongs to it.
+    Split a text into words; each keeps its punctuation, and together they give the text.
 
     >>> split_words(" Hello, you. ", has_spaces=True)
     [' Hello,', ' you. ']
@@ -107,15 +107,15 @@ def spell(words: Sequence[str], alphabet: Alphabet, *, has_spaces: bool) -> Spel
     """
     Spell words for a model.
 
-    Each run of characters that are said but cannot be spelled is one wildcard:
-    were it left out, the letters around it would be found in its sound.
+    Each run of characters that are said but cannot be spelled becomes one wildcard. Without it,
+    the letters around it would be found in its sound.
     """
     labels: list[int] = []
     letters: list[Letter] = []
     delimiter = alphabet.delimiter if has_spaces else None
     is_apart = False
     for i, word in enumerate(words):
-        # A word of nothing but signs is timed as if they were said: it has to be somewhere.
+        # A word of signs only gets a time as if they were said, since every word needs one.
         is_all_signs = not any(is_said(c) or alphabet.label(c) is not None for c in word)
         for character in word:
             label = None if character.isspace() else alphabet.label(character)
@@ -135,7 +135,7 @@ def spell(words: Sequence[str], alphabet: Alphabet, *, has_spaces: bool) -> Spel
 
 def is_said(character: str) -> bool:
     """
-    Whether a character stands for a sound: letters, digits and signs do, punctuation does not.
+    Whether a character stands for a sound: letters, digits and signs, but not punctuation.
 
     >>> [c for c in "5% (ok), 中!" if is_said(c)]
     ['5', '%', 'o', 'k', '中']

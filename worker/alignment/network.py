@@ -1,4 +1,4 @@
-"""wav2vec2 CTC networks: from waveforms to the probability of each label in each frame."""
+"""wav2vec2 CTC networks: the probability of each label in each frame of a waveform."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from torchaudio.pipelines import Wav2Vec2ASRBundle
 
 _BUNDLE_STRIDE = 320
-"""Samples from one frame to the next in every bundle of torchaudio."""
+"""Samples from one frame to the next, in every bundle of torchaudio."""
 
 
 class Network(Protocol):
     """
-    One loaded model.
+    A loaded network.
 
     Attributes:
-        alphabet: What it can spell.
+        alphabet: The characters it can spell.
         frame_s: Seconds from one frame to the next.
-        pads_exactly: Whether waveforms of different length may be given together,
-            with the same result as one by one.
+        pads_exactly: Whether waveforms of different lengths give the same result together as one
+            by one.
     """
 
     alphabet: Alphabet
@@ -41,10 +41,10 @@ class Network(Protocol):
 
     def log_probs(self, waveforms: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         """
-        Listen.
+        Run the network.
 
         Args:
-            waveforms: (n_samples,) each, 16 kHz; of one length unless `pads_exactly`.
+            waveforms: (n_samples,) float32 each, 16 kHz; of one length unless `pads_exactly`.
 
         Returns:
             (n_frames, n_labels) float32 log-probabilities for each, on the CPU.
@@ -66,8 +66,8 @@ class PretrainedNetwork:
             _read(folder / "preprocessor_config.json").get("do_normalize", True)
         )
         self.frame_s = config.inputs_to_logits_ratio / SAMPLE_RATE_HZ
-        # Group norm takes its mean over the whole length, padding included; layer norm frame by
-        # frame, so that a mask hides the padding altogether.
+        # Group norm takes its mean over the whole length, with the padding. Layer norm takes it
+        # frame by frame, so that a mask hides the padding completely.
         self.pads_exactly = config.feat_extract_norm == "layer"
         tokens = _read(folder / "tokenizer_config.json")
         self.alphabet = make_alphabet(
@@ -99,17 +99,17 @@ class PretrainedNetwork:
 
 class BundleNetwork:
     """
-    A model torchaudio knows by name.
+    A model that torchaudio knows by name.
 
     Args:
-        weights: The bundle's file of weights, which lies here.
+        weights: The path of the bundle's weights.
     """
 
     pads_exactly = False
     frame_s = _BUNDLE_STRIDE / SAMPLE_RATE_HZ
 
     def __init__(self, bundle: Wav2Vec2ASRBundle, weights: Path, device: str) -> None:
-        # Told directory and name, torch finds the file and asks no network for it.
+        # Given directory and name, torch finds the file and does not download it.
         where = {"model_dir": str(weights.parent), "file_name": weights.name}
         self._model = bundle.get_model(dl_kwargs=where).to(device).eval()
         self._device = device
@@ -129,7 +129,7 @@ class BundleNetwork:
 
 
 def open_network(name: str, folder: Path, device: str) -> Network:
-    """Load an aligner whose files are all in a folder."""
+    """Load the network whose files are in a folder."""
     weights = bundle_weights(folder)
     if name in BUNDLES and weights is not None:
         import torchaudio
@@ -159,14 +159,14 @@ def find_labels(
     log_probs: Tensor, labels: Sequence[int], alphabet: Alphabet
 ) -> list[tuple[int, int, float]]:
     """
-    Find labels, in this order, where they fit best.
+    Find the most probable frames of labels, in their order.
 
     Args:
-        log_probs: (n_frames, n_labels), with frames enough for `Spelling.n_frames`.
-        labels: The wildcard matches whatever is most probable in a frame.
+        log_probs: (n_frames, n_labels), at least `Spelling.n_frames` frames.
+        labels: The wildcard matches the most probable label of a frame.
 
     Returns:
-        First frame, the frame after the last, and mean probability of each label.
+        For each label: its first frame, the frame after its last, and its mean probability.
     """
     import torch
     from torchaudio.functional import forced_align
@@ -174,7 +174,7 @@ def find_labels(
     anything = log_probs.max(dim=-1, keepdim=True).values
     wide = torch.cat([log_probs, anything], dim=-1)[None]
     with warnings.catch_warnings():
-        # torchaudio 2.8 announces the end of a function that 2.9 went on to keep.
+        # torchaudio 2.8 calls the function deprecated; 2.9 kept it.
         warnings.filterwarnings("ignore", message=".*forced_align has been deprecated")
         path, scores = forced_align(wide, torch.tensor([labels]), blank=alphabet.blank)
     found, frame = [], 0

@@ -1,4 +1,4 @@
-"""Times as everybody may rely on them: finite, in order, within the audio."""
+"""Make times finite, in order and within the audio."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ _Timed = TypeVar("_Timed", Word, Character)
 
 def in_order(segments: Sequence[Segment], duration_s: float, after_s: float = 0.0) -> list[Segment]:
     """
-    Segments that begin and end with their words, every time a number and none before the last.
+    Segments that begin and end with their words, with all times finite and in order.
 
-    What is in order already stays as it is, but for being rounded to milliseconds.
+    Times are rounded to milliseconds. Otherwise, those that are in order already stay the same.
+
+    Args:
+        after_s: No time is before this.
     """
     ordered: list[Segment] = []
     floor = min(after_s, duration_s)

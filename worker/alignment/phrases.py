@@ -1,4 +1,4 @@
-"""One segment as it is aligned: what to listen for and where, and how it is written back."""
+"""A segment as it is aligned: its spelling, where to search, and how its times are written."""
 
 from __future__ import annotations
 
@@ -7,56 +7,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from shared.languages import WITHOUT_SPACES
 from shared.transcript import Segment, Word
 from worker.alignment.labels import Alphabet, Letter, Spelling, spell, split_words
-from worker.alignment.times import Found, Method, spread, to_characters, word_times
+from worker.alignment.times import Timing, spread, to_characters, word_times
+from worker.alignment.values import AlignmentOptions
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
 
 MARGIN_S = 0.3
-"""How far beyond a segment its words are looked for: Whisper's times may be off by so much."""
+"""How far outside a segment its words are searched: Whisper's times may be off by so much."""
 
 LONGEST_S = 60.0
-"""A longer segment is no phrase, and attention over it takes memory by the square."""
+"""A longer segment is not aligned: attention takes memory by the square of its length."""
 
 _SHORTEST = 400
-"""Samples that the first frame needs."""
-
-
-@dataclass(frozen=True)
-class AlignOptions:
-    """
-    How words are to be aligned.
-
-    Attributes:
-        language: Whisper's code of what is spoken.
-        interpolate: Where characters go that the aligner cannot spell: digits,
-            other scripts. `times.Guide` says what each method does.
-        wants_characters: Whether `Segment.chars` is filled.
-        after_s, before_s: When the segment before these ends and the one after them begins.
-    """
-
-    language: str
-    interpolate: Method = "nearest"
-    wants_characters: bool = False
-    after_s: float | None = None
-    before_s: float | None = None
-
-    @property
-    def has_spaces(self) -> bool:
-        """Whether the language sets its words apart by spaces."""
-        return self.language not in WITHOUT_SPACES
+"""Samples that the first frame of a model needs."""
 
 
 @dataclass(frozen=True)
 class Phrase:
     """
-    A segment about to be aligned.
+    A segment that is to be aligned.
 
     Attributes:
-        number: Its place among the segments.
+        number: Its index among the segments.
         texts: Its words.
-        start, end: The samples to listen to.
+        start, end: The samples to search.
     """
 
     number: int
@@ -68,21 +43,21 @@ class Phrase:
 
     @property
     def n_samples(self) -> int:
-        """How much there is to listen to."""
+        """How many samples to search."""
         return max(0, self.end - self.start)
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """Where to listen, in seconds."""
+        """Where to search, in seconds."""
         return self.start / SAMPLE_RATE_HZ, self.end / SAMPLE_RATE_HZ
 
     @property
-    def can_be_found(self) -> bool:
-        """Whether it is worth listening."""
+    def can_be_aligned(self) -> bool:
+        """Whether the model can spell it, and its span is neither too short nor too long."""
         return self.spelling.is_known and _SHORTEST <= self.n_samples <= LONGEST_S * SAMPLE_RATE_HZ
 
     def untimed_words(self) -> tuple[Word, ...]:
-        """Words for a segment without: as probable as Whisper found its tokens in the mean."""
+        """Words for a segment without words: each as probable as Whisper's tokens on average."""
         probability = math.exp(min(0.0, self.segment.avg_logprob))
         return tuple(
             Word(word=text, start=0.0, end=0.0, probability=probability) for text in self.texts
@@ -90,9 +65,9 @@ class Phrase:
 
 
 def make_phrases(
-    segments: Sequence[Segment], audio: AudioSource, alphabet: Alphabet, options: AlignOptions
+    segments: Sequence[Segment], audio: AudioSource, alphabet: Alphabet, options: AlignmentOptions
 ) -> list[Phrase]:
-    """Spell every segment, and say where to listen for it."""
+    """Spell every segment, and choose where to search for it."""
     phrases = []
     spans = _spans(segments, audio, options)
     for i, (segment, span) in enumerate(zip(segments, spans, strict=True)):
@@ -106,9 +81,9 @@ def make_phrases(
 
 
 def _spans(
-    segments: Sequence[Segment], audio: AudioSource, options: AlignOptions
+    segments: Sequence[Segment], audio: AudioSource, options: AlignmentOptions
 ) -> Iterator[tuple[int, int]]:
-    """Where to listen for each: the margin goes no further than half the way to a neighbour."""
+    """Where to search for each: with a margin, but at most half the way to its neighbours."""
     ends = [options.after_s, *(segment.end for segment in segments)]
     starts = [*(segment.start for segment in segments[1:]), options.before_s]
     for i, segment in enumerate(segments):
@@ -130,14 +105,14 @@ def _middle(neighbour: float, own: float) -> float:
     return (neighbour + own) / 2 if math.isfinite(neighbour) else own
 
 
-def as_it_was(phrase: Phrase, options: AlignOptions) -> Segment:
-    """The words as Whisper timed them, or spread over the segment where it did not."""
+def without_alignment(phrase: Phrase, options: AlignmentOptions) -> Segment:
+    """The segment with Whisper's word times; without these, its words are spread over it."""
     segment = phrase.segment
     letters = [letter for letter in phrase.spelling.letters if not letter.character.isspace()]
     if not segment.words:
         times = spread(len(letters), segment.start, max(segment.start, segment.end))
-        return written(phrase, list(zip(letters, times, strict=True)), options)
-    timed: list[tuple[Letter, Found]] = []
+        return with_times(phrase, list(zip(letters, times, strict=True)), options)
+    timed: list[tuple[Letter, Timing]] = []
     for number, group in groupby(letters, key=lambda letter: letter.word):
         word, of_word = segment.words[number], list(group)
         timed += zip(of_word, spread(len(of_word), word.start, word.end), strict=True)
@@ -145,10 +120,10 @@ def as_it_was(phrase: Phrase, options: AlignOptions) -> Segment:
     return segment.model_copy(update={"chars": characters})
 
 
-def written(
-    phrase: Phrase, timed: Sequence[tuple[Letter, Found]], options: AlignOptions
+def with_times(
+    phrase: Phrase, timed: Sequence[tuple[Letter, Timing]], options: AlignmentOptions
 ) -> Segment:
-    """The segment with its words, and characters if they are wanted, at new times."""
+    """The segment with new times for its words, and for its characters if they are wanted."""
     given = phrase.segment.words or phrase.untimed_words()
     words = tuple(
         word.model_copy(update={"start": time.start, "end": time.end})

@@ -1,4 +1,4 @@
-"""What a job has done so far, so that another worker need not do it again."""
+"""What a job has done so far, so that another worker can go on from there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.decoding.lanes import Done
-from worker.speech.search import Speech
+from worker.decoding.lanes import DecodedChunk
+from worker.speech.detection import Speech
 
 LANES_APART = 1_000_000
 """Chunks are numbered in the order of time: those of the third lane from 2,000,000 on."""
@@ -16,7 +16,7 @@ LANES_APART = 1_000_000
 @dataclass(frozen=True)
 class Plan:
     """
-    What of a recording is decoded, and by which model; what is kept holds for this plan only.
+    What is decoded of a recording, and by which model. Chunks are kept for one plan only.
 
     Attributes:
         model: Name, revision and engine.
@@ -31,40 +31,41 @@ class Checkpoint(Protocol):
 
     def recall(
         self, model: tuple[str, str, str], channel: int = 0
-    ) -> tuple[Plan, Mapping[int, Done]] | None:
+    ) -> tuple[Plan, Mapping[int, DecodedChunk]] | None:
         """
         What an earlier attempt did with the same model; None if there is nothing.
 
         Args:
-            channel: Whose plan is meant, where each is transcribed by itself; chunks are of all.
+            channel: Whose plan to return if each channel is transcribed by itself. The chunks are
+                those of all channels.
         """
         ...
 
     def begin(self, plan: Plan, channel: int = 0) -> None:
-        """Keep chunks of this plan from now on; that of channel 0 has any other's forgotten."""
+        """Keep chunks of this plan from now on. A plan of channel 0 replaces all others."""
         ...
 
-    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+    def keep(self, index: int, chunk: DecodedChunk, next_index: int | None) -> None:
         """
         Keep a chunk that is done.
 
         Args:
-            next_index: Of the chunk that follows in time, where it is not the next number.
+            next_index: The number of the chunk that follows in time; None for `index + 1`.
         """
         ...
 
 
 class NoCheckpoint:
-    """For who runs the pipeline once and without a queue: nothing is kept."""
+    """A checkpoint that keeps nothing, for a pipeline that runs without a queue."""
 
     def recall(
         self, model: tuple[str, str, str], channel: int = 0
-    ) -> tuple[Plan, Mapping[int, Done]] | None:
+    ) -> tuple[Plan, Mapping[int, DecodedChunk]] | None:
         """See `Checkpoint.recall`."""
         return None
 
     def begin(self, plan: Plan, channel: int = 0) -> None:
         """See `Checkpoint.begin`."""
 
-    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+    def keep(self, index: int, chunk: DecodedChunk, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""

@@ -1,31 +1,33 @@
-"""The lanes of a recording, decoded side by side: what is asked of the engine, and when."""
+"""The lanes of a recording, decoded side by side: which chunk the engine gets, and when."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from shared.catalogue import ModelEntry
-from shared.request import TranscriptionRequest
 from worker.audio.source import Span
 from worker.decoding.checkpoints import LANES_APART, Checkpoint
-from worker.decoding.lanes import MAX_CHUNK_S, Done, Lane, LaneOptions
-from worker.decoding.looks import shared_s
+from worker.decoding.fallback import overlap_s
+from worker.decoding.lanes import DecodedChunk, Lane
+from worker.decoding.options import LaneOptions
 from worker.decoding.progress import Progress
 from worker.engines.base import DecodeOptions, Decoding
-from worker.speech.search import Speech
+from worker.speech.detection import Speech
 
-Turn = Literal["last", "next", "first"]
-"""When a call has its turn: after the others of its job, before them, or before everybody's and
-in a batch of its own: somebody reads along and has nothing yet."""
+Priority = Literal["last", "next", "first"]
+"""When a chunk is decoded: after the others of its job, before them, or before all other jobs'
+chunks and in a batch of its own. The latter is for a caller who reads the text as it is made and
+has nothing yet."""
 
 
 class ChunkStream(Protocol):
     """Where the chunks of one job are decoded, some at a time."""
 
-    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
+    def add(
+        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+    ) -> None:
         """Have a chunk decoded."""
         ...
 
@@ -34,7 +36,7 @@ class ChunkStream(Protocol):
         ...
 
     def close(self) -> None:
-        """Give up what was added and is not done."""
+        """Drop the chunks that were added and are not done."""
         ...
 
 
@@ -44,130 +46,80 @@ class Work:
     What there is to decode.
 
     Attributes:
-        n_lanes: So many lanes are decoded at once.
-        done: What an earlier attempt did, by number.
-        is_read: Whether somebody reads the text, in the order of time, as it is made.
+        n_lanes: How many lanes are decoded at once.
+        done: Chunks that an earlier attempt did, by number.
+        is_streamed: Whether the caller reads the text as it is made, in the order of time.
     """
 
     speech: Speech
     options: LaneOptions
     n_lanes: int
-    done: Mapping[int, Done]
+    done: Mapping[int, DecodedChunk]
     checkpoint: Checkpoint
-    is_read: bool = False
+    is_streamed: bool = False
 
 
-def decode_lanes(work: Work, stream: ChunkStream, progress: Progress) -> dict[int, Done]:
-    """Decode what is not done, and keep each chunk as it comes; all of them by number."""
+def decode_lanes(work: Work, stream: ChunkStream, progress: Progress) -> dict[int, DecodedChunk]:
+    """Decode what is not done and keep each chunk as it comes; returns all chunks by number."""
     done = dict(work.done)
-    _tell(work.speech, done, progress)
+    _report(work.speech, done, progress)
     for index, chunk in _decode(work, stream):
         done[index] = chunk
-        work.checkpoint.keep(index, chunk, _jump(index, chunk, len(work.speech.lanes)))
-        _tell(work.speech, done, progress)
+        work.checkpoint.keep(index, chunk, _next_index(index, chunk, len(work.speech.lanes)))
+        _report(work.speech, done, progress)
     return done
 
 
-def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, Done]]:
+def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, DecodedChunk]]:
     """Yield each chunk that is done, with its number."""
     waiting = deque(_open_lanes(work))
     active: dict[int, Lane] = {}
-    n_done = dict(Counter(index // LANES_APART for index in work.done))
+    n_done = Counter(index // LANES_APART for index in work.done)
+
+    def add(number: int) -> None:
+        pending = active[number].pending
+        assert pending is not None
+        is_first = work.is_streamed and not n_done
+        priority: Priority = "first" if is_first else "next" if pending.is_fallback else "last"
+        stream.add(number, pending.chunk, pending.options, priority)
+
     while waiting or active:
         while waiting and len(active) < work.n_lanes:
             number, lane = waiting.popleft()
             active[number] = lane
-            _ask(lane, number, stream, is_first=work.is_read and not n_done)
+            add(number)
         number, decoding = stream.next()
-        lane = active[number]
-        chunk = lane.take(decoding)
+        chunk = active[number].take(decoding)
         if chunk is not None:
-            n = n_done.get(number, 0)
-            n_done[number] = n + 1
+            n = n_done[number]
+            n_done[number] += 1
             yield number * LANES_APART + n, chunk
-        if lane.ask is None:
+        if active[number].pending is None:
             del active[number]
         else:
-            _ask(lane, number, stream, is_first=work.is_read and not n_done)
+            add(number)
 
 
-def _jump(index: int, chunk: Done, n_lanes: int) -> int | None:
-    """The number of the chunk that follows in time, where that is the first one of a lane."""
+def _next_index(index: int, chunk: DecodedChunk, n_lanes: int) -> int | None:
+    """The number of the chunk that follows in time, if that is the first one of the next lane."""
     next_lane = index // LANES_APART + 1
     return next_lane * LANES_APART if chunk.is_last and next_lane < n_lanes else None
 
 
-def _ask(lane: Lane, number: int, stream: ChunkStream, *, is_first: bool) -> None:
-    assert lane.ask is not None
-    turn: Turn = "first" if is_first else "next" if lane.ask.is_again else "last"
-    stream.add(number, lane.ask.chunk, lane.ask.options, turn)
-
-
 def _open_lanes(work: Work) -> Iterator[tuple[int, Lane]]:
-    """The lanes in which something is left, each behind its last chunk that is done."""
-    last: dict[int, Done] = {}
-    for index, chunk in sorted(work.done.items()):
-        last[index // LANES_APART] = chunk
+    """The lanes that are not done, each after its last chunk that is."""
+    last = {index // LANES_APART: chunk for index, chunk in sorted(work.done.items())}
     for number, span in enumerate(work.speech.lanes):
         lane = Lane(span, work.speech, work.options, last.get(number))
-        if lane.ask is not None:
+        if lane.pending is not None:
             yield number, lane
 
 
-def _tell(speech: Speech, done: Mapping[int, Done], progress: Progress) -> None:
+def _report(speech: Speech, done: Mapping[int, DecodedChunk], progress: Progress) -> None:
     """Report how much of the speech is decoded."""
     reached = {i // LANES_APART: chunk.next_start for i, chunk in sorted(done.items())}
     progress.done_s = sum(
-        shared_s(speech.spans, Span(speech.lanes[number].start, at))
+        overlap_s(speech.spans, Span(speech.lanes[number].start, at))
         for number, at in reached.items()
     )
     progress.of("transcribe")(progress.done_s / (speech.duration_s or 1.0))
-
-
-def lane_options(
-    request: TranscriptionRequest, entry: ModelEntry, *, is_multilingual: bool, can_draw: bool
-) -> LaneOptions:
-    """
-    How a request has its chunks decoded by a model.
-
-    Args:
-        can_draw: Whether the engine draws samples: else a higher temperature changes nothing.
-    """
-    detects_always = request.multilingual and is_multilingual
-    language = request.language if is_multilingual else "en"
-    has_context = request.condition_on_previous_text
-    return LaneOptions(
-        decode_options(request, None if detects_always else language),
-        chunk_s=min(MAX_CHUNK_S, request.chunk_size or entry.chunk_s),
-        detects_always=detects_always,
-        has_context=entry.knows_context if has_context is None else has_context,
-        ends_at_pauses=not entry.knows_context,
-        drops_unheard=request.vad,
-        looks_twice=request.temperature_increment != 0,
-        temperatures=tuple(temperatures(request)[1:]) if can_draw else (),
-    )
-
-
-def decode_options(request: TranscriptionRequest, language: str | None) -> DecodeOptions:
-    """What of a request concerns a single chunk."""
-    fields = set(DecodeOptions.__dataclass_fields__) - {"language", "context", "word_timestamps"}
-    options = DecodeOptions(language, **{name: getattr(request, name) for name in fields})
-    # Words say, too, who speaks them and how long it is silent around a segment.
-    needs_words = (
-        request.wants_words
-        or request.diarize
-        or request.hallucination_silence_threshold is not None
-    )
-    return replace(options, word_timestamps=needs_words)
-
-
-def temperatures(request: TranscriptionRequest) -> list[float]:
-    """
-    The temperatures a chunk is tried at, in order.
-
-    >>> temperatures(TranscriptionRequest(temperature=0.4, temperature_increment=0.2))
-    [0.4, 0.6, 0.8, 1.0]
-    """
-    first, step = request.temperature, request.temperature_increment
-    n_steps = int((1.0 - first) / step + 1e-6) if step else 0
-    return [round(first + n * step, 4) for n in range(n_steps + 1)] if step else [first]

@@ -1,4 +1,4 @@
-"""One lane of a recording: chunk after chunk, each begun where the text of the last one ended."""
+"""One lane of a recording: chunk after chunk, each begins where the text of the last one ended."""
 
 from __future__ import annotations
 
@@ -8,101 +8,79 @@ from itertools import pairwise
 
 from shared.transcript import Segment
 from worker.audio.source import SAMPLE_RATE_HZ, Span
-from worker.decoding import looks
-from worker.decoding.looks import Look, better, is_doubtful, likelier, shared_s
-from worker.decoding.pauses import end_of
-from worker.decoding.placing import is_heard, place_segments
-from worker.decoding.repeats import as_often_as_said
+from worker.decoding.fallback import (
+    Candidate,
+    better,
+    is_impossible,
+    more_probable,
+    needs_fallback,
+    overlap_s,
+    repeats_last_word,
+)
+from worker.decoding.options import LaneOptions
+from worker.decoding.pauses import chunk_end
+from worker.decoding.repeats import restore_spoken_repeats
+from worker.decoding.segment_times import is_near_voice, place_segments
 from worker.engines.base import DecodeOptions, Decoding
-from worker.speech.search import Speech
-
-MAX_CHUNK_S = 30.0
-"""What Whisper hears at once."""
+from worker.speech.detection import Speech
 
 MAX_PAUSE_S = 5.0
-"""A chunk ends where a longer pause begins: into silence a model may write what nobody said."""
+"""A chunk ends before a longer pause: in silence a model may write what nobody said."""
 
 _LEAD_S = 1.0
-"""At its beginning a recording is heard from its first sample, if speech begins so soon."""
+"""A recording whose speech begins this soon is decoded from its first sample."""
 
 _REST_S = 1.0
-"""So much speech after the last segment is decoded again, though the model ended its text."""
+"""More speech than this after the last segment is decoded again, though the text had ended."""
 
-_LEAST_BEFORE_HOLE_S = 1.0
-"""A chunk that ends before a hole, speech without text, is at least so long."""
+_LEAST_BEFORE_GAP_S = 1.0
+"""A chunk that ends before a text gap is at least this long."""
 
 _MOST_CUTS = 2
-"""In a row: before a hole, then in a pause within it. A song would be heard second by second."""
+"""Chunks in a row that may end before a text gap. Without a limit, a song would be decoded second
+by second."""
 
-_GAP_S = 0.3
-"""A chunk that is to be shorter ends in a pause of so much."""
+_PAUSE_S = 0.3
+"""A chunk that is shortened ends in a pause at least this long."""
 
 _LEAST_STEP_S = 0.2
-"""A lane that went on so near to where a chunk began would stand still."""
+"""If a lane went on nearer than this to the start of its last chunk, it would not move on."""
 
 _MAX_CONTEXT = 96
-"""Tokens of context: more gave no fewer errors, and Whisper's 223 must hold a prompt, too."""
+"""Tokens of context. More gave no fewer errors, and a prompt must fit into Whisper's 223, too."""
 
 _CONTEXT_STEP = 32
-"""Contexts have lengths in steps: CTranslate2 takes prompts of one length in a batch."""
+"""Contexts have lengths in steps: CTranslate2 takes only prompts of equal length in a batch."""
 
 _SURE_LANGUAGE = 0.5
-"""A detected language less probable than this does not take the place of the one before."""
+"""A detected language replaces the one before if it is at least this probable."""
 
 _RESET_ABOVE = 0.5
-"""A text drawn at a higher temperature is not told to the chunk after it."""
+"""Text that was drawn at a higher temperature is no context for the next chunk."""
 
 
 @dataclass(frozen=True)
-class LaneOptions:
-    """
-    How the chunks of a lane are decoded.
-
-    Attributes:
-        chunk: Of every chunk; its language is None where none was asked for.
-        chunk_s: No chunk is longer.
-        detects_always: Whether the language is detected in every chunk; else in the first, and
-            again where a text is in doubt.
-        has_context: Whether a chunk is told what was said before it.
-        ends_at_pauses: Whether a chunk must not end within a sentence: for a model that does not
-            tell how far it heard.
-        drops_unheard: Whether text counts only near a voice that is heard long enough to say it.
-        looks_twice: Whether a doubtful chunk is decoded again, without context.
-        temperatures: Of more tries at a chunk whose text fails a threshold of the request.
-    """
-
-    chunk: DecodeOptions
-    chunk_s: float = MAX_CHUNK_S
-    detects_always: bool = False
-    has_context: bool = True
-    ends_at_pauses: bool = False
-    drops_unheard: bool = True
-    looks_twice: bool = True
-    temperatures: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A chunk that is to be decoded; `is_again` where it was decoded before in another way."""
+class PendingChunk:
+    """A chunk that is to be decoded; `is_fallback` if it was decoded before with other options."""
 
     chunk: Span
     options: DecodeOptions
-    is_again: bool = False
+    is_fallback: bool = False
 
 
 @dataclass(frozen=True)
-class Done:
+class DecodedChunk:
     """
     A chunk that is done, and how its lane goes on.
 
     Attributes:
         segments: With times of the whole recording.
-        language: Of the chunks that follow; None before the first.
-        language_probability: How sure it was where it was detected; else 1.
+        language: For the chunks that follow; None before the first.
+        language_probability: How sure its detection was; 1 if it was not detected.
         next_start: The sample at which the lane goes on.
-        context: Tokens that the next chunk is told.
-        is_last: Whether nothing is left of the lane.
-        n_cuts: So many chunks in a row, this one the last, ended where there was a hole.
+        context: Tokens of context for the next chunk.
+        is_last: Whether the lane ends here.
+        n_cuts: How many chunks in a row, up to this one, ended before a text gap.
     """
 
     segments: tuple[Segment, ...]
@@ -114,53 +92,131 @@ class Done:
     n_cuts: int = 0
 
 
+_Steps = Generator[PendingChunk | DecodedChunk, Decoding, None]
+
+
 class Lane:
     """
-    The way through one lane: `ask` says what is to be decoded next, `take` is given what came out.
+    One lane: decode `pending`, hand the result to `take`, and so on until `pending` is None.
 
     Args:
         span: The lane.
+        speech: Of the whole recording.
         last: Its last chunk that is done already; None to begin.
     """
 
     def __init__(
-        self, span: Span, speech: Speech, options: LaneOptions, last: Done | None = None
+        self, span: Span, speech: Speech, options: LaneOptions, last: DecodedChunk | None = None
     ) -> None:
-        begun = Done((), options.chunk.language, 1.0, span.start)
-        self._steps = _walk(span, speech, options, last or begun)
-        self.ask = self._next_ask()
+        self._span = span
+        self._speech = speech
+        self._options = options
+        self._last = last or DecodedChunk((), options.chunk.language, 1.0, span.start)
+        self._steps = self._walk()
+        self.pending = self._next_pending()
 
-    def take(self, decoding: Decoding) -> Done | None:
-        """Go on with what was decoded; the chunk, if it is done now."""
+    def take(self, decoding: Decoding) -> DecodedChunk | None:
+        """Take the decoding of `pending`; returns the chunk if it is done now."""
         step = self._steps.send(decoding)
-        if isinstance(step, Ask):
-            self.ask = step
+        if isinstance(step, PendingChunk):
+            self.pending = step
             return None
-        self.ask = self._next_ask()
+        self.pending = self._next_pending()
         return step
 
-    def _next_ask(self) -> Ask | None:
+    def _next_pending(self) -> PendingChunk | None:
         step = next(self._steps, None)
-        assert not isinstance(step, Done)
+        assert not isinstance(step, DecodedChunk)
         return step
 
+    def _walk(self) -> _Steps:
+        """Yield chunks to decode, receive their decodings, and yield each chunk that is done."""
+        chunk = self._next_chunk()
+        while chunk is not None:
+            found = yield from self._decode(chunk)
+            n_cuts = 0
+            may_cut = self._options.falls_back and self._last.n_cuts < _MOST_CUTS
+            if may_cut and found.text_gap is not None:
+                chunk, found = yield from self._end_before_gap(chunk, found)
+                # If the short chunk is fine, the cut was good: the next one may be cut as well.
+                n_cuts = self._last.n_cuts + 1 if needs_fallback(found) else 0
+            self._last = self._finish(chunk, found)
+            chunk = self._next_chunk()
+            self._last = replace(self._last, is_last=chunk is None, n_cuts=n_cuts)
+            yield self._last
 
-def _walk(
-    lane: Span, speech: Speech, options: LaneOptions, last: Done
-) -> Generator[Ask | Done, Decoding, None]:
-    """Yield what is to be decoded, get what came out, and yield each chunk that is done."""
-    chunk = next_chunk(lane, speech.spans, last.next_start, options, speech.skipped)
-    while chunk is not None:
-        look = yield from _look_at(chunk, speech, options, last)
-        n_cuts = 0
-        if options.looks_twice and look.hole is not None and last.n_cuts < _MOST_CUTS:
-            chunk, look = yield from _stop_before_hole(chunk, look, speech, options, last)
-            # A short chunk that is all right shows that it was well cut: so may the next one be.
-            n_cuts = last.n_cuts + 1 if is_doubtful(look) else 0
-        done = _finish(chunk, look, speech, options, last)
-        chunk = next_chunk(lane, speech.spans, done.next_start, options, speech.skipped)
-        last = replace(done, is_last=chunk is None, n_cuts=n_cuts)
-        yield last
+    def _next_chunk(self) -> Span | None:
+        speech = self._speech
+        start = self._last.next_start
+        return next_chunk(self._span, speech.spans, start, self._options, speech.skipped)
+
+    def _decode(self, chunk: Span) -> Generator[PendingChunk | DecodedChunk, Decoding, Candidate]:
+        """Decode a chunk, and again with other options while its text is in doubt."""
+        options, last = self._options, self._last
+        asked = replace(
+            options.chunk,
+            language=None if options.detects_always else last.language,
+            context=last.context if options.has_context else (),
+        )
+        best = self._candidate(chunk, asked, (yield PendingChunk(chunk, asked)))
+        plain = replace(asked, context=(), language=options.chunk.language)
+        if options.falls_back and plain != asked and needs_fallback(best):
+            decoding = yield PendingChunk(chunk, plain, is_fallback=True)
+            other = self._candidate(chunk, plain, decoding)
+            if not repeats_last_word(last.segments, best, other):
+                best = better(best, other)
+        for temperature in options.temperatures:
+            if not best.decoding.fails_thresholds:
+                break
+            drawn = replace(plain, temperature=temperature)
+            decoding = yield PendingChunk(chunk, drawn, is_fallback=True)
+            best = more_probable(best, self._candidate(chunk, drawn, decoding))
+        return best
+
+    def _candidate(self, chunk: Span, options: DecodeOptions, decoding: Decoding) -> Candidate:
+        speech = self._speech
+        found = restore_spoken_repeats(decoding, chunk, options, speech.voiced, speech.skipped)
+        return Candidate.at(chunk, options, found, speech.voiced)
+
+    def _end_before_gap(
+        self, chunk: Span, found: Candidate
+    ) -> Generator[PendingChunk | DecodedChunk, Decoding, tuple[Span, Candidate]]:
+        """
+        Keep only the text before a text gap, so that the next chunk begins there.
+
+        Where a chunk begins changes what Whisper writes. If this one begins with the gap, a
+        shorter one is decoded: up to the first pause.
+        """
+        n_before, start_s = found.text_gap or (0, 0.0)
+        if n_before and start_s >= _LEAST_BEFORE_GAP_S:
+            kept = found.decoding.segments[:n_before]
+            decoding = replace(found.decoding, segments=kept, heard_s=start_s)
+            return chunk, replace(found, decoding=decoding)
+        least = chunk.start + _samples(_LEAST_BEFORE_GAP_S)
+        for here, after in pairwise(self._speech.voiced):
+            is_pause = after.start - here.end > _samples(_PAUSE_S)
+            if is_pause and least < here.end < after.start < chunk.end:
+                shorter = Span(chunk.start, (here.end + after.start) // 2)
+                return shorter, (yield from self._decode(shorter))
+        return chunk, found
+
+    def _finish(self, chunk: Span, candidate: Candidate) -> DecodedChunk:
+        """The chunk with its final text, and how the lane goes on."""
+        options, last, voiced = self._options, self._last, self._speech.voiced
+        found = candidate.decoding
+        segments = place_segments(found.segments, chunk, voiced)
+        if options.drops_text_in_silence:
+            segments = tuple(segment for segment in segments if is_near_voice(segment, voiced))
+            segments = () if is_impossible(candidate) else segments
+        if options.chunk.language is None:
+            segments = tuple(s.model_copy(update={"language": found.language}) for s in segments)
+        is_sure = found.language_probability >= _SURE_LANGUAGE
+        language = found.language if is_sure or last.language is None else last.language
+        context: tuple[int, ...] = ()
+        if options.has_context:
+            context = _next_context(candidate, last.context if language == last.language else ())
+        start = _next_start(chunk, found, voiced)
+        return DecodedChunk(segments, language, found.language_probability, start, context)
 
 
 def next_chunk(
@@ -175,7 +231,7 @@ def next_chunk(
 
     Args:
         spans: What is decoded, in time order.
-        skipped: What is left out of a chunk, so that it may last the longer.
+        skipped: Pauses that are left out of chunks. A chunk that holds some lasts longer.
 
     >>> spans = [Span(80_000, 160_000), Span(320_000, 480_000)]
     >>> next_chunk(Span(0, 960_000), spans, 0, LaneOptions(DecodeOptions("en")))
@@ -188,7 +244,7 @@ def next_chunk(
     begin = max(start, left[0].start)
     if start == lane.start and begin - start <= _samples(_LEAD_S):
         begin = start
-    limit = min(lane.end, end_of(begin, _samples(options.chunk_s), skipped))
+    limit = min(lane.end, chunk_end(begin, _samples(options.chunk_s), skipped))
     within = [span for span in left if span.start < limit]
     if options.ends_at_pauses and limit < left[-1].end:
         whole = [span.end for span in within if span.end <= limit]
@@ -200,98 +256,29 @@ def next_chunk(
     return Span(begin, limit)
 
 
-def _look_at(
-    chunk: Span, speech: Speech, options: LaneOptions, last: Done
-) -> Generator[Ask | Done, Decoding, Look]:
-    """Decode a chunk, and again in other ways for as long as its text is in doubt."""
-    asked = replace(
-        options.chunk,
-        language=None if options.detects_always else last.language,
-        context=last.context if options.has_context else (),
-    )
-    decoding = yield Ask(chunk, asked)
-    best = _look(chunk, asked, decoding, speech)
-    plain = replace(asked, context=(), language=options.chunk.language)
-    if options.looks_twice and plain != asked and is_doubtful(best):
-        decoding = yield Ask(chunk, plain, is_again=True)
-        other = _look(chunk, plain, decoding, speech)
-        best = best if looks.says_again(last.segments, best, other) else better(best, other)
-    for temperature in options.temperatures:
-        if not best.decoding.needs_fallback:
-            break
-        drawn = replace(plain, temperature=temperature)
-        decoding = yield Ask(chunk, drawn, is_again=True)
-        best = likelier(best, _look(chunk, drawn, decoding, speech))
-    return best
-
-
-def _look(chunk: Span, options: DecodeOptions, decoding: Decoding, speech: Speech) -> Look:
-    found = as_often_as_said(decoding, chunk, options, speech.voiced, speech.skipped)
-    return Look.at(chunk, options, found, speech.voiced)
-
-
-def _stop_before_hole(
-    chunk: Span, look: Look, speech: Speech, options: LaneOptions, last: Done
-) -> Generator[Ask | Done, Decoding, tuple[Span, Look]]:
-    """
-    Keep the text before much speech without text, so that the next chunk begins there.
-
-    Where the chunk begins with it, a shorter one is decoded: up to the first pause.
-    """
-    n_before, start_s = look.hole or (0, 0.0)
-    if n_before and start_s >= _LEAST_BEFORE_HOLE_S:
-        kept = look.decoding.segments[:n_before]
-        return chunk, replace(look, decoding=replace(look.decoding, segments=kept, heard_s=start_s))
-    least = chunk.start + _samples(_LEAST_BEFORE_HOLE_S)
-    for here, after in pairwise(speech.voiced):
-        if least < here.end < after.start < chunk.end and after.start - here.end > _samples(_GAP_S):
-            shorter = Span(chunk.start, (here.end + after.start) // 2)
-            other = yield from _look_at(shorter, speech, options, last)
-            return shorter, other
-    return chunk, look
-
-
-def _finish(chunk: Span, look: Look, speech: Speech, options: LaneOptions, last: Done) -> Done:
-    """What becomes of a chunk's text, and of the lane after it."""
-    found = look.decoding
-    segments = place_segments(found.segments, chunk, speech.voiced)
-    if options.drops_unheard:
-        segments = tuple(segment for segment in segments if is_heard(segment, speech.voiced))
-        segments = () if looks.is_impossible(look) else segments
-    if options.chunk.language is None:
-        segments = tuple(s.model_copy(update={"language": found.language}) for s in segments)
-    is_sure = found.language_probability >= _SURE_LANGUAGE
-    language = found.language if is_sure or last.language is None else last.language
-    context: tuple[int, ...] = ()
-    if options.has_context:
-        context = _context_after(look, last.context if language == last.language else ())
-    start = _next_start(chunk, look, speech)
-    return Done(segments, language, found.language_probability, start, context)
-
-
-def _next_start(chunk: Span, look: Look, speech: Speech) -> int:
+def _next_start(chunk: Span, found: Decoding, voiced: Sequence[Span]) -> int:
     """
     Where the lane goes on: where the text ends.
 
-    A model may end its text for good with a sentence or two left to tell. So the end of the
-    chunk counts only if no more than a word of speech lies after the last segment.
+    A model may end its text with a sentence or two missing. So the text counts as complete up to
+    the chunk's end only if no more than a word of speech follows the last segment.
     """
-    found = look.decoding
-    heard = chunk.start + _samples(found.heard_s)
-    if heard >= chunk.end and found.segments:
-        told = chunk.start + _samples(found.segments[-1].end)
-        if shared_s(speech.voiced, Span(told, chunk.end)) > _REST_S:
-            heard = told
-    return heard if heard > chunk.start + _samples(_LEAST_STEP_S) else chunk.end
+    text_end = chunk.start + _samples(found.heard_s)
+    if text_end >= chunk.end and found.segments:
+        last_end = chunk.start + _samples(found.segments[-1].end)
+        if overlap_s(voiced, Span(last_end, chunk.end)) > _REST_S:
+            text_end = last_end
+    return text_end if text_end > chunk.start + _samples(_LEAST_STEP_S) else chunk.end
 
 
-def _context_after(look: Look, context: tuple[int, ...]) -> tuple[int, ...]:
-    """Tokens for the next chunk: none of a text that is not to be believed, or drawn by chance."""
-    found = look.decoding
-    if found.needs_fallback or looks.is_impossible(look) or look.options.temperature > _RESET_ABOVE:
+def _next_context(candidate: Candidate, context: tuple[int, ...]) -> tuple[int, ...]:
+    """Context for the next chunk; none after a text that is in doubt or was drawn by chance."""
+    found, options = candidate.decoding, candidate.options
+    is_drawn = options.temperature > _RESET_ABOVE
+    if found.fails_thresholds or is_impossible(candidate) or is_drawn:
         return ()
-    # A text that was better without what was said before is told without it, too.
-    before = context if look.options.context else ()
+    # A text that was better without the older context is passed on without it.
+    before = context if options.context else ()
     tokens = (*before, *(token for segment in found.segments for token in segment.tokens))
     n_tokens = min(len(tokens), _MAX_CONTEXT) // _CONTEXT_STEP * _CONTEXT_STEP
     return tokens[len(tokens) - n_tokens :]

@@ -1,25 +1,28 @@
-"""Long pauses are left out of what a model hears, and put back into the times that it tells."""
+"""Long pauses are left out of chunks; the times that a model gives are corrected afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import TypeVar
 
 from shared.transcript import Segment, Word
 from worker.audio.source import SAMPLE_RATE_HZ, Span
 from worker.engines.base import Decoding
 
+_Timed = TypeVar("_Timed", Segment, Word)
+
 _KEPT_S = 0.5
-"""Of a pause, beside the margins of the speech around it: a model hears that there is one."""
+"""What is kept of a long pause, besides the margins of the speech around it."""
 
 
 def long_pauses(spans: Sequence[Span]) -> tuple[Span, ...]:
     """
-    What of the pauses between spans of speech is left out.
+    The parts of the pauses between spans of speech that are left out.
 
-    A model hears 30 s at once, and every second costs the same: silence, too. faster-whisper's
-    `vad_filter` does likewise.
+    A model hears 30 s at once, and silence costs it as much time as speech. faster-whisper's
+    `vad_filter` leaves pauses out too.
 
     >>> long_pauses([Span(0, 16_000), Span(24_000, 32_000), Span(80_000, 96_000)])
     (Span(start=36000, end=76000),)
@@ -32,11 +35,11 @@ def long_pauses(spans: Sequence[Span]) -> tuple[Span, ...]:
     )
 
 
-def end_of(start: int, n_samples: int, skipped: Sequence[Span]) -> int:
+def chunk_end(start: int, n_samples: int, skipped: Sequence[Span]) -> int:
     """
-    The sample at which a chunk ends that begins at another and holds so many.
+    The sample at which a chunk ends that begins at `start` and holds `n_samples`.
 
-    >>> end_of(0, 40_000, [Span(36_000, 76_000)])
+    >>> chunk_end(0, 40_000, [Span(36_000, 76_000)])
     80000
     """
     end = start + n_samples
@@ -48,8 +51,8 @@ def end_of(start: int, n_samples: int, skipped: Sequence[Span]) -> int:
     return end
 
 
-def put_back(decoding: Decoding, chunk: Span, skipped: Sequence[Span]) -> Decoding:
-    """Give a decoding the times at which things are said, from those at which they were heard."""
+def restore_times(decoding: Decoding, chunk: Span, skipped: Sequence[Span]) -> Decoding:
+    """The decoding of a chunk without its pauses, with the times that it has with them."""
     within = [pause for pause in skipped if chunk.start < pause.end and pause.start < chunk.end]
     if not within:
         return decoding
@@ -57,21 +60,18 @@ def put_back(decoding: Decoding, chunk: Span, skipped: Sequence[Span]) -> Decodi
     def at(time_s: float, *, is_end: bool) -> float:
         sample = chunk.start + round(time_s * SAMPLE_RATE_HZ)
         for pause in within:
-            # What ends as the pause begins ends there; what begins, begins after it.
+            # At the edge of a pause, an end stays before the pause and a start goes after it.
             if sample < pause.start or (is_end and sample == pause.start):
                 break
             sample += pause.end - max(chunk.start, pause.start)
         return round((min(sample, chunk.end) - chunk.start) / SAMPLE_RATE_HZ, 3)
 
-    def word_at(word: Word) -> Word:
-        return word.model_copy(
-            update={"start": at(word.start, is_end=False), "end": at(word.end, is_end=True)}
-        )
+    def restored(timed: _Timed, **changes: object) -> _Timed:
+        times = {"start": at(timed.start, is_end=False), "end": at(timed.end, is_end=True)}
+        return timed.model_copy(update={**times, **changes})
 
-    def segment_at(segment: Segment) -> Segment:
-        words = None if segment.words is None else tuple(map(word_at, segment.words))
-        times = {"start": at(segment.start, is_end=False), "end": at(segment.end, is_end=True)}
-        return segment.model_copy(update={**times, "words": words})
-
-    segments = tuple(map(segment_at, decoding.segments))
+    segments = tuple(
+        restored(segment, words=segment.words and tuple(map(restored, segment.words)))
+        for segment in decoding.segments
+    )
     return replace(decoding, segments=segments, heard_s=at(decoding.heard_s, is_end=True))

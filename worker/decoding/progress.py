@@ -1,4 +1,4 @@
-"""How far the whole is, from how far a stage is."""
+"""How far a job is, from how far its stages are."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Report = Callable[[str, float, float], None]
 
 class Progress:
     """
-    Tells how far a job is.
+    Reports how far a job is.
 
     Args:
-        shares: How much of the work each stage is, in order; they need not add up to anything.
-        report: Is told of every step.
+        shares: How much work each stage is, in order. Only their proportions count.
+        report: Called at every step.
     """
 
     def __init__(self, shares: Mapping[str, float], report: Report) -> None:
@@ -30,7 +30,7 @@ class Progress:
 
     def of(self, stage: str) -> Callable[[float], None]:
         """
-        Takes the fraction of a stage that is done.
+        A function that reports the fraction of a stage that is done.
 
         >>> Progress({"speech": 1, "transcribe": 3}, print).of("transcribe")(0.5)
         transcribe 0.625 0.0

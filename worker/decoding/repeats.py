@@ -1,4 +1,4 @@
-"""Whether what a model wrote again and again was said as often, or is a loop."""
+"""Whether a phrase that a model wrote many times was said as often, or is a loop."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import replace
 
 from shared.transcript import Segment
 from worker.audio.source import SAMPLE_RATE_HZ, Span
-from worker.decoding.looks import shared_s, text_tokens
-from worker.decoding.pauses import put_back
+from worker.decoding.fallback import overlap_s, text_tokens
+from worker.decoding.pauses import restore_times
 from worker.engines.base import DecodeOptions, Decoding
 
 _NEAR_S = 0.5
-"""Whisper tells when a segment begins to about so much."""
+"""Whisper's start times are off by up to so much."""
 
 _TOKENS_PER_S = 6.0
-"""Of voice: nobody speaks faster."""
+"""The fastest speech."""
 
 _VOICED_PER_TOKEN_S = 0.6
-"""Nor so slowly: a loop ticks on through what else is said."""
+"""The slowest speech. A loop that runs on while something else is said has more speech a token."""
 
 
-def as_often_as_said(
+def restore_spoken_repeats(
     decoding: Decoding,
     chunk: Span,
     options: DecodeOptions,
@@ -30,35 +30,38 @@ def as_often_as_said(
     skipped: Sequence[Span],
 ) -> Decoding:
     """
-    A decoding with the times of the recording, and with all rounds of what was said in rounds.
+    A decoding with the times of the recording, and with all repeats that were really said.
 
-    An engine cuts a phrase that goes round to its first round. Each round that has a voice of its
-    own, long enough for the phrase and not too long, was said.
+    An engine cuts a phrase that repeats to its first copy. If every copy begins with a burst of
+    speech of its own, neither too short nor too long for it, all of them were said and are kept.
+    Without this rule, a sentence that is said five times is written once
+    (tests/worker/test_repeats.py).
 
     Args:
-        decoding: As an engine gives it, with times from the chunk's start, `skipped` left out.
+        decoding: As an engine gives it: times count from the chunk's start, without `skipped`.
     """
-    whole = put_back(replace(decoding, segments=decoding.uncut), chunk, skipped)
-    if not decoding.uncut or not _have_voices(whole.segments, chunk, voiced):
-        return put_back(decoding, chunk, skipped)
+    whole = restore_times(replace(decoding, segments=decoding.uncut), chunk, skipped)
+    if not decoding.uncut or not _are_spoken(whole.segments, chunk, voiced):
+        return restore_times(decoding, chunk, skipped)
     least = options.logprob_threshold
     return replace(
         whole,
         compression_ratio=max(segment.compression_ratio for segment in whole.segments),
-        needs_fallback=least is not None and decoding.avg_logprob < least,
+        fails_thresholds=least is not None and decoding.avg_logprob < least,
     )
 
 
-def _have_voices(segments: Sequence[Segment], chunk: Span, voiced: Sequence[Span]) -> bool:
-    """Whether each segment that is written more than once begins with a voice of its own."""
+def _are_spoken(segments: Sequence[Segment], chunk: Span, voiced: Sequence[Span]) -> bool:
+    """Whether each segment that is written more than once begins with a burst of its own."""
     n_written = Counter(segment.text for segment in segments)
     free = list(voiced)
+    margin = _samples(_NEAR_S)
     for segment in segments:
-        start, end = (chunk.start + _samples(at) for at in (segment.start, segment.end))
-        near = [v for v in free if start - _samples(_NEAR_S) <= v.start < end - _samples(_NEAR_S)]
         if n_written[segment.text] < 2:
             continue
-        voiced_s = shared_s(voiced, Span(start, end))
+        start, end = (chunk.start + _samples(at) for at in (segment.start, segment.end))
+        near = [v for v in free if start - margin <= v.start < end - margin]
+        voiced_s = overlap_s(voiced, Span(start, end))
         n_tokens = len(text_tokens(segment))
         if not near or not n_tokens / _TOKENS_PER_S <= voiced_s <= n_tokens * _VOICED_PER_TOKEN_S:
             return False

@@ -1,4 +1,4 @@
-"""Who speaks when: turns of speakers, and which voice is whose."""
+"""Who speaks when: the turns of speakers, and which of them are known."""
 
 from worker.diarization.opening import open_diarizer
 from worker.diarization.values import Diarization, DiarizationOptions, Diarizer, KnownSpeaker

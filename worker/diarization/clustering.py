@@ -1,10 +1,9 @@
 """
-How many voices there are, and what each of them sounds like.
+Clustering: windows with one voice become groups, and groups become voices.
 
-Windows in which one voice is heard are put together in two stages. First those that are surely the
-same voice (average linkage of cosine distances). Then groups of these, if they sound alike: groups
-that were heard as two voices within one chunk have to sound very much alike, for the network that
-heard them apart is seldom wrong in that.
+First, windows that are surely of one voice are grouped (average linkage of cosine distances). Then
+groups that are similar enough are merged. Groups that were two voices within one chunk must be
+very similar, because the segmentation network is seldom wrong in that.
 """
 
 from __future__ import annotations
@@ -20,27 +19,27 @@ from worker.diarization.segmentation import N_SPEAKERS
 from worker.diarization.timeline import FRAME_S, Timeline, shares
 
 MOST_CLUSTERED = 3000
-"""Windows that are clustered; of a long recording every second, third … of them."""
+"""The most windows that are clustered; in a long recording every second, third … of them."""
 
 _LEAST_APART = 4
-"""Pairs of windows heard within one chunk, for it to count whether they were heard apart."""
+"""The fewest pairs of windows within one chunk for which it counts whether they are two voices."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """
-    What was chosen on dialogues; `bench.evaluation.diarization` shows what each is worth.
+    When voices are one. Chosen on the dialogues of `make eval`, which shows what each is worth.
 
     Attributes:
-        surely: Mean similarity of windows that are put together unasked.
-        alike: Similarity of groups that are one voice.
-        alike_though_apart: The same for groups that were heard apart,
-        apart: which they were in more than this share of pairs.
-        different: The less speech a group has, the less like others it has to be to count as a
-            voice: from `alike_though_apart` at `enough_s` down to this.
-        enough_s: Seconds of speech that make a voice, whatever it is like.
-        mixed: Largest share of a window's speech that chunks ascribe to other voices.
-        clean: Share of a window in which one voice alone speaks.
+        surely: The mean similarity of windows that are grouped first.
+        alike: The similarity of groups that are one voice.
+        alike_though_apart: The same for groups that were two voices within chunks.
+        apart: Groups count as such if more than this share of their pairs of windows were.
+        different: A group with little speech must be less similar to the others to count as a
+            voice: at most `alike_though_apart` at `enough_s`, down to this.
+        enough_s: Seconds of speech from which a group always counts as a voice.
+        mixed: The largest share of a window's speech that may be of other voices.
+        clean: The share of a window in which one voice must speak alone.
         window_s: Seconds of a window.
     """
 
@@ -55,7 +54,7 @@ class Thresholds:
     window_s: float = 1.5
 
     def far_apart(self, distance: float) -> Thresholds:
-        """With another distance at which voices are two: `1 - alike`."""
+        """The thresholds for another distance between two voices, which is `1 - alike`."""
         alike = 1 - distance
         more = self.alike_though_apart - self.alike
         return replace(
@@ -73,9 +72,9 @@ class Windows:
     Spans in which one voice speaks.
 
     Attributes:
-        spans: (n, 2) frames where they start and end.
-        local: (n_chunks, n) which voice of a chunk is in them, -1 where the chunk cannot tell.
-        hop_s: How much speech each stands for.
+        spans: (n, 2), the frames at which they start and end.
+        local: (n_chunks, n), which voice of a chunk speaks in them; -1 if that is not clear.
+        hop_s: How many seconds of speech each stands for.
     """
 
     spans: NDArray[np.int64]
@@ -84,7 +83,7 @@ class Windows:
 
 
 def find_windows(timeline: Timeline, thresholds: Thresholds) -> Windows:
-    """Choose the windows in which chunks agree to hear one voice."""
+    """Choose the windows in which one voice speaks, according to all chunks."""
     length, hop = round(thresholds.window_s / FRAME_S), round(HOP_S / FRAME_S)
     clean = np.r_[0, (timeline.counts == 1).cumsum()]
     starts = np.arange(0, max(0, len(timeline.counts) - length), hop)
@@ -109,37 +108,39 @@ def find_windows(timeline: Timeline, thresholds: Thresholds) -> Windows:
 
 
 def find_voices(
-    prints: NDArray[np.float32],
+    embeddings: NDArray[np.float32],
     windows: Windows,
     thresholds: Thresholds,
     count: tuple[int, int] = (1, 1000),
     note: Callable[[float], None] = lambda fraction: None,
 ) -> NDArray[np.float32]:
     """
-    Tell voices apart.
+    Cluster windows into voices.
 
     Args:
-        prints: (n, 192) of the windows, each of length 1 or 0.
-        count: Fewest and most voices that there may be.
+        embeddings: (n, 192), of the windows, each of length 1 or 0.
+        count: The fewest and the most voices that there may be.
         note: Called now and then with the fraction done; what it raises ends the work.
 
     Returns:
-        (n_voices, 192) what each sounds like, the one that is heard most first.
+        (n_voices, 192), the embedding of each voice; the one that speaks most comes first.
     """
-    heard = np.flatnonzero(prints.any(axis=1))
-    if len(heard) < 2:
-        return prints[heard]
-    prints, local = prints[heard], windows.local[:, heard]
-    tree = _linked(prints)
-    labels = _cut(tree, 1 - thresholds.surely)
-    groups = _Groups(prints, local, labels)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    spoken = np.flatnonzero(embeddings.any(axis=1))
+    if len(spoken) < 2:
+        return embeddings[spoken]
+    embeddings, local = embeddings[spoken], windows.local[:, spoken]
+    tree = linkage(embeddings.astype(np.float64), "average", metric="cosine")
+    labels = fcluster(tree, 1 - thresholds.surely, "distance") - 1
+    groups = _Groups(embeddings, local, labels)
     note(0.3)
     groups.merge_alike(thresholds, lambda: note(0.6))
     found, sizes = groups.voices()
     kept = _kept(found, sizes * windows.hop_s, thresholds)
     fewest, most = count
     if len(kept) < fewest:
-        found, sizes = _at_least(fewest, tree, prints, local)
+        found, sizes = _at_least(fewest, tree, embeddings, local)
         kept = np.arange(min(fewest, len(found)))
     elif len(kept) > most:
         groups.merge_down(most, kept)
@@ -149,24 +150,10 @@ def find_voices(
     return found[kept]
 
 
-def _linked(prints: NDArray[np.float32]) -> NDArray[np.float64]:
-    from scipy.cluster.hierarchy import linkage
-
-    tree: NDArray[np.float64] = linkage(prints.astype(np.float64), "average", metric="cosine")
-    return tree
-
-
-def _cut(tree: NDArray[np.float64], distance: float) -> NDArray[np.int64]:
-    from scipy.cluster.hierarchy import fcluster
-
-    labels: NDArray[np.int64] = fcluster(tree, distance, "distance") - 1
-    return labels
-
-
 def _kept(
     found: NDArray[np.float32], seconds: NDArray[np.floating[Any]], thresholds: Thresholds
 ) -> NDArray[np.int64]:
-    """Which groups are voices: those with much speech, and those like nobody else."""
+    """Which groups are voices: those with much speech, and those that are like no other."""
     kept = [0]  # the largest first
     amounts = np.minimum(1.0, seconds / thresholds.enough_s)
     steepness = thresholds.alike_though_apart - thresholds.different
@@ -179,14 +166,17 @@ def _kept(
 
 
 def _at_least(
-    fewest: int, tree: NDArray[np.float64], prints: NDArray[np.float32], local: NDArray[np.int64]
+    fewest: int,
+    tree: NDArray[np.float64],
+    embeddings: NDArray[np.float32],
+    local: NDArray[np.int64],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The first cut of the tree with so many groups of two windows or more, else of any size."""
+    """The first cut of the tree with `fewest` groups: of three windows or more, else of fewer."""
     from scipy.cluster.hierarchy import fcluster
 
     for least in (3, 2, 1):
-        for n in range(fewest, min(len(prints), 4 * fewest + 8) + 1):
-            groups = _Groups(prints, local, fcluster(tree, n, "maxclust") - 1)
+        for n in range(fewest, min(len(embeddings), 4 * fewest + 8) + 1):
+            groups = _Groups(embeddings, local, fcluster(tree, n, "maxclust") - 1)
             found, sizes = groups.voices()
             if (sizes >= least).sum() >= fewest:
                 return found, sizes
@@ -194,15 +184,15 @@ def _at_least(
 
 
 class _Groups:
-    """Groups of windows: what each sounds like, and how often two were heard apart."""
+    """Groups of windows: sums of embeddings, and how often two were two voices of a chunk."""
 
     def __init__(
-        self, prints: NDArray[np.float32], local: NDArray[np.int64], labels: NDArray[Any]
+        self, embeddings: NDArray[np.float32], local: NDArray[np.int64], labels: NDArray[Any]
     ) -> None:
         n_groups = int(labels.max()) + 1
         member = (labels[:, None] == np.arange(n_groups)).astype(np.float64)  # (n, n_groups)
         self.sizes = member.sum(axis=0).astype(np.int64)
-        self.sums = member.T @ prints
+        self.sums = member.T @ embeddings
         pairs = np.zeros((n_groups, n_groups))
         same = np.zeros((n_groups, n_groups))
         for row in local:
@@ -216,7 +206,7 @@ class _Groups:
         self.pairs, self.same = pairs, same
 
     def merge_alike(self, thresholds: Thresholds, note: Callable[[], None]) -> None:
-        """Put the two groups together that are most alike, until none are alike enough."""
+        """Merge the two groups that are most alike, until none are alike enough."""
         while len(self.sums) > 1:
             note()
             alike = self._likeness()
@@ -232,7 +222,7 @@ class _Groups:
             self._merge(int(i), int(j))
 
     def merge_down(self, most: int, kept: NDArray[np.int64]) -> None:
-        """Keep some groups, and put the most alike together until there are so many."""
+        """Keep some groups, and merge the most alike until there are `most`."""
         order = np.argsort(-self.sizes, kind="stable")[kept]
         self._take(order)
         while len(self.sums) > most:
@@ -240,7 +230,7 @@ class _Groups:
             self._merge(int(i), int(j))
 
     def voices(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """(n, 192) of length 1, and how many windows each has; the largest first."""
+        """The embedding of each group, (n, 192), and how many windows it has; the largest first."""
         order = np.argsort(-self.sizes, kind="stable")
         return self._directions()[order].astype(np.float32), self.sizes[order]
 

@@ -1,4 +1,4 @@
-"""Log energies of mel bands, as Kaldi computes them, in numpy."""
+"""Log energies of mel bands, computed as in Kaldi, with numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.audio.source import SAMPLE_RATE_HZ
 N_MELS = 80
 WINDOW = 400
 HOP = 160
-"""Samples in a frame, and from one to the next: 25 and 10 ms."""
+"""Samples of a frame, and from one frame to the next: 25 and 10 ms."""
 
 _FFT = 512
 _EMPHASIS = np.float32(0.97)
@@ -21,16 +21,16 @@ _LOW_HZ = 20.0
 
 def filter_bank(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """
-    What `torchaudio.compliance.kaldi.fbank` gives with 80 bands and no dither.
+    The same as `torchaudio.compliance.kaldi.fbank` with 80 bands and no dither.
 
-    Povey window, no mean within a frame, pre-emphasis, power, natural logarithm. Frames lie
-    within the waveform.
+    Each frame: its mean removed, pre-emphasis, Povey window, power, mel bands, natural logarithm.
+    All frames lie within the waveform.
 
     Args:
         waveform: (n_samples,) 16 kHz.
 
     Returns:
-        (1 + (n_samples - 400) // 160, 80); none where it is shorter than a frame.
+        (1 + (n_samples - 400) // 160, 80); no frames if the waveform is shorter than one.
     """
     if len(waveform) < WINDOW:
         return np.empty((0, N_MELS), np.float32)
@@ -46,7 +46,7 @@ def filter_bank(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @cache
 def _povey_window() -> NDArray[np.float32]:
-    """Hann's to the power of 0.85, which is like Hamming's and goes to zero."""
+    """Hann's window to the power of 0.85: it is like Hamming's, but goes to zero."""
     return (np.hanning(WINDOW) ** 0.85).astype(np.float32)
 
 
@@ -59,7 +59,7 @@ def _mel_bands() -> NDArray[np.float32]:
     bins = _mel(np.arange(_FFT // 2 + 1) * SAMPLE_RATE_HZ / _FFT)[:, None]
     up, down = (bins - left) / width, (left + 2 * width - bins) / width
     bands = np.maximum(0.0, np.minimum(up, down))
-    bands[-1] = 0.0  # Kaldi leaves the last one out
+    bands[-1] = 0.0  # as in Kaldi, which leaves the last bin out
     return bands.astype(np.float32)
 
 

@@ -13,19 +13,20 @@ def open_diarizer(name: str, store: ModelStore, *, device: str, threads: int = 1
     Load a diarization model by name.
 
     Args:
-        store: Where folders of models lie, and whether a missing one may be fetched.
-        device: `cpu`, `cuda` or `cuda:N`; the one that needs no torch is always on the CPU.
-        threads: CPU threads, of this whole process.
+        store: Finds the folder of a model, and fetches it if that is allowed.
+        device: `cpu`, `cuda` or `cuda:N`; the model that needs no torch always runs on the CPU.
+        threads: CPU threads, in the whole process.
 
     Raises:
-        ModelNotFound: It is not here and cannot be fetched; says how to mend it.
+        ModelNotFound: The model is not here and cannot be fetched; says how to mend it.
+        EngineFailed: The model cannot be loaded.
     """
     quieten_libraries()  # before pyannote.audio is imported, which reports its use by default
     folder = store.locate(diarizer_files(name))
     if name == LIGHT:
-        from worker.diarization.light import open_light
+        from worker.diarization.onnx_diarizer import open_onnx_diarizer
 
-        return open_light(folder, threads=threads)
-    from worker.diarization.pyannote_diarizer import open_pipeline
+        return open_onnx_diarizer(folder, threads=threads)
+    from worker.diarization.pyannote_diarizer import open_pyannote_diarizer
 
-    return open_pipeline(folder, device=device, threads=threads)
+    return open_pyannote_diarizer(folder, device=device, threads=threads)

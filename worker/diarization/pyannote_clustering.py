@@ -1,7 +1,7 @@
 """
 pyannote.audio's clustering with bounded memory.
 
-Imported only where a pipeline is opened: pyannote.audio takes seconds to import.
+Imported only when a pipeline is opened: pyannote.audio takes seconds to import.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pyannote.audio.pipelines.clustering import (
 from pyannote.core import SlidingWindowFeature
 
 MOST_CLUSTERED = 8000
-"""Embeddings that are compared with each other: their distances take memory by the square. Of
-longer audio an even choice is clustered, and the rest goes to the nearest cluster."""
+"""The most embeddings that are clustered, since their distances take memory by the square. Of
+longer audio, an even choice is clustered, and the rest goes to the nearest cluster."""
 
 Hook = Callable[..., None]
 
 
-def unheard(step: str, *_: object, **__: object) -> None:
-    """Nobody wants to know."""
+def no_hook(step: str, *_: object, **__: object) -> None:
+    """A hook that does nothing."""
 
 
 class Thinned(BaseClustering):
-    """Clustering whose memory is bounded, and that says how far it is."""
+    """Clustering with bounded memory that reports how far it is."""
 
-    hook: Hook = staticmethod(unheard)
-    """Told before each of the three parts of clustering; may raise to stop."""
+    hook: Hook = staticmethod(no_hook)
+    """Called before each of the three steps of clustering; may raise to stop."""
 
     def filter_embeddings(
         self,
@@ -41,7 +41,7 @@ class Thinned(BaseClustering):
         segmentations: SlidingWindowFeature | None = None,
         min_active_ratio: float = 0.2,
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Leave out what is too short, then all but an even choice of the rest."""
+        """Leave out what is too short, and keep an even choice of the rest."""
         self.hook("clustering", None, total=3, completed=0)
         kept, chunks, speakers = super().filter_embeddings(
             embeddings, segmentations, min_active_ratio
@@ -53,17 +53,17 @@ class Thinned(BaseClustering):
         return kept[chosen], chunks[chosen], speakers[chosen]
 
     def assign_embeddings(self, *args: Any, **kwargs: Any) -> Any:
-        """Give every voice to its nearest cluster."""
+        """Assign every voice to its nearest cluster."""
         self.hook("clustering", None, total=3, completed=2)
         return super().assign_embeddings(*args, **kwargs)
 
 
 class ThinnedAgglomerative(Thinned, AgglomerativeClustering):
-    """Agglomerative clustering whose memory is bounded."""
+    """Agglomerative clustering with bounded memory."""
 
 
 class ThinnedVBx(Thinned, VBxClustering):
-    """VBx clustering whose memory is bounded."""
+    """VBx clustering with bounded memory."""
 
     def __call__(
         self,

@@ -1,25 +1,22 @@
-"""Who speaks when: turns of speakers, found by a pyannote.audio pipeline."""
+"""The diarizer that runs a pipeline of pyannote.audio."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.transcript import SpeakerTurn, Warned
 from worker.audio.source import AudioSource
-from worker.diarization.known_speakers import match_speakers
+from worker.diarization.known_speakers import name_speakers
 from worker.diarization.values import (
-    LEAST_REFERENCE_S,
     Diarization,
     DiarizationOptions,
-    KnownSpeaker,
     count_warnings,
     one_at_a_time,
-    unusable_reference,
 )
 from worker.models.diarization_files import read_config
 
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from worker.diarization.pyannote_pipeline import SpanDiarization
 
 _STEPS = {"segmentation": (0.0, 0.2), "embeddings": (0.2, 0.94), "clustering": (0.94, 0.99)}
-"""Which part of the work each step of a pipeline is: finding speech, hearing and sorting voices."""
+"""The part of the work of each step of a pipeline."""
 
 
 class PyannoteDiarizer:
@@ -57,7 +54,9 @@ class PyannoteDiarizer:
             )
             if math.isfinite(sum(vector)) and any(vector)
         }
-        names, known_warnings = self._match(voices, options.known_speakers)
+        names, known_warnings = name_speakers(
+            voices, options.known_speakers, self._pipeline.embed_voice
+        )
         called = {label: names.get(speaker, speaker) for label, speaker in labels.items()}
         warned = [*ignored, *count_warnings(len(labels), options), *known_warnings]
         wanted = voices if options.wants_embeddings else {}
@@ -78,7 +77,7 @@ class PyannoteDiarizer:
                 note(start + (end - start) * min(completed, total) / total)
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of empty means, and of what we warn of ourselves
+            warnings.simplefilter("ignore")  # about empty means, and what we warn of ourselves
             return self._pipeline.apply(
                 {"uri": "audio", "source": audio},
                 num_speakers=options.num_speakers,
@@ -87,22 +86,9 @@ class PyannoteDiarizer:
                 hook=hook,
             )
 
-    def _match(
-        self, voices: Mapping[str, Any], known: Sequence[KnownSpeaker]
-    ) -> tuple[dict[str, str], list[Warned]]:
-        """Which found speakers are known ones, and whose reference says nothing."""
-        heard, warned = [], []
-        for speaker in known:
-            vector, seconds = self._pipeline.embed_voice(speaker.audio)
-            if vector is None or seconds < LEAST_REFERENCE_S:
-                warned.append(unusable_reference(speaker.name, seconds))
-            else:
-                heard.append((speaker.name, vector))
-        return match_speakers(voices, heard), warned
-
 
 def _in_order(found: Annotation) -> dict[Any, str]:
-    """`SPEAKER_NN` for each label, by first appearance."""
+    """`SPEAKER_NN` for each label, in the order of appearance."""
     labels = dict.fromkeys(label for _, _, label in found.itertracks(yield_label=True))
     return {label: f"SPEAKER_{i:02d}" for i, label in enumerate(labels)}
 
@@ -110,7 +96,7 @@ def _in_order(found: Annotation) -> dict[Any, str]:
 def _turns(
     found: Annotation, called: Mapping[Any, str], duration_s: float
 ) -> tuple[SpeakerTurn, ...]:
-    """Turns within the audio, which a last chunk's padding is not; to the millisecond."""
+    """Turns within the audio, without the last chunk's padding, rounded to milliseconds."""
     spans = (
         (called[label], max(0.0, span.start), min(span.end, duration_s))
         for span, _, label in found.itertracks(yield_label=True)
@@ -126,7 +112,7 @@ def _turns(
 
 @contextmanager
 def _threshold(pipeline: SpanDiarization, threshold: float | None) -> Iterator[list[Warned]]:
-    """Cluster by another threshold until the block ends; warn where there is none to change."""
+    """Use another threshold within the block; gives a warning if the pipeline has none."""
     if threshold is None:
         yield []
         return
@@ -142,7 +128,7 @@ def _threshold(pipeline: SpanDiarization, threshold: float | None) -> Iterator[l
         pipeline.instantiate({"clustering": {"threshold": tuned["threshold"]}})
 
 
-def open_pipeline(folder: Path, *, device: str, threads: int) -> PyannoteDiarizer:
+def open_pyannote_diarizer(folder: Path, *, device: str, threads: int) -> PyannoteDiarizer:
     """Load the pipeline in a folder."""
     config = read_config(folder)
     import torch
@@ -151,5 +137,5 @@ def open_pipeline(folder: Path, *, device: str, threads: int) -> PyannoteDiarize
 
     torch.set_num_threads(threads)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of versions the checkpoints were written by
+        warnings.simplefilter("ignore")  # about the versions that wrote the checkpoints
         return PyannoteDiarizer(load_pipeline(folder, config, device=device))

@@ -1,7 +1,7 @@
 """
-pyannote.audio's diarization over audio on disk: read by span, each chunk embedded once.
+pyannote.audio's diarization for audio on disk: it is read by span, and each chunk embedded once.
 
-Imported only where a pipeline is opened: pyannote.audio takes seconds to import.
+Imported only when a pipeline is opened: pyannote.audio takes seconds to import.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
-from worker.diarization.known_speakers import hear_whole
+from worker.diarization.known_speakers import embed_recording
 from worker.diarization.pyannote_chunks import (
     batches,
     fewest_frames,
@@ -33,7 +33,7 @@ from worker.diarization.pyannote_clustering import (
     Thinned,
     ThinnedAgglomerative,
     ThinnedVBx,
-    unheard,
+    no_hook,
 )
 from worker.models.diarization_files import VBX, part_folders
 
@@ -47,18 +47,18 @@ _PARAMS = frozenset(
         "segmentation_step",
     }
 )
-"""What is taken over from a pipeline's config; its parts are found by ourselves."""
+"""The parameters that are taken from a pipeline's config. We find its parts ourselves."""
 
 
 class NoPlda(PLDA):
-    """Stands where a pipeline whose clustering uses none has to be given one."""
+    """A placeholder: pyannote.audio demands a PLDA even if the clustering uses none."""
 
     def __init__(self) -> None:
         """Nothing is read."""
 
 
 class _SpanAudio:
-    """What pyannote.audio's own embedding reads its chunks with."""
+    """Reads chunks for pyannote.audio's own embedding."""
 
     def crop(
         self, file: Mapping[str, Any], chunk: Segment, mode: str = "pad"
@@ -70,9 +70,9 @@ class SpanDiarization(SpeakerDiarization):
     """
     `SpeakerDiarization` for `{"uri": …, "source": AudioSource}`, with the same results.
 
-    No more of the audio than a batch of chunks is in memory, a segmentation takes a
-    byte a frame and speaker, and what an embedding computes before it looks at who
-    speaks is computed once per chunk, not once per speaker in it.
+    It takes less memory and time: only one batch of chunks is in memory, a segmentation takes one
+    byte for each frame and speaker, and the part of an embedding that is the same for all speakers
+    is computed once a chunk.
     """
 
     def __init__(self, **params: Any) -> None:
@@ -84,15 +84,15 @@ class SpanDiarization(SpeakerDiarization):
             self.clustering = ThinnedAgglomerative(metric=self._embedding.metric)
 
     def apply(self, file: Mapping[str, Any], hook: Hook | None = None, **kwargs: Any) -> Any:
-        """Diarize; `hook` is told of clustering too."""
+        """Diarize; `hook` is called for the steps of clustering, too."""
         if isinstance(self.clustering, Thinned):
-            self.clustering.hook = hook or unheard
+            self.clustering.hook = hook or no_hook
         return super().apply(file, hook=hook, **kwargs)
 
     def get_segmentations(
         self, file: Mapping[str, Any], hook: Hook | None = None
     ) -> SlidingWindowFeature:
-        """Return (n_chunks, n_frames, n_speakers), who speaks in each overlapping chunk."""
+        """Return (n_chunks, n_frames, n_speakers): who speaks in each of the overlapping chunks."""
         audio: AudioSource = file["source"]
         inference = self._segmentation
         window = SlidingWindow(start=0.0, duration=inference.duration, step=inference.step)
@@ -109,12 +109,12 @@ class SpanDiarization(SpeakerDiarization):
 
     @property
     def _is_binary(self) -> bool:
-        """Whether the network says who speaks, rather than how likely that is."""
+        """Whether the network gives who speaks, not probabilities."""
         return bool(self._segmentation.model.specifications.powerset)
 
     @property
     def has_trunk(self) -> bool:
-        """Whether the embedding can be computed in two steps, of which one is shared."""
+        """Whether the embedding has two steps, of which the first is the same for all speakers."""
         model = getattr(self._embedding, "model_", None)
         return hasattr(model, "forward_frames") and hasattr(model, "forward_embedding")
 
@@ -125,7 +125,7 @@ class SpanDiarization(SpeakerDiarization):
         exclude_overlap: bool = False,
         hook: Hook | None = None,
     ) -> NDArray[Any]:
-        """Return (n_chunks, n_speakers, dimension), a vector for each voice of each chunk."""
+        """Return (n_chunks, n_speakers, dimension): an embedding of each voice of each chunk."""
         if not self.has_trunk:
             return super().get_embeddings(file, binary_segmentations, exclude_overlap, hook)
         data, window = binary_segmentations.data, binary_segmentations.sliding_window
@@ -134,12 +134,12 @@ class SpanDiarization(SpeakerDiarization):
         found = []
         for batch in batches(range(len(data)), self.embedding_batch_size):
             masks = np.stack([masks_of(data[i], exclude_overlap, least) for i in batch])
-            # Nothing is computed where nobody speaks: such a mask leaves nothing of any chunk.
-            heard = np.flatnonzero(masks.any(axis=(1, 2)))
-            heard = heard if len(heard) else np.array([0])
-            chunks = np.stack([read_chunk(file["source"], window[batch[i]]) for i in heard])
+            # Chunks in which nobody speaks are left out: their masks are empty.
+            spoken = np.flatnonzero(masks.any(axis=(1, 2)))
+            spoken = spoken if len(spoken) else np.array([0])
+            chunks = np.stack([read_chunk(file["source"], window[batch[i]]) for i in spoken])
             rows = np.zeros(len(batch), np.int64)
-            rows[heard] = np.arange(len(heard))
+            rows[spoken] = np.arange(len(spoken))
             found.append(self._embed(chunks, rows, masks))
             if hook is not None:
                 hook("embeddings", None, total=len(data), completed=batch[-1] + 1)
@@ -152,9 +152,9 @@ class SpanDiarization(SpeakerDiarization):
         Embed every speaker of a batch of chunks.
 
         Args:
-            chunks: (n, 1, n_samples) those in which somebody speaks.
-            rows: (batch,) which of them each of the batch is; any where nobody speaks.
-            masks: (batch, n_speakers, n_frames) when each of them speaks.
+            chunks: (n, 1, n_samples), those in which somebody speaks.
+            rows: (batch,), the row in `chunks` of each of the batch; any row if nobody speaks.
+            masks: (batch, n_speakers, n_frames), when each speaker talks.
 
         Returns:
             (batch, n_speakers, dimension).
@@ -165,8 +165,8 @@ class SpanDiarization(SpeakerDiarization):
         pairs = torch.from_numpy(np.repeat(rows, n_speakers)).to(device)
         with torch.inference_mode():
             frames = model.forward_frames(torch.from_numpy(chunks).to(device))
-            # As many at a time as pyannote.audio takes: the last bits of a matrix product
-            # depend on how many rows it has.
+            # As many at a time as in pyannote.audio: the last bits of a matrix product depend on
+            # the number of its rows.
             found = [
                 model.forward_embedding(frames[pairs[i : i + size]], weights[i : i + size])
                 for i in range(0, len(pairs), size)
@@ -175,15 +175,17 @@ class SpanDiarization(SpeakerDiarization):
 
     def embed_voice(self, audio: AudioSource) -> tuple[NDArray[np.float32] | None, float]:
         """
-        Embed the one who speaks most in a recording, all of which is heard.
+        Embed the voice that speaks most in a recording.
 
         Returns:
-            A vector, None where nobody is heard, and for how many seconds they speak alone.
+            The embedding, None if nobody speaks, and for how many seconds it speaks alone.
         """
-        return hear_whole(audio, self._segmentation.duration, self._hear)
+        return embed_recording(audio, self._segmentation.duration, self._embed_chunk)
 
-    def _hear(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32] | None, float]:
-        """The same of at most one chunk, (n_samples,)."""
+    def _embed_chunk(
+        self, samples: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32] | None, float]:
+        """The same for at most one chunk, (n_samples,)."""
         length = round(self._segmentation.duration * SAMPLE_RATE_HZ)
         chunk = np.pad(samples, (0, length - len(samples)))[None, None]
         scores = self._segmentation.infer(torch.from_numpy(chunk))[0]
@@ -192,7 +194,7 @@ class SpanDiarization(SpeakerDiarization):
         seconds = float(alone.mean()) * len(samples) / SAMPLE_RATE_HZ if len(alone) else 0.0
         if not seconds or len(samples) < self._embedding.min_num_samples:
             return None, seconds
-        # Unpadded: silence behind a short recording would shift what its frames are centred on.
+        # Without padding: silence after a short recording would shift the means of its features.
         waveform = torch.from_numpy(samples)[None, None]
         return self._embedding(waveform, masks=torch.from_numpy(alone)[None])[0], seconds
 
@@ -243,12 +245,12 @@ def load_pipeline(
     device: str = "cpu",
 ) -> SpanDiarization:
     """
-    Load a pipeline whose parts all lie in its folder, without asking any network.
+    Load a pipeline from its folder, without any network.
 
-    Its checkpoints are pickles, which may run what they like: the folder must be trusted.
+    Its checkpoints are pickles, which may run any code: the folder must be trusted.
 
     Args:
-        config: What the folder's `config.yaml` says.
+        config: The content of the folder's `config.yaml`.
     """
     given = config["pipeline"].get("params", {})
     params = {key: value for key, value in given.items() if key in _PARAMS}
@@ -257,7 +259,7 @@ def load_pipeline(
         params[part] = {"checkpoint": str(folder / inside)}
     pipeline = kind(**params)
     pipeline.instantiate(config.get("params") or pipeline.default_parameters())
-    if device == "cpu":  # more at once only takes more memory
+    if device == "cpu":  # larger batches only take more memory
         pipeline.segmentation_batch_size = min(pipeline.segmentation_batch_size, _CPU_BATCH)
         pipeline.embedding_batch_size = min(pipeline.embedding_batch_size, _CPU_BATCH)
     pipeline.to(torch.device(device))

@@ -1,7 +1,7 @@
 """
-Who speaks when within ten seconds: pyannote's segmentation-3.0, on onnxruntime.
+The segmentation network: who speaks when within ten seconds, by pyannote's segmentation-3.0.
 
-It hears at most three voices at a time, two of them at once, and calls each by a number that
+It runs on onnxruntime. It knows at most three voices, two of them at once. The number of a voice
 means nothing in the next chunk. Plaquet and Bredin, "Powerset multi-class cross entropy loss for
 neural speaker diarization", Interspeech 2023; Bredin and Laurent, "End-to-end speaker segmentation
 for overlap-aware resegmentation", Interspeech 2021.
@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.audio.source import SAMPLE_RATE_HZ
-from worker.diarization.graph import Graph
+from worker.diarization.onnx_graph import Graph
 
 CHUNK_S = 10.0
 CHUNK = round(CHUNK_S * SAMPLE_RATE_HZ)
-"""Samples in a chunk, which is what the network was trained on."""
+"""Samples of a chunk; the network was trained on chunks of this length."""
 
 STEP = 270
 """Samples from one frame to the next, about 17 ms."""
 
 N_SPEAKERS = 3
-"""Voices it tells apart within a chunk."""
+"""The most voices within a chunk."""
 
 WIDTH = 991
-"""Samples that one frame is about."""
+"""Samples that one frame covers."""
 
 _N_LSTM = 4
 _HIDDEN = 128
@@ -39,7 +39,7 @@ _SLOPE = 0.01
 
 
 class Segmentation:
-    """The network. Whoever it says speaks, they do; there is no threshold."""
+    """The network. It gives a set of voices for each frame, so there is no threshold."""
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], threads: int) -> None:
         graph = Graph(weights, ["batch", 1, CHUNK])
@@ -47,13 +47,14 @@ class Segmentation:
 
     def listen(self, chunks: NDArray[np.float32]) -> NDArray[np.float32]:
         """
-        The probability of each set of voices.
+        Run the network.
 
         Args:
-            chunks: (batch, n_samples) 16 kHz, of ten seconds.
+            chunks: (batch, n_samples), ten seconds each at 16 kHz.
 
         Returns:
-            (batch, n_frames, 7) logarithms: nobody, each of three, each two of them.
+            (batch, n_frames, 7), the log probability of each set of voices: nobody, each of three,
+            each two of them.
         """
         found: NDArray[np.float32] = self._session.run(None, {"x": chunks[:, None]})[0]
         return found
@@ -61,7 +62,7 @@ class Segmentation:
 
 def powerset() -> NDArray[np.bool_]:
     """
-    Which voices each set has.
+    The voices of each set.
 
     >>> powerset().astype(int).tolist()
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]]
@@ -71,7 +72,7 @@ def powerset() -> NDArray[np.bool_]:
 
 
 def voices(log_probs: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Who speaks, (…, n_frames, 3), by the most probable set of each frame."""
+    """Who speaks, (…, n_frames, 3): the most probable set of each frame."""
     found: NDArray[np.bool_] = powerset()[log_probs.argmax(axis=-1)]
     return found
 
@@ -119,7 +120,7 @@ def _gates(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _sinc_filters(graph: Graph) -> NDArray[np.float32]:
     """
-    The first layer's filters, which are learned as bands of frequencies.
+    The filters of the first layer, which are learned as frequency bands.
 
     Ravanelli and Bengio, "Speaker recognition from raw waveform with SincNet", SLT 2018, with the
     odd ones of Pariente et al., "Filterbank design for end-to-end speech separation", ICASSP 2020.

@@ -1,4 +1,4 @@
-"""Frames of a whole recording, and what the chunks that see each of them say of it."""
+"""The frames of a whole recording, and who speaks in them according to each chunk."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ FIRST_S = (WIDTH - STEP) / 2 / SAMPLE_RATE_HZ
 """When the first frame begins."""
 
 CHUNK_STEP = SAMPLE_RATE_HZ
-"""Samples from one chunk to the next: every second is heard ten times."""
+"""Samples from one chunk to the next: every second lies in ten chunks."""
 
 _CHANGE_FRAMES = 6
-"""Frames beside a change at which speakers may well change too: 0.1 s."""
+"""Frames beside a change of voice that count as a change, too: 0.1 s."""
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
     """
-    Who speaks when, by voices that have a number in one chunk only.
+    Who speaks when. The number of a voice holds within one chunk only.
 
     Attributes:
-        voices: (n_chunks, n_frames, 3) whether each speaks.
-        counts: (n,) how many speak at once, by most of the chunks that see a frame.
-        n_samples: Of the recording, which the last chunk may outlast.
+        voices: (n_chunks, n_frames, 3), whether each voice speaks.
+        counts: (n,), how many speak at once in each frame, on average over its chunks.
+        n_samples: The length of the recording; the last chunk may be longer.
     """
 
     voices: NDArray[np.bool_]
@@ -42,7 +42,7 @@ class Timeline:
 
     @classmethod
     def of(cls, voices: NDArray[np.bool_], n_samples: int) -> Timeline:
-        """Count who speaks."""
+        """Lay chunks out over the recording, and count who speaks."""
         starts = [_first_frame(i) for i in range(len(voices))]
         n_frames = starts[-1] + voices.shape[1]
         speaking, seen = np.zeros(n_frames), np.zeros(n_frames)
@@ -50,19 +50,19 @@ class Timeline:
             speaking[start : start + len(chunk)] += chunk.sum(axis=1)
             seen[start : start + len(chunk)] += 1
         counts = np.rint(speaking / seen).astype(np.int64)
-        # What the last chunk is padded with is nobody's.
+        # Nobody speaks in the padding of the last chunk.
         counts[frame_at(n_samples / SAMPLE_RATE_HZ) :] = 0
         return cls(voices, counts, n_samples)
 
     def chunks(self) -> Iterator[tuple[slice, NDArray[np.bool_]]]:
-        """The frames of each chunk, and the voices in it."""
+        """Yield the frames of each chunk, and the voices in it."""
         n_frames = self.voices.shape[1]
         for i, chunk in enumerate(self.voices):
             start = _first_frame(i)
             yield slice(start, start + n_frames), chunk
 
     def changes(self) -> NDArray[np.float64]:
-        """(n,) share of the chunks in which another voice begins near a frame."""
+        """The share of chunks in which another voice begins near each frame, (n,)."""
         changed, seen = np.zeros(len(self.counts)), np.zeros(len(self.counts))
         for span, chunk in self.chunks():
             seen[span] += 1
@@ -74,12 +74,12 @@ class Timeline:
 
 
 def alone(voices: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(n_frames,) the voice that speaks alone, -1 where none or several do."""
+    """The voice that speaks alone in each frame, (n_frames,); -1 where none or several do."""
     return np.where(voices.sum(axis=-1) == 1, voices.argmax(axis=-1), -1)
 
 
 def n_chunks(n_samples: int) -> int:
-    """How many chunks a recording has; the last one reaches its end."""
+    """The number of chunks of a recording; the last one reaches its end."""
     return max(0, -(-(n_samples - CHUNK) // CHUNK_STEP)) + 1
 
 
@@ -90,7 +90,7 @@ def frame_at(seconds: float) -> int:
 
 def seconds_at(frame: Any) -> Any:
     """
-    When a frame begins, or several do.
+    When a frame, or each of several frames, begins.
 
     >>> round(seconds_at(100), 3)
     1.71
@@ -100,7 +100,7 @@ def seconds_at(frame: Any) -> Any:
 
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """
-    Where a mask holds, as starts and ends.
+    The starts and ends of the runs in which a mask is true.
 
     >>> runs(np.array([True, False, True, True]))
     [(0, 1), (2, 4)]
@@ -110,14 +110,14 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def shares(voices: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(n_frames + 1, 3): for how many frames each voice has spoken alone, up to each frame."""
+    """How many frames each voice has spoken alone before each frame, (n_frames + 1, 3)."""
     speaker = alone(voices)
     one_hot = speaker[:, None] == np.arange(N_SPEAKERS)
     return np.vstack([np.zeros((1, N_SPEAKERS), np.int64), one_hot.cumsum(axis=0)])
 
 
 def spans_of(who: NDArray[np.bool_], end_s: float) -> list[tuple[int, float, float]]:
-    """Turns, as speaker, start and end, of (n, n_speakers) who speaks; within the recording."""
+    """Turns, as speaker, start and end in seconds, from (n, n_speakers): who speaks."""
     found = []
     for speaker, mask in enumerate(who.T):
         for a, b in runs(mask):

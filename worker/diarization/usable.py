@@ -1,4 +1,4 @@
-"""Which diarization models a worker can run: what it publishes, so that others are refused."""
+"""Which diarization models a worker can run. It publishes them, so that others are refused."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class UsableDiarizers:
     The diarization models of one worker.
 
     Attributes:
-        names: Those it has, with the library that runs them, or may fetch.
-        problems: Of others that are known, why it cannot run them and how to mend it.
+        names: Those that it can run: it has them, or may fetch them.
+        problems: For the others that are known, why it cannot run them and how to mend it.
     """
 
     names: tuple[str, ...]
@@ -42,38 +42,38 @@ def usable_diarizers(
     store: ModelStore, site_default: str, *, has_library: bool | None = None
 ) -> UsableDiarizers:
     """
-    Look which diarization models could be run now, without asking any source.
+    Find out which diarization models can be run now, without asking any source.
 
-    Cheap enough to be asked every few seconds.
+    It is cheap enough to call every few seconds.
 
     Args:
-        site_default: What `WorkerSettings.diarizer` says.
-        has_library: Whether what runs pyannote's is installed; None to find out.
+        site_default: `WorkerSettings.diarizer`.
+        has_library: Whether pyannote.audio is installed; None to find out.
     """
     if has_library is None:
         has_library = is_installed(_LIBRARY)
-    looked_at = {name: _why_not(store, name, has_library) for name in _known(store, site_default)}
+    problems = {name: _why_not(store, name, has_library) for name in _known(store, site_default)}
     return UsableDiarizers(
-        tuple(name for name, why in looked_at.items() if why is None),
-        {name: why for name, why in looked_at.items() if why is not None},
+        tuple(name for name, why in problems.items() if why is None),
+        {name: why for name, why in problems.items() if why is not None},
     )
 
 
 def is_installed(library: str) -> bool:
     """
-    Whether a library is here, without importing it.
+    Whether a library is installed, without importing it.
 
     >>> [is_installed(name) for name in ("wave", "no_such.library")]
     [True, False]
     """
     try:
         return find_spec(library) is not None
-    except ModuleNotFoundError:  # of the package it would be in
+    except ModuleNotFoundError:  # the package it would be in is missing
         return False
 
 
 def _known(store: ModelStore, site_default: str) -> dict[str, None]:
-    """The catalogue's, those that go with a model, the site's own, and what lies in folders."""
+    """Names of all known models: in the catalogue, in the settings, or in a folder."""
     go_with = (entry.diarizer for entry in MODELS.values() if entry.diarizer)
     folders = (folder.name for folder in _folders(store.directory, SHIPPED))
     return dict.fromkeys((site_default, LIGHT, *PIPELINES, *go_with, *folders))
@@ -89,10 +89,10 @@ def _why_not(store: ModelStore, name: str, has_library: bool) -> str | None:
         files = diarizer_files(name)
         if why := store.why_not(files):
             return why
-        if name == LIGHT:  # what runs it is always here
+        if name == LIGHT:  # its libraries are always installed
             return None
         if folder := store.find(files):
-            read_config(folder)  # a folder may hold something else altogether
+            read_config(folder)  # a folder may hold something else
     except ModelNotFound as error:
         return error.message
     return None if has_library else f"diarization model {name!r}: {_NO_LIBRARY}"

@@ -1,4 +1,4 @@
-"""What a diarization is asked and what it gives."""
+"""What a diarization is asked, and what it gives."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from typing import Protocol
 from shared.transcript import SpeakerTurn, Warned
 from worker.audio.source import AudioSource
 
-LEAST_REFERENCE_S = 0.5
-"""Seconds somebody has to speak in a reference for their voice to be known."""
-
 
 @dataclass(frozen=True)
 class KnownSpeaker:
-    """A person whose voice is known, by a recording in which they speak, best 2 to 10 s long."""
+    """A person whose voice is known from a recording, best 2 to 10 s long."""
 
     name: str
     audio: AudioSource
@@ -25,11 +22,12 @@ class KnownSpeaker:
 @dataclass(frozen=True)
 class DiarizationOptions:
     """
-    What a caller may ask of a diarization.
+    How speakers are found.
 
     Attributes:
-        clustering_threshold: How far voices of one speaker may lie apart; None: as tuned.
-        wants_embeddings: Whether a vector for each speaker's voice is to be given.
+        clustering_threshold: The distance from which two voices are two speakers; None for the
+            model's own.
+        wants_embeddings: Whether to return an embedding of each speaker's voice.
     """
 
     num_speakers: int | None = None
@@ -46,9 +44,9 @@ class Diarization:
     Who speaks when.
 
     Attributes:
-        turns: In time order; where people talk at once, turns of theirs overlap.
-        exclusive_turns: The same with one speaker at a time, for putting speakers on words.
-        embeddings: A vector for each speaker, where they were asked for and could be told.
+        turns: In time order. Where people talk at once, their turns overlap.
+        exclusive_turns: The same with one speaker at a time, to assign words to speakers.
+        embeddings: One for each speaker, if they were asked for and could be computed.
     """
 
     turns: tuple[SpeakerTurn, ...] = ()
@@ -67,10 +65,10 @@ class Diarizer(Protocol):
         note: Callable[[float], None] = lambda fraction: None,
     ) -> Diarization:
         """
-        Find who speaks when.
+        Find out who speaks when.
 
         Speakers are `SPEAKER_00`, `SPEAKER_01` … in the order in which they appear, or
-        go by the name of a known speaker with their voice.
+        have the name of a known speaker.
 
         Args:
             note: Called now and then with the fraction that is done; may raise to stop.
@@ -79,7 +77,7 @@ class Diarizer(Protocol):
 
 
 def one_at_a_time(turns: Sequence[SpeakerTurn]) -> tuple[SpeakerTurn, ...]:
-    """Without the overlaps that come of closing short pauses in which another one speaks."""
+    """Remove overlaps. They arise when a pause is closed in which somebody else speaks."""
     kept: list[SpeakerTurn] = []
     for turn in turns:
         end = kept[-1].end if kept else 0.0
@@ -89,7 +87,7 @@ def one_at_a_time(turns: Sequence[SpeakerTurn]) -> tuple[SpeakerTurn, ...]:
 
 
 def count_warnings(n_found: int, options: DiarizationOptions) -> Iterator[Warned]:
-    """Of a number of speakers that is not what was asked for."""
+    """Warn if the number of speakers is not what the request asked for."""
     low = options.num_speakers or options.min_speakers or 0
     high = options.num_speakers or options.max_speakers or math.inf
     if n_found and not low <= n_found <= high:
@@ -99,12 +97,3 @@ def count_warnings(n_found: int, options: DiarizationOptions) -> Iterator[Warned
             message=f"{n_found} speakers were found where {asked} were asked for; the audio may "
             f"be too short to tell more apart",
         )
-
-
-def unusable_reference(name: str, seconds: float) -> Warned:
-    """Of a known speaker whose recording has too little of their voice."""
-    return Warned(
-        code="known_speaker_unusable",
-        message=f"the recording of {name!r} holds {seconds:.1f} s of speech, and "
-        f"{LEAST_REFERENCE_S} s are needed; give 2 to 10 s of that voice alone",
-    )

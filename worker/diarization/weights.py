@@ -1,8 +1,9 @@
 """
-Weights as torch saves them, read without torch.
+Weights that torch saved, read without torch.
 
-A checkpoint is a pickle, and a pickle may run whatever it likes. This one may name six things:
-tensors, their storages, and an ordered dictionary. Whatever else it names is refused unread.
+A checkpoint is a pickle, and a pickle may run any code. Here it may name only six things: tensors,
+four types of storages, and an ordered dictionary. If it names anything else, it is refused before
+that is run.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _TYPES: Mapping[str, str] = {
 
 
 class WeightsUnreadable(Exception):
-    """A file of weights is damaged, or holds what is neither tensor nor plain value."""
+    """A file of weights is damaged, or holds something other than tensors and plain values."""
 
 
 @dataclass(frozen=True)
 class _Storage:
-    """The name that a pickle gives to a kind of storage; nothing of torch."""
+    """Stands for a torch storage type that a pickle names."""
 
     dtype: str
 
@@ -42,10 +43,10 @@ def read_weights(path: Path) -> dict[str, Any]:
     Read a checkpoint that `torch.save` wrote.
 
     Returns:
-        What it holds: tensors as arrays, of their own shapes and types, and plain values.
+        What it holds: tensors, as arrays with their shapes and types, and plain values.
 
     Raises:
-        WeightsUnreadable: It is no such file, or would do more than hold values.
+        WeightsUnreadable: The file is no checkpoint, or would do more than hold values.
     """
     try:
         with zipfile.ZipFile(path) as packed:
@@ -55,7 +56,7 @@ def read_weights(path: Path) -> dict[str, Any]:
                 found = _Reader(file, lambda key: packed.read(f"{folder}data/{key}")).load()
     except WeightsUnreadable as error:
         raise WeightsUnreadable(f"{path.name}: {error}") from error
-    except Exception as error:  # whatever a damaged pickle makes of itself
+    except Exception as error:  # a damaged pickle may raise anything
         raise WeightsUnreadable(f"{path.name} is no file of weights: {error}") from error
     if not isinstance(found, dict):
         raise WeightsUnreadable(f"{path.name} holds no table of weights")
@@ -69,7 +70,7 @@ class _Reader(pickle.Unpickler):
         self._read_before: dict[str, NDArray[Any]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Whatever the pickle names: a few things, none of which does anything."""
+        """Resolve a name in the pickle; only a few harmless ones are known."""
         if module == "torch" and name in _TYPES:
             return _Storage(_TYPES[name])
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -79,7 +80,7 @@ class _Reader(pickle.Unpickler):
         raise WeightsUnreadable(f"it names {module}.{name}, which is no tensor or plain value")
 
     def persistent_load(self, pid: Any) -> NDArray[Any]:
-        """The numbers of a storage, which lie beside the pickle."""
+        """Read the numbers of a storage, which lie in a file beside the pickle."""
         _, storage, key, _, n_items = pid
         if key not in self._read_before:
             self._read_before[key] = np.frombuffer(self._read(str(key)), storage.dtype)
@@ -91,7 +92,7 @@ class _Reader(pickle.Unpickler):
 def _tensor(
     storage: NDArray[Any], offset: int, shape: Sequence[int], stride: Sequence[int], *_: object
 ) -> NDArray[Any]:
-    """A tensor, which is a view of its storage; numpy refuses one that would leave it."""
+    """A tensor as a view of its storage. numpy refuses a view that would go beyond it."""
     n_bytes = storage.itemsize
     view: NDArray[Any] = np.ndarray(
         tuple(shape), storage.dtype, storage.data, offset * n_bytes, [n_bytes * s for s in stride]

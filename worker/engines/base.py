@@ -89,7 +89,7 @@ class Decoding:
         language_probability: How sure the detection is, 0 to 1; 1 for a language asked for.
         avg_logprob: Mean log probability of the text's tokens.
         compression_ratio: Of the text before loops are cut; a loop compresses well.
-        needs_fallback: Whether the text failed a threshold of the request.
+        fails_thresholds: Whether the text failed a threshold of the request.
         uncut: The segments with all rounds of a phrase that went round, where some were cut:
             whoever knows where a voice is heard can tell whether they were said.
     """
@@ -100,7 +100,7 @@ class Decoding:
     language_probability: float = 1.0
     avg_logprob: float = 0.0
     compression_ratio: float = 1.0
-    needs_fallback: bool = False
+    fails_thresholds: bool = False
     uncut: tuple[Segment, ...] = ()
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from worker.engines.asking import language_not_known, patience
 from worker.engines.base import DecodeOptions, Guess
 from worker.engines.timed_words import TimedWord
+from worker.engines.tokenizer import language_not_known, patience
 from worker.engines.whisper_text import Output
 
 if TYPE_CHECKING:

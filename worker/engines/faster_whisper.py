@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from faster_whisper import WhisperModel
 
-from worker.engines.asking import SuppressedTokens, earlier_tokens, rows_alike
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.ctranslate2_output import (
     EncodedRows,
@@ -23,6 +22,7 @@ from worker.engines.ctranslate2_output import (
     word_timer,
 )
 from worker.engines.memory import memory_watched
+from worker.engines.tokenizer import SuppressedTokens, group_rows, prompt_tokens
 from worker.engines.whisper_text import make_decoding
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class FasterWhisperEngine:
         keys = [(len(t), c.options.shared) for t, c in zip(told, chunks, strict=True)]
         found: dict[int, Decoding] = {}
         with memory_watched(*self._where):
-            for rows in rows_alike(keys):
+            for rows in group_rows(keys):
                 alike = self._transcribe_alike([chunks[i] for i in rows], [told[i] for i in rows])
                 found |= zip(rows, alike, strict=True)
         return [found[row] for row in range(len(chunks))]
@@ -145,7 +145,7 @@ class FasterWhisperEngine:
 
     def _told(self, options: DecodeOptions) -> list[int]:
         tokenizer = self._tokenizer(_ANY, "transcribe")
-        return earlier_tokens(tokenizer, options, self._model.max_length)
+        return prompt_tokens(tokenizer, options, self._model.max_length)
 
     def _make_tokenizer(self, language: str, task: str) -> Tokenizer:
         return make_tokenizer(self._model, language, task, name=self._where[0])

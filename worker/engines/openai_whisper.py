@@ -25,16 +25,16 @@ from whisper.model import ModelDimensions
 from whisper.timing import find_alignment
 from whisper.tokenizer import LANGUAGES, Tokenizer, get_tokenizer
 
-from worker.engines.asking import (
-    SuppressedTokens,
-    earlier_tokens,
-    language_not_known,
-    patience,
-)
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.memory import memory_watched
 from worker.engines.penalties import LengthRanker, NoRepeatedRun, RepetitionPenalty
 from worker.engines.timed_words import TimedWord
+from worker.engines.tokenizer import (
+    SuppressedTokens,
+    language_not_known,
+    patience,
+    prompt_tokens,
+)
 from worker.engines.whisper_text import Output, make_decoding
 from worker.models.compact import COMPACT_FILE, expand
 
@@ -131,7 +131,7 @@ class OpenaiWhisperEngine:
             beam_size=None if is_drawn else options.beam_size,
             best_of=options.best_of if is_drawn else None,
             patience=None if is_drawn else patience(options),
-            prompt=earlier_tokens(tokenizer, options, self._model.dims.n_text_ctx),
+            prompt=prompt_tokens(tokenizer, options, self._model.dims.n_text_ctx),
             suppress_tokens=self._suppressed.of(options.suppress_tokens, options.suppress_numerals),
             fp16=self._is_half,
         )

@@ -1,4 +1,4 @@
-"""Words as a model's cross-attention times them: put together, and handed out to segments."""
+"""Words with the times of a model's cross-attention: joined, and given to their segments."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.transcript import Segment, Word
-from worker.engines.guards import UNSPACED
+from worker.engines.hallucinations import UNSPACED
 
 INNER = "'’-‐‑.,:/@&_"
-"""Marks that stand within a word, between letters or digits."""
+"""Marks that may stand within a word, between letters or digits."""
 
 PREPENDED = "\"'“¿([{-"
 APPENDED = "\"'.。,，!！?？:：”)]}、"
@@ -18,12 +18,12 @@ APPENDED = "\"'.。,，!！?？:：”)]}、"
 
 _LETTER = rf"(?!{UNSPACED.pattern})\w"
 _INNER = re.compile(rf"{_LETTER}[{re.escape(INNER)}]?\n[{re.escape(INNER)}]?{_LETTER}")
-"""Where two parts meet that are one word: within letters, or at a mark between two of them."""
+"""Where two parts of one word meet: between letters, or at a mark between two letters."""
 
 
 @dataclass
 class TimedWord:
-    """A word as the model's cross-attention times it, in seconds from the chunk's start."""
+    """A word with the times of the model's cross-attention, in seconds from the chunk's start."""
 
     word: str
     n_tokens: int
@@ -37,9 +37,9 @@ _NOTHING = TimedWord("", 0, 0.0, 0.0, 0.0)
 
 def merge_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
     """
-    Join punctuation to the word it belongs to, keeping the word's own times.
+    Join punctuation to the word it belongs to; the word keeps its own times.
 
-    A full stop is timed where the pause after it ends; the word is not that long.
+    The model gives a full stop the pause after it, which is not part of the word.
     """
     merged: list[TimedWord] = []
     opening: list[TimedWord] = []
@@ -53,7 +53,7 @@ def merge_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
             _append(merged[-1], [word])
         else:
             if merged and opening and word.word.startswith(" ") > opening[0].word.startswith(" "):
-                _append(merged[-1], opening)  # "so- no": it closes
+                _append(merged[-1], opening)  # "so- no": the mark closes
                 opening = []
             before = "".join(mark.word for mark in opening)
             n_before = sum(mark.n_tokens for mark in opening)
@@ -71,10 +71,10 @@ def _append(word: TimedWord, marks: Sequence[TimedWord]) -> None:
 
 def join_parts(words: Sequence[TimedWord]) -> list[TimedWord]:
     """
-    Join what a mark within a word has parted: `l'avion`, `Dis-moi,`, `U.S.`, `3.5` are one word.
+    Join the parts of a word with a mark in it: `l'avion`, `Dis-moi,`, `U.S.` and `3.5` are words.
 
-    Whisper's tokens have the mark apart, so that its own programs time ` l` and `'avion`.
-    Where words have no spaces between them, nothing is joined.
+    Whisper has the mark in a token of its own, and its own programs time ` l` and `'avion`. In
+    scripts without spaces nothing is joined.
 
     >>> parts = [TimedWord(text, 1, n, n + 1, 0.5) for n, text in enumerate((" l", "'avion", " a"))]
     >>> [(word.word, word.start, word.end) for word in join_parts(parts)]
@@ -98,11 +98,12 @@ def give_words(
     segments: Sequence[Segment], words: Sequence[TimedWord], eot: int, duration_s: float
 ) -> list[Segment]:
     """
-    Hand the words of a chunk out to its segments, which keep the times that the model told.
+    Give the words of a chunk to its segments. The segments keep their own times.
 
     Args:
-        words: In order, punctuation apart, together holding all text tokens of `segments`.
-        eot: Tokens from this id on are not text.
+        words: In order, with punctuation apart. Together they hold all text tokens of `segments`.
+        eot: The first token id that is not text.
+        duration_s: Length of the chunk.
     """
     left = list(words)
     given: list[Segment] = []
@@ -112,29 +113,20 @@ def give_words(
         while left and n_tokens > 0:
             n_tokens -= left[0].n_tokens
             own.append(left.pop(0))
-        # Within the segment: a mark that begins it is not the last segment's.
+        # Only within the segment: a mark at its beginning does not belong to the segment before.
         merged = join_parts(merge_punctuation(own))
-        said = [_word(word) for word in merged if word.word.strip()]
+        said = [word for word in merged if word.word.strip()]
         given.append(segment.model_copy(update={"words": _within(said, duration_s)}))
     return given
 
 
-def _word(timed: TimedWord) -> Word:
-    return Word(
-        word=timed.word,
-        start=timed.start,
-        end=timed.end,
-        probability=round(timed.probability, 4),
-    )
-
-
-def _within(words: Sequence[Word], duration_s: float) -> tuple[Word, ...]:
-    """Words with times in order, none before the one before it or past the chunk's end."""
+def _within(words: Sequence[TimedWord], duration_s: float) -> tuple[Word, ...]:
+    """The words with times in order and within the chunk."""
     fixed: list[Word] = []
     earliest = 0.0
     for word in words:
         start = min(max(word.start, earliest), duration_s)
-        end = min(max(word.end, start), duration_s)
-        fixed.append(word.model_copy(update={"start": round(start, 3), "end": round(end, 3)}))
-        earliest = end
+        earliest = min(max(word.end, start), duration_s)
+        times = {"start": round(start, 3), "end": round(earliest, 3)}
+        fixed.append(Word(word=word.word, probability=round(word.probability, 4), **times))
     return tuple(fixed)

@@ -1,4 +1,4 @@
-"""From one chunk's tokens to segments and words, the same way for every Whisper engine."""
+"""From the tokens of a chunk to segments and words, the same for every Whisper engine."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shared.transcript import Segment
-from worker.engines.asking import WhisperTokenizer
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
-from worker.engines.guards import (
+from worker.engines.hallucinations import (
     compression_ratio,
-    first_copies,
+    cut_loops,
+    fails_thresholds,
     is_silent,
-    needs_fallback,
     says_something,
     without_hallucinations,
 )
 from worker.engines.timed_words import TimedWord, give_words
+from worker.engines.tokenizer import WhisperTokenizer
 
 FRAME_S = 0.02
 """What one timestamp token stands for."""
 
 MOST_TOKENS = 220
-"""A text of so many tokens fills its room: 224, half of what the decoder holds."""
+"""A text of so many tokens is cut off: there is room for 224, half of what the decoder holds."""
 
 
 @dataclass(frozen=True)
 class TokenSpan:
-    """A run of text tokens between two timestamps, in seconds from the chunk's start."""
+    """Text tokens between two timestamps; times in seconds from the chunk's start."""
 
     start: float
     end: float
@@ -37,10 +37,10 @@ class TokenSpan:
 @dataclass(frozen=True)
 class SplitText:
     """
-    Decoded tokens, cut at their timestamps.
+    Decoded tokens, cut into segments at their timestamps.
 
     Attributes:
-        spans: The text that is whole.
+        spans: The segments that are complete.
         heard_s: Where the text ends, in seconds from the chunk's start.
     """
 
@@ -54,10 +54,10 @@ def split_by_timestamps(
     """
     Cut decoded tokens into segments at their timestamp tokens.
 
-    Whisper ends a text with two timestamps where more is said than fits in: it is heard up to
-    there. With one timestamp at its end, or none, all of the chunk is heard. A text that fills
-    the model's room breaks off anywhere; it is heard up to its last whole segment, if it has one.
-    So do openai-whisper and faster-whisper.
+    If a sentence does not fit into the chunk, Whisper ends the text before it with two timestamps:
+    the text ends there. With one timestamp at the end, or none, it covers the whole chunk. A text
+    that was cut off ends with its last complete segment, if it has one. openai-whisper and
+    faster-whisper do the same.
 
     >>> split_by_timestamps([100, 7, 150, 150, 9, 175], timestamp_begin=100, duration_s=2.0)
     SplitText(spans=(TokenSpan(start=0.0, end=1.0, tokens=(100, 7, 150)), \
@@ -91,11 +91,11 @@ TokenSpan(start=1.0, end=1.5, tokens=(150, 9, 175))), heard_s=2.0)
 @dataclass(frozen=True)
 class Output:
     """
-    What came out of a model for one chunk.
+    What a model gives for one chunk.
 
     Attributes:
         avg_logprob: Mean log probability of the tokens.
-        language: Of the text, and how sure that is where it was detected.
+        language: The language of the text, and how probable it is if it was detected.
     """
 
     tokens: Sequence[int]
@@ -111,10 +111,10 @@ def make_decoding(
     time_words: Callable[[list[int]], list[TimedWord]],
 ) -> Decoding:
     """
-    What a model wrote, past all guards; no segments if nobody seems to speak.
+    The text of a chunk without hallucinations; no segments if nobody seems to speak.
 
     Args:
-        time_words: Gives the words of text tokens; called if their times are wanted.
+        time_words: Gives the words of text tokens. Called only if word times are needed.
     """
     options = chunk.options
     text = _text_of(output.tokens, tokenizer)
@@ -129,28 +129,28 @@ def make_decoding(
     )
     if is_silent(output.no_speech_prob, output.avg_logprob, options):
         return found
-    left = _left_of(split.spans, options, tokenizer)
+    left = _without_copies(split.spans, options, tokenizer)
     segments = make_segments(chunk, output, [split.spans[i] for i in left], tokenizer)
     uncut: list[Segment] = []
-    # What fills the model's room went round until there was none left.
+    # A text that was cut off looped until its tokens were used up: nobody said that.
     if len(left) < len(split.spans) and len(output.tokens) < MOST_TOKENS:
         uncut = make_segments(chunk, output, split.spans, tokenizer)
     return replace(
         found,
         segments=_with_words(segments, chunk, tokenizer, time_words),
         heard_s=split.heard_s,
-        needs_fallback=needs_fallback(text, output.avg_logprob, options),
+        fails_thresholds=fails_thresholds(text, output.avg_logprob, options),
         uncut=_with_words(uncut, chunk, tokenizer, time_words),
     )
 
 
-def _left_of(
+def _without_copies(
     spans: Sequence[TokenSpan], options: DecodeOptions, tokenizer: WhisperTokenizer
 ) -> Sequence[int]:
-    """The spans that are left when loops are cut: all, where texts may repeat themselves."""
+    """The spans that are left after loops are cut; all if the request lets texts repeat."""
     if options.compression_ratio_threshold is None:
         return range(len(spans))
-    return first_copies([_text_of(span.tokens, tokenizer) for span in spans], "".join)
+    return cut_loops([_text_of(span.tokens, tokenizer) for span in spans], "".join)
 
 
 def _with_words(
@@ -159,7 +159,7 @@ def _with_words(
     tokenizer: WhisperTokenizer,
     time_words: Callable[[list[int]], list[TimedWord]],
 ) -> tuple[Segment, ...]:
-    """Segments with words where they are wanted, and without what words show to be made up."""
+    """The segments, with words if they are wanted, and without those that words show wrong."""
     options = chunk.options
     silence_s = options.hallucination_silence_threshold
     if segments and (options.word_timestamps or silence_s is not None):
@@ -176,12 +176,12 @@ def make_segments(
     chunk: Chunk, output: Output, spans: Sequence[TokenSpan], tokenizer: WhisperTokenizer
 ) -> list[Segment]:
     """
-    The segments of one chunk, times from its start, none of nothing but marks.
+    The segments of one chunk that have words, with times from its start.
 
-    A loop within one of them is cut.
+    Loops within a segment are cut.
     """
     segments: list[Segment] = []
-    # Who lets texts repeat themselves has honest refrains whole, and loops as well.
+    # Without this threshold, the caller keeps real refrains, and loops as well.
     cuts = chunk.options.compression_ratio_threshold is not None
     for span in spans:
         cut = _without_loops(span, tokenizer) if cuts else span
@@ -212,7 +212,7 @@ def _text_of(tokens: Sequence[int], tokenizer: WhisperTokenizer) -> str:
 
 def _without_loops(span: TokenSpan, tokenizer: WhisperTokenizer) -> TokenSpan:
     text = [token for token in span.tokens if token < tokenizer.eot]
-    left = first_copies(text, lambda tokens: tokenizer.decode(list(tokens)))
+    left = cut_loops(text, lambda tokens: tokenizer.decode(list(tokens)))
     if len(left) == len(text):
         return span
     n_before = 0 if span.tokens[0] < tokenizer.eot else 1

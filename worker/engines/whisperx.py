@@ -17,7 +17,6 @@ from faster_whisper.tokenizer import Tokenizer
 from whisperx.asr import WhisperModel, load_model
 from whisperx.vads import Vad
 
-from worker.engines.asking import SuppressedTokens, earlier_tokens, patience, rows_alike
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.ctranslate2_output import (
     EncodedRows,
@@ -28,6 +27,7 @@ from worker.engines.ctranslate2_output import (
     word_timer,
 )
 from worker.engines.memory import memory_watched
+from worker.engines.tokenizer import SuppressedTokens, group_rows, patience, prompt_tokens
 from worker.engines.whisper_text import make_decoding
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class WhisperxEngine:
                 (c.options.shared, c.options.prompt, c.options.context, guess.language)
                 for c, guess in zip(chunks, languages, strict=True)
             ]
-            for rows in rows_alike(keys):
+            for rows in group_rows(keys):
                 alike = self._transcribe_alike(
                     [chunks[i] for i in rows], [languages[i] for i in rows]
                 )
@@ -137,7 +137,7 @@ class WhisperxEngine:
         ]
 
     def _asked(self, options: DecodeOptions) -> Any:
-        self._model.told = earlier_tokens(
+        self._model.told = prompt_tokens(
             self._tokenizer("en", "transcribe"), options, self._model.max_length
         )
         suppressed = self._suppressed.of(options.suppress_tokens, options.suppress_numerals)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from shared.chunks import KeptChunk, KeptChunks
 from worker.audio.source import Span
 from worker.decoding.checkpoints import Plan
-from worker.decoding.lanes import Done
-from worker.speech.search import Speech
+from worker.decoding.lanes import DecodedChunk
+from worker.speech.detection import Speech
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class JobCheckpoint:
 
     def recall(
         self, model: tuple[str, str, str], channel: int = 0
-    ) -> tuple[Plan, Mapping[int, Done]] | None:
+    ) -> tuple[Plan, Mapping[int, DecodedChunk]] | None:
         """See `Checkpoint.recall`."""
         kept = self._chunks.read(self._job_id, channel) if self._attempt > 1 else None
         plan = _read_plan(kept[0]) if kept else None
@@ -50,7 +50,7 @@ class JobCheckpoint:
         }
         self._chunks.begin(self._job_id, self._attempt, json.dumps(value), channel)
 
-    def keep(self, index: int, chunk: Done, next_index: int | None) -> None:
+    def keep(self, index: int, chunk: DecodedChunk, next_index: int | None) -> None:
         """See `Checkpoint.keep`."""
         state = {
             "language_probability": chunk.language_probability,
@@ -82,9 +82,9 @@ def _read_plan(text: str) -> Plan | None:
     return Plan((name, revision, engine), Speech(lanes, spans, voiced, sounds=sounds))
 
 
-def _read_done(kept: KeptChunk) -> Done:
+def _read_done(kept: KeptChunk) -> DecodedChunk:
     state = json.loads(kept.state)
-    return Done(
+    return DecodedChunk(
         kept.segments,
         kept.language or None,
         float(state["language_probability"]),

@@ -10,7 +10,7 @@ from typing import TypeVar
 from shared.catalogue import MODELS
 from shared.errors import EngineFailed
 from shared.transcript import Segment
-from worker.alignment import Aligner, AlignOptions, open_aligner
+from worker.alignment import Aligner, AlignmentOptions, open_aligner
 from worker.audio.source import AudioSource
 from worker.diarization import (
     Diarization,
@@ -75,7 +75,7 @@ class AnnotationModels:
         aligner: str,
         audio: AudioSource,
         segments: Sequence[Segment],
-        options: AlignOptions,
+        options: AlignmentOptions,
         note: Callable[[float], None] = lambda fraction: None,
     ) -> list[Segment]:
         """See `Annotators.align`."""

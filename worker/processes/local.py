@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Callable
 
 from worker.audio.source import AudioSource, Span
-from worker.decoding.decode import Turn
+from worker.decoding.decode import Priority
 from worker.engines.base import DecodeOptions, Decoding, Guess
 from worker.pipeline import ModelUsed
 from worker.processes.annotators import AnnotationModels
 from worker.processes.cache import ChunkTask, ModelCache
 from worker.settings import WorkerSettings
-from worker.speech.search import Speech, SpeechOptions, look_for_speech
+from worker.speech.detection import Speech, SpeechOptions, detect_speech
 
 
 class LocalModels(AnnotationModels):
@@ -30,7 +30,7 @@ class LocalModels(AnnotationModels):
         self, audio: AudioSource, options: SpeechOptions, report: Callable[[float], None]
     ) -> Speech:
         """See `Models.find_speech`."""
-        return look_for_speech(audio, options, report)
+        return detect_speech(audio, options, report)
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
         """See `Models.detect_language`."""
@@ -50,9 +50,11 @@ class LocalStream:
         self._audio = audio
         self._waiting: deque[tuple[int, ChunkTask]] = deque()
 
-    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
+    def add(
+        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+    ) -> None:
         """See `ChunkStream.add`."""
-        put = self._waiting.append if turn == "last" else self._waiting.appendleft
+        put = self._waiting.append if priority == "last" else self._waiting.appendleft
         put((index, ChunkTask(self._audio, span, options)))
 
     def next(self) -> tuple[int, Decoding]:

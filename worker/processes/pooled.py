@@ -12,9 +12,9 @@ from typing import Any
 from shared.catalogue import MODELS
 from shared.errors import EngineFailed, JobTimedOut, ModelNotFound
 from shared.transcript import Segment
-from worker.alignment import AlignOptions
+from worker.alignment import AlignmentOptions
 from worker.audio.source import AudioSource, Span
-from worker.decoding.decode import Turn
+from worker.decoding.decode import Priority
 from worker.diarization import Diarization, DiarizationOptions, diarizer_name
 from worker.engines.base import DecodeOptions, Decoding, Guess
 from worker.pipeline import ModelUsed
@@ -25,7 +25,7 @@ from worker.processes.loads import FailedLoads
 from worker.processes.services import annotation_service, audio_service, engine_service
 from worker.processes.streams import Call, Stream
 from worker.settings import WorkerSettings
-from worker.speech.search import Speech, SpeechOptions
+from worker.speech.detection import Speech, SpeechOptions
 
 LOAD_S = 3600.0
 """Patience with loading a model, which may have to be downloaded first."""
@@ -166,7 +166,11 @@ class PooledModels:
         return PooledStream(self._processes.batcher.open_stream(), self._tick, model, audio)
 
     def align(
-        self, aligner: str, audio: AudioSource, segments: Sequence[Segment], options: AlignOptions
+        self,
+        aligner: str,
+        audio: AudioSource,
+        segments: Sequence[Segment],
+        options: AlignmentOptions,
     ) -> list[Segment]:
         """See `Annotators.align`."""
         self._annotate("load_aligner", aligner, stall_s=LOAD_S)
@@ -251,7 +255,9 @@ class PooledStream:
         self._model = model
         self._audio = audio
 
-    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
+    def add(
+        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+    ) -> None:
         """See `ChunkStream.add`."""
         call = Call(
             "transcribe",
@@ -260,7 +266,7 @@ class PooledStream:
             f"the audio at {_clock(span)}",
             alike=options.shared,
         )
-        self._stream.add(index, call, turn)
+        self._stream.add(index, call, priority)
 
     def next(self) -> tuple[int, Decoding]:
         """See `ChunkStream.next`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.logs import configure_logs
 from shared.transcript import Segment
-from worker.alignment import AlignOptions
+from worker.alignment import AlignmentOptions
 from worker.audio.source import AudioSource, Span, decode, decode_channels
 from worker.diarization import Diarization, DiarizationOptions
 from worker.engines.base import Decoding, Guess
@@ -24,7 +24,7 @@ from worker.settings import (
     limit_threads,
     quieten_libraries,
 )
-from worker.speech.search import Speech, SpeechOptions, look_for_speech
+from worker.speech.detection import Speech, SpeechOptions, detect_speech
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class AudioService:
         self, audio: AudioSource, options: SpeechOptions, note: Callable[[float], None]
     ) -> Speech:
         """Find speech and cut it into chunks."""
-        return look_for_speech(audio, options, note)
+        return detect_speech(audio, options, note)
 
 
 class AnnotationService:
@@ -125,7 +125,7 @@ class AnnotationService:
         aligner: str,
         audio: AudioSource,
         segments: Sequence[Segment],
-        options: AlignOptions,
+        options: AlignmentOptions,
         note: Callable[[float], None],
     ) -> list[Segment]:
         """Give words their times."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import LonghandError
-from worker.decoding.decode import Turn
+from worker.decoding.decode import Priority
 
 POLL_S = 0.2
 
@@ -62,11 +62,11 @@ class Stream:
         self.answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self.is_dropped = False
 
-    def add(self, index: int, call: Call, turn: Turn = "last") -> None:
+    def add(self, index: int, call: Call, priority: Priority = "last") -> None:
         """Have a call answered; `index` comes back with the answer."""
         with self._changed:
-            piece = Piece(call, index, self, turn == "first")
-            if turn == "last":
+            piece = Piece(call, index, self, priority == "first")
+            if priority == "last":
                 self.waiting.append(piece)
             else:
                 self.waiting.appendleft(piece)

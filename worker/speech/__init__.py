@@ -1,1 +1,1 @@
-"""Where somebody speaks."""
+"""Where somebody speaks: voice activity, spans of speech, lanes."""

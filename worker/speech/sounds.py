@@ -1,4 +1,4 @@
-"""Where something is heard that is no voice: music, noise, speech that no model knew."""
+"""Sounds that the VAD does not take for speech: music, noise, speech it did not recognise."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WINDOW = SAMPLE_RATE_HZ // 10
-"""Samples that are measured at once, 0.1 s."""
+"""Samples that are measured together: 0.1 s."""
 
 _BLOCK = 600 * WINDOW
-"""Samples that are read at once."""
+"""Samples that are read at a time."""
 
 _BELOW_SPEECH_DB = 10.0
-"""Beside speech, a sound counts if it is not much weaker: hiss between sentences is no news."""
+"""A sound counts if it is at most this much weaker than the speech: hiss does not."""
 
 _AUDIBLE_DBFS = -60.0
-"""And at all, if it can be heard."""
+"""A sound that is weaker than this cannot be heard."""
 
 _SHORTEST_S = 1.0
 _DIP_S = 0.3
-"""A sound goes on through so short a pause."""
+"""A shorter pause does not end a sound."""
 
 
 def find_sounds(
@@ -36,12 +36,12 @@ def find_sounds(
     note: Callable[[float], None] = lambda fraction: None,
 ) -> list[Span]:
     """
-    Spans of a part of the audio that sound about as loud as its speech, but hold none.
+    Spans of a part of the audio that are about as loud as its speech, but are no speech.
 
-    Where nobody speaks, they are what can be heard at all.
+    If nobody speaks, every sound that can be heard counts.
 
     Args:
-        voiced: Where somebody speaks in it, in time order.
+        voiced: Speech in it, in time order.
         note: Called now and then with the fraction done; what it raises ends the work.
 
     Returns:
@@ -65,7 +65,7 @@ def find_sounds(
 
 
 def _levels(audio: AudioSource, part: Span, note: Callable[[float], None]) -> NDArray[np.float32]:
-    """(n_windows,): the mean square of each window; a last one is filled up with silence."""
+    """The mean square of each window, (n_windows,). The last window is padded with silence."""
     import numpy as np
 
     found = []
@@ -79,7 +79,7 @@ def _levels(audio: AudioSource, part: Span, note: Callable[[float], None]) -> ND
 
 def merged(spans: Sequence[Span], within_s: float) -> list[Span]:
     """
-    Spans in time order, those that are not further apart than so many seconds as one.
+    Spans in time order; those that are at most `within_s` apart become one.
 
     >>> merged([Span(0, 8_000), Span(16_000, 24_000), Span(64_000, 72_000)], 0.5)
     [Span(start=0, end=24000), Span(start=64000, end=72000)]

@@ -1,4 +1,4 @@
-"""Whether somebody speaks: by silero's model, or by pyannote's."""
+"""Voice activity: how probable speech is, by silero's model or by pyannote's."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 Method = Literal["silero", "pyannote"]
 
 WINDOW = 512
-"""Samples per level of silero: 32 ms."""
+"""Samples for which silero gives one probability: 32 ms."""
 
 _CONTEXT = 64
 _FRESH_WINDOWS = 250
-"""Silero's model begins anew after so many windows, 8 s."""
+"""Silero's state is reset after so many windows, 8 s."""
 
 _WARM_WINDOWS = 31
-"""And hears so many before them again, about 1 s, to know where it is."""
+"""Windows before a reset that are run again, about 1 s, to build up a new state."""
 
 _SHAPES_APART = 47
-"""Numbers of windows it is given are multiples of this."""
+"""The model gets multiples of so many windows at a time."""
 
 _FUNDAMENTAL_HZ = (70, 300)
 _TELEPHONE_HZ = 3400
 _CUT_OFF = 10**-2.4
-"""Of the power of a voice, there is less below 300 Hz: -24 dB. With usual microphones -19 at least,
-through a telephone -34."""
+"""Speech with less of its power than this below 300 Hz, -24 dB, lacks its fundamental. Usual
+microphones leave -19 dB or more, a telephone -34."""
 
 _RESTORED = 2.0
 _SPECTRUM = 4096
@@ -49,20 +49,20 @@ _SEGMENTATION_BATCH = 8
 @dataclass(frozen=True, eq=False)
 class VoiceActivity:
     """
-    Levels at regular places of a part of the audio.
+    How probable speech is at regular places of a part of the audio.
 
     Attributes:
-        levels: (n_levels,) float32; by a model, probabilities of speech.
-        first: The sample that the first level is about.
-        step: Samples from one level to the next.
+        speech_probs: (n_places,) float32, 0 to 1.
+        first: The sample of the first place.
+        step: Samples from one place to the next.
     """
 
-    levels: NDArray[np.float32]
+    speech_probs: NDArray[np.float32]
     first: int
     step: int
 
     def sample(self, index: int) -> int:
-        """The sample that a level is about."""
+        """The sample of a place."""
         return self.first + index * self.step
 
 
@@ -73,13 +73,13 @@ def measure_voice(
     note: Callable[[float], None] = lambda fraction: None,
 ) -> VoiceActivity:
     """
-    How probable speech is throughout a part of the audio, by a model.
+    Measure how probable speech is throughout a part of the audio.
 
     Args:
         note: Called after each block with the fraction done; what it raises ends the work.
 
     Raises:
-        EngineFailed: This worker lacks the model.
+        EngineFailed: This worker does not have the model.
     """
     measure = {"silero": _measure_by_silero, "pyannote": _measure_by_pyannote}[method]
     return measure(audio, part, note)
@@ -96,10 +96,10 @@ def _measure_by_silero(
     audio: AudioSource, part: Span, note: Callable[[float], None]
 ) -> VoiceActivity:
     """
-    The model forgets what it heard every few seconds.
+    Run silero with a fresh state every few seconds.
 
-    It was trained on short recordings. After half a minute of noise its state takes a loud
-    sentence for more of the same.
+    It was trained on short recordings. Without the resets, it misses a loud sentence after half a
+    minute of noise.
     """
     import numpy as np
 
@@ -107,38 +107,40 @@ def _measure_by_silero(
     for start in range(part.start, part.end, _FRESH_WINDOWS * WINDOW):
         end = min(part.end, start + _FRESH_WINDOWS * WINDOW)
         warm = max(part.start, start - _WARM_WINDOWS * WINDOW)
-        found.append(_silero_levels(audio, warm, end)[(start - warm) // WINDOW :])
+        found.append(_silero_probs(audio, warm, end)[(start - warm) // WINDOW :])
         note((end - part.start) / (part.end - part.start))
     return VoiceActivity(np.concatenate(found), part.start, WINDOW)
 
 
-def _silero_levels(audio: AudioSource, start: int, end: int) -> NDArray[np.float32]:
-    """(n_windows,): what the model says of some seconds, beginning with a fresh state."""
+def _silero_probs(audio: AudioSource, start: int, end: int) -> NDArray[np.float32]:
+    """The probability of speech in each window, (n_windows,), from a fresh state."""
     import numpy as np
 
     samples = with_fundamental(audio.read(start, end))
     windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
     contexts = np.vstack([np.zeros(_CONTEXT, np.float32), windows[:-1, -_CONTEXT:]])
     inputs = np.hstack([contexts, windows])  # (n_windows, 576)
-    # onnxruntime keeps 0.1 MB for every number of windows it ever saw: let there be few.
+    # onnxruntime keeps 0.1 MB for each number of windows it has seen, so there must be few.
     inputs = np.pad(inputs, ((0, -len(inputs) % _SHAPES_APART), (0, 0)))
     fresh = np.zeros((1, 1, 128), np.float32)
     output, *_ = _silero().run(None, {"input": inputs, "h": fresh, "c": fresh})
-    levels: NDArray[np.float32] = output.reshape(-1)[: len(windows)]
-    return levels
+    probs: NDArray[np.float32] = output.reshape(-1)[: len(windows)]
+    return probs
 
 
 def with_fundamental(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """
-    Give back the lowest tones of voices where a telephone has cut them off; else the samples.
+    Restore the lowest tones of voices if a telephone has cut them off.
 
-    Silero goes by the fundamental of a voice, 70 to 300 Hz, and misses whole sentences without.
-    It is in the distances of the overtones: half of each wave alone sounds at it again, by which
-    such speech was always widened (Makhoul and Berouti, "High-frequency regeneration in speech
-    coding systems", 1979).
+    Silero relies on the fundamental of a voice, 70 to 300 Hz, and misses whole sentences without
+    it. The overtones lie at multiples of the fundamental, so half-wave rectification brings it
+    back (Makhoul and Berouti, "High-frequency regeneration in speech coding systems", 1979).
 
     Args:
         samples: (n_samples,) float32, some seconds at 16 kHz.
+
+    Returns:
+        (n_samples,) float32; `samples` itself if nothing is cut off.
     """
     import numpy as np
 
@@ -158,7 +160,7 @@ def with_fundamental(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def segmentation_weights(package: str = "whisperx") -> Path:
     """
-    Where pyannote's segmentation model lies: whisperx brings it along, and is not imported.
+    The path of pyannote's segmentation model, which comes with whisperx. whisperx is not imported.
 
     Raises:
         EngineFailed: The package is not installed.
@@ -177,13 +179,13 @@ def segmentation_weights(package: str = "whisperx") -> Path:
 def _segmentation() -> Any:
     weights = segmentation_weights()
     with warnings.catch_warnings():
-        # It warns of an FFmpeg it does not find, which we have no use for: it is given samples.
+        # It warns that FFmpeg is missing. We do not need it: the model is given samples.
         warnings.simplefilter("ignore")
         from pyannote.audio import Model
         from pyannote.audio.telemetry import set_telemetry_metrics
 
         set_telemetry_metrics(False)
-        # It tells to upgrade the file for good, which is whisperx's and works as it is.
+        # It advises to upgrade the file. The file is whisperx's and works as it is.
         logging.getLogger("lightning.pytorch.utilities.migration.utils").setLevel(logging.WARNING)
         model: Any = Model.from_pretrained(weights)
     return model.eval()
@@ -193,10 +195,10 @@ def _measure_by_pyannote(
     audio: AudioSource, part: Span, note: Callable[[float], None]
 ) -> VoiceActivity:
     """
-    The model hears 5 s at a time, every half second; what it says of one moment is averaged.
+    Run pyannote's model on 5 s at a time, every half second, and average over the overlaps.
 
-    As whisperx does it (`pyannote.audio.Inference`), but for reading the audio by span: what
-    is kept are 8 bytes per level, 1.7 MB per hour.
+    `pyannote.audio.Inference` does the same for whisperx, but holds the whole audio. This reads it
+    by span and keeps 8 bytes for each place, 1.7 MB an hour.
     """
     import numpy as np
 
@@ -214,25 +216,25 @@ def _measure_by_pyannote(
         last = min(first + _SEGMENTATION_BATCH, n_windows)
         start = part.start + first * hop
         samples = audio.read(start, min(part.end, start + (last - first - 1) * hop + window))
-        for n, levels in enumerate(_speech_of_anyone(model, samples, last - first, hop, window)):
+        for n, probs in enumerate(_speech_of_anyone(model, samples, last - first, hop, window)):
             at = round((first + n) * hop / step)
-            total[at : at + len(shape)] += levels * shape
+            total[at : at + len(shape)] += probs * shape
             weight[at : at + len(shape)] += shape
         note(last / n_windows)
-    levels = (total / np.maximum(weight, 1e-12))[: n_samples // step + 1].astype(np.float32)
-    return VoiceActivity(levels, part.start + middle, step)
+    probs = (total / np.maximum(weight, 1e-12))[: n_samples // step + 1].astype(np.float32)
+    return VoiceActivity(probs, part.start + middle, step)
 
 
 def _speech_of_anyone(
     model: Any, samples: NDArray[np.float32], n_windows: int, hop: int, window: int
 ) -> NDArray[np.float32]:
-    """(n_windows, n_levels): the probability of the likeliest of the model's three speakers."""
+    """The probability of the likeliest of the model's three speakers, (n_windows, n_places)."""
     import numpy as np
     import torch
 
     padded = np.pad(samples, (0, (n_windows - 1) * hop + window - len(samples)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     with torch.inference_mode():
-        found = model(torch.from_numpy(windows.copy())[:, None])  # (n_windows, n_levels, 3)
-    probabilities: NDArray[np.float32] = found.amax(-1).numpy()
-    return probabilities
+        found = model(torch.from_numpy(windows.copy())[:, None])  # (n_windows, n_places, 3)
+    probs: NDArray[np.float32] = found.amax(-1).numpy()
+    return probs

@@ -27,7 +27,7 @@ from bench.evaluation.speech import SPEECH
 from bench.measures import keep
 from shared.settings import CHECKOUT
 from worker.audio.source import SAMPLE_RATE_HZ
-from worker.diarization.light import open_light
+from worker.diarization.onnx_diarizer import open_onnx_diarizer
 from worker.models.diarization_files import LIGHT, diarizer_files
 from worker.models.files import ModelFiles
 from worker.models.store import NotFetched
@@ -73,7 +73,7 @@ def _measure(dialogues: list[Dialogue], folder: Path, options: argparse.Namespac
     print("words", file=sys.stderr, flush=True)
     words = hear_words(dialogues, models)
     print("thresholds", file=sys.stderr, flush=True)
-    moved = list(sweep(open_light(folder, threads=1), dialogues))
+    moved = list(sweep(open_onnx_diarizer(folder, threads=1), dialogues))
     return Measured(dialogues, runs, words, moved, long_run, long_s)
 
 

@@ -12,9 +12,9 @@ from bench.evaluation.speakers.dialogues import Dialogue
 from bench.evaluation.speakers.scoring import Errors, compare
 from worker.audio.source import AudioSource, decode
 from worker.diarization.clustering import Thresholds
-from worker.diarization.decoding import Weights
-from worker.diarization.hearing import Heard
-from worker.diarization.light import LightDiarizer
+from worker.diarization.embedding_extraction import Embeddings
+from worker.diarization.onnx_diarizer import OnnxDiarizer
+from worker.diarization.resegmentation import Weights
 from worker.diarization.timeline import Timeline
 from worker.diarization.values import DiarizationOptions
 
@@ -29,7 +29,7 @@ class Moved:
     errors: Mapping[str, Errors]
 
 
-class _Remembering(LightDiarizer):
+class _Remembering(OnnxDiarizer):
     """Hears the same in a recording once, whatever becomes of it."""
 
     remembered: dict[Any, Any]
@@ -37,14 +37,14 @@ class _Remembering(LightDiarizer):
     def _segment(self, audio: AudioSource, note: Callable[[float], None]) -> Timeline:
         return self._once(audio.path, lambda: super(_Remembering, self)._segment(audio, note))
 
-    def _take_prints(
+    def _extract(
         self,
         audio: AudioSource,
         timeline: Timeline,
         spans: Sequence[tuple[int, int]],
         note: Callable[[float], None],
-    ) -> Heard:
-        taken = super()._take_prints
+    ) -> Embeddings:
+        taken = super()._extract
         return self._once((audio.path, tuple(spans)), lambda: taken(audio, timeline, spans, note))
 
     def _once(self, key: Any, work: Callable[[], Any]) -> Any:
@@ -54,7 +54,7 @@ class _Remembering(LightDiarizer):
 
 
 def sweep(
-    diarizer: LightDiarizer, dialogues: Sequence[Dialogue], factors: Sequence[float] = (0.9, 1.1)
+    diarizer: OnnxDiarizer, dialogues: Sequence[Dialogue], factors: Sequence[float] = (0.9, 1.1)
 ) -> Iterator[Moved]:
     """Move one after the other; the first is none moved."""
     remembered: dict[Any, Any] = {}
@@ -62,7 +62,7 @@ def sweep(
         audio = {d.name: decode(d.path, Path(folder) / f"{d.name}.pcm") for d in dialogues}
 
         def errors(thresholds: Thresholds, weights: Weights) -> dict[str, Errors]:
-            moved = _Remembering(diarizer.segmentation, diarizer.prints, thresholds, weights)
+            moved = _Remembering(diarizer.segmentation, diarizer.embedding, thresholds, weights)
             moved.remembered = remembered
             found = {d: moved.find_turns(audio[d.name], DiarizationOptions()) for d in dialogues}
             return {

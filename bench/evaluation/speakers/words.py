@@ -39,7 +39,7 @@ def count_right(
     dialogue: Dialogue, segments: Sequence[Segment], said: Said, names: dict[str, str]
 ) -> tuple[int, int]:
     """How many words have the right speaker, and how many there are."""
-    from worker.diarization.speakers import assign_speakers
+    from worker.diarization.assignment import assign_speakers
 
     turns = [SpeakerTurn(speaker=s, start=a, end=b) for s, a, b in said.turns if b > a]
     exclusive = [SpeakerTurn(speaker=s, start=a, end=b) for s, a, b in said.exclusive if b > a]

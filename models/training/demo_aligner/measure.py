@@ -30,7 +30,7 @@ from models.training.demo_model.corpus import CODECS, draw_training, through_cod
 from models.training.demo_model.voices import SAMPLE_RATE_HZ, Espeak, Utterance, say
 from shared.settings import CHECKOUT
 from shared.transcript import Segment
-from worker.alignment import Aligner, AlignOptions, open_aligner
+from worker.alignment import Aligner, AlignmentOptions, open_aligner
 from worker.audio.source import AudioSource
 from worker.models.store import ModelStore
 from worker.settings import quieten_libraries
@@ -112,7 +112,7 @@ def align_all(
             path.write_bytes(samples.astype("<i2").tobytes())
             audio = AudioSource(path, len(samples))
             segments = [with_text(utterance, draw)]
-            aligned.append(aligner.align(audio, segments, AlignOptions(utterance.language)))
+            aligned.append(aligner.align(audio, segments, AlignmentOptions(utterance.language)))
     return aligned
 
 

@@ -30,7 +30,7 @@ from shared.settings import CHECKOUT
 from shared.transcript import Segment, SpeakerTurn, Word
 from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, Diarizer, open_diarizer
-from worker.diarization.speakers import assign_speakers
+from worker.diarization.assignment import assign_speakers
 from worker.models.store import ModelStore
 from worker.settings import limit_threads, quieten_libraries
 

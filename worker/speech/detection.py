@@ -1,4 +1,4 @@
-"""Where somebody speaks, and the lanes in which it is transcribed."""
+"""Where somebody speaks (VAD), and the lanes in which the recording is decoded."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from worker.speech.sounds import find_sounds
 from worker.speech.voice_activity import Method, VoiceActivity, measure_voice
 
 MIN_LANE_S = 120.0
-"""A shorter lane would begin without what was said before more often than it saves time."""
+"""Each lane begins without context, which costs more than a shorter lane saves."""
 
 _THRESHOLD = 0.5
 _HYSTERESIS = {"silero": 0.15, "pyannote": 0.137}
-"""How far below its beginning speech ends, as the authors of each model (and whisperx) have it."""
+"""Speech ends so far below the threshold at which it begins, as each model's authors chose."""
 
 
 @dataclass(frozen=True)
 class SpeechOptions:
     """
+    How speech is found.
+
     Attributes:
-        method: The model that finds speech.
-        has_vad: Otherwise everything is transcribed, whether somebody speaks or not.
-        threshold: A level at least this probable is speech; `None` is the method's own, 0.5.
-        end_threshold: Speech ends below this; `None` is a little less than `threshold`.
+        method: The model that finds it.
+        has_vad: If not, everything is transcribed, speech or not.
+        threshold: The probability from which speech begins; None for 0.5.
+        end_threshold: The probability below which it ends; None for a little below `threshold`.
         min_speech_s: Shorter bursts are dropped.
         min_silence_s: Shorter pauses do not end a span.
-        pad_s: Added at both ends of a span, so that no first sound is cut off.
-        clips: Only these parts are heard: `start, end, start, end…` in seconds, rising; the
-            last may lack its end.
+        pad_s: The margin at both ends of a span, so that no first sound is cut off.
+        clips: The only parts to transcribe: `start, end, start, end…` in seconds, rising. The last
+            end may be left out.
         n_lanes: How many chunks of one recording the device decodes at once.
     """
 
@@ -47,7 +49,7 @@ class SpeechOptions:
 
     @classmethod
     def of(cls, request: TranscriptionRequest, n_lanes: int = 1) -> Self:
-        """What of a request concerns the search for speech."""
+        """The options of a request that concern speech."""
         given_ms = {
             "min_speech_s": request.min_speech_duration_ms,
             "min_silence_s": request.min_silence_duration_ms,
@@ -79,14 +81,14 @@ class SpeechOptions:
 @dataclass(frozen=True)
 class Speech:
     """
-    What of a recording is transcribed, all in time order.
+    The parts of a recording that are transcribed, all in time order.
 
     Attributes:
-        lanes: Stretches that are decoded side by side, each from its beginning to its end.
-        spans: What is decoded within them: speech with a margin, or all of it where vad is off.
-        voiced: Where the model hears a voice, without a margin.
-        skipped: What of the pauses between spans is left out of chunks.
-        sounds: Where something else is heard, about as loud as the voice, for over a second.
+        lanes: Stretches that are decoded side by side, each from its start to its end.
+        spans: What is decoded within them: speech with a margin, or everything if VAD is off.
+        voiced: Speech, without a margin.
+        skipped: The parts of pauses that are left out of chunks.
+        sounds: Other sounds, about as loud as the speech, that last over a second.
     """
 
     lanes: tuple[Span, ...]
@@ -97,23 +99,23 @@ class Speech:
 
     @property
     def duration_s(self) -> float:
-        """Seconds that are decoded."""
+        """How many seconds are decoded."""
         return sum(span.duration_s for span in self.spans)
 
 
-def look_for_speech(
+def detect_speech(
     audio: AudioSource,
     options: SpeechOptions,
     note: Callable[[float], None] = lambda fraction: None,
 ) -> Speech:
     """
-    Find what is to be transcribed.
+    Find the parts of a recording that are to be transcribed.
 
     Args:
         note: Called now and then with the fraction done; what it raises ends the work.
 
     Raises:
-        EngineFailed: This worker lacks the model that is asked for.
+        EngineFailed: This worker does not have the VAD model that was asked for.
     """
     clips = _clips(options.clips, audio.n_samples)
     total = sum(clip.end - clip.start for clip in clips)
@@ -122,17 +124,17 @@ def look_for_speech(
     spans: list[Span] = []
     voiced: list[Span] = []
     sounds: list[Span] = []
-    heard = 0.0
+    done = 0.0
     for clip in clips:
         share = (clip.end - clip.start) / total
-        activity = measure_voice(audio, clip, method, _noted_as(note, heard, share))
-        found = find_speech(activity, clip, options)
+        activity = measure_voice(audio, clip, method, _noted_as(note, done, share))
+        found = speech_spans(activity, clip, options)
         voiced += found
         sounds += find_sounds(audio, clip, found)
         spans += _padded(found, clip, options.pad_s) if options.has_vad else [clip]
         if found or not options.has_vad:
             lanes += cut_lanes(clip, found, max(1, round(options.n_lanes * share)))
-        heard += share
+        done += share
     return Speech(tuple(lanes), tuple(spans), tuple(voiced), sounds=tuple(sounds))
 
 
@@ -144,7 +146,7 @@ def _noted_as(
 
 def _clips(times_s: Sequence[float], n_samples: int) -> list[Span]:
     """
-    The parts of the audio that are wanted.
+    The parts of the audio that the caller wants.
 
     >>> _clips((0.5, 1, 2), 40_000)
     [Span(start=8000, end=16000), Span(start=32000, end=40000)]
@@ -155,15 +157,15 @@ def _clips(times_s: Sequence[float], n_samples: int) -> list[Span]:
     return [span for span in spans if span.start < span.end]
 
 
-def find_speech(
+def speech_spans(
     activity: VoiceActivity, part: Span, options: SpeechOptions | None = None
 ) -> list[Span]:
     """
-    Spans of a part of the audio in which somebody speaks, in order, not overlapping.
+    Spans of speech in a part of the audio, in time order, not overlapping.
 
     >>> import numpy as np
-    >>> levels = np.repeat([0.0, 0.9, 0.0], 40)
-    >>> find_speech(VoiceActivity(levels, first=0, step=512), Span(0, 120 * 512))
+    >>> probs = np.repeat([0.0, 0.9, 0.0], 40)
+    >>> speech_spans(VoiceActivity(probs, first=0, step=512), Span(0, 120 * 512))
     [Span(start=20480, end=40960)]
     """
     options = options or SpeechOptions()
@@ -172,13 +174,13 @@ def find_speech(
     min_speech = options.min_speech_s * SAMPLE_RATE_HZ
     found: list[Span] = []
     start = quiet_since = None
-    for i, level in enumerate(activity.levels):
+    for i, speech_prob in enumerate(activity.speech_probs):
         at = min(activity.sample(i), part.end)
-        if level >= threshold:
+        if speech_prob >= threshold:
             quiet_since = None
             if start is None:
                 start = at
-        elif start is not None and level < end_threshold:
+        elif start is not None and speech_prob < end_threshold:
             quiet_since = at if quiet_since is None else quiet_since
             if at - quiet_since >= min_silence:
                 found.append(Span(start, quiet_since))
@@ -202,11 +204,11 @@ def _padded(spans: list[Span], part: Span, pad_s: float) -> list[Span]:
 
 def cut_lanes(clip: Span, voiced: Sequence[Span], n_lanes: int) -> list[Span]:
     """
-    Cut a part of the audio into lanes of about the same length, at its longest pauses.
+    Cut a part of the audio into lanes of about equal length, at its longest pauses.
 
     Args:
-        voiced: Where somebody speaks in it.
-        n_lanes: At most so many; a short part has fewer, as has one without pauses.
+        voiced: Speech in it.
+        n_lanes: The most lanes. A short part gets fewer, and so does one without pauses.
 
     >>> second = SAMPLE_RATE_HZ
     >>> said = [Span(0, 118 * second), Span(122 * second, 240 * second)]

@@ -1,4 +1,4 @@
-"""What is heard in a recording, and of which nothing was written: nobody must miss it unawares."""
+"""Speech and other sound for which there is no text: callers are warned, with the times."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from shared.transcript import Segment, TimeSpan, Warned
 from worker.audio.source import SAMPLE_RATE_HZ, Span
-from worker.decoding.looks import text_fills_s
-from worker.speech.search import Speech
+from worker.decoding.fallback import text_fills_s
+from worker.speech.detection import Speech
 from worker.speech.sounds import merged
 
 SPEECH_WITHOUT_TEXT = "speech_without_text"
 
 LONGEST_S = 1.0
-"""So much may go without text: a cough, a word of a neighbour, what a time is off by."""
+"""Shorter spans are not reported: a cough, a neighbour's word, or times that are a little off."""
 
 _DIP_S = 0.5
-"""What is no further apart is one place."""
+"""Spans that are no further apart are reported as one."""
 
 _SPARSE_S = 1.5
-"""A segment with so much more speech than its text fills has the text of a part of it."""
+"""A segment with so much more speech than its text fills has the text of only a part of it."""
 
 _MOST_NAMED, _MOST_SPANS = 5, 100
-"""Places that the message names, and that the warning tells in numbers."""
+"""How many spans the message names, and how many the warning lists."""
 
 
-def untold_warnings(speech: Speech, segments: Sequence[Segment]) -> list[Warned]:
-    """A warning of all places with more than a second of speech or other sound, and no text."""
-    found = find_untold(speech, segments)
+def speech_without_text_warnings(speech: Speech, segments: Sequence[Segment]) -> list[Warned]:
+    """One warning that names all spans with more than a second of sound and no text, or none."""
+    found = find_speech_without_text(speech, segments)
     if not found:
         return []
     spans = tuple(
@@ -38,29 +38,23 @@ def untold_warnings(speech: Speech, segments: Sequence[Segment]) -> list[Warned]
     more = f" and {len(spans) - _MOST_NAMED} more" if len(spans) > _MOST_NAMED else ""
     seconds = sum(span.duration_s for span in found)
     places = "one place" if len(spans) == 1 else f"{len(spans)} places"
-    return [
-        Warned(
-            code=SPEECH_WITHOUT_TEXT,
-            message=f"speech or other sound without text, {seconds:.1f} s in {places}: "
-            f"{named}{more}",
-            spans=spans[:_MOST_SPANS],
-        )
-    ]
+    message = f"speech or other sound without text, {seconds:.1f} s in {places}: {named}{more}"
+    return [Warned(code=SPEECH_WITHOUT_TEXT, message=message, spans=spans[:_MOST_SPANS])]
 
 
-def find_untold(speech: Speech, segments: Sequence[Segment]) -> list[Span]:
+def find_speech_without_text(speech: Speech, segments: Sequence[Segment]) -> list[Span]:
     """
-    Spans of more than a second, in time order, in which something is heard and not written.
+    Spans of sound without text, in time order.
 
-    Where nothing at all is written, of any length.
+    They are longer than a second. If there is no text at all, they are of any length.
     """
-    heard = sorted([*speech.voiced, *speech.sounds])
-    left = merged(list(_without(heard, _told(speech, segments))), _DIP_S)
+    sounds = sorted([*speech.voiced, *speech.sounds])
+    left = merged(list(_without(sounds, _with_text(speech, segments))), _DIP_S)
     return [span for span in left if span.duration_s > LONGEST_S or not segments]
 
 
-def _told(speech: Speech, segments: Iterable[Segment]) -> Iterator[Span]:
-    """Where text says what is heard; of a segment with too little of it, the beginning."""
+def _with_text(speech: Speech, segments: Iterable[Segment]) -> Iterator[Span]:
+    """Spans that have text; of a segment with too little text, only its beginning."""
     for segment in segments:
         start, end = (round(at * SAMPLE_RATE_HZ) for at in (segment.start, segment.end))
         fills_s = text_fills_s(segment, speech.voiced)
@@ -77,9 +71,9 @@ def _told(speech: Speech, segments: Iterable[Segment]) -> Iterator[Span]:
         yield Span(start, max(start, end))
 
 
-def _without(spans: Sequence[Span], told: Iterable[Span]) -> Iterator[Span]:
-    """What of spans lies in none of others; all in time order."""
-    covered = merged(sorted(told), 0.0)
+def _without(spans: Sequence[Span], others: Iterable[Span]) -> Iterator[Span]:
+    """The parts of spans that lie in none of the others, in time order."""
+    covered = merged(sorted(others), 0.0)
     for span in merged(spans, 0.0):
         start = span.start
         for other in covered:
@@ -94,7 +88,7 @@ def _without(spans: Sequence[Span], told: Iterable[Span]) -> Iterator[Span]:
 
 def _clock(at_s: float) -> str:
     """
-    Minutes and seconds, with hours where there are any.
+    Minutes and seconds, after hours if there are any.
 
     >>> _clock(62.34), _clock(3723.0)
     ('1:02.3', '1:02:03.0')

@@ -6,7 +6,7 @@ import pytest
 from decodings import seconds, segment
 
 from shared.transcript import Segment, Word
-from worker.decoding.placing import is_heard, place_segments
+from worker.decoding.segment_times import is_near_voice, place_segments
 
 CHUNK = seconds(100, 130)
 VOICED = [seconds(90, 99), seconds(101.5, 104), seconds(106, 110), seconds(111, 140)]
@@ -138,4 +138,4 @@ def test_of_two_segments_that_meet_the_first_ends_where_its_voice_does() -> None
 
 @pytest.mark.parametrize(("start", "heard"), [(104.5, True), (99.5, True), (142.0, False)])
 def test_a_segment_is_heard_near_a_voice(start: float, heard: bool) -> None:
-    assert is_heard(segment("words", start, start + 0.5), VOICED) == heard
+    assert is_near_voice(segment("words", start, start + 0.5), VOICED) == heard

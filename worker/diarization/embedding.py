@@ -1,5 +1,5 @@
 """
-A voice as 192 numbers: 3D-Speaker's CAM++ (zh-en), on onnxruntime.
+The embedding network: a voice as 192 numbers, by 3D-Speaker's CAM++ (zh-en) on onnxruntime.
 
 Wang et al., "CAM++: a fast and efficient network for speaker verification using context-aware
 masking", Interspeech 2023.
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.diarization.features import N_MELS
-from worker.diarization.graph import Graph
+from worker.diarization.onnx_graph import Graph
 
 DIMENSION = 192
 
@@ -26,8 +26,8 @@ _POOLED = 100
 _HEAD = 32
 
 
-class VoicePrints:
-    """The network: a trunk that is the same whoever is heard, and what makes a voice of it."""
+class EmbeddingNetwork:
+    """CAM++: a trunk that is the same for all speakers, and a layer that embeds its statistics."""
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], threads: int) -> None:
         graph = Graph(weights, ["batch", "time", N_MELS])
@@ -42,7 +42,7 @@ class VoicePrints:
         Run the trunk.
 
         Args:
-            features: (batch, n, 80) of `features.filter_bank`, less their mean.
+            features: (batch, n, 80) from `features.filter_bank`, minus their mean.
 
         Returns:
             (batch, 512, (n + 1) // 2), a frame every 20 ms.
@@ -50,10 +50,10 @@ class VoicePrints:
         found: NDArray[np.float32] = self._session.run(None, {"x": features})[0]
         return found
 
-    def print(
+    def embed(
         self, mean: NDArray[np.floating[Any]], deviation: NDArray[np.floating[Any]]
     ) -> NDArray[np.float32]:
-        """A voice (…, 192) of means and deviations (…, 512) of its frames."""
+        """Embed a voice, (…, 192), from means and deviations, (…, 512), of its frames."""
         pooled = np.concatenate([mean, deviation], axis=-1)
         return (pooled @ self._matrix + self._shift).astype(np.float32)
 
@@ -99,9 +99,9 @@ def _norm_relu(graph: Graph, x: str, name: str) -> str:
 
 def _dense(graph: Graph, x: str, name: str, dilation: int) -> str:
     """
-    One layer with its mask, which depends on what is around.
+    One layer with its context-aware mask.
 
-    The mask is the same throughout each hundred frames, so it is computed once for them all.
+    The mask is the same for each hundred frames, so it is computed once for all of them.
     """
     x = _norm_relu(graph, x, f"{name}.nonlinear1")
     x = graph.convolve(x, f"{name}.linear1", stride=[1], pads=[0])
@@ -119,7 +119,7 @@ def _dense(graph: Graph, x: str, name: str, dilation: int) -> str:
 
 
 def _stretched(graph: Graph, mask: str, *, like: str) -> str:
-    """(batch, width, n_parts) over the frames that each part stands for."""
+    """Repeat a mask, (batch, width, n_parts), for the frames of each part."""
     mask = graph.add("Unsqueeze", mask, graph.constant([3], np.int64))
     mask = graph.add("Expand", mask, graph.constant([1, 1, 1, _POOLED], np.int64))
     mask = graph.add("Reshape", mask, graph.constant([0, 0, -1], np.int64))

@@ -1,4 +1,4 @@
-"""What a Whisper model is asked with: the tokens before its text, and those it may not write."""
+"""Whisper's tokenizers: the tokens of a prompt, and those that a model must not write."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from shared.errors import EngineFailed
 from worker.engines.base import DecodeOptions
 
 N_TIMESTAMPS = 1_501
-"""Timestamp tokens of every Whisper model: 0.00 to 30.00 s."""
+"""Every Whisper model has so many timestamp tokens: 0.00 to 30.00 s."""
 
 WHISPERS_OWN = -1
-"""Stands for Whisper's own list of tokens that are not speech."""
-
+"""In `suppress_tokens`: Whisper's own list of tokens that are not speech."""
 
 _SPECIAL = re.compile(r"<\|.*?\|>", re.DOTALL)
 
@@ -26,17 +25,17 @@ class WhisperTokenizer(Protocol):
 
     @property
     def eot(self) -> int:
-        """First id that is not text."""
+        """The first token id that is not text."""
         ...
 
     @property
     def timestamp_begin(self) -> int:
-        """Id of the timestamp 0.00."""
+        """The token id of the timestamp 0.00."""
         ...
 
     @property
     def non_speech_tokens(self) -> Sequence[int]:
-        """Whisper's own list."""
+        """Whisper's own list of tokens that are not speech."""
         ...
 
     def encode(self, text: str) -> list[int]:
@@ -48,17 +47,15 @@ class WhisperTokenizer(Protocol):
         ...
 
 
-def earlier_tokens(
-    tokenizer: WhisperTokenizer, options: DecodeOptions, n_context: int
-) -> list[int]:
+def prompt_tokens(tokenizer: WhisperTokenizer, options: DecodeOptions, n_context: int) -> list[int]:
     """
-    What the model is told was said before: hotwords, the prompt, then what was really said.
+    The tokens before the text: hotwords, then the prompt, then the context.
 
-    Whisper keeps the end of what is too long, of half its context. Hotwords lose their end
-    instead, and leave the others half of the room.
+    There is room for half of what the decoder holds. As in Whisper, only the end of prompt and
+    context is kept if they are too long. Hotwords lose their end, and leave half of the room.
 
     Args:
-        n_context: Tokens the model's decoder holds, 448 in all of OpenAI's.
+        n_context: How many tokens the model's decoder holds: 448 in all models of OpenAI.
     """
     room = n_context // 2 - 1
     before = [*_encoded(tokenizer, options.prompt), *options.context]
@@ -68,13 +65,13 @@ def earlier_tokens(
 
 
 def _encoded(tokenizer: WhisperTokenizer, text: str | None) -> list[int]:
-    # One tokenizer makes a special token of text that spells it, another raises.
+    # A text may spell a special token: one tokenizer makes the token of it, another raises.
     plain = _SPECIAL.sub(" ", text or "").strip()
     return tokenizer.encode(" " + plain) if plain else []
 
 
 def language_not_known(language: str, model: str) -> EngineFailed:
-    """The error of a language that was added to Whisper after a model was made, as Cantonese."""
+    """The error for a language that is newer than the model, such as Cantonese."""
     return EngineFailed(
         f"the model {model} does not know the language {language!r}; name another language or model"
     )
@@ -82,7 +79,7 @@ def language_not_known(language: str, model: str) -> EngineFailed:
 
 def patience(options: DecodeOptions) -> float:
     """
-    For how many finished texts, in beams, a search goes on: at least for one.
+    How long beam search goes on: until `patience * beam_size` texts are done, at least one.
 
     >>> patience(DecodeOptions("en", beam_size=4, patience=0.1))
     0.25
@@ -91,7 +88,7 @@ def patience(options: DecodeOptions) -> float:
 
 
 class SuppressedTokens:
-    """The tokens one model never writes, by what is asked."""
+    """The tokens that a model must not write, by what the request asks."""
 
     def __init__(self, tokenizer: WhisperTokenizer) -> None:
         self._tokenizer = tokenizer
@@ -100,17 +97,17 @@ class SuppressedTokens:
 
     def _of(self, asked: tuple[int, ...], numerals: bool) -> list[int]:
         """
-        Ids in rising order; those that steer the model are always among them.
+        Token ids in rising order. Those for languages and tasks are always among them.
 
         Args:
-            asked: As `DecodeOptions.suppress_tokens`.
-            numerals: As `DecodeOptions.suppress_numerals`.
+            asked: `DecodeOptions.suppress_tokens`.
+            numerals: `DecodeOptions.suppress_numerals`.
         """
         t = self._tokenizer
         n_vocabulary = t.timestamp_begin + N_TIMESTAMPS
         suppressed = {token for token in asked if 0 <= token < n_vocabulary}
-        # From the end of text to the timestamps: languages, tasks and marks. The end itself and
-        # "no timestamps" are left to the engine's own rules.
+        # Between the end of text and the timestamps lie languages, tasks and other marks. The end
+        # itself and "no timestamps" are left to the engine's own rules.
         suppressed |= set(range(t.eot + 1, t.timestamp_begin - 1))
         if WHISPERS_OWN in asked:
             suppressed |= set(t.non_speech_tokens)
@@ -125,7 +122,7 @@ class SuppressedTokens:
 
 def has_numeral(text: str) -> bool:
     """
-    Whether there is a digit or a currency sign in it; numbers written out are neither.
+    Whether a text has a digit or a currency sign. A number as a word has neither.
 
     >>> [has_numeral(text) for text in ("3rd", "€", "４", "three", "三")]
     [True, True, True, False, False]
@@ -133,11 +130,11 @@ def has_numeral(text: str) -> bool:
     return any(c.isdigit() or category(c) == "Sc" for c in text)
 
 
-def rows_alike(keys: Sequence[Hashable]) -> list[list[int]]:
+def group_rows(keys: Sequence[Hashable]) -> list[list[int]]:
     """
-    Which rows go into one pass: those of one key.
+    Group the rows of a batch by key: the rows of one group go through the model together.
 
-    >>> rows_alike("abca")
+    >>> group_rows("abca")
     [[0, 3], [1], [2]]
     """
     rows: dict[Hashable, list[int]] = {}

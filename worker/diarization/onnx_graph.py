@@ -1,4 +1,4 @@
-"""Networks as graphs of ONNX, put together node by node out of weights, and run by onnxruntime."""
+"""Networks as ONNX graphs, built node by node from weights, and run by onnxruntime."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Graph:
     A network with one input and one output.
 
     Args:
-        weights: What its layers are made of, by the names that torch gives them.
-        inputs: The shape of its input `x`; a name is a dimension of any length.
+        weights: The weights of its layers, by the names that torch gives them.
+        inputs: The shape of its input `x`. A name stands for a dimension of any length.
     """
 
     def __init__(self, weights: Mapping[str, NDArray[Any]], inputs: Sequence[int | str]) -> None:
@@ -33,7 +33,7 @@ class Graph:
         self._constants: dict[str, NDArray[Any]] = {}
 
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node; the name of its output."""
+        """Add a node; returns the name of its output."""
         from onnx import helper
 
         name = f"n{len(self._nodes)}"
@@ -41,7 +41,7 @@ class Graph:
         return name
 
     def constant(self, values: ArrayLike, kind: type = np.float32) -> str:
-        """Name an array that nodes take."""
+        """Add a constant; returns its name."""
         name = f"c{len(self._constants)}"
         self._constants[name] = np.asarray(values, kind)
         return name
@@ -52,7 +52,7 @@ class Graph:
 
     def convolve(self, x: str, name: str, *, stride: Sequence[int], pads: Sequence[int],
                  dilation: int = 1) -> str:  # fmt: skip
-        """Convolve over as many dimensions as the kernel has; `pads` are of each, at both ends."""
+        """Convolve; `stride` and `pads` are for each dimension, `pads` at both ends of it."""
         kernel = self.weight(f"{name}.weight")
         inputs = [x, self.constant(kernel)]
         if f"{name}.bias" in self._weights:
@@ -62,7 +62,7 @@ class Graph:
                         dilations=[dilation] * n)  # fmt: skip
 
     def batch_norm(self, x: str, name: str) -> str:
-        """A normalisation by means and variances that were learned."""
+        """Normalise by means and variances that were learned."""
         mean = self.weight(f"{name}.running_mean")
         scale = self._weights.get(f"{name}.weight", np.ones_like(mean))
         shift = self._weights.get(f"{name}.bias", np.zeros_like(mean))
@@ -70,17 +70,17 @@ class Graph:
         return self.add("BatchNormalization", x, *map(self.constant, values), epsilon=_EPSILON)
 
     def instance_norm(self, x: str, name: str) -> str:
-        """A normalisation by the means and variances of what is heard."""
+        """Normalise by the means and variances of the input."""
         values = (self.weight(f"{name}.weight"), self.weight(f"{name}.bias"))
         return self.add("InstanceNormalization", x, *map(self.constant, values), epsilon=_EPSILON)
 
     def linear(self, x: str, name: str) -> str:
-        """A linear layer over the last dimension."""
+        """Add a linear layer over the last dimension."""
         product = self.add("MatMul", x, self.constant(self.weight(f"{name}.weight").T))
         return self.add("Add", product, self.constant(self.weight(f"{name}.bias")))
 
     def open(self, output: str, *, threads: int) -> InferenceSession:
-        """Load it, with the output of that node as its own, on so many CPU threads."""
+        """Load the network into onnxruntime; `output` names the node that gives its output."""
         import onnxruntime
         from onnx import TensorProto, helper, numpy_helper
 
@@ -100,7 +100,7 @@ class Graph:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Threads that spin for work take a core from the engine, which has none to spare.
+        # Threads that spin while they wait would take a core from the engine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -9,7 +9,7 @@ import pytest
 
 from shared.speaker_names import rename_speakers
 from shared.transcript import Character, Segment, SpeakerTurn, Transcript, Word
-from worker.diarization.speakers import assign_speakers
+from worker.diarization.assignment import assign_speakers
 
 
 def turn(speaker: str, start: float, end: float) -> SpeakerTurn:

@@ -10,16 +10,16 @@ from scripted import tokenizer
 
 from shared.errors import GpuOutOfMemory
 from shared.transcript import Segment, Word
-from worker.engines.asking import SuppressedTokens, earlier_tokens
 from worker.engines.base import DecodeOptions
-from worker.engines.guards import (
-    first_copies,
+from worker.engines.hallucinations import (
+    cut_loops,
+    fails_thresholds,
     is_silent,
-    needs_fallback,
     says_something,
     without_hallucinations,
 )
 from worker.engines.memory import as_out_of_memory, memory_watched
+from worker.engines.tokenizer import SuppressedTokens, prompt_tokens
 
 OPTIONS = DecodeOptions("en")
 
@@ -28,7 +28,7 @@ def without_loops(text: str, language: str = "en") -> str:
     """A text as its tokens are cut."""
     knows = tokenizer(language)
     tokens = knows.encode(text)
-    left = first_copies(tokens, lambda run: knows.decode(list(run)))
+    left = cut_loops(tokens, lambda run: knows.decode(list(run)))
     return knows.decode([tokens[i] for i in left])
 
 
@@ -80,7 +80,7 @@ def test_honest_repetition_is_kept(honest: str) -> None:
 def test_a_text_without_end_is_looked_through_at_once() -> None:
     words = [f"w{n % 97}" for n in range(220)]
 
-    assert first_copies(words, " ".join) == list(range(220))
+    assert cut_loops(words, " ".join) == list(range(220))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_chunk_is_silent_where_it_is_likely_and_the_text_unsure(
 def test_a_text_is_doubtful_where_it_repeats_itself_or_is_unsure(
     text: str, avg_logprob: float, changed: dict[str, float | None], doubtful: bool
 ) -> None:
-    assert needs_fallback(text, avg_logprob, replace(OPTIONS, **changed)) == doubtful
+    assert fails_thresholds(text, avg_logprob, replace(OPTIONS, **changed)) == doubtful
 
 
 def test_marks_alone_say_nothing() -> None:
@@ -221,7 +221,7 @@ def test_hotwords_and_prompt_share_half_the_context() -> None:
     words, before = " alpha beta" * 200, " one two" * 200
 
     def told(prompt: str | None, hotwords: str | None) -> str:
-        tokens = earlier_tokens(knows, replace(OPTIONS, prompt=prompt, hotwords=hotwords), 448)
+        tokens = prompt_tokens(knows, replace(OPTIONS, prompt=prompt, hotwords=hotwords), 448)
         assert len(tokens) <= 223
         return knows.decode(tokens)
 

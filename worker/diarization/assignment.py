@@ -1,4 +1,4 @@
-"""Speakers on words and segments: whose turn a word lies in, and where a speaker may change."""
+"""Speakers for words and segments, from the turns of a diarization."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from itertools import groupby
 from shared.transcript import Segment, SpeakerTurn, Word
 
 _HEARD_S = 0.25
-"""Seconds of a word that count to each side of its middle: where a word begins and ends is told
-less surely, beside a pause least of all."""
+"""Only so much of a word counts, on each side of its middle: its start and its end are less exact,
+most of all beside a pause."""
 
 _LONGEST_S = 1.0
-"""A longer word has its pause before it counted in: of that one the end is what is heard."""
+"""A longer word includes the pause before it: only its end counts."""
 
 _AFTER_SENTENCE_S = 0.02
 _AFTER_CLAUSE_S = 0.06
 _WITHIN_S = 0.12
-"""What a change of speaker costs behind a full stop, behind a comma or a pause, and elsewhere: it
-is told where at least so much of what is said lies out of the turns of who spoke before."""
+"""The cost of a change of speaker after a full stop, after a comma or a pause, and elsewhere. A
+change happens if more speech than this would lie outside the turns of the speaker before."""
 
 _PAUSE_S = 0.3
 _SENTENCE_ENDS = frozenset(".?!。？！…।؟")
@@ -28,7 +28,7 @@ _CLOSING = "\"'”’»」』)）]"
 
 
 class _Turns:
-    """When each speaker talks, to be asked how much of a span is not theirs."""
+    """When each speaker talks."""
 
     def __init__(self, turns: Iterable[SpeakerTurn]) -> None:
         spans: dict[str, list[tuple[float, float]]] = {}
@@ -42,7 +42,7 @@ class _Turns:
         self._ends = {speaker: [end for _, end in own] for speaker, own in spans.items()}
 
     def outside(self, speaker: str, start: float, end: float) -> float:
-        """Seconds of a span in which they do not talk, and to the nearest turn of theirs."""
+        """Seconds of a span outside a speaker's turns, plus the distance to the nearest of them."""
         spans = self._spans[speaker]
         i = bisect_left(self._ends[speaker], start)
         covered, gap = 0.0, start - spans[i - 1][1] if i else float("inf")
@@ -60,24 +60,24 @@ def assign_speakers(
     exclusive_turns: Sequence[SpeakerTurn] | None = None,
 ) -> list[Segment]:
     """
-    Say of every word and segment who speaks; cut segments where the speaker changes.
+    Assign every word and segment to a speaker; cut segments where the speaker changes.
 
-    Words and turns are both told a little wrong: a word at the edge of a turn may seem to be
-    another's. So a change of speaker costs something, least behind the end of a sentence, and of
-    all ways to give words to speakers the cheapest is taken, counting too how much of the words
-    lies out of the turns of their speakers (by Viterbi's algorithm). A word that fills a turn of
-    somebody else stays theirs; one that lies across an edge goes with its sentence. A word in
-    nobody's turn belongs to the nearest, and without any turn nobody speaks. A segment without
-    words belongs to one speaker.
+    The times of words and turns are both a little wrong, so that a word at the edge of a turn may
+    seem to be somebody else's. So a change of speaker has a cost, which is lowest after a
+    sentence. The seconds of a word outside the turns of its speaker are a cost, too. The cheapest
+    assignment of all words is taken (Viterbi). Thus a word that fills a turn belongs to that
+    speaker, and one that lies across an edge goes with its sentence. A word outside all turns
+    belongs to the nearest one. Without any turns, there is no speaker. A segment without words has
+    one speaker.
 
-    A segment that is cut keeps its figures in every part, but not its tokens, which
-    cannot be told apart by word. Every part has a length. Segments are numbered anew.
+    A segment that is cut keeps its figures in every part, but not its tokens, which do not
+    correspond to words. Every part has a length. Segments are numbered anew.
 
     Args:
         segments: In time order.
         turns: In any order; those of different speakers may overlap.
-        exclusive_turns: The same, one speaker at a time, and of two who talk at once the one who
-            is heard better; None where there is nothing of the kind.
+        exclusive_turns: The same with one speaker at a time: the one who is heard best. None if the
+            diarization has no such turns.
 
     >>> said = Segment(id=0, seek=0, start=0, end=2, text=" hi", tokens=(), temperature=0,
     ...                avg_logprob=0, compression_ratio=1, no_speech_prob=0)
@@ -102,12 +102,12 @@ def assign_speakers(
 def _cheapest(
     units: Sequence[Word | Segment], turns: Sequence[SpeakerTurn], exclusive: Sequence[SpeakerTurn]
 ) -> list[str | None]:
-    """The speaker of each word, or segment without words, so that all together cost least."""
+    """The speaker of each word, or segment without words, for which all together cost least."""
     names = list(dict.fromkeys(turn.speaker for turn in sorted(turns, key=lambda t: t.start)))
     if not names:
         return [None] * len(units)
-    heard_alone = {turn.speaker for turn in exclusive}
-    never_alone = [turn for turn in turns if turn.speaker not in heard_alone]
+    speak_alone = {turn.speaker for turn in exclusive}
+    never_alone = [turn for turn in turns if turn.speaker not in speak_alone]
     both = (_Turns(turns), _Turns([*exclusive, *never_alone]))
     paid = dict.fromkeys(names, 0.0)
     came_from: list[dict[str, str]] = []
@@ -115,7 +115,7 @@ def _cheapest(
         best = min(names, key=paid.__getitem__)
         change = _cost_of_change(units[i - 1], unit) if i else 0.0
         before = {name: name if paid[name] <= paid[best] + change else best for name in names}
-        start, end = _heard(unit)
+        start, end = _counted(unit)
         paid = {
             name: min(paid[name], paid[best] + change)
             + sum(each.outside(name, start, end) for each in both) / len(both)
@@ -126,7 +126,7 @@ def _cheapest(
 
 
 def _traced(last: str, came_from: Sequence[Mapping[str, str]]) -> list[str | None]:
-    """The cheapest way, from its end."""
+    """The cheapest path, followed back from its end."""
     found: list[str | None] = []
     for before in reversed(came_from):
         found.append(last)
@@ -134,7 +134,8 @@ def _traced(last: str, came_from: Sequence[Mapping[str, str]]) -> list[str | Non
     return found[::-1]
 
 
-def _heard(unit: Word | Segment) -> tuple[float, float]:
+def _counted(unit: Word | Segment) -> tuple[float, float]:
+    """The part of a word or segment that counts, in seconds."""
     if isinstance(unit, Segment):
         return unit.start, unit.end
     if unit.end - unit.start > _LONGEST_S:
@@ -153,7 +154,7 @@ def _cost_of_change(before: Word | Segment, after: Word | Segment) -> float:
 
 
 def _cut(segment: Segment, words: Sequence[Word]) -> list[Segment]:
-    """One segment for each run of words of one speaker."""
+    """Cut a segment into one for each run of words of one speaker."""
     runs = _runs_with_length(segment, words)
     if len(runs) == 1:
         return [segment.model_copy(update={"words": runs[0], "speaker": runs[0][0].speaker})]
@@ -190,7 +191,7 @@ def _bounds(
 
 
 def _runs_with_length(segment: Segment, words: Sequence[Word]) -> list[tuple[Word, ...]]:
-    """Runs of one speaker, each of which lasts: one that does not is of who speaks beside it."""
+    """Runs of words of one speaker. A run of no length goes to the speaker beside it."""
     while True:
         runs = [tuple(run) for _, run in groupby(words, key=lambda word: word.speaker)]
         n = _without_length(segment, runs)
@@ -202,7 +203,7 @@ def _runs_with_length(segment: Segment, words: Sequence[Word]) -> list[tuple[Wor
 
 
 def _without_length(segment: Segment, runs: Sequence[Sequence[Word]]) -> int | None:
-    """The first of several runs that would be a segment of no length."""
+    """The index of the first run that would be a segment of no length; None if there is none."""
     if len(runs) == 1:
         return None
     for i, run in enumerate(runs):

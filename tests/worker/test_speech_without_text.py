@@ -11,8 +11,11 @@ from decodings import seconds, segment
 
 from shared.transcript import Warned
 from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
-from worker.decoding.untold import find_untold, untold_warnings
-from worker.speech.search import Speech
+from worker.decoding.speech_without_text import (
+    find_speech_without_text,
+    speech_without_text_warnings,
+)
+from worker.speech.detection import Speech
 from worker.speech.sounds import find_sounds
 
 LONG = " word" * 80
@@ -23,7 +26,7 @@ def speech(*voiced: Span, sounds: tuple[Span, ...] = ()) -> Speech:
 
 
 @pytest.mark.parametrize(
-    ("told", "untold"),
+    ("told", "missing"),
     [
         pytest.param([(2, 12)], [], id="all of it"),
         pytest.param([(2.9, 11.1)], [], id="all but moments"),
@@ -34,32 +37,37 @@ def speech(*voiced: Span, sounds: tuple[Span, ...] = ()) -> Speech:
         pytest.param([(2, 6), (6.9, 12)], [], id="less than a second"),
     ],
 )
-def test_speech_has_text_or_a_warning(told: list[tuple[float, float]], untold: list[Span]) -> None:
+def test_speech_has_text_or_a_warning(told: list[tuple[float, float]], missing: list[Span]) -> None:
     segments = [segment(LONG, start, end) for start, end in told]
 
-    assert find_untold(speech(seconds(2, 12)), segments) == untold
+    assert find_speech_without_text(speech(seconds(2, 12)), segments) == missing
 
 
 def test_places_that_are_close_are_one() -> None:
     voiced = seconds(0, 0.8), seconds(1.2, 2.0), seconds(40, 40.9), seconds(50, 55)
 
-    assert find_untold(speech(*voiced), [segment(LONG, 50, 55)]) == [seconds(0, 2.0)]
+    assert find_speech_without_text(speech(*voiced), [segment(LONG, 50, 55)]) == [seconds(0, 2.0)]
 
 
 def test_where_nothing_is_written_any_voice_is_told_of() -> None:
-    assert find_untold(speech(seconds(1, 1.3)), []) == [seconds(1, 1.3)]
-    assert find_untold(speech(seconds(1, 1.3), seconds(9, 12)), [segment(LONG, 9, 12)]) == []
+    assert find_speech_without_text(speech(seconds(1, 1.3)), []) == [seconds(1, 1.3)]
+    assert (
+        find_speech_without_text(speech(seconds(1, 1.3), seconds(9, 12)), [segment(LONG, 9, 12)])
+        == []
+    )
 
 
 def test_a_sound_counts_where_nobody_speaks() -> None:
     found = speech(seconds(0, 5), sounds=(seconds(10, 20), seconds(30, 40)))
 
-    assert find_untold(found, [segment(LONG, 0, 5), segment(LONG, 30, 40)]) == [seconds(10, 20)]
+    assert find_speech_without_text(found, [segment(LONG, 0, 5), segment(LONG, 30, 40)]) == [
+        seconds(10, 20)
+    ]
 
 
-def test_of_a_segment_with_too_little_text_the_rest_is_untold() -> None:
+def test_of_a_segment_with_too_little_text_the_rest_is_missing() -> None:
     """Three words in ten seconds of speech: somebody said more."""
-    assert find_untold(speech(seconds(0, 10)), [segment(" one two three", 0, 10)]) == [
+    assert find_speech_without_text(speech(seconds(0, 10)), [segment(" one two three", 0, 10)]) == [
         seconds(2.5, 10)
     ]
 
@@ -67,7 +75,7 @@ def test_of_a_segment_with_too_little_text_the_rest_is_untold() -> None:
 def test_a_warning_tells_when() -> None:
     voiced = [seconds(10 * n, 10 * n + 2.04) for n in range(8)]
 
-    [warned] = untold_warnings(speech(*voiced), [segment(LONG, 0, 2)])
+    [warned] = speech_without_text_warnings(speech(*voiced), [segment(LONG, 0, 2)])
 
     assert warned.code == "speech_without_text"
     assert warned.message == (
@@ -81,7 +89,7 @@ def test_a_warning_tells_when() -> None:
 def test_a_warning_tells_a_bounded_number_of_places() -> None:
     voiced = [seconds(10 * n, 10 * n + 2) for n in range(500)]
 
-    [warned] = untold_warnings(speech(*voiced), [])
+    [warned] = speech_without_text_warnings(speech(*voiced), [])
 
     assert "in 500 places" in warned.message and "495 more" in warned.message
     assert warned.spans is not None and len(warned.spans) == 100
@@ -89,7 +97,7 @@ def test_a_warning_tells_a_bounded_number_of_places() -> None:
 
 def test_a_warning_of_no_place_is_as_it_was() -> None:
     assert Warned(code="a", message="b").model_dump() == {"code": "a", "message": "b"}
-    assert untold_warnings(speech(seconds(0, 2)), [segment(LONG, 0, 2)]) == []
+    assert speech_without_text_warnings(speech(seconds(0, 2)), [segment(LONG, 0, 2)]) == []
 
 
 Noise = Callable[..., AudioSource]

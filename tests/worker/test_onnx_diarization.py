@@ -18,7 +18,7 @@ from shared.errors import EngineFailed, JobCancelled
 from shared.settings import CHECKOUT
 from worker.audio.source import AudioSource, decode
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
-from worker.diarization.light import LightDiarizer, open_light
+from worker.diarization.onnx_diarizer import OnnxDiarizer, open_onnx_diarizer
 
 pytestmark = pytest.mark.skipif(
     not SPEECH.is_dir(), reason=f"no recordings in {SPEECH}: they are not part of this repository"
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def diarizer(real_diarizer: Path) -> LightDiarizer:
-    return open_light(real_diarizer, threads=1)
+def diarizer(real_diarizer: Path) -> OnnxDiarizer:
+    return open_onnx_diarizer(real_diarizer, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def dialogues(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dialogue]:
 
 
 @pytest.fixture
-def find(diarizer: LightDiarizer, tmp_path: Path):
+def find(diarizer: OnnxDiarizer, tmp_path: Path):
     """A function that says who speaks in a file."""
 
     def run(path: Path, note=lambda fraction: None, **options) -> Diarization:
@@ -219,4 +219,4 @@ def test_damaged_weights_are_told_with_their_cure(real_diarizer: Path, tmp_path:
         (folder / path.name).write_bytes(path.read_bytes()[:1000])
 
     with pytest.raises(EngineFailed, match="models remove diarization"):
-        open_light(folder, threads=1)
+        open_onnx_diarizer(folder, threads=1)

@@ -1,4 +1,4 @@
-"""What keeps a model from writing what nobody said: silence, loops and hallucinations."""
+"""Text that nobody said: text in silence, loops, and hallucinations."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ UNSPACED = re.compile(
 """Characters of scripts written without spaces: Chinese, kana, Thai, Lao, Burmese, Khmer."""
 
 _FEWEST_COPIES = ((2, 10), (6, 6))
-"""Up to a unit's size, how often it must come in a row to be a loop: people say "no, no, no"."""
+"""(size, copies): a phrase of up to this size must come so often in a row to be a loop. People say
+"no, no, no", too."""
 
 _FEWEST_COPIES_ELSE = 4
 
 _PROBABLE, _SHORT_S, _LONG_S = 0.15, 0.133, 2.0
-"""A word less probable, shorter or longer is not as words are; Whisper's own figures."""
+"""A word that is less probable, shorter or longer is an anomaly. The figures are Whisper's."""
 
 _EDGE_S = 2.0
-"""A chunk is cut at silences: what is this near to its ends has silence there."""
+"""A chunk is cut in silence: text this near to its ends has silence beside it."""
 
 
 def is_silent(no_speech_prob: float, avg_logprob: float, options: DecodeOptions) -> bool:
-    """Whether nobody seems to speak: as Whisper decides, by silence likely and text unsure."""
+    """Whether nobody seems to speak, as Whisper decides: silence is likely, and the text is not."""
     threshold, confident = options.no_speech_threshold, options.logprob_threshold
     if threshold is None or no_speech_prob <= threshold:
         return False
     return confident is None or avg_logprob < confident
 
 
-def needs_fallback(text: str, avg_logprob: float, options: DecodeOptions) -> bool:
-    """Whether a text repeats itself or is improbable beyond the thresholds."""
+def fails_thresholds(text: str, avg_logprob: float, options: DecodeOptions) -> bool:
+    """Whether a text repeats itself too much, or is too improbable, for the request."""
     repeats, confident = options.compression_ratio_threshold, options.logprob_threshold
     if repeats is not None and compression_ratio(text) > repeats:
         return True
@@ -49,7 +50,7 @@ def needs_fallback(text: str, avg_logprob: float, options: DecodeOptions) -> boo
 
 def compression_ratio(text: str) -> float:
     """
-    How many times smaller a text becomes when it is compressed.
+    How many times smaller a text becomes when it is compressed. A loop compresses well.
 
     >>> round(compression_ratio("I see. " * 20), 1)
     7.8
@@ -60,7 +61,7 @@ def compression_ratio(text: str) -> float:
 
 def says_something(text: str) -> bool:
     """
-    Whether there is more than marks in a text.
+    Whether a text has letters or digits; alone, punctuation and music signs say nothing.
 
     >>> [says_something(text) for text in (" ...", "♪♪", " 5", "好。")]
     [False, False, True, True]
@@ -70,7 +71,7 @@ def says_something(text: str) -> bool:
 
 def size_of(text: str) -> int:
     """
-    How much is said: 2 a word, 1 a character where no spaces are written.
+    The size of a text: 2 for each word, 1 for each character of scripts without spaces.
 
     >>> size_of(" Thank you."), size_of("谢谢大家。")
     (4, 4)
@@ -79,20 +80,22 @@ def size_of(text: str) -> int:
     return n_characters + 2 * len(re.findall(r"\w+", UNSPACED.sub(" ", text)))
 
 
-def first_copies(items: Sequence[Item], text_of: Callable[[Sequence[Item]], str]) -> list[int]:
+def cut_loops(items: Sequence[Item], text_of: Callable[[Sequence[Item]], str]) -> list[int]:
     """
-    Which items are left when every loop is cut to its first round.
+    Cut every loop to its first copy.
 
-    A model that has lost its way writes one phrase until its room is full, and breaks off within
-    it. The shorter a phrase, the more often it has to come for that, since people repeat
-    themselves as well.
+    A model that loops writes one phrase until its tokens are used up, and stops within it. A short
+    phrase must come more often to count as a loop, since people repeat themselves, too.
 
     Args:
-        items: Tokens, or whatever texts are made of.
-        text_of: The text of a run of items.
+        items: Tokens, or texts of segments.
+        text_of: Gives the text of a run of items.
+
+    Returns:
+        The indices of the items that are left.
 
     >>> words = ["so", *["I", "see", "it", "now"] * 9, "I", "see"]
-    >>> [words[i] for i in first_copies(words, " ".join)]
+    >>> [words[i] for i in cut_loops(words, " ".join)]
     ['so', 'I', 'see', 'it', 'now']
     """
     left: list[int] = []
@@ -103,14 +106,14 @@ def first_copies(items: Sequence[Item], text_of: Callable[[Sequence[Item]], str]
         left += range(at, at + length)
         at += length * n_copies
         if n_copies > 1 and items[at:] == unit[: len(items) - at]:
-            break  # what is left is where the loop broke off
+            break  # the rest is the copy that was not finished
     return left
 
 
 def _loop_at(
     items: Sequence[Item], at: int, text_of: Callable[[Sequence[Item]], str]
 ) -> tuple[int, int]:
-    """Length and number of copies of the phrase that loops from here; 1 and 1 if none does."""
+    """Length and number of copies of the phrase that loops from here; 1 and 1 if there is none."""
     for length in range(1, (len(items) - at) // _FEWEST_COPIES_ELSE + 1):
         n_copies = _copies(items, at, length)
         if n_copies >= _FEWEST_COPIES_ELSE and n_copies >= _fewest(
@@ -134,12 +137,14 @@ def without_hallucinations(
     segments: Sequence[Segment], threshold_s: float, duration_s: float
 ) -> list[Segment]:
     """
-    Drop segments that stand alone in silence and whose words are not as words are.
+    Drop segments that stand alone in silence and consist of anomalous words.
+
+    This is openai-whisper's rule for `hallucination_silence_threshold`.
 
     Args:
         segments: Of one chunk, with words and times from its start.
-        threshold_s: How much silence there must be on either side.
-        duration_s: Of the chunk.
+        threshold_s: How many seconds of silence there must be on each side.
+        duration_s: Length of the chunk.
     """
     kept: list[Segment] = []
     heard_until = 0.0
@@ -161,7 +166,7 @@ def without_hallucinations(
 
 
 def _said(segment: Segment) -> tuple[float, float]:
-    """When its words are said."""
+    """When the words of a segment begin and end."""
     words = segment.words or ()
     return (words[0].start, words[-1].end) if words else (segment.start, segment.end)
 
