@@ -18,6 +18,7 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
 from shared.connections import as_texts
+from shared.keys import BELL
 from shared.records import Priority
 
 RUN_JOB = "worker.job.run_job"
@@ -25,9 +26,6 @@ RUN_JOB = "worker.job.run_job"
 
 QUEUES: dict[Priority, str] = {"high": "longhand-high", "normal": "longhand", "low": "longhand-low"}
 """RQ's name of the queue of each priority, the most urgent first."""
-
-BELL = "longhand:bell"
-"""A list pushed to with every slip; idle workers block on it instead of polling."""
 
 _BELLS_KEPT = 256
 _FAILED_SLIP_TTL_S = 3600

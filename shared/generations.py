@@ -6,7 +6,7 @@ from typing import Any
 
 from redis import Redis
 
-_KEY = "longhand:generation"
+from shared.keys import GENERATION
 
 # At least the second it is: it rises above what workers hold even where Redis lost its data.
 _ADVANCE = """
@@ -27,10 +27,10 @@ class Generations:
 
     def current(self) -> int:
         """The generation that jobs are to be done with; 0 until the first reload."""
-        value: Any = self._redis.get(_KEY)
+        value: Any = self._redis.get(GENERATION)
         return int(value or 0)
 
     def advance(self) -> int:
         """Have every worker read a model's files anew before its next job with it."""
-        value: Any = self._script(keys=[_KEY])
+        value: Any = self._script(keys=[GENERATION])
         return int(value)

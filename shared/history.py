@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 from redis import Redis
 
-from shared.records import JobRecord, from_hash, job_key, job_prefix
+from shared.keys import JOB
+from shared.records import JobRecord, from_hash, job_prefix
 from shared.storage import KeyNotFound, Storage
 
 
@@ -30,7 +31,7 @@ class History:
             return None
 
     def _in_redis(self, job_id: str) -> JobRecord | None:
-        fields: Any = self._redis.hgetall(job_key(job_id))
+        fields: Any = self._redis.hgetall(JOB.of(job_id))
         return from_hash(fields) if fields else None
 
     def keep(self, job_id: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from redis import Redis
 
 from shared.errors import InvalidRequest
-from shared.records import JobRecord, Status, is_job_id, owner_key
+from shared.keys import JOBS
+from shared.records import JobRecord, Status, is_job_id
 
 _AT_ONCE = 200
 _MOST_READ = 5000
@@ -98,7 +99,7 @@ def _pages(redis: Redis, owner: str, query: JobQuery) -> Iterator[list[tuple[str
     skipped = 0
     while True:
         reply: Any = redis.zrevrangebyscore(
-            owner_key(owner), highest, lowest, start=skipped, num=_AT_ONCE, withscores=True
+            JOBS.of(owner), highest, lowest, start=skipped, num=_AT_ONCE, withscores=True
         )
         entries = [(name.decode(), score) for name, score in reply]
         # Those of the very same time come in the reverse order of their names.

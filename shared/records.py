@@ -175,21 +175,6 @@ def job_prefix(job_id: str) -> str:
     return f"jobs/{job_id}"
 
 
-def job_key(job_id: str) -> str:
-    """Where a job's record lies in Redis."""
-    return f"longhand:job:{job_id}"
-
-
-def followers_key(job_id: str) -> str:
-    """The jobs that share a job's run, in Redis."""
-    return f"{job_key(job_id)}:followers"
-
-
-def owner_key(owner: str) -> str:
-    """The index of an owner's jobs in Redis, by the time they were made."""
-    return f"longhand:jobs:{owner}"
-
-
 _JSON_FIELDS = ("request", "audio", "error", "stages_s", "speaker_names", "warnings", "asked_as")
 
 

@@ -10,9 +10,8 @@ from redis import Redis
 
 from shared.catalogue import MODELS, ModelEntry
 from shared.connections import as_texts
+from shared.keys import WORKER, WORKERS, WORKERS_EVER
 
-_WORKERS = "longhand:workers"
-_EVER = "longhand:workers:ever"
 EXPIRES_S = 15
 """A worker that has not spoken for so long is taken for gone."""
 
@@ -104,31 +103,31 @@ class Workers:
     def publish(self, record: WorkerRecord) -> None:
         """Say that this worker lives; to be repeated well within `EXPIRES_S`."""
         pipe = self._redis.pipeline()
-        pipe.set(f"longhand:worker:{record.name}", record.model_dump_json(), ex=EXPIRES_S)
-        pipe.zadd(_WORKERS, {record.name: time.time()})
-        pipe.set(_EVER, "1")
+        pipe.set(WORKER.of(record.name), record.model_dump_json(), ex=EXPIRES_S)
+        pipe.zadd(WORKERS, {record.name: time.time()})
+        pipe.set(WORKERS_EVER, "1")
         pipe.execute()
 
     def have_been(self) -> bool:
         """Whether a worker has ever come up here."""
-        return bool(self._redis.exists(_EVER))
+        return bool(self._redis.exists(WORKERS_EVER))
 
     def retire(self, name: str) -> None:
         """Say that this worker has stopped."""
         pipe = self._redis.pipeline()
-        pipe.delete(f"longhand:worker:{name}")
-        pipe.zrem(_WORKERS, name)
+        pipe.delete(WORKER.of(name))
+        pipe.zrem(WORKERS, name)
         pipe.execute()
 
     def live(self) -> list[WorkerRecord]:
         """Every worker that spoke lately, the one heard of longest ago first."""
-        names = as_texts(self._redis.zrange(_WORKERS, 0, -1))
+        names = as_texts(self._redis.zrange(WORKERS, 0, -1))
         if not names:
             return []
-        values = self._redis.mget([f"longhand:worker:{name}" for name in names])
+        values = self._redis.mget([WORKER.of(name) for name in names])
         gone = [name for name, value in zip(names, values, strict=True) if value is None]
         if gone:
-            self._redis.zrem(_WORKERS, *gone)
+            self._redis.zrem(WORKERS, *gone)
         return [WorkerRecord.model_validate_json(value) for value in values if value is not None]
 
 

@@ -1,4 +1,4 @@
-"""Writes what can be written from code: settings, tables of `docs/http.md`, `docs/openapi.json`."""
+"""Writes what can be written from code: settings, Redis keys, `docs/http.md`'s tables, OpenAPI."""
 
 from __future__ import annotations
 
@@ -52,6 +52,17 @@ _EXAMPLE_HEAD = """\
 # systemd, or `set -a; . ./.env` in a shell.
 # Written by `make docs` from the code; docs/settings.md says the same with what each may be.
 """
+_REDIS_HEAD = """\
+# What stands in Redis
+
+Every key of Longhand. A part in braces differs from key to key. Beside these there are RQ's own
+keys, which begin with `rq:`; they only deliver, and may be lost without harm.
+
+This page is written by `make docs` from `shared/keys.py`; changes to it by hand are lost.
+
+| key | type | what it holds | written by | how long it lives |
+|---|---|---|---|---|
+"""
 _KINDS: Mapping[object, str] = {
     bool: "`true` or `false`",
     float: "number",
@@ -75,6 +86,7 @@ def documents() -> dict[Path, str]:
         CHECKOUT / "docs" / "settings.md": settings_page(),
         CHECKOUT / ".env.example": example_environment(),
         CHECKOUT / "docs" / "openapi.json": openapi_document(),
+        CHECKOUT / "docs" / "redis.md": redis_page(),
         http: with_tables(http.read_text(encoding="utf-8")),
     }
 
@@ -174,6 +186,16 @@ def errors_table() -> str:
     return "| HTTP | code | when |\n|--:|---|---|\n" + "".join(rows)
 
 
+def redis_page() -> str:
+    """What stands in Redis, key by key, by the rows below the keys in `shared/keys.py`."""
+    source = (CHECKOUT / "shared" / "keys.py").read_text(encoding="utf-8")
+    found = re.findall(
+        r'^[A-Z_]+ = Key\("([^"]+)"\)\n"""(.+?)"""', source, re.MULTILINE | re.DOTALL
+    )
+    rows = (f"| `{key}` | {' '.join(row.split())} |\n" for key, row in found)
+    return _REDIS_HEAD + "".join(rows)
+
+
 def variable(name: str) -> str:
     """
     The environment variable of a setting.
@@ -246,7 +268,7 @@ def _cell(default: str | None, *, none: str = "none") -> str:
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is stale.")
 def main(check: bool) -> None:
-    """Write docs/settings.md, docs/openapi.json, .env.example and the tables of docs/http.md."""
+    """Write .env.example, and of docs/ settings.md, redis.md, openapi.json, tables of http.md."""
     stale = [path for path, text in documents().items() if not _holds(path, text)]
     for path in stale:
         if check:

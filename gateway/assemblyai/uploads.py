@@ -20,6 +20,7 @@ from gateway.reading.forms import AudioWriter
 from gateway.reading.resumable import MOST_PART_BYTES, Upload
 from gateway.services import Services
 from shared.errors import AudioGone, InvalidRequest, JobNotFound, UploadNotFound
+from shared.keys import UPLOAD_TAKEN
 from shared.records import JobRecord
 from shared.storage import KeyNotFound
 
@@ -82,7 +83,7 @@ def copy_upload(here: Services, upload_id: str, owner: str, writer: AudioWriter)
         AudioGone: What was made of it has outlived its audio.
     """
     writer.param = FIELD
-    taken: Any = here.redis.get(_taken_key(upload_id))
+    taken: Any = here.redis.get(UPLOAD_TAKEN.of(upload_id))
     if taken is None:
         upload = here.uploads.finished(upload_id, owner=owner)
         here.uploads.copy(upload, writer)
@@ -108,9 +109,5 @@ def _copy_audio(here: Services, record: JobRecord, writer: AudioWriter) -> None:
 
 def take_upload(here: Services, upload: Upload, record: JobRecord) -> None:
     """Let an upload's URL lead to the job that has its bytes now."""
-    here.redis.set(_taken_key(upload.id), record.id, ex=here.settings.upload_ttl_s)
+    here.redis.set(UPLOAD_TAKEN.of(upload.id), record.id, ex=here.settings.upload_ttl_s)
     here.uploads.remove(upload)
-
-
-def _taken_key(upload_id: str) -> str:
-    return f"longhand:upload:{upload_id}:taken"

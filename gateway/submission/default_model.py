@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 
 from shared.catalogue import DEFAULT_NAMES
+from shared.keys import CHOSEN_MODEL
 from shared.settings import SharedSettings
 
 if TYPE_CHECKING:
     from gateway.services import Services
-
-_KEY = "longhand:chosen_model"
 
 
 def choose_default(here: Services, model: str) -> None:
@@ -22,7 +21,7 @@ def choose_default(here: Services, model: str) -> None:
 
     It stands for the operator's setting as that is now: once he changes it, that holds again.
     """
-    here.redis.set(_KEY, json.dumps([here.settings.default_model, model]))
+    here.redis.set(CHOSEN_MODEL, json.dumps([here.settings.default_model, model]))
 
 
 def chosen_default(here: Services) -> str | None:
@@ -31,7 +30,7 @@ def chosen_default(here: Services) -> str | None:
 
 
 def _chosen(redis: Redis, settings: SharedSettings) -> str | None:
-    value: Any = redis.get(_KEY)
+    value: Any = redis.get(CHOSEN_MODEL)
     instead_of, model = json.loads(value) if value else (None, None)
     return model if instead_of == settings.default_model else None
 

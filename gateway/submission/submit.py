@@ -27,7 +27,6 @@ from shared.records import (
     JobEntry,
     JobRecord,
     StoredAudio,
-    job_key,
     job_prefix,
     new_job_id,
 )
@@ -118,7 +117,7 @@ def _kept_if_known(services: Services, job_id: str) -> Iterator[None]:
         yield
     except Exception:
         with suppress(*REDIS_AWAY):
-            if not services.redis.exists(job_key(job_id)):
+            if not services.jobs.is_known(job_id):
                 services.storage.delete_all(job_prefix(job_id))
         raise
 

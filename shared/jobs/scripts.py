@@ -1,19 +1,25 @@
-"""The scripts that change a job's record; `shared.moves` says what each is given and answers."""
+"""The scripts that change a job's record; `shared.jobs.moves` says what each takes and returns."""
 
 from __future__ import annotations
 
-LEASES = "longhand:leases"
-ENDED = "longhand:ended"
-WEBHOOKS = "longhand:webhooks"
-SETTLING = "longhand:settling"
-ABANDONED = "longhand:abandoned"
-TOTALS = "longhand:totals"
-EVENTS = "longhand:events"
-EVENTS_KEPT = 5000
+from shared.keys import (
+    ABANDONED,
+    ENDED,
+    EVENTS,
+    EVENTS_KEPT,
+    FOLLOWERS,
+    JOB,
+    LEASES,
+    QUEUED,
+    SETTLING,
+    TOTALS,
+    WEBHOOKS,
+)
 
 _PRELUDE = f"""
-local function key(id) return 'longhand:job:' .. id end
-local function followers(id) return key(id) .. ':followers' end
+local function key(id) return '{JOB.prefix}' .. id end
+local function followers(id) return key(id) .. '{FOLLOWERS.suffix}' end
+local function queued(priority) return '{QUEUED.prefix}' .. priority end
 local function is_final(status) return status ~= 'queued' and status ~= 'running' end
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
@@ -55,7 +61,7 @@ MOVE = (
 --       seconds, move, then field, value, field, value ...
 local v = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'move', 'priority', 'released')
 local status, attempt, move, released = v[1], v[2], v[3], v[5]
-local queued = 'longhand:queued:' .. (v[4] or 'normal')
+local waiting = queued(v[4] or 'normal')
 if not status then return 'missing' end
 -- A client that lost the answer asks again.
 if move == ARGV[7] then return 'moved' end
@@ -77,11 +83,11 @@ else
   redis.call('ZREM', '{LEASES}', ARGV[1])
 end
 if to == 'queued' then
-  redis.call('ZADD', queued, now, ARGV[1])
+  redis.call('ZADD', waiting, now, ARGV[1])
   redis.call('ZREM', '{ENDED}', ARGV[1])
   redis.call('ZREM', '{WEBHOOKS}', ARGV[1])
   redis.call('ZREM', '{SETTLING}', ARGV[1])
-else redis.call('ZREM', queued, ARGV[1]) end
+else redis.call('ZREM', waiting, ARGV[1]) end
 if is_final(to) then
   redis.call('HSET', KEYS[1], 'ended_at', now, 'eta_s', '')
   redis.call('DEL', KEYS[2])
@@ -157,7 +163,7 @@ if idempotency ~= '' then
 end
 redis.call('ZADD', KEYS[2], redis.call('HGET', KEYS[1], 'created_at'), id)
 if outcome == 'lead' then
-  redis.call('ZADD', 'longhand:queued:' .. redis.call('HGET', KEYS[1], 'priority'), now, id)
+  redis.call('ZADD', queued(redis.call('HGET', KEYS[1], 'priority')), now, id)
   if cache ~= '' then
     redis.call('SET', cache, id)
     redis.call('HSET', KEYS[1], 'cache', cache)

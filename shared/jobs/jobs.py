@@ -1,20 +1,17 @@
 """
-Our own record of a job, moved by one compare-and-set.
+What owners do with their jobs, through the gateway.
 
-RQ rewrites and expires what it stores, so it only delivers (`shared.delivery`);
-what a job *is* stands here, in the hash `longhand:job:{id}`:
+RQ rewrites and expires what it stores, so it only delivers (`shared.delivery`).
+What a job is stands in a record of our own, the hash `longhand:job:{id}`:
 
     queued ──claim──► running ──finish──► succeeded
       │  ▲               │ ├────fail────► failed
       │  └───requeue─────┘ │
       └──────cancel────────┴────────────► cancelled
 
-Every arrow is a move of `shared.moves`: it succeeds only from the statuses and
-for the attempt named, so a worker that was thought dead cannot publish over its
-successor. Each move has an id: sent again by a client that lost the answer, it
-succeeds again.
-
-Jobs of the same audio with the same options share one run (`shared.following`).
+Every arrow is a move of `shared.jobs.moves`, which succeeds only from the statuses and for the
+attempt named: a worker that was thought dead cannot publish over its successor. Each move has an
+id, so that it succeeds again when a client that lost the answer repeats it.
 """
 
 from __future__ import annotations
@@ -25,18 +22,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from shared.chunks import KeptChunks
-from shared.connections import as_texts, redis_time
 from shared.delivery import Delivery
-from shared.errors import AudioGone, EngineFailed, ErrorValue, JobNotFound, JobNotRetryable
-from shared.following import Following, converted_key
+from shared.errors import AudioGone, JobNotFound, JobNotRetryable
 from shared.history import History
+from shared.jobs.callers import Callers
+from shared.jobs.ended import EndedJobs
+from shared.jobs.figures import Figures
+from shared.jobs.following import Following, converted_key
+from shared.jobs.moves import Moves
+from shared.jobs.runs import Runs
+from shared.jobs.views import read_views, view
+from shared.keys import JOB, JOBS
 from shared.listing import JobPage, JobQuery, list_jobs
-from shared.moves import Moves, queued_key
 from shared.records import (
     DEFAULT_OWNER,
     PRIORITIES,
@@ -45,23 +45,25 @@ from shared.records import (
     Status,
     StoredAudio,
     is_job_id,
-    job_key,
-    job_prefix,
-    owner_key,
     to_hash,
 )
-from shared.redelivery import Redelivery
 from shared.request import TranscriptionRequest
-from shared.scripts import ABANDONED, LEASES
 from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript
-from shared.views import read_views, view
 
 _log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """Every job of a site."""
+    """
+    Every job of a site.
+
+    Attributes:
+        callers: Who waits for jobs on open connections.
+        ended: The index of jobs that ended.
+        figures: How many jobs wait, run and ended.
+        runs: What workers and the reaper do.
+    """
 
     def __init__(self, redis: Redis, storage: Storage, *, lease_s: int, max_attempts: int) -> None:
         self._redis = redis
@@ -70,8 +72,17 @@ class Jobs:
         self._moves = Moves(redis, lease_s=lease_s)
         self._history = History(redis, storage)
         self._following = Following(redis, storage, self._moves, self._history)
-        self._redelivery = Redelivery(redis, self._moves, self._delivery, max_attempts=max_attempts)
-        self.chunks = KeptChunks(redis)
+        self.callers = Callers(redis)
+        self.ended = EndedJobs(redis)
+        self.figures = Figures(redis)
+        self.runs = Runs(
+            redis,
+            storage,
+            moves=self._moves,
+            delivery=self._delivery,
+            following=self._following,
+            max_attempts=max_attempts,
+        )
 
     def submit(
         self,
@@ -150,68 +161,7 @@ class Jobs:
         Raises:
             InvalidRequest: The cursor is none of ours.
         """
-        return list_jobs(
-            self._redis, owner, query, lambda job_ids: read_views(self._redis, job_ids)
-        )
-
-    def claim(self, job_id: str, attempt: int, worker: str) -> JobRecord | None:
-        """Take a queued job for `worker`; None if it is no longer there to be taken."""
-        fields = {"worker": worker, "stage": "decode", "progress": 0.0, "audio_done_s": 0.0}
-        fields |= {"eta_s": "", "stages_s": ""}
-        if not self._moves.move(job_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
-            return None
-        try:
-            return self._history.find(job_id)
-        except ValidationError:
-            error = EngineFailed(
-                "the worker cannot read this job; a worker must not be older than the gateway"
-            )
-            self.fail(job_id, attempt, error.to_value())
-            return None
-
-    def report(self, job_id: str, attempt: int, fields: Mapping[str, Any]) -> bool:
-        """Renew the lease and say how far the job is; False if it is no longer this attempt's."""
-        return self._moves.move(job_id, (Status.RUNNING,), Status.RUNNING, fields, attempt=attempt)
-
-    def finish(
-        self,
-        job_id: str,
-        attempt: int,
-        transcript: Transcript,
-        converted: Mapping[str, Transcript] | None = None,
-    ) -> bool:
-        """
-        Store a transcript and publish it; False, with nothing left behind, if the job is
-        no longer this attempt's.
-
-        Args:
-            converted: The same in other Chinese scripts, by variant.
-        """
-        key = f"{job_prefix(job_id)}/{attempt}/result.json"
-        stored = {converted_key(key, variant): t for variant, t in (converted or {}).items()}
-        for name, value in {**stored, key: transcript}.items():
-            with self._storage.create(name) as out:
-                out.write(value.model_dump_json().encode())
-        fields = {"result_key": key, "stage": "convert", "progress": 1.0}
-        fields |= {"audio_done_s": transcript.duration, "eta_s": ""}
-        fields["warnings"] = json.dumps([warned.model_dump() for warned in transcript.warnings])
-        if any(warned.is_of_a_failure for warned in transcript.warnings):
-            fields["flawed"] = "1"  # whoever asks for the same later has it tried again
-        if self._end(job_id, attempt, Status.SUCCEEDED, fields):
-            return True
-        self._storage.delete_all(f"{job_prefix(job_id)}/{attempt}")
-        return False
-
-    def fail(self, job_id: str, attempt: int, error: ErrorValue) -> bool:
-        """End a running job with an error; False if it is no longer this attempt's."""
-        return self._end(job_id, attempt, Status.FAILED, {"error": json.dumps(error)})
-
-    def _end(self, job_id: str, attempt: int, to: Status, fields: Mapping[str, Any]) -> bool:
-        if not self._moves.move(job_id, (Status.RUNNING,), to, fields, attempt=attempt):
-            return False
-        # The end is published; what a full disk keeps from others is made good by the reaper.
-        self._following.settle_or_leave(job_id)
-        return True
+        return list_jobs(self._redis, owner, query, lambda ids: read_views(self._redis, ids))
 
     def cancel(self, job_id: str, *, is_gone: bool = False) -> bool:
         """
@@ -243,7 +193,7 @@ class Jobs:
             # Not `cancel`: what would be kept is removed, and a full disk must not be in the way.
             self._moves.move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
         if outcome == "released":
-            self._redis.zrem(owner_key(record.owner), job_id)
+            self._redis.zrem(JOBS.of(record.owner), job_id)
         else:
             record = self._history.find(job_id) or record
             self._following.remove(record)
@@ -273,7 +223,7 @@ class Jobs:
                 "it again",
                 job_id=job_id,
             )
-        self._redis.zrem(ABANDONED, job_id)
+        self.callers.keep(job_id)
         if self._moves.unrelease(job_id):
             record = self.get(job_id)  # its run went on for others, and may have ended as well
             if record.status not in ended:
@@ -285,11 +235,11 @@ class Jobs:
         fields["abandoned"] = ""
         fields |= dict.fromkeys(("error", "warnings", "stage", "worker"), "")
         fields |= dict.fromkeys(("ended_at", "started_at"), "")
-        if not self._redis.exists(job_key(job_id)):  # Redis lost it; storage has what it was
+        if not self._redis.exists(JOB.of(job_id)):  # Redis lost it; storage has what it was
             if self._history.find(job_id) is None:  # unless it was deleted just now
                 raise JobNotFound(f"there is no job {job_id[:64]!r}")
-            self._redis.hset(job_key(job_id), mapping=to_hash(record))
-            self._redis.zadd(owner_key(record.owner), {job_id: record.created_at})
+            self._redis.hset(JOB.of(job_id), mapping=to_hash(record))
+            self._redis.zadd(JOBS.of(record.owner), {job_id: record.created_at})
         if self._moves.move(job_id, ended, Status.QUEUED, fields):
             self._delivery.enqueue(job_id, attempt, priority=record.priority)
         return self.get(job_id)
@@ -307,10 +257,6 @@ class Jobs:
         self._history.write(record.model_copy(update=dict(changes)))
         return self.get(job_id)
 
-    def abandon(self, job_id: str, after_s: float) -> None:
-        """Cancel a job some time from now, unless its Idempotency-Key comes again before."""
-        self._redis.zadd(ABANDONED, {job_id: redis_time(self._redis) + after_s})
-
     def read_transcript(self, record: JobRecord) -> Transcript:
         """Read the result of a job that succeeded, as it was recognised."""
         assert record.result_key is not None
@@ -325,56 +271,29 @@ class Jobs:
             return None
         return Transcript.model_validate_json(stored)
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs wait and how many run."""
+    def is_known(self, job_id: str) -> bool:
+        """Whether Redis has a record of a job."""
+        return bool(self._redis.exists(JOB.of(job_id)))
+
+    def have_ended(self, job_ids: Sequence[str]) -> Sequence[bool]:
+        """Whether each job has ended for its owner, or is no longer there."""
         pipe = self._redis.pipeline(transaction=False)
-        for priority in PRIORITIES:
-            pipe.zcard(queued_key(priority))
-        pipe.zcard(LEASES)
-        *queued, running = pipe.execute()
-        return {"queued": sum(queued), "running": running}
+        for job_id in job_ids:
+            pipe.hmget(JOB.of(job_id), "status", "released")
+        return [
+            status is None or bool(released) or Status(status.decode()).is_final
+            for status, released in pipe.execute()
+        ]
 
-    def queue_position(self, job_id: str) -> int | None:
-        """
-        Where a job stands among those that wait, from 1; None if it does not wait.
-
-        Those of a higher priority are counted before it; some of them may be served after it.
-        """
-        pipe = self._redis.pipeline(transaction=False)
-        for priority in PRIORITIES:
-            pipe.zrank(queued_key(priority), job_id)
-            pipe.zcard(queued_key(priority))
-        reply = pipe.execute()
-        before = 0
-        for rank, n_jobs in zip(reply[::2], reply[1::2], strict=True):
-            if rank is not None:
-                return int(before + rank + 1)
-            before += n_jobs
-        return None
-
-    def reap(self) -> Sequence[str]:
-        """
-        Deliver again every job whose lease ran out; return their ids.
-
-        A job that has had all its attempts fails `worker_lost`.
-        """
-        again, failed = self._redelivery.reap()
-        for job_id in failed:
-            self._following.settle_or_leave(job_id)
-        return [*again, *failed]
-
-    def redeliver_lost_slips(self, older_than_s: float) -> Sequence[str]:
-        """Give a new slip to every queued job that has none; return their ids."""
-        return self._redelivery.redeliver_lost_slips(older_than_s)
-
-    def settle_left(self) -> Sequence[str]:
-        """Settle what a worker that died just after a run's end has left; the runs' ids."""
-        return self._following.settle_left()
+    def ended_since(self, since: float, most: int) -> Sequence[JobRecord]:
+        """The newest jobs of all owners that ended since a time, in the order of their ends."""
+        views = read_views(self._redis, self.ended.newest(since, most))
+        return [record for record in views if record is not None and record.status.is_final]
 
     def cancel_abandoned(self) -> Sequence[str]:
         """Cancel the jobs whose callers went away some time ago; return their ids."""
-        due = as_texts(self._redis.zrangebyscore(ABANDONED, 0, redis_time(self._redis)))
+        due = self.callers.abandoned()
         cancelled = [job_id for job_id in due if self.cancel(job_id, is_gone=True)]
         if due:
-            self._redis.zrem(ABANDONED, *due)
+            self.callers.keep(*due)
         return cancelled

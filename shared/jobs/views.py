@@ -7,7 +7,8 @@ from typing import Any
 
 from redis import Redis
 
-from shared.records import JobRecord, Status, from_hash, job_key
+from shared.keys import JOB
+from shared.records import JobRecord, Status, from_hash
 
 _SHARED = (
     "attempt", "started_at", "stage", "progress", "audio_done_s", "eta_s", "stages_s", "worker",
@@ -28,7 +29,7 @@ def read_records(redis: Redis, job_ids: Sequence[str]) -> list[JobRecord | None]
         return []
     pipe = redis.pipeline(transaction=False)
     for job_id in job_ids:
-        pipe.hgetall(job_key(job_id))
+        pipe.hgetall(JOB.of(job_id))
     found: Sequence[Mapping[bytes, bytes]] = pipe.execute()
     return [from_hash(fields) if fields else None for fields in found]
 

@@ -19,19 +19,27 @@ from redis import Redis
 from shared.connections import as_texts
 from shared.errors import IdempotencyMismatch, StorageFull
 from shared.history import History
-from shared.moves import Moves, queued_key
+from shared.jobs.moves import Moves
+from shared.keys import (
+    CACHE,
+    ENDED,
+    FOLLOWERS,
+    IDEMPOTENCY,
+    JOB,
+    JOBS,
+    LEASES,
+    QUEUED,
+    SETTLING,
+    WEBHOOKS,
+)
 from shared.records import (
     PRIORITIES,
     JobEntry,
     JobRecord,
     Status,
-    followers_key,
-    job_key,
     job_prefix,
-    owner_key,
     to_hash,
 )
-from shared.scripts import ENDED, LEASES, SETTLING, WEBHOOKS
 from shared.storage import KeyNotFound, Storage
 
 IDEMPOTENCY_S = 24 * 3600
@@ -60,13 +68,13 @@ class Following:
         Raises:
             IdempotencyMismatch: With this key another request was made.
         """
-        cache = f"longhand:cache:{entry.cache_key}" if entry.cache_key else ""
+        cache = CACHE.of(entry.cache_key) if entry.cache_key else ""
         named = entry.idempotency_key
-        idempotency = (f"longhand:idempotency:{named}" if named else "", entry.fingerprint)
+        idempotency = (IDEMPOTENCY.of(named) if named else "", entry.fingerprint)
         while True:
             outcome, other = self._moves.enter(
                 record.id,
-                owner_key(record.owner),
+                JOBS.of(record.owner),
                 to_hash(record),
                 cache=cache,
                 idempotency=(*idempotency, IDEMPOTENCY_S),
@@ -161,7 +169,7 @@ class Following:
 
     def settle(self, run_id: str) -> None:
         """Give everybody who follows a run that ended what became of it, and keep its record."""
-        reply: Any = self._redis.smembers(followers_key(run_id))
+        reply: Any = self._redis.smembers(FOLLOWERS.of(run_id))
         if reply:
             run = self._history.find(run_id)
             if run is None or not run.status.is_final:
@@ -187,12 +195,12 @@ class Following:
             key = self._link_result(run, record)
         if self._moves.settle(job_id, run.id, key):
             self._history.keep(job_id)
-        elif not self._redis.exists(job_key(job_id)):  # deleted meanwhile
+        elif not self._redis.exists(JOB.of(job_id)):  # deleted meanwhile
             self._storage.delete_all(job_prefix(job_id))
 
     def _close(self, run_id: str) -> None:
         """Keep the record of a run that ended; or remove all of it, if its owner deleted it."""
-        if self._redis.hget(job_key(run_id), "released") == b"deleted":
+        if self._redis.hget(JOB.of(run_id), "released") == b"deleted":
             run = self._history.find(run_id)
             if run is not None:
                 self.remove(run)
@@ -208,12 +216,12 @@ class Following:
         """Remove a job's audio, result and record."""
         self._storage.delete_all(job_prefix(record.id))
         pipe: Any = self._redis.pipeline()
-        pipe.delete(job_key(record.id), followers_key(record.id))
-        pipe.zrem(owner_key(record.owner), record.id)
+        pipe.delete(JOB.of(record.id), FOLLOWERS.of(record.id))
+        pipe.zrem(JOBS.of(record.owner), record.id)
         pipe.zrem(ENDED, record.id)
         pipe.zrem(WEBHOOKS, record.id)
         pipe.zrem(SETTLING, record.id)
-        for queue in map(queued_key, PRIORITIES):  # it was tried again a moment ago
+        for queue in map(QUEUED.of, PRIORITIES):  # it was tried again a moment ago
             pipe.zrem(queue, record.id)
         pipe.zrem(LEASES, record.id)
         pipe.execute()

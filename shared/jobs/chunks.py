@@ -15,37 +15,14 @@ from typing import Any
 from pydantic import ValidationError
 from redis import Redis
 
-from shared.records import followers_key, job_key
-from shared.scripts import EVENTS, EVENTS_KEPT
+from shared.jobs.index_scripts import KEEP_CHUNK, PLAN
+from shared.keys import CHUNKS, FOLLOWERS, JOB
 from shared.transcript import Segment, Value
 
-_PLAN = "plan"
 _EXPIRES_S = 7 * 24 * 3600
 """Should nobody ever end the job."""
 
 _READ_AT_ONCE = 16
-
-_KEEP = f"""
--- KEYS  job, chunks, followers
--- ARGV  job's id, attempt, 'anew' or '', field, value, seconds until it expires
-local v = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'released')
-if v[1] ~= 'running' or v[2] ~= ARGV[2] then return 0 end
-if ARGV[3] == 'anew' then redis.call('DEL', KEYS[2]) end
-redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
-redis.call('EXPIRE', KEYS[2], ARGV[6])
-if string.sub(ARGV[4], 1, {len(_PLAN)}) == '{_PLAN}' then return 1 end
--- As text: what Lua reads of JSON and writes again is not the same.
-local segments = string.match(ARGV[5], '"segments":(.*)}}$')
-local function tell(id)
-  redis.call('XADD', '{EVENTS}', 'MAXLEN', '~', {EVENTS_KEPT}, '*', 'job', id,
-             'owner', redis.call('HGET', 'longhand:job:' .. id, 'owner') or '',
-             'type', 'segments', 'data', '{{"job_id":"' .. id .. '","index":' .. ARGV[4] ..
-             ',"segments":' .. segments .. '}}')
-end
-if not v[3] or v[3] == '' then tell(ARGV[1]) end
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do tell(id) end
-return 1
-"""
 
 
 class KeptChunk(Value):
@@ -70,7 +47,7 @@ class KeptChunks:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._keep_script = redis.register_script(_KEEP)
+        self._keep_script = redis.register_script(KEEP_CHUNK)
 
     def begin(self, job_id: str, attempt: int, plan: str, channel: int = 0) -> None:
         """
@@ -87,13 +64,13 @@ class KeptChunks:
 
     def _put(self, job_id: str, attempt: int, field: str, value: str, *, anew: bool) -> None:
         self._keep_script(
-            keys=[job_key(job_id), chunks_key(job_id), followers_key(job_id)],
+            keys=[JOB.of(job_id), CHUNKS.of(job_id), FOLLOWERS.of(job_id)],
             args=[job_id, attempt, "anew" if anew else "", field, value, _EXPIRES_S],
         )
 
     def read(self, job_id: str, channel: int = 0) -> tuple[str, Mapping[int, KeptChunk]] | None:
         """The plan of a job and the chunks of all plans by index; None if nothing is kept."""
-        fields: Any = self._redis.hgetall(chunks_key(job_id))
+        fields: Any = self._redis.hgetall(CHUNKS.of(job_id))
         plan = fields.get(_plan_of(channel).encode())
         if plan is None:
             return None
@@ -101,7 +78,7 @@ class KeptChunks:
             chunks = {
                 int(index): KeptChunk.model_validate_json(value)
                 for index, value in fields.items()
-                if not index.startswith(_PLAN.encode())
+                if not index.startswith(PLAN.encode())
             }
         except ValidationError:  # of another version: it is done again
             return None
@@ -115,7 +92,7 @@ class KeptChunks:
             The chunks, and the index to go on from.
         """
         wanted = [str(n) for n in range(index, index + _READ_AT_ONCE)]
-        values: Any = self._redis.hmget(chunks_key(job_id), wanted)
+        values: Any = self._redis.hmget(CHUNKS.of(job_id), wanted)
         found: list[KeptChunk] = []
         for value in takewhile(bool, values):
             try:
@@ -136,9 +113,4 @@ class KeptChunks:
 
 
 def _plan_of(channel: int) -> str:
-    return f"{_PLAN}{channel or ''}"
-
-
-def chunks_key(job_id: str) -> str:
-    """Where the chunks of a job lie in Redis."""
-    return f"{job_key(job_id)}:chunks"
+    return f"{PLAN}{channel or ''}"

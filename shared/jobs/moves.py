@@ -14,15 +14,10 @@ from typing import Any
 
 from redis import Redis
 
-from shared.chunks import chunks_key
 from shared.connections import as_texts
-from shared.records import Status, job_key
-from shared.scripts import EDIT, ENTER, LEAVE, MOVE, SETTLE, UNRELEASE
-
-
-def queued_key(priority: str) -> str:
-    """The jobs of a priority that wait, by the time since when."""
-    return f"longhand:queued:{priority}"
+from shared.jobs.scripts import EDIT, ENTER, LEAVE, MOVE, SETTLE, UNRELEASE
+from shared.keys import CHUNKS, JOB
+from shared.records import Status
 
 
 class Moves:
@@ -56,7 +51,7 @@ class Moves:
                 have left it.
         """
         answer = self._move(
-            keys=[job_key(job_id), chunks_key(job_id)],
+            keys=[JOB.of(job_id), CHUNKS.of(job_id)],
             args=[
                 job_id,
                 ",".join(wanted),
@@ -93,7 +88,7 @@ class Moves:
             `same`: the job named is this one; `mismatch`: that one was another request.
         """
         reply: Any = self._enter(
-            keys=[job_key(job_id), index], args=[job_id, cache, *idempotency, *_pairs(fields)]
+            keys=[JOB.of(job_id), index], args=[job_id, cache, *idempotency, *_pairs(fields)]
         )
         outcome, other = as_texts(reply)
         return outcome, other
@@ -111,22 +106,22 @@ class Moves:
             the run of the job named any more; `released`: others follow it, its run goes on;
             `alone`: nobody follows, nor can any more; `ended`: it had ended.
         """
-        reply: Any = self._leave(keys=[job_key(job_id)], args=[job_id, how, "1" if is_gone else ""])
+        reply: Any = self._leave(keys=[JOB.of(job_id)], args=[job_id, how, "1" if is_gone else ""])
         outcome, other = as_texts(reply)
         return outcome, other
 
     def settle(self, job_id: str, run: str, result_key: str) -> bool:
         """Make what became of a run a follower's own; False if it is there no more, or ended."""
-        answer = self._settle(keys=[job_key(job_id), job_key(run)], args=[job_id, run, result_key])
+        answer = self._settle(keys=[JOB.of(job_id), JOB.of(run)], args=[job_id, run, result_key])
         return bool(answer == b"settled")
 
     def edit(self, job_id: str, fields: Mapping[str, Any]) -> bool:
         """Change fields of a job; False if it is not there."""
-        return bool(self._edit(keys=[job_key(job_id)], args=_pairs(fields)))
+        return bool(self._edit(keys=[JOB.of(job_id)], args=_pairs(fields)))
 
     def unrelease(self, job_id: str) -> bool:
         """Take back that an owner cancelled a job which others follow."""
-        return bool(self._unrelease(keys=[job_key(job_id)], args=[job_id]))
+        return bool(self._unrelease(keys=[JOB.of(job_id)], args=[job_id]))
 
 
 def _pairs(fields: Mapping[Any, Any]) -> list[Any]:
