@@ -132,7 +132,7 @@ class Retention:
             if record is None:
                 return True
             if record.ended_at is None or now - record.ended_at < rule.keep_s:
-                return False  # one whose owner left earlier than those who share its run
+                return False  # it was tried again, and has ended once more
             if not record.status.is_final:
                 return False
             if not rule.applies(record.status, has_audio=record.audio_removed_at is None):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from pydantic import ValidationError
 from redis import Redis
@@ -22,7 +22,7 @@ class History:
 
     def find(self, job_id: str) -> JobRecord | None:
         """A record as it is written, from storage when Redis no longer knows it."""
-        record = self._in_redis(job_id)
+        [record] = self.in_redis([job_id])
         if record is not None:
             return record
         try:
@@ -30,26 +30,33 @@ class History:
         except KeyNotFound:
             return None
 
-    def _in_redis(self, job_id: str) -> JobRecord | None:
-        fields: Any = self._redis.hgetall(JOB.of(job_id))
-        return from_hash(fields) if fields else None
+    def in_redis(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """Records as Redis has them; None for those it does not know."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hgetall(JOB.of(job_id))
+        return [from_hash(JobRecord, fields) if fields else None for fields in pipe.execute()]
 
     def keep(self, job_id: str) -> None:
         """Write the record of a job that ended to storage, as it is when this is done."""
         with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
-            record = self._in_redis(job_id)
+            [record] = self.in_redis([job_id])
             while record is not None and record.status.is_final:
                 self.write(record)
-                written, record = record, self._in_redis(job_id)
+                written, [record] = record, self.in_redis([job_id])
                 if record == written:
                     return
                 if record is None:  # deleted meanwhile: it stays away
-                    self._storage.delete_all(job_prefix(job_id))
+                    self.forget(job_id)
 
     def write(self, record: JobRecord) -> None:
         """Write this record to storage."""
         with self._storage.create(_record_key(record.id)) as out:
             out.write(record.model_dump_json().encode())
+
+    def forget(self, job_id: str) -> None:
+        """Remove a record from storage."""
+        self._storage.delete(_record_key(job_id))
 
 
 def _record_key(job_id: str) -> str:

@@ -34,10 +34,22 @@ class Key(str):
 JOB = Key("longhand:job:{id}")
 """hash | the record of a job (`shared.records`) | gateway, worker | until the job is deleted"""
 
+RUN = Key("longhand:run:{id}")
+"""
+hash | the record of a run, which has the id of the job that began it (`shared.records`) |
+gateway, worker | until that job is deleted and the run has ended
+"""
+
+RUN_JOBS = Key("longhand:run:{id}:jobs")
+"""
+set | ids of the jobs that wait for a run | gateway, worker | an id until its job is settled or
+leaves
+"""
+
 FOLLOWERS = Key("longhand:job:{id}:followers")
 """
-set | ids of the jobs that share the run of this job | gateway, worker |
-until they are settled
+set | ids of the jobs that wait for the run of this job, as older versions wrote them | nobody |
+until the run is next moved
 """
 
 CHUNKS = Key("longhand:job:{id}:chunks")
@@ -103,7 +115,7 @@ DELIVERIES = Key("longhand:deliveries:{id}")
 CACHE = Key("longhand:cache:{hash}")
 """
 string | the run of some audio with some options | gateway |
-until the job that began the run is deleted
+until the run is cancelled or removed
 """
 
 IDEMPOTENCY = Key("longhand:idempotency:{hash}")

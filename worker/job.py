@@ -23,7 +23,7 @@ from shared.errors import (
 from shared.generations import Generations
 from shared.jobs import Jobs
 from shared.logs import job_logged
-from shared.records import JobRecord
+from shared.records import RunRecord
 from shared.request import TranscriptionRequest
 from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript, Warned
@@ -93,7 +93,7 @@ def _fail(services: WorkerServices, lease: Lease, error: LonghandError) -> None:
     services.jobs.runs.fail(lease.job_id, lease.attempt, error.to_value())
 
 
-def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Transcript:
+def _transcribe(services: WorkerServices, record: RunRecord, lease: Lease) -> Transcript:
     asked = record.request.model
     # The gateway took it: it may be one of the operator's own, here or on another worker.
     own = [asked] if asked and may_be_own(asked) else []

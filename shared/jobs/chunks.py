@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from redis import Redis
 
 from shared.jobs.index_scripts import KEEP_CHUNK, PLAN
-from shared.keys import CHUNKS, FOLLOWERS, JOB
+from shared.keys import CHUNKS, RUN, RUN_JOBS
 from shared.transcript import Segment, Value
 
 _EXPIRES_S = 7 * 24 * 3600
@@ -49,28 +49,28 @@ class KeptChunks:
         self._redis = redis
         self._keep_script = redis.register_script(KEEP_CHUNK)
 
-    def begin(self, job_id: str, attempt: int, plan: str, channel: int = 0) -> None:
+    def begin(self, run_id: str, attempt: int, plan: str, channel: int = 0) -> None:
         """
         Keep a plan, which only workers read.
 
         Args:
             channel: That of the first forgets what is kept of the job; others are added to it.
         """
-        self._put(job_id, attempt, _plan_of(channel), plan, anew=channel == 0)
+        self._put(run_id, attempt, _plan_of(channel), plan, anew=channel == 0)
 
-    def keep(self, job_id: str, attempt: int, index: int, chunk: KeptChunk) -> None:
+    def keep(self, run_id: str, attempt: int, index: int, chunk: KeptChunk) -> None:
         """Keep a chunk of the plan."""
-        self._put(job_id, attempt, str(index), chunk.model_dump_json(), anew=False)
+        self._put(run_id, attempt, str(index), chunk.model_dump_json(), anew=False)
 
-    def _put(self, job_id: str, attempt: int, field: str, value: str, *, anew: bool) -> None:
+    def _put(self, run_id: str, attempt: int, field: str, value: str, *, anew: bool) -> None:
         self._keep_script(
-            keys=[JOB.of(job_id), CHUNKS.of(job_id), FOLLOWERS.of(job_id)],
-            args=[job_id, attempt, "anew" if anew else "", field, value, _EXPIRES_S],
+            keys=[RUN.of(run_id), CHUNKS.of(run_id), RUN_JOBS.of(run_id)],
+            args=[run_id, attempt, "anew" if anew else "", field, value, _EXPIRES_S],
         )
 
-    def read(self, job_id: str, channel: int = 0) -> tuple[str, Mapping[int, KeptChunk]] | None:
+    def read(self, run_id: str, channel: int = 0) -> tuple[str, Mapping[int, KeptChunk]] | None:
         """The plan of a job and the chunks of all plans by index; None if nothing is kept."""
-        fields: Any = self._redis.hgetall(CHUNKS.of(job_id))
+        fields: Any = self._redis.hgetall(CHUNKS.of(run_id))
         plan = fields.get(_plan_of(channel).encode())
         if plan is None:
             return None
@@ -84,7 +84,7 @@ class KeptChunks:
             return None
         return plan.decode(), chunks
 
-    def following(self, job_id: str, index: int) -> tuple[list[KeptChunk], int]:
+    def following(self, run_id: str, index: int) -> tuple[list[KeptChunk], int]:
         """
         The chunks from `index` on that are done, up to the first that is not; some at a time.
 
@@ -92,7 +92,7 @@ class KeptChunks:
             The chunks, and the index to go on from.
         """
         wanted = [str(n) for n in range(index, index + _READ_AT_ONCE)]
-        values: Any = self._redis.hmget(CHUNKS.of(job_id), wanted)
+        values: Any = self._redis.hmget(CHUNKS.of(run_id), wanted)
         found: list[KeptChunk] = []
         for value in takewhile(bool, values):
             try:
@@ -103,9 +103,9 @@ class KeptChunks:
                 return found, jump
         return found, index + len(found)
 
-    def segments(self, job_id: str) -> list[Segment]:
+    def segments(self, run_id: str) -> list[Segment]:
         """The segments that are done so far, in time order, numbered."""
-        kept = self.read(job_id)
+        kept = self.read(run_id)
         chunks = kept[1] if kept else {}
         segments = [segment for _, chunk in sorted(chunks.items()) for segment in chunk.segments]
         segments.sort(key=lambda segment: segment.start)  # channels come one after the other

@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 
 from shared.jobs.index_scripts import MARK_AUDIO_REMOVED
-from shared.keys import ENDED, FOLLOWERS, JOB
+from shared.keys import ENDED, JOB, RUN, RUN_JOBS
 from shared.records import Status
 
 _AT_ONCE = 500
@@ -63,7 +63,11 @@ class EndedJobs:
 
     def is_shared(self, job_id: str) -> bool:
         """Whether others still wait for the run that began with a job."""
-        return bool(self._redis.scard(FOLLOWERS.of(job_id)))
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hget(RUN.of(job_id), "status")
+        pipe.scard(RUN_JOBS.of(job_id))
+        status, n_jobs = pipe.execute()
+        return bool(n_jobs or (status and not Status(status.decode()).is_final))
 
     def mark_audio_removed(self, job_id: str, at: float) -> bool | None:
         """
@@ -74,4 +78,5 @@ class EndedJobs:
         """
         if not self._redis.exists(JOB.of(job_id)):
             return None
-        return bool(self._mark(keys=[JOB.of(job_id), FOLLOWERS.of(job_id)], args=[round(at, 3)]))
+        keys = [JOB.of(job_id), RUN.of(job_id), RUN_JOBS.of(job_id)]
+        return bool(self._mark(keys=keys, args=[round(at, 3)]))

@@ -1,9 +1,9 @@
 """
 Jobs of the same audio with the same options share one run.
 
-The first of them *leads*: its run is everybody's. Each of the others is a job
-of its own that *follows*: it has its own id, owner, label and audio (of which
-storage keeps the bytes once), and is settled with the result when the run ends.
+The run has the id of the job that began it. Each of its jobs has its own id, owner, label and
+audio (of which storage keeps the bytes once). When the run ends, every job that waits for it is
+settled: it gets how the run ended, with a result of its own.
 """
 
 from __future__ import annotations
@@ -20,26 +20,8 @@ from shared.connections import as_texts
 from shared.errors import IdempotencyMismatch, StorageFull
 from shared.history import History
 from shared.jobs.moves import Moves
-from shared.keys import (
-    CACHE,
-    ENDED,
-    FOLLOWERS,
-    IDEMPOTENCY,
-    JOB,
-    JOBS,
-    LEASES,
-    QUEUED,
-    SETTLING,
-    WEBHOOKS,
-)
-from shared.records import (
-    PRIORITIES,
-    JobEntry,
-    JobRecord,
-    Status,
-    job_prefix,
-    to_hash,
-)
+from shared.keys import CACHE, IDEMPOTENCY, JOB, JOBS, RUN, RUN_JOBS, SETTLING
+from shared.records import JobEntry, JobRecord, RunRecord, Status, from_hash, job_prefix, to_hash
 from shared.storage import KeyNotFound, Storage
 
 IDEMPOTENCY_S = 24 * 3600
@@ -49,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Following:
-    """Lets jobs in and their owners go, and gives those that follow what became of the run."""
+    """Lets jobs in, and settles them when their runs have ended."""
 
     def __init__(self, redis: Redis, storage: Storage, moves: Moves, history: History) -> None:
         self._redis = redis
@@ -62,7 +44,8 @@ class Following:
         Write a new job, unless its Idempotency-Key has made one before.
 
         Returns:
-            `lead`: it is to be run; `follow`, `done`: it has the run, or the result, of another;
+            `lead`: its run is to be delivered; `follow`, `done`: it has the run, or the result, of
+            another;
             `same`: the job that was made before. And the job.
 
         Raises:
@@ -92,7 +75,7 @@ class Following:
             found = self._history.find(other)
             return outcome, found or record
         if outcome == "follow":
-            record = record.model_copy(update={"follows": other})
+            record = record.model_copy(update={"run": other})
             with self._put_off(record.id):  # it keeps its own
                 self._share_audio(record, other)
         elif outcome == "done":
@@ -115,21 +98,30 @@ class Following:
             self._redis.delete(cache)
         return cache
 
-    def _take_result(self, record: JobRecord, run: str) -> JobRecord | None:
-        """A job as it stands with the result of another; None if that is there no more."""
-        theirs = self._history.find(run)
+    def _take_result(self, record: JobRecord, run_id: str) -> JobRecord | None:
+        """A job as it stands with the result of a run; None if that is there no more."""
+        run = self.read_run(run_id)
         try:
-            if theirs is None or theirs.result_key is None:
+            if run is None or run.result_key is None:
                 return None
-            key = self._link_result(theirs, record)
+            key = self._link_result(run, record.id)
         except KeyNotFound:
             return None
-        self._share_audio(record, run)
-        taken = {"result_key": key, "status": Status.SUCCEEDED, "stage": "convert"}
-        ended = {"progress": 1.0, "audio_done_s": theirs.audio_done_s, "follows": run}
-        ended["warnings"] = theirs.warnings
+        self._share_audio(record, run_id)
+        taken = {"result_key": key, "status": Status.SUCCEEDED, "stage": "convert", "run": run_id}
+        ended = {"progress": 1.0, "audio_done_s": run.audio_done_s, "warnings": run.warnings}
         times = {"started_at": record.created_at, "ended_at": record.created_at}
         return record.model_copy(update=taken | ended | times)
+
+    def read_run(self, run_id: str) -> RunRecord | None:
+        """
+        The record of a run; None if there is none.
+
+        Raises:
+            ValidationError: It is of another version.
+        """
+        fields: Any = self._redis.hgetall(RUN.of(run_id))
+        return from_hash(RunRecord, fields) if fields else None
 
     def _share_audio(self, record: JobRecord, run: str) -> None:
         """Keep the bytes of an upload once; they are the same, by their hash."""
@@ -138,10 +130,12 @@ class Following:
         except KeyNotFound:
             _log.debug("the audio of job %s is gone; job %s keeps its own", run, record.id)
 
-    def _link_result(self, run: JobRecord, record: JobRecord) -> str:
+    def _link_result(self, run: RunRecord, job_id: str) -> str:
         """Make a run's result a job's own; its key."""
         assert run.result_key is not None
-        key = f"{job_prefix(record.id)}/{run.attempt}/result.json"
+        if job_id == run.id:
+            return run.result_key
+        key = f"{job_prefix(job_id)}/{run.attempt}/result.json"
         self._storage.link(run.result_key, key)
         variant = run.request.chinese
         if variant not in (None, "none"):
@@ -151,36 +145,29 @@ class Following:
                 )
         return key
 
-    def leave(self, job_id: str, how: str, *, is_gone: bool = False) -> str:
-        """
-        Let a job's owner go; see `Moves.leave`.
-
-        Returns:
-            `alone` if the job is to be cancelled too, otherwise what was done.
-        """
-        outcome, run = self._moves.leave(job_id, how, is_gone=is_gone)
-        if outcome == "last":
-            # Unless its owner has just come back to it.
-            unfinished = (Status.QUEUED, Status.RUNNING)
-            if self._moves.move(run, unfinished, Status.CANCELLED, {}, condition="released"):
-                self._close(run)
-            return "left"
-        return outcome
-
     def settle(self, run_id: str) -> None:
-        """Give everybody who follows a run that ended what became of it, and keep its record."""
-        reply: Any = self._redis.smembers(FOLLOWERS.of(run_id))
-        if reply:
-            run = self._history.find(run_id)
-            if run is None or not run.status.is_final:
-                return
-            for job_id in as_texts(reply):
-                self._settle_one(run, job_id)
-        self._close(run_id)
+        """Settle the jobs of a run if it has ended; keep the record of the job that began it."""
+        status: Any = self._redis.hget(RUN.of(run_id), "status")
+        if status is not None and not Status(status.decode()).is_final:
+            self._history.keep(run_id)  # of a job that left: its run goes on for others
+            return
+        reply: Any = self._redis.smembers(RUN_JOBS.of(run_id))
+        job_ids = as_texts(reply)
+        run = self.read_run(run_id) if job_ids and status == b"succeeded" else None
+        for job_id in job_ids:
+            key = self._link_result(run, job_id) if run else ""
+            if self._moves.settle(job_id, run_id, key):
+                self._history.keep(job_id)
+            elif not self._redis.exists(JOB.of(job_id)):  # deleted meanwhile
+                self.remove(job_id)
+        if not self._redis.exists(JOB.of(run_id)):
+            self.remove(run_id)
+        elif run_id not in job_ids:  # it left
+            self._history.keep(run_id)
         self._redis.zrem(SETTLING, run_id)
 
     def settle_or_leave(self, run_id: str) -> bool:
-        """Settle a run; False if that cannot be now, for a full disk: the reaper tries again."""
+        """Settle a run; False if a full disk does not let it: the reaper tries again."""
         try:
             self.settle(run_id)
         except (StorageFull, OSError) as error:
@@ -189,44 +176,18 @@ class Following:
             return False
         return True
 
-    def _settle_one(self, run: JobRecord, job_id: str) -> None:
-        key, record = "", self._history.find(job_id)
-        if record is not None and run.status is Status.SUCCEEDED:
-            key = self._link_result(run, record)
-        if self._moves.settle(job_id, run.id, key):
-            self._history.keep(job_id)
-        elif not self._redis.exists(JOB.of(job_id)):  # deleted meanwhile
-            self._storage.delete_all(job_prefix(job_id))
-
-    def _close(self, run_id: str) -> None:
-        """Keep the record of a run that ended; or remove all of it, if its owner deleted it."""
-        if self._redis.hget(JOB.of(run_id), "released") == b"deleted":
-            run = self._history.find(run_id)
-            if run is not None:
-                self.remove(run)
-        else:
-            self._history.keep(run_id)
-
     def settle_left(self) -> list[str]:
         """Settle the runs whose worker died between their end and this; their ids."""
         left = as_texts(self._redis.zrange(SETTLING, 0, -1))
+        for run_id in left:
+            self._moves.adopt(run_id)
         return [run_id for run_id in left if self.settle_or_leave(run_id)]
 
-    def remove(self, record: JobRecord) -> None:
-        """Remove a job's audio, result and record."""
-        self._storage.delete_all(job_prefix(record.id))
-        pipe: Any = self._redis.pipeline()
-        pipe.delete(JOB.of(record.id), FOLLOWERS.of(record.id))
-        pipe.zrem(JOBS.of(record.owner), record.id)
-        pipe.zrem(ENDED, record.id)
-        pipe.zrem(WEBHOOKS, record.id)
-        pipe.zrem(SETTLING, record.id)
-        for queue in map(QUEUED.of, PRIORITIES):  # it was tried again a moment ago
-            pipe.zrem(queue, record.id)
-        pipe.zrem(LEASES, record.id)
-        pipe.execute()
-        # Once more: who wrote its record meanwhile found it in Redis still.
-        self._storage.delete_all(job_prefix(record.id))
+    def remove(self, job_id: str) -> None:
+        """Remove a job, and what is stored for it unless its run goes on for others."""
+        self._history.forget(job_id)
+        if self._moves.remove(job_id):
+            self._storage.delete_all(job_prefix(job_id))
 
 
 def converted_key(result_key: str, variant: str) -> str:

@@ -8,9 +8,9 @@ PLAN = "plan"
 """How the names of plans begin among the fields of `CHUNKS`; those of chunks are numbers."""
 
 KEEP_CHUNK = f"""
--- KEYS  job, chunks, followers
--- ARGV  job's id, attempt, 'anew' or '', field, value, seconds until it expires
-local v = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'released')
+-- KEYS  run, chunks, its jobs
+-- ARGV  run's id, attempt, 'anew' or '', field, value, seconds until it expires
+local v = redis.call('HMGET', KEYS[1], 'status', 'attempt')
 if v[1] ~= 'running' or v[2] ~= ARGV[2] then return 0 end
 if ARGV[3] == 'anew' then redis.call('DEL', KEYS[2]) end
 redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
@@ -18,23 +18,22 @@ redis.call('EXPIRE', KEYS[2], ARGV[6])
 if string.sub(ARGV[4], 1, {len(PLAN)}) == '{PLAN}' then return 1 end
 -- As text: what Lua reads of JSON and writes again is not the same.
 local segments = string.match(ARGV[5], '"segments":(.*)}}$')
-local function tell(id)
+for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   redis.call('XADD', '{EVENTS}', 'MAXLEN', '~', {EVENTS_KEPT}, '*', 'job', id,
              'owner', redis.call('HGET', '{JOB.prefix}' .. id, 'owner') or '',
              'type', 'segments', 'data', '{{"job_id":"' .. id .. '","index":' .. ARGV[4] ..
              ',"segments":' .. segments .. '}}')
 end
-if not v[3] or v[3] == '' then tell(ARGV[1]) end
-for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do tell(id) end
 return 1
 """
 
 MARK_AUDIO_REMOVED = """
--- KEYS  job, those who follow it
+-- KEYS  job, the run that began with it, those who wait for that
 -- ARGV  when, by the clock of whoever asks
+local run = redis.call('HGET', KEYS[2], 'status')
+if run == 'queued' or run == 'running' or redis.call('SCARD', KEYS[3]) > 0 then return 0 end
 local v = redis.call('HMGET', KEYS[1], 'status', 'audio_removed_at')
 if not v[1] or v[1] == 'queued' or v[1] == 'running' then return 0 end
-if redis.call('SCARD', KEYS[2]) > 0 then return 0 end
 if not v[2] or v[2] == '' then redis.call('HSET', KEYS[1], 'audio_removed_at', ARGV[1]) end
 return 1
 """

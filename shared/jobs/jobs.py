@@ -34,7 +34,6 @@ from shared.jobs.figures import Figures
 from shared.jobs.following import Following, converted_key
 from shared.jobs.moves import Moves
 from shared.jobs.runs import Runs
-from shared.jobs.views import read_views, view
 from shared.keys import JOB, JOBS
 from shared.listing import JobPage, JobQuery, list_jobs
 from shared.records import (
@@ -108,6 +107,7 @@ class Jobs:
             request=request,
             audio=audio,
             created_at=time.time(),
+            run=job_id,
             **entry.model_dump(exclude={"cache_key", "idempotency_key", "fingerprint"}),
         )
         outcome, record = self._following.enter(record, entry)
@@ -127,7 +127,7 @@ class Jobs:
 
     def _hurry(self, follower: JobRecord) -> None:
         """Let a run that waits have the turn of whoever follows it, if that comes sooner."""
-        run = self._history.find(follower.run_id)
+        run = self._following.read_run(follower.run_id)
         if run is None or run.status is not Status.QUEUED:
             return
         if PRIORITIES.index(follower.priority) < PRIORITIES.index(run.priority):
@@ -140,12 +140,7 @@ class Jobs:
         Raises:
             JobNotFound: There is no such job, or `owner` is given and it is another's.
         """
-        record = None
-        if is_job_id(job_id):
-            record = read_views(self._redis, [job_id])[0]
-            if record is None:
-                kept = self._history.find(job_id)
-                record = view(kept, None) if kept else None
+        record = self._history.find(job_id) if is_job_id(job_id) else None
         if record is None or owner not in (None, record.owner):
             raise JobNotFound(f"there is no job {job_id[:64]!r}")
         return record
@@ -161,45 +156,37 @@ class Jobs:
         Raises:
             InvalidRequest: The cursor is none of ours.
         """
-        return list_jobs(self._redis, owner, query, lambda ids: read_views(self._redis, ids))
+        return list_jobs(self._redis, owner, query, self._history.in_redis)
 
     def cancel(self, job_id: str, *, is_gone: bool = False) -> bool:
         """
-        End a job that has not ended; a worker on it notices at its next report.
+        Cancel a job that has not ended; whether it had not.
 
-        If others follow it, it ends for its owner, and its run goes on for them.
+        Its run goes on if others wait for it. Otherwise a worker on it notices at its next report.
 
         Args:
-            is_gone: Whether he did not say so, but was found to have gone (`abandon`): unless he
-                is back already. Should his Idempotency-Key come later, the job is made anew.
+            is_gone: Whether the owner did not say so, but their connection ended
+                (`Callers.abandon`): it is cancelled unless a caller is back. Should its
+                Idempotency-Key be sent later, the job is made anew.
         """
-        outcome = self._following.leave(job_id, "cancelled", is_gone=is_gone)
-        if outcome == "alone":
-            moved = self._moves.move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
-            if moved:
-                self._following.settle_or_leave(job_id)
-            return moved
-        if outcome == "left":
+        is_cancelled = self._moves.leave(job_id, is_gone=is_gone)
+        if is_cancelled:
             self._following.settle_or_leave(job_id)
-        return outcome in ("left", "released")
+        return is_cancelled
 
     def delete(self, job_id: str) -> JobRecord:
-        """Cancel a job if it has not ended, then remove its audio, result and record."""
-        record = self._history.find(job_id) if is_job_id(job_id) else None
-        if record is None:
-            raise JobNotFound(f"there is no job {job_id[:64]!r}")
-        outcome = self._following.leave(job_id, "deleted")
-        if outcome == "alone":
-            # Not `cancel`: what would be kept is removed, and a full disk must not be in the way.
-            self._moves.move(job_id, (Status.QUEUED, Status.RUNNING), Status.CANCELLED, {})
-        if outcome == "released":
-            self._redis.zrem(JOBS.of(record.owner), job_id)
-        else:
-            record = self._history.find(job_id) or record
-            self._following.remove(record)
-        if record.status.is_final:
-            return record
-        return record.model_copy(update={"status": Status.CANCELLED})
+        """
+        Cancel a job if it has not ended, then remove its audio, result and record.
+
+        Returns:
+            The job as it stood at its end.
+        """
+        # Not `cancel`, which keeps a record: a full disk must not be in the way.
+        if is_job_id(job_id):
+            self._moves.leave(job_id)
+        record = self.get(job_id)
+        self._following.remove(job_id)
+        return record
 
     def retry(self, job_id: str) -> JobRecord:
         """
@@ -223,26 +210,18 @@ class Jobs:
                 "it again",
                 job_id=job_id,
             )
-        self.callers.keep(job_id)
-        if self._moves.unrelease(job_id):
-            record = self.get(job_id)  # its run went on for others, and may have ended as well
-            if record.status not in ended:
-                self._history.keep(job_id)
-                return record
-        attempt = record.attempt + 1
-        fields: dict[str, Any] = {"attempt": attempt, "first_attempt": attempt, "progress": 0.0}
-        fields |= {"audio_done_s": 0.0, "stages_s": "", "follows": "", "cache": ""}
-        fields["abandoned"] = ""
-        fields |= dict.fromkeys(("error", "warnings", "stage", "worker"), "")
-        fields |= dict.fromkeys(("ended_at", "started_at"), "")
-        if not self._redis.exists(JOB.of(job_id)):  # Redis lost it; storage has what it was
+        if not self.is_known(job_id):  # Redis lost it; storage has what it was
             if self._history.find(job_id) is None:  # unless it was deleted just now
                 raise JobNotFound(f"there is no job {job_id[:64]!r}")
             self._redis.hset(JOB.of(job_id), mapping=to_hash(record))
             self._redis.zadd(JOBS.of(record.owner), {job_id: record.created_at})
-        if self._moves.move(job_id, ended, Status.QUEUED, fields):
-            self._delivery.enqueue(job_id, attempt, priority=record.priority)
-        return self.get(job_id)
+        outcome = self._moves.retry(job_id)
+        record = self.get(job_id)
+        if outcome == "begun":
+            self._delivery.enqueue(job_id, record.attempt, priority=record.priority)
+        elif record.status.is_final:  # as its run, which had gone on for others
+            self._history.keep(job_id)
+        return record
 
     def edit(self, job_id: str, changes: Mapping[str, Any]) -> JobRecord:
         """Change `label` or `speaker_names` of a job; what is not named stays as it is."""
@@ -279,16 +258,13 @@ class Jobs:
         """Whether each job has ended for its owner, or is no longer there."""
         pipe = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
-            pipe.hmget(JOB.of(job_id), "status", "released")
-        return [
-            status is None or bool(released) or Status(status.decode()).is_final
-            for status, released in pipe.execute()
-        ]
+            pipe.hget(JOB.of(job_id), "status")
+        return [s is None or Status(s.decode()).is_final for s in pipe.execute()]
 
     def ended_since(self, since: float, most: int) -> Sequence[JobRecord]:
         """The newest jobs of all owners that ended since a time, in the order of their ends."""
-        views = read_views(self._redis, self.ended.newest(since, most))
-        return [record for record in views if record is not None and record.status.is_final]
+        records = self._history.in_redis(self.ended.newest(since, most))
+        return [record for record in records if record is not None and record.status.is_final]
 
     def cancel_abandoned(self) -> Sequence[str]:
         """Cancel the jobs whose callers went away some time ago; return their ids."""

@@ -1,9 +1,7 @@
 """
-Every change of a job's record: scripts that Redis runs whole, or not at all.
+Every change of a job or a run: scripts that Redis runs whole, or not at all.
 
-A job whose run is shared is *followed*: `longhand:job:{id}:followers` holds the
-jobs that wait for it. Every change is told on the stream `longhand:events`, to
-the owner of the job and to the owners of its followers.
+Each change is told on the stream `EVENTS`, to the owner of each job that it is about.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ from typing import Any
 from redis import Redis
 
 from shared.connections import as_texts
-from shared.jobs.scripts import EDIT, ENTER, LEAVE, MOVE, SETTLE, UNRELEASE
-from shared.keys import CHUNKS, JOB
+from shared.jobs.scripts import ADOPT_OLDER, EDIT, ENTER, LEAVE, MOVE, REMOVE, RETRY, SETTLE
+from shared.keys import JOB, RUN
 from shared.records import Status
 
 
@@ -29,40 +27,31 @@ class Moves:
         self._enter = redis.register_script(ENTER)
         self._leave = redis.register_script(LEAVE)
         self._settle = redis.register_script(SETTLE)
+        self._retry = redis.register_script(RETRY)
+        self._remove = redis.register_script(REMOVE)
         self._edit = redis.register_script(EDIT)
-        self._unrelease = redis.register_script(UNRELEASE)
+        self._adopt = redis.register_script(ADOPT_OLDER)
 
     def move(
         self,
-        job_id: str,
-        wanted: tuple[Status, ...],
+        run_id: str,
+        wanted: Status,
         to: Status,
         fields: Mapping[str, Any],
         *,
-        attempt: int | None = None,
-        condition: str = "",
+        attempt: int,
+        is_expired: bool = False,
     ) -> bool:
         """
-        Move a job from one of the statuses `wanted`; whether it was moved.
+        Move a run from the status `wanted`; whether it was moved.
 
         Args:
-            attempt: The attempt it must be at; None for any.
-            condition: `expired`, its lease must have run out; or `released`, its owner must
-                have left it.
+            attempt: The attempt it must be at.
+            is_expired: Whether its lease must have run out.
         """
-        answer = self._move(
-            keys=[JOB.of(job_id), CHUNKS.of(job_id)],
-            args=[
-                job_id,
-                ",".join(wanted),
-                "" if attempt is None else attempt,
-                condition,
-                to.value,
-                self._lease_s,
-                uuid.uuid4().hex,
-                *_pairs(fields),
-            ],
-        )
+        condition = "expired" if is_expired else ""
+        move: list[Any] = [run_id, wanted, attempt, condition, to, self._lease_s, _move_id()]
+        answer = self._move(keys=[RUN.of(run_id)], args=[*move, *_pairs(fields)])
         return bool(answer == b"moved")
 
     def enter(
@@ -83,8 +72,8 @@ class Moves:
                 equal then, and for how many seconds that holds.
 
         Returns:
-            `lead`: it is to be run; `follow`: it shares the run of the job named; `done`: it was
-            written as it ended; and without writing it, `finished`: the job named has its result;
+            `lead`: it has a run of its own; `follow`: it shares the run named; `done`: it was
+            written as it ended; and without writing it, `finished`: the run named has its result;
             `same`: the job named is this one; `mismatch`: that one was another request.
         """
         reply: Any = self._enter(
@@ -93,35 +82,59 @@ class Moves:
         outcome, other = as_texts(reply)
         return outcome, other
 
-    def leave(self, job_id: str, how: str, *, is_gone: bool = False) -> tuple[str, str]:
+    def leave(self, job_id: str, *, is_gone: bool = False) -> bool:
         """
-        Let an owner go from a job.
+        Cancel a job; a run that no other job waits for is cancelled with it.
 
         Args:
-            how: `cancelled` or `deleted`.
-            is_gone: Whether nobody said so, but his connection ended.
+            is_gone: Whether no owner said so, but the caller's connection ended: then the job is
+                cancelled only if it is abandoned still.
 
         Returns:
-            `missing`; `left`: it followed, and is cancelled; `last`: the same, and nobody wants
-            the run of the job named any more; `released`: others follow it, its run goes on;
-            `alone`: nobody follows, nor can any more; `ended`: it had ended.
+            Whether it was there and had not ended.
         """
-        reply: Any = self._leave(keys=[JOB.of(job_id)], args=[job_id, how, "1" if is_gone else ""])
-        outcome, other = as_texts(reply)
-        return outcome, other
+        args = [job_id, "1" if is_gone else "", _move_id()]
+        return bool(self._leave(keys=[JOB.of(job_id)], args=args) == b"left")
 
-    def settle(self, job_id: str, run: str, result_key: str) -> bool:
-        """Make what became of a run a follower's own; False if it is there no more, or ended."""
-        answer = self._settle(keys=[JOB.of(job_id), JOB.of(run)], args=[job_id, run, result_key])
+    def settle(self, job_id: str, run_id: str, result_key: str) -> bool:
+        """End a job as its run ended; False if it is there no more, or ended before."""
+        keys = [JOB.of(job_id), RUN.of(run_id)]
+        answer = self._settle(keys=keys, args=[job_id, run_id, result_key])
         return bool(answer == b"settled")
+
+    def retry(self, job_id: str) -> str:
+        """
+        Have a job that failed or was cancelled tried again.
+
+        Returns:
+            `begun`: it waits, with a run of its own; `joined`: it has the run that began with it
+            again, which had gone on for others; otherwise its status, or `missing`.
+        """
+        reply: Any = self._retry(keys=[JOB.of(job_id)], args=[job_id, _move_id()])
+        outcome: str = reply.decode()
+        return outcome
+
+    def remove(self, job_id: str) -> bool:
+        """
+        Remove a job from Redis, and the run that began with it, unless others wait for that.
+
+        Returns:
+            Whether nobody needs what is stored for the job any more.
+        """
+        return bool(self._remove(keys=[JOB.of(job_id)], args=[job_id]))
 
     def edit(self, job_id: str, fields: Mapping[str, Any]) -> bool:
         """Change fields of a job; False if it is not there."""
         return bool(self._edit(keys=[JOB.of(job_id)], args=_pairs(fields)))
 
-    def unrelease(self, job_id: str) -> bool:
-        """Take back that an owner cancelled a job which others follow."""
-        return bool(self._unrelease(keys=[JOB.of(job_id)], args=[job_id]))
+    def adopt(self, run_id: str) -> None:
+        """Make a run of a record that an older version left; see `shared.jobs.older`."""
+        self._adopt(keys=[JOB.of(run_id)], args=[run_id])
+
+
+def _move_id() -> str:
+    """An id by which Redis knows a move again that a client repeats."""
+    return uuid.uuid4().hex
 
 
 def _pairs(fields: Mapping[Any, Any]) -> list[Any]:

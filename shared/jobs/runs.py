@@ -12,12 +12,11 @@ from redis import Redis
 from shared.connections import as_texts, redis_time
 from shared.delivery import Delivery
 from shared.errors import EngineFailed, ErrorValue, WorkerLost
-from shared.history import History
 from shared.jobs.chunks import KeptChunks
 from shared.jobs.following import Following, converted_key
 from shared.jobs.moves import Moves
-from shared.keys import JOB, LEASES, QUEUED
-from shared.records import PRIORITIES, JobRecord, Priority, Status, job_prefix
+from shared.keys import LEASES, QUEUED, RUN
+from shared.records import PRIORITIES, Priority, RunRecord, Status, job_prefix
 from shared.storage import Storage
 from shared.transcript import Transcript
 
@@ -45,18 +44,17 @@ class Runs:
         self._moves = moves
         self._delivery = delivery
         self._following = following
-        self._history = History(redis, storage)
         self._max_attempts = max_attempts
         self.chunks = KeptChunks(redis)
 
-    def claim(self, run_id: str, attempt: int, worker: str) -> JobRecord | None:
+    def claim(self, run_id: str, attempt: int, worker: str) -> RunRecord | None:
         """Take a queued run for `worker`; None if it is no longer there to be taken."""
         fields = {"worker": worker, "stage": "decode", "progress": 0.0, "audio_done_s": 0.0}
         fields |= {"eta_s": "", "stages_s": ""}
-        if not self._moves.move(run_id, (Status.QUEUED,), Status.RUNNING, fields, attempt=attempt):
+        if not self._moves.move(run_id, Status.QUEUED, Status.RUNNING, fields, attempt=attempt):
             return None
         try:
-            return self._history.find(run_id)
+            return self._following.read_run(run_id)
         except ValidationError:
             error = EngineFailed(
                 "the worker cannot read this job; a worker must not be older than the gateway"
@@ -66,7 +64,7 @@ class Runs:
 
     def report(self, run_id: str, attempt: int, fields: Mapping[str, Any]) -> bool:
         """Renew the lease and say how far the run is; False if it is no longer this attempt's."""
-        return self._moves.move(run_id, (Status.RUNNING,), Status.RUNNING, fields, attempt=attempt)
+        return self._moves.move(run_id, Status.RUNNING, Status.RUNNING, fields, attempt=attempt)
 
     def finish(
         self,
@@ -104,7 +102,7 @@ class Runs:
         return self._end(run_id, attempt, Status.FAILED, {"error": json.dumps(error)})
 
     def _end(self, run_id: str, attempt: int, to: Status, fields: Mapping[str, Any]) -> bool:
-        if not self._moves.move(run_id, (Status.RUNNING,), to, fields, attempt=attempt):
+        if not self._moves.move(run_id, Status.RUNNING, to, fields, attempt=attempt):
             return False
         # The end is published. What a full disk holds up, the reaper does later.
         self._following.settle_or_leave(run_id)
@@ -137,8 +135,9 @@ class Runs:
             to = Status.QUEUED
             fields = {"attempt": attempt + 1, "stage": "", "worker": ""}
             fields |= {"progress": 0.0, "audio_done_s": 0.0, "eta_s": ""}
-        wanted = (Status.RUNNING,)
-        if not self._moves.move(run_id, wanted, to, fields, attempt=attempt, condition="expired"):
+        if not self._moves.move(
+            run_id, Status.RUNNING, to, fields, attempt=attempt, is_expired=True
+        ):
             return False
         if not has_failed:
             self._delivery.enqueue(run_id, attempt + 1, priority=priority)
@@ -149,8 +148,9 @@ class Runs:
 
     def _standing(self, run_id: str) -> tuple[Status | None, int, int, Priority]:
         """Status, attempt, first attempt, priority; without the rest, which may be unreadable."""
+        self._moves.adopt(run_id)
         reply: Any = self._redis.hmget(
-            JOB.of(run_id), "status", "attempt", "first_attempt", "priority"
+            RUN.of(run_id), "status", "attempt", "first_attempt", "priority"
         )
         status, attempt, first, priority = reply
         if not status:
@@ -191,6 +191,12 @@ class Runs:
         pipe.zadd(QUEUED.of(priority), {run_id: now}, xx=True)
         pipe.execute()
         return True
+
+    def adopt_older(self) -> None:
+        """Make runs of what waits since an older version; see `shared.jobs.older`."""
+        for queue in map(QUEUED.of, PRIORITIES):
+            for run_id in as_texts(self._redis.zrange(queue, 0, -1)):
+                self._moves.adopt(run_id)
 
     def settle_left(self) -> list[str]:
         """Settle the runs whose worker died just after their end; their ids."""

@@ -13,7 +13,7 @@ from work import fail, succeed, upload
 from gateway.retention import Retention, Sweeper
 from gateway.settings import GatewaySettings
 from shared.errors import AudioGone
-from shared.keys import ENDED, FOLLOWERS, JOB
+from shared.keys import ENDED, JOB, RUN_JOBS
 from shared.records import JobEntry, StoredAudio, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
 
@@ -192,11 +192,11 @@ def test_the_audio_that_jobs_share_goes_with_each_of_them(services, make_retenti
 
 def test_what_had_to_wait_is_removed_by_a_later_sweep(services, end, make_retention):
     waiting, other = end(ago_s=3 * HOUR_S), end(ago_s=2 * HOUR_S)
-    services.redis.sadd(FOLLOWERS.of(waiting), other)
+    services.redis.sadd(RUN_JOBS.of(waiting), other)
     retention = make_retention(keep_audio_s=HOUR_S)
     retention.sweep()
     assert (has_audio(services, waiting), has_audio(services, other)) == (True, False)
-    services.redis.delete(FOLLOWERS.of(waiting))
+    services.redis.delete(RUN_JOBS.of(waiting))
     retention.sweep()
 
     assert not has_audio(services, waiting)

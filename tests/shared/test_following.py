@@ -183,8 +183,8 @@ def test_what_a_worker_that_died_left_unsettled_is_settled(jobs, redis, share, m
     jobs.runs.claim(leader.id, 1, "w1")
     jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
     # As it stands when the worker dies between the end of the run and this.
-    redis.hset(f"longhand:job:{follower.id}", mapping={"status": "queued", "result_key": ""})
-    redis.sadd(f"longhand:job:{leader.id}:followers", follower.id)
+    redis.hset(f"longhand:job:{follower.id}", mapping={"status": "running", "result_key": ""})
+    redis.sadd(f"longhand:run:{leader.id}:jobs", follower.id)
     redis.zadd("longhand:settling", {leader.id: 1})
     before = jobs.get(follower.id).status
 

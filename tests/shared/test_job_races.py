@@ -11,7 +11,6 @@ from shared.errors import JobNotFound, StorageFull
 from shared.history import History
 from shared.jobs import Jobs
 from shared.jobs.moves import Moves
-from shared.jobs.views import read_views
 from shared.keys import SETTLING
 from shared.listing import JobQuery, list_jobs
 from shared.records import Status
@@ -94,7 +93,7 @@ def test_an_abandoned_job_is_cancelled_by_the_clock_of_redis(redis_url, jobs, st
 
 
 @pytest.mark.parametrize("what", ["a new job", "a deleted job"])
-def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, share, what):
+def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, storage, share, what):
     records = [share(cache_key=None) for _ in range(205)]
     n_reads = 0
 
@@ -103,7 +102,7 @@ def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, sha
         n_reads += 1
         if n_reads == 1:
             share(cache_key=None) if what == "a new job" else jobs.delete(records[-1].id)
-        return read_views(redis, job_ids)
+        return History(redis, storage).in_redis(job_ids)
 
     page = list_jobs(redis, "ann", JobQuery(limit=1000), read)
 

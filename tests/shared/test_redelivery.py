@@ -111,7 +111,8 @@ def test_a_job_whose_gateway_dies_before_it_has_a_slip_is_delivered(jobs, redis,
 
 def make_unreadable(redis, job_id):
     """Let a job be one of a newer gateway."""
-    redis.hset(f"longhand:job:{job_id}", "request", json.dumps({"mood": "calm"}))
+    for kind in ("job", "run"):
+        redis.hset(f"longhand:{kind}:{job_id}", "request", json.dumps({"mood": "calm"}))
 
 
 def test_a_job_that_cannot_be_read_fails_and_says_so(jobs, redis, submit):
