@@ -193,6 +193,8 @@ class Retention:
             if record is not None:
                 if record.audio_removed_at is not None and record.status.is_final:
                     self._delete_audio(record)
+            elif self._jobs.ended.is_shared(job_id):
+                return  # deleted by its owner, while others wait for its run
             elif now - self._storage.written_at(f"{job_prefix(job_id)}/audio") > _ORPHAN_S:
                 self._storage.delete_all(job_prefix(job_id))
                 _log.info("the audio of %s was removed: there is no such job", job_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
@@ -35,7 +35,7 @@ class History:
         pipe = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.hgetall(JOB.of(job_id))
-        return [from_hash(JobRecord, fields) if fields else None for fields in pipe.execute()]
+        return [_read(fields) for fields in pipe.execute()]
 
     def keep(self, job_id: str) -> None:
         """Write the record of a job that ended to storage, as it is when this is done."""
@@ -57,6 +57,13 @@ class History:
     def forget(self, job_id: str) -> None:
         """Remove a record from storage."""
         self._storage.delete(_record_key(job_id))
+
+
+def _read(fields: Mapping[bytes, bytes]) -> JobRecord | None:
+    # An older version kept what was deleted while others waited for its run.
+    if not fields or fields.get(b"released") == b"deleted":
+        return None
+    return from_hash(JobRecord, fields)
 
 
 def _record_key(job_id: str) -> str:

@@ -47,7 +47,7 @@ class Reaper(threading.Thread):
 
     def run(self) -> None:
         """Reap until stopped."""
-        patient_until, has_adopted = 0.0, False
+        patient_until = 0.0
         due = time.monotonic() + EVERY_S
         while not self._stopped.wait(EVERY_S):
             try:
@@ -59,9 +59,6 @@ class Reaper(threading.Thread):
                 if started_s < self._grace_s or now < patient_until:
                     continue
                 if self._redis.set(REAPER, 1, nx=True, px=int(EVERY_S * 1000 * 0.9)):
-                    if not has_adopted:
-                        self._jobs.runs.adopt_older()
-                        has_adopted = True
                     self._reap()
             except (RedisError, OSError) as error:
                 patient_until = time.monotonic() + self._grace_s

@@ -109,6 +109,13 @@ local function stop(id, status)
   redis.call('ZREM', '{LEASES}', id)
   redis.call('ZREM', queue_of(id), id)
   redis.call('DEL', '{CHUNKS.prefix}' .. id .. '{CHUNKS.suffix}')
+  local stages_s = redis.call('HGET', run(id), 'stages_s')
+  if stages_s and stages_s ~= '' then
+    for stage, seconds in pairs(cjson.decode(stages_s)) do
+      redis.call('HINCRBYFLOAT', '{TOTALS}', 'stage_s:' .. stage, seconds)
+      redis.call('HINCRBY', '{TOTALS}', 'stage_n:' .. stage, 1)
+    end
+  end
 end
 
 -- Has nobody share a run any more.

@@ -3,9 +3,9 @@ Records that an older version left in Redis, in which the first job of a run was
 
 There a job that shared its run had the field `follows`, and stood in the set `FOLLOWERS` of the
 first. A first job that its owner had cancelled or deleted while others followed had `released`.
-A job is made a job and a run when its run is next moved, or its owner next changes it; those that
-wait, at a reaper's start. What a worker of an older version has in hand is left to it: if that
-worker dies, the lease runs out, and the run is moved.
+A job is made a job and a run when a worker of this version claims it, when its lease ran out, or
+when its owner changes it. Until then new jobs do not share its run: a worker of an older version
+may have it in hand, which knows nothing of runs.
 """
 
 from __future__ import annotations

@@ -192,12 +192,6 @@ class Runs:
         pipe.execute()
         return True
 
-    def adopt_older(self) -> None:
-        """Make runs of what waits since an older version; see `shared.jobs.older`."""
-        for queue in map(QUEUED.of, PRIORITIES):
-            for run_id in as_texts(self._redis.zrange(queue, 0, -1)):
-                self._moves.adopt(run_id)
-
     def settle_left(self) -> list[str]:
         """Settle the runs whose worker died just after their end; their ids."""
         return self._following.settle_left()

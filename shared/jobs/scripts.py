@@ -28,16 +28,10 @@ for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if is_final(to) then
   stop(id, to)
   redis.call('ZADD', '{SETTLING}', now, id)
-  local r = redis.call('HMGET', KEYS[1], 'stages_s', 'audio', 'started_at')
   if to == 'succeeded' then
-    redis.call('HINCRBYFLOAT', '{TOTALS}', 'audio_s', cjson.decode(r[2]).duration_s)
-    redis.call('HINCRBYFLOAT', '{TOTALS}', 'work_s', now - r[3])
-  end
-  if r[1] and r[1] ~= '' then
-    for stage, seconds in pairs(cjson.decode(r[1])) do
-      redis.call('HINCRBYFLOAT', '{TOTALS}', 'stage_s:' .. stage, seconds)
-      redis.call('HINCRBY', '{TOTALS}', 'stage_n:' .. stage, 1)
-    end
+    local r = redis.call('HMGET', KEYS[1], 'audio', 'started_at')
+    redis.call('HINCRBYFLOAT', '{TOTALS}', 'audio_s', cjson.decode(r[1]).duration_s)
+    redis.call('HINCRBYFLOAT', '{TOTALS}', 'work_s', now - r[2])
   end
   return 'moved'
 end
@@ -51,8 +45,12 @@ else
 end
 if #ARGV > 7 or status ~= to then
   for _, each in ipairs(redis.call('SMEMBERS', jobs_of(id))) do
-    show(id, each)
-    tell(each)
+    if is_final(redis.call('HGET', job(each), 'status')) then
+      leave(id, each) -- a gateway of an older version ended or deleted it
+    else
+      show(id, each)
+      tell(each)
+    end
   end
 end
 return 'moved'
@@ -89,8 +87,7 @@ if is_final(status) then
   outcome = 'done'
 elseif cache ~= '' then
   shared = redis.call('GET', cache) or ''
-  -- What an older worker has in hand is its alone.
-  if redis.call('HGET', job(shared), 'status') ~= 'running' then adopt(shared) end
+  if is_final(redis.call('HGET', job(shared), 'status')) then adopt(shared) end
   local theirs = redis.call('HMGET', run(shared), 'status', 'flawed')
   if theirs[1] == 'succeeded' and not theirs[2] then
     redis.call('DEL', KEYS[1])

@@ -57,17 +57,9 @@ def test_a_queued_job_whose_slip_is_lost_gets_a_new_one(jobs, redis):
     assert IDS["queued"] in jobs.runs.redeliver_lost_slips(0)
 
 
-def test_a_new_job_shares_the_run_of_a_queued_one(jobs, share, make_transcript):
-    record = share(cache_key="queued")
-    finish(jobs, "queued", make_transcript((0.0, 1.0, " hi")))
-
-    assert record.follows == IDS["queued"]
-    assert status(jobs, "queued") is Status.SUCCEEDED
-    assert jobs.read_transcript(jobs.get(record.id)).text == "hi"
-
-
-def test_a_new_job_does_not_share_what_an_older_worker_has_in_hand(share):
-    assert share(cache_key="shared").follows is None
+@pytest.mark.parametrize("cache_key", ["queued", "shared"])
+def test_a_new_job_does_not_share_what_an_older_worker_may_have_in_hand(share, cache_key):
+    assert share(cache_key=cache_key).follows is None
 
 
 def test_a_running_job_is_reaped_redelivered_and_resumed(jobs, redis, make_transcript):
@@ -108,7 +100,6 @@ def test_a_run_ends_when_both_who_shared_it_cancel(jobs, first):
 @pytest.mark.parametrize("how", ["left", "deleted"])
 def test_a_job_whose_first_owner_had_left_runs_on_for_the_other(jobs, how, make_transcript):
     first, other = f"{how}_leader", f"{how}_follower"
-    jobs.runs.adopt_older()
     if how == "left":
         assert status(jobs, first) is Status.CANCELLED
     else:
@@ -168,9 +159,8 @@ def test_a_batch_is_read(jobs, redis, storage):
     assert [job.status for job in batches.records(batch)] == ["succeeded", "failed"]
 
 
-def test_all_that_waits_goes_on_when_a_reaper_starts(redis, storage, make_transcript):
+def test_all_that_was_left_goes_on_to_its_end(redis, storage, make_transcript):
     jobs = Jobs(redis, storage, lease_s=30, max_attempts=3)
-    jobs.runs.adopt_older()
     jobs.runs.reap()
     jobs.runs.settle_left()
     for run_id, attempt in [("queued", 1), ("running", 2), ("leader", 2), ("left_leader", 1)]:
