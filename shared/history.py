@@ -1,4 +1,4 @@
-"""The record of a job that ended, in storage: history outlives Redis."""
+"""The records of jobs that ended, in storage, so that they outlive Redis."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.storage import KeyNotFound, Storage
 
 
 class History:
-    """Finds a job's record in Redis or storage, and keeps it in storage."""
+    """Finds the record of a job in Redis or storage, and writes it to storage."""
 
     def __init__(self, redis: Redis, storage: Storage) -> None:
         self._redis = redis
         self._storage = storage
 
     def find(self, job_id: str) -> JobRecord | None:
-        """A record as it is written, from storage when Redis no longer knows it."""
+        """A record from Redis, or from storage if Redis does not have it; None if there is none."""
         [record] = self.in_redis([job_id])
         if record is not None:
             return record
@@ -31,14 +31,14 @@ class History:
             return None
 
     def in_redis(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
-        """Records as Redis has them; None for those it does not know."""
+        """Records from Redis; None for each that it does not have."""
         pipe = self._redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipe.hgetall(JOB.of(job_id))
         return [_read(fields) for fields in pipe.execute()]
 
     def keep(self, job_id: str) -> None:
-        """Write the record of a job that ended to storage, as it is when this is done."""
+        """Write the record of a job that ended to storage, until that is what Redis holds."""
         with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
             [record] = self.in_redis([job_id])
             while record is not None and record.status.is_final:

@@ -1,8 +1,9 @@
 """
-One log format for every process; `job_id` and `request_id` stand on every line about them.
+The log format of every process.
 
-Code logs by the standard library, and so do libraries: structlog shapes what they
-say, with what is bound to the thread at that moment.
+Our code and libraries log by the standard library. structlog formats each line, with the
+`job_id` and `request_id` that are bound to the thread at that moment. The log file may be written
+by several processes: gateway, worker and the worker's children.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, WrappedLogger
 
 LINE_FIELDS = ("method", "path", "status", "seconds", "bytes", "owner")
-"""What a line may say beside its message, by `extra=`."""
+"""Fields of a line beside its message; code passes them by `extra=`."""
 
 _BOUND = {"job_id": "job", "request_id": "request"}
-"""What may be bound to a thread, and what a text line calls it."""
+"""Fields that may be bound to a thread, and their names in text lines."""
 
 _QUIET = (
     "rq", "rq.worker", "faster_whisper", "httpx", "httpcore", "waitress.queue", "uvicorn.access",
     "uvicorn.error",  # tells of each WebSocket with its query, which may hold a key
 )  # fmt: skip
-"""Libraries that say more than an operator asked for."""
+"""Libraries that log more than an operator needs."""
 
 LOG_FILE_BYTES = 10_000_000
 KEPT_FILES = 5
-"""Full files that stay beside the one in use, as `app.log.1`, the newest, to `app.log.5`."""
+"""Full files that are kept, from `app.log.1`, the newest, to `app.log.5`."""
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def job_logged(job_id: str, *, request_id: str | None = None) -> Iterator[None]:
     Put `job_id` on every line logged by this thread within the block.
 
     Args:
-        request_id: The request the job came with, for who is not within that request.
+        request_id: The request that the job came with, for a thread that does not answer it.
     """
     bound = {"job_id": job_id} | ({"request_id": request_id} if request_id else {})
     with bound_contextvars(**bound):
@@ -81,7 +82,7 @@ def configure_logs(level: str, form: str, file: str = "") -> None:
         try:
             handlers.append(SharedLogFile(Path(file), max_bytes=LOG_FILE_BYTES))
         except OSError as error:
-            problem = error  # what is to be done matters more than what is said of it
+            problem = error  # the program goes on without its log file
     for handler in handlers:
         handler.setFormatter(
             ProcessorFormatter(
@@ -122,15 +123,15 @@ def _as_text(_logger: WrappedLogger, level: str, event: EventDict) -> str:
 
 class SharedLogFile(logging.FileHandler):
     """
-    Appends lines to a file, and puts a full one aside.
+    A log file that several processes write; a full one is renamed.
 
-    The standard library's `RotatingFileHandler` is for one process: of two, each
-    would put aside what the other has just begun. Here they take turns by a lock
-    beside the file, and each finds by its inode that another has put it aside.
+    The standard library's `RotatingFileHandler` is for one process: two would each rename the
+    file that the other has just begun. Here they take turns by a lock beside the file. Each sees
+    by the file's inode that another process has renamed it.
 
     Args:
-        path: Its folder is made if there is none.
-        max_bytes: From this size on the file is full.
+        path: Its folder is made if it does not exist.
+        max_bytes: A file of this size is full.
 
     Raises:
         OSError: The file cannot be written.
@@ -146,15 +147,15 @@ class SharedLogFile(logging.FileHandler):
         """Write one line."""
         try:
             stream = self.stream
-            if stream is None or self._is_put_aside(stream):
+            if stream is None or self._is_renamed(stream):
                 stream = self._open_again(stream)
             if os.fstat(stream.fileno()).st_size >= self._max_bytes:
-                self._put_aside(stream)
+                self._rename(stream)
         except OSError:
             self.handleError(record)
         super().emit(record)
 
-    def _is_put_aside(self, stream: TextIOWrapper) -> bool:
+    def _is_renamed(self, stream: TextIOWrapper) -> bool:
         try:
             here = self._path.stat()
         except FileNotFoundError:
@@ -167,10 +168,10 @@ class SharedLogFile(logging.FileHandler):
             old.close()
         return fresh
 
-    def _put_aside(self, stream: TextIOWrapper) -> None:
+    def _rename(self, stream: TextIOWrapper) -> None:
         with self._numbered("lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self._is_put_aside(stream):  # by another, meanwhile
+            if not self._is_renamed(stream):  # by another, meanwhile
                 for n in range(KEPT_FILES - 1, 0, -1):
                     if self._numbered(n).exists():
                         self._numbered(n).replace(self._numbered(n + 1))

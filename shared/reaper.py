@@ -1,4 +1,4 @@
-"""Gives the jobs of dead workers to others: one thread in every worker and in the gateway."""
+"""The thread, in the gateway and every worker, that gives the jobs of dead workers to others."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from shared.keys import REAPER
 EVERY_S = 2.0
 GRACE_S = 12.0
 """
-After Redis was away, or this host stood still, workers get so long to renew their leases before
-any is taken from them.
+After Redis was away or this host stood still, workers get so many seconds to renew their leases,
+before a job is taken from one.
 """
 
 LOST_SLIP_S = 10.0
 _LATE_S = 5.0
-"""A turn that comes so late says that others may have been held up too."""
+"""A turn that comes so late means that the host stood still."""
 
 _log = logging.getLogger(__name__)
 
 
 class Reaper(threading.Thread):
     """
-    Looks for expired leases and lost slips every two seconds; one holder at a time.
+    Looks for expired leases and lost slips every two seconds. Only one reaper of a site does.
 
     Args:
-        redis: A client that soon gives up; an outage only makes this thread wait.
+        redis: A client with a short timeout. While Redis is away this thread waits.
     """
 
     def __init__(self, redis: Redis, jobs: Jobs, *, grace_s: float = GRACE_S) -> None:
@@ -72,6 +72,6 @@ class Reaper(threading.Thread):
         for job_id in self._jobs.runs.redeliver_lost_slips(LOST_SLIP_S):
             _log.warning("job %s had no delivery slip and got a new one", job_id)
         for job_id in self._jobs.runs.settle_left():
-            _log.warning("those who follow job %s had not been told of its end", job_id)
+            _log.warning("those who wait for job %s had not been told of its end", job_id)
         for job_id in self._jobs.cancel_abandoned():
             _log.info("job %s was cancelled: its caller went away", job_id)

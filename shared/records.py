@@ -1,4 +1,4 @@
-"""What a job is: its record, as Redis and storage hold it, and where that lies."""
+"""The records of jobs and runs, as Redis and storage hold them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 
 class Status(StrEnum):
-    """Where a job is in its life."""
+    """How a job, or a run, stands."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,18 +30,18 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to the job."""
+        """Whether it has ended."""
         return self not in (Status.QUEUED, Status.RUNNING)
 
 
 class StoredAudio(BaseModel):
     """
-    An accepted upload.
+    The audio of a job, as it was uploaded.
 
     Attributes:
         key: Where it lies in storage.
-        filename: What the caller called it; data, never a path.
-        duration_s: Its true duration, by a scan of its packets.
+        filename: The caller's name for it. Never used as a path.
+        duration_s: Its duration, measured by reading its packets.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -58,8 +58,8 @@ class AskedAs(BaseModel):
     How a client of another service asked for a job, where its answers come later.
 
     Attributes:
-        dialect: Whose client it is.
-        sent: What of its request is no option of ours, by that service's names.
+        dialect: The service that the client was written for.
+        sent: The parts of its request that are no option of ours, by that service's names.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,19 +75,19 @@ class RunRecord(BaseModel):
     Times are seconds since the epoch.
 
     Attributes:
-        id: That of the job that began it.
-        attempt: Which delivery this is, from 1; a run whose worker died is delivered again.
-        first_attempt: The attempt from which those are counted that the run has: more than 1 after
-            an owner had the job tried again.
+        id: The id of the job that began it.
+        attempt: The number of the delivery, from 1. A run whose worker died is delivered again.
+        first_attempt: The attempt that the limit of attempts is counted from. It is more than 1
+            after an owner had the job tried again.
         progress: Fraction done, 0 to 1.
         audio_done_s: Seconds of audio transcribed so far.
-        eta_s: Seconds it will take from its last report on, as it goes now.
-        stages_s: Seconds each stage took so far.
-        result_key: Where the transcript lies in storage, once succeeded.
-        warnings: Of the transcript, for those who are told of the job and not of its text.
-        priority: In which queue it waits.
-        is_streamed: Whether somebody reads the text while it is made.
-        request_id: The request it came with, as both logs name it.
+        eta_s: Seconds that were left at its last report, at the present pace.
+        stages_s: Seconds that each stage took so far.
+        result_key: The transcript's key in storage, once it succeeded.
+        warnings: The transcript's warnings, so that a job can be described without its text.
+        priority: The queue it waits in.
+        is_streamed: Whether a caller reads the text while it is made.
+        request_id: The id of the HTTP request that began it, as in the logs.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -119,12 +119,12 @@ class JobRecord(RunRecord):
     A job as its owner sees it now: what it asks for, and how its run stands for it.
 
     Attributes:
-        label, callback_url: As its caller said; see `gateway.reading.fields.JobOptions`.
-        speaker_names: Names given to speakers after the fact, by what the transcript calls them.
-        batch: The batch it came in.
-        run: The run that it waits for, or whose result it has.
-        audio_removed_at: When its audio was removed after its time.
-        asked_as: How a client of another service asked for it; None if it was one of ours.
+        label, callback_url: As the caller sent them; see `gateway.reading.fields.JobOptions`.
+        speaker_names: Names that were given to speakers later, by their labels in the transcript.
+        batch: The id of its batch.
+        run: The id of the run that it waits for, or whose result it has.
+        audio_removed_at: When retention removed its audio.
+        asked_as: How a client of another service asked for it; None for other clients.
     """
 
     owner: str
@@ -159,12 +159,12 @@ class JobRecord(RunRecord):
 
 class JobEntry(BaseModel):
     """
-    How a job enters: whose it is, and what of other jobs it may share.
+    What is known of a new job beside its audio and options: its owner, and what it may share.
 
     Attributes:
         cache_key: Equal for jobs that may share one run; None to share none.
-        idempotency_key: What its caller calls this very request; None if he does not.
-        fingerprint: Of the request, which has to be equal where the idempotency key is.
+        idempotency_key: The caller's own name for this request; None for no name.
+        fingerprint: A hash of the request. With the same idempotency key it must be the same.
         request_id, asked_as: See `JobRecord`.
     """
 

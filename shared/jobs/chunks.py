@@ -1,9 +1,8 @@
 """
-The chunks of running jobs that are done, so that a crash does not cost them.
+The chunks of a run that are done, kept so that a crash does not lose them.
 
-They lie in the hash `longhand:job:{id}:chunks`: the plan by which the audio was cut, one for
-each channel that is transcribed by itself, and a field for each chunk. The move that ends a job
-removes them.
+They are fields of a hash (`CHUNKS`). The hash also holds the plan by which the audio was cut: one
+for each channel that is transcribed by itself. It is removed when the run ends.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from shared.keys import CHUNKS, RUN, RUN_JOBS
 from shared.transcript import Segment, Value
 
 _EXPIRES_S = 7 * 24 * 3600
-"""Should nobody ever end the job."""
+"""How long they are kept if the run never ends."""
 
 _READ_AT_ONCE = 16
 
@@ -30,10 +29,10 @@ class KeptChunk(Value):
     One chunk that is done.
 
     Attributes:
-        next_index: Of the chunk that follows in time, where it is not the next number.
-        state: What a worker needs to go on after it.
-        segments: With times from the start of the audio; their ids say nothing. They stand last:
-            the script that keeps a chunk tells listeners the end of its text.
+        next_index: The index of the chunk that follows in time, if it is not the next number.
+        state: What a worker needs to go on after this chunk.
+        segments: Their times are from the start of the audio; their ids are not used. This field
+            stands last: the script that keeps a chunk cuts it from the JSON for listeners.
     """
 
     language: str
@@ -43,7 +42,7 @@ class KeptChunk(Value):
 
 
 class KeptChunks:
-    """What is kept of running jobs. A worker that lost its job can keep nothing any more."""
+    """The chunks of a site's runs. A worker that lost its run cannot keep any more."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -54,7 +53,7 @@ class KeptChunks:
         Keep a plan, which only workers read.
 
         Args:
-            channel: That of the first forgets what is kept of the job; others are added to it.
+            channel: The plan of channel 0 replaces all that is kept of the run; others are added.
         """
         self._put(run_id, attempt, _plan_of(channel), plan, anew=channel == 0)
 
@@ -69,7 +68,7 @@ class KeptChunks:
         )
 
     def read(self, run_id: str, channel: int = 0) -> tuple[str, Mapping[int, KeptChunk]] | None:
-        """The plan of a job and the chunks of all plans by index; None if nothing is kept."""
+        """The plan of a run and the chunks of all plans by index; None if nothing is kept."""
         fields: Any = self._redis.hgetall(CHUNKS.of(run_id))
         plan = fields.get(_plan_of(channel).encode())
         if plan is None:

@@ -1,4 +1,4 @@
-"""The jobs that ended, by when: for those who remove what is old, or tell what happened."""
+"""The index of the jobs that ended, for retention and for those who listen to events."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _AT_ONCE = 500
 @dataclass(frozen=True)
 class EndedJob:
     """
-    A job that ended, as its index and a part of its record say.
+    A job that ended, by its index and a part of its record.
 
     Attributes:
-        status: None if Redis has no record of it.
         ended_at: In seconds since the epoch.
-        has_audio: Whether its audio was not removed after its time.
+        status: None if Redis has no record of it.
+        has_audio: False after retention removed its audio.
     """
 
     id: str

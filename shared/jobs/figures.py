@@ -11,13 +11,13 @@ from shared.records import PRIORITIES, Priority
 
 
 class Figures:
-    """The figures of a site's jobs. Jobs that share a run are counted as one while they wait."""
+    """The figures of a site's jobs. While jobs that share a run wait, they count as one."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def counts(self) -> dict[str, int]:
-        """How many jobs wait and how many run."""
+        """How many jobs wait, as `queued`, and how many run, as `running`."""
         pipe = self._redis.pipeline(transaction=False)
         for priority in PRIORITIES:
             pipe.zcard(QUEUED.of(priority))

@@ -44,9 +44,9 @@ class Following:
         Write a new job, unless its Idempotency-Key has made one before.
 
         Returns:
-            `lead`: its run is to be delivered; `follow`, `done`: it has the run, or the result, of
-            another;
-            `same`: the job that was made before. And the job.
+            The job, and before it what was done: `lead`, it has a run of its own, which is to be
+            delivered; `follow`, it joined a run; `done`, it has the result of a run that ended;
+            `same`, it is the job that was made before.
 
         Raises:
             IdempotencyMismatch: With this key another request was made.
@@ -65,7 +65,7 @@ class Following:
             if outcome != "finished":
                 break
             finished = self._take_result(record, other)
-            # Deleted just now: it is run anew, and that one is followed by nobody.
+            # If the result was deleted just now, the job gets a run of its own.
             record, cache = (finished, "") if finished else (record, self._without(cache, other))
         if outcome == "mismatch":
             raise IdempotencyMismatch(
@@ -76,24 +76,24 @@ class Following:
             return outcome, found or record
         if outcome == "follow":
             record = record.model_copy(update={"run": other})
-            with self._put_off(record.id):  # it keeps its own
+            with self._put_off(record.id):  # the job keeps its own copy
                 self._share_audio(record, other)
         elif outcome == "done":
-            # It is there: what a full disk keeps from it must not make it half a job.
+            # The job exists by now, even if a full disk cannot take its record.
             with self._put_off(record.id):
                 self._history.keep(record.id)
         return outcome, record
 
     @contextmanager
     def _put_off(self, job_id: str) -> Iterator[None]:
-        """Go on without what a full disk does not let happen."""
+        """Go on if the block fails because the disk is full."""
         try:
             yield
         except (StorageFull, OSError) as error:
             _log.warning("job %s goes on without it: %s", job_id, error)
 
     def _without(self, cache: str, job_id: str) -> str:
-        """Forget whose result was to be taken; the entry it stood in."""
+        """Remove the cache entry of a run whose result is gone; returns the entry's key."""
         if self._redis.get(cache) == job_id.encode():
             self._redis.delete(cache)
         return cache
@@ -124,7 +124,7 @@ class Following:
         return from_hash(RunRecord, fields) if fields else None
 
     def _share_audio(self, record: JobRecord, run: str) -> None:
-        """Keep the bytes of an upload once; they are the same, by their hash."""
+        """Store the bytes of an upload once: the run's audio is the same, by its hash."""
         try:
             self._storage.link(f"{job_prefix(run)}/audio", record.audio.key)
         except KeyNotFound:
@@ -188,6 +188,8 @@ class Following:
         self._history.forget(job_id)
         if self._moves.remove(job_id):
             self._storage.delete_all(job_prefix(job_id))
+        else:
+            self._history.forget(job_id)  # it may have been kept once more meanwhile
 
 
 def converted_key(result_key: str, variant: str) -> str:

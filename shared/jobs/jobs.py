@@ -1,17 +1,9 @@
 """
 What owners do with their jobs, through the gateway.
 
-RQ rewrites and expires what it stores, so it only delivers (`shared.delivery`).
-What a job is stands in a record of our own, the hash `longhand:job:{id}`:
-
-    queued ──claim──► running ──finish──► succeeded
-      │  ▲               │ ├────fail────► failed
-      │  └───requeue─────┘ │
-      └──────cancel────────┴────────────► cancelled
-
-Every arrow is a move of `shared.jobs.moves`, which succeeds only from the statuses and for the
-attempt named: a worker that was thought dead cannot publish over its successor. Each move has an
-id, so that it succeeds again when a client that lost the answer repeats it.
+A job is the hash `longhand:job:{id}`. While it has not ended, it shows how its run stands, which
+may be the run of other jobs too (`shared.jobs.following`). Its owner may cancel it, have it tried
+again, or delete it; none of that is noticed by the owners of the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,19 @@
-"""What workers and the reaper do with runs: claim, report, finish, fail, deliver again."""
+"""
+What workers and the reaper do with runs.
+
+RQ rewrites and expires what it stores, so it only delivers (`shared.delivery`). How a run stands is
+written in a record of our own, the hash `longhand:run:{id}`:
+
+    queued ──claim──► running ──finish──► succeeded
+      │  ▲               │ ├────fail────► failed
+      │  └───requeue─────┘ │
+      └──────cancel────────┴────────────► cancelled
+
+Every arrow is a script of `shared.jobs.moves` that names the status it starts from. What a worker
+or the reaper moves must also be at the attempt that they name: a worker that was thought dead
+cannot publish over its successor. Each move has an id, so that it succeeds again when a client
+that lost the answer repeats it.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +162,7 @@ class Runs:
         return True
 
     def _standing(self, run_id: str) -> tuple[Status | None, int, int, Priority]:
-        """Status, attempt, first attempt, priority; without the rest, which may be unreadable."""
+        """Status, attempt, first attempt and priority. The rest may be unreadable."""
         self._moves.adopt(run_id)
         reply: Any = self._redis.hmget(
             RUN.of(run_id), "status", "attempt", "first_attempt", "priority"
@@ -175,8 +190,8 @@ class Runs:
             waiting += as_texts(self._redis.zrangebyscore(queue, 0, now - older_than_s))
         if not waiting:
             return []
-        # Most have their slip. One look at all slips keeps the cost per run at nothing.
-        delivered = self._delivery.waiting_jobs()
+        # All slips are read at once: nearly every run has one, and must cost nothing of its own.
+        delivered = self._delivery.waiting_runs()
         return [run for run in waiting if run not in delivered and self._redeliver(run, now)]
 
     def _redeliver(self, run_id: str, now: float) -> bool:
