@@ -14,6 +14,7 @@ from shared.errors import (
     StorageFull,
 )
 from shared.jobs import Jobs
+from shared.jobs.moves import Moves
 from shared.records import Status
 
 
@@ -192,6 +193,34 @@ def test_what_a_worker_that_died_left_unsettled_is_settled(jobs, redis, share, m
     assert jobs.runs.settle_left() == [leader.id]
     assert jobs.get(follower.id).status is Status.SUCCEEDED
     assert jobs.runs.settle_left() == []
+
+
+def test_a_job_alone_whose_worker_died_just_after_its_end_is_settled(jobs, redis, submit):
+    job_id = submit().id
+    jobs.runs.claim(job_id, 1, "w1")
+    ended = {"error": '{"code": "engine_failed", "message": "no"}'}
+    Moves(redis, lease_s=30).move(job_id, Status.RUNNING, Status.FAILED, ended, attempt=1)
+
+    assert jobs.get(job_id).status is Status.RUNNING
+    assert jobs.runs.settle_left() == [job_id]
+    redis.flushall()
+    assert jobs.get(job_id).error == {"code": "engine_failed", "message": "no"}
+
+
+def test_a_deleted_job_is_gone_though_others_wait_for_the_run_that_began_with_it(
+    jobs, redis, share, make_transcript, files_of
+):
+    leader, follower = share(), share()
+    jobs.cancel(leader.id)
+    jobs.delete(leader.id)
+    before = files_of(leader.id)
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+
+    assert before == ["audio"]  # which the run needs, and no record
+    assert files_of(leader.id) == []
+    assert redis.keys(f"longhand:*{leader.id}*") == []
+    assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
 
 
 def test_a_job_that_failed_for_all_is_settled_by_the_reaper(redis, storage, share):
