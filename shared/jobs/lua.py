@@ -51,26 +51,27 @@ end
 local function copy(run_id, id, names)
   local values = redis.call('HMGET', run(run_id), unpack(names))
   for i, name in ipairs(names) do redis.call('HSET', job(id), name, values[i] or '') end
-  -- A job waits from when it came, not from when a run began that was there before.
+  -- For a job that joined a run which had started, the start is when the job was made.
   local times = redis.call('HMGET', job(id), 'created_at', 'started_at')
   if times[2] ~= '' and tonumber(times[2]) < tonumber(times[1]) then
     redis.call('HSET', job(id), 'started_at', times[1])
   end
 end
 
--- Shows in a job how its run stands, which has not ended.
+-- Shows in a job how its run stands.
 local function show(run_id, id)
   copy(run_id, id, {{'status', 'attempt', 'first_attempt', 'started_at', 'stage', 'progress',
                     'audio_done_s', 'eta_s', 'stages_s', 'worker'}})
 end
 
+-- Adds a job to a run that has not ended.
 local function join(run_id, id)
   redis.call('HSET', job(id), 'run', run_id)
   redis.call('SADD', jobs_of(run_id), id)
   show(run_id, id)
 end
 
--- Begins the run of a job.
+-- Begins the run that has the id of a job, or begins it again.
 local function begin(id, attempt)
   for _, name in ipairs({{'id', 'request', 'audio', 'priority', 'request_id', 'is_streamed'}}) do
     local value = redis.call('HGET', job(id), name)
@@ -85,7 +86,7 @@ local function begin(id, attempt)
   join(id, id)
 end
 
--- What follows from the end of a job.
+-- Enters the end of a job in the indexes and totals, and tells its owner.
 local function close(id, status)
   redis.call('ZREM', '{ABANDONED}', id)
   redis.call('ZADD', '{ENDED}', now, id)
@@ -103,6 +104,13 @@ local function finish(run_id, id, result_key)
   close(id, redis.call('HGET', job(id), 'status'))
 end
 
+-- Takes a job out of the indexes of jobs that ended, have a message to send, or are abandoned.
+local function unlist(id)
+  redis.call('ZREM', '{ENDED}', id)
+  redis.call('ZREM', '{WEBHOOKS}', id)
+  redis.call('ZREM', '{ABANDONED}', id)
+end
+
 -- Ends a run.
 local function stop(id, status)
   redis.call('HSET', run(id), 'status', status, 'ended_at', now, 'eta_s', '')
@@ -118,13 +126,13 @@ local function stop(id, status)
   end
 end
 
--- Has nobody share a run any more.
+-- Keeps new jobs from sharing a run.
 local function forget(id)
   local entry = redis.call('HGET', run(id), 'cache')
   if entry and redis.call('GET', entry) == id then redis.call('DEL', entry) end
 end
 
--- Takes a job out of its run; a run that no job is left of is cancelled.
+-- Takes a job out of its run. Without any job left the run is cancelled.
 local function leave(run_id, id)
   redis.call('SREM', jobs_of(run_id), id)
   local status = redis.call('HGET', run(run_id), 'status')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.jobs.lua import FUNCTIONS
-from shared.keys import ABANDONED, ENDED, JOBS, LEASES, SETTLING, TOTALS, WEBHOOKS
+from shared.keys import ABANDONED, JOBS, LEASES, SETTLING, TOTALS
 
 MOVE = (
     FUNCTIONS
@@ -20,8 +20,8 @@ if move == ARGV[7] then return 'moved' end
 if status ~= ARGV[2] then return status end
 if ARGV[3] ~= attempt then return 'superseded' end
 if ARGV[4] == 'expired' then
-  local until_ = redis.call('ZSCORE', '{LEASES}', id)
-  if until_ and tonumber(until_) > now then return 'leased' end
+  local lease_end = redis.call('ZSCORE', '{LEASES}', id)
+  if lease_end and tonumber(lease_end) > now then return 'leased' end
 end
 redis.call('HSET', KEYS[1], 'status', to, 'move', ARGV[7])
 for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
@@ -64,20 +64,20 @@ ENTER = (
 -- ARGV  id, cache entry or '', idempotency entry or '', fingerprint, seconds an idempotency
 --       entry lasts, then field, value, field, value ...
 local id, cache, idempotency = ARGV[1], ARGV[2], ARGV[3]
-local there = redis.call('HMGET', KEYS[1], 'status', 'run')
-if there[1] then -- a client that lost the answer asks again
-  if is_final(there[1]) then return {{'done', ''}} end
-  if there[2] ~= id then return {{'follow', there[2]}} end
+local before, its_run = unpack(redis.call('HMGET', KEYS[1], 'status', 'run'))
+if before then -- a client that lost the answer asks again
+  if is_final(before) then return {{'done', ''}} end
+  if its_run ~= id then return {{'follow', its_run}} end
   return {{'lead', ''}}
 end
 if idempotency ~= '' then
-  local kept = redis.call('HMGET', idempotency, 'job', 'fingerprint')
-  local was = kept[1] and redis.call('HMGET', job(kept[1]), 'id', 'abandoned', 'released')
-  -- One that was deleted, or given up because its caller had gone, is made anew.
-  if was and was[1] and was[2] ~= '1' and was[3] ~= 'deleted' then
-    if kept[2] ~= ARGV[4] then return {{'mismatch', kept[1]}} end
-    redis.call('ZREM', '{ABANDONED}', kept[1])
-    return {{'same', kept[1]}}
+  local made, fingerprint = unpack(redis.call('HMGET', idempotency, 'job', 'fingerprint'))
+  local known = redis.call('HMGET', job(made or ''), 'id', 'abandoned', 'released')
+  -- A job that was deleted, or cancelled because its caller was gone, is made anew.
+  if known[1] and known[2] ~= '1' and known[3] ~= 'deleted' then
+    if fingerprint ~= ARGV[4] then return {{'mismatch', made}} end
+    redis.call('ZREM', '{ABANDONED}', made)
+    return {{'same', made}}
   end
 end
 for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
@@ -88,11 +88,11 @@ if is_final(status) then
 elseif cache ~= '' then
   shared = redis.call('GET', cache) or ''
   if is_final(redis.call('HGET', job(shared), 'status')) then adopt(shared) end
-  local theirs = redis.call('HMGET', run(shared), 'status', 'flawed')
-  if theirs[1] == 'succeeded' and not theirs[2] then
+  local stands, is_flawed = unpack(redis.call('HMGET', run(shared), 'status', 'flawed'))
+  if stands == 'succeeded' and not is_flawed then
     redis.call('DEL', KEYS[1])
     return {{'finished', shared}}
-  elseif theirs[1] and not is_final(theirs[1]) then
+  elseif stands and not is_final(stands) then
     outcome = 'follow'
   end
 end
@@ -125,7 +125,7 @@ LEAVE = (
     FUNCTIONS
     + f"""
 -- KEYS  job
--- ARGV  id, '1' if nobody said so but the caller is gone or '', move
+-- ARGV  id, '1' if it must be abandoned still or '', move
 local id = ARGV[1]
 if (redis.call('HGET', KEYS[1], 'follows') or '') == '' then adopt(id) end
 local status, run_id, move = unpack(redis.call('HMGET', KEYS[1], 'status', 'run', 'move'))
@@ -160,30 +160,29 @@ return 'settled'
 
 RETRY = (
     FUNCTIONS
-    + f"""
+    + """
 -- KEYS  job
 -- ARGV  id, move
 local id = ARGV[1]
 adopt(id)
 local status, attempt, move = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempt', 'move'))
-local theirs = redis.call('HMGET', run(id), 'status', 'attempt', 'result_key')
+local stands, last, result_key =
+  unpack(redis.call('HMGET', run(id), 'status', 'attempt', 'result_key'))
 if status and move == ARGV[2] then return 'begun' end -- a client that lost the answer asks again
 if status ~= 'failed' and status ~= 'cancelled' then return status or 'missing' end
-for _, index in ipairs({{'{ABANDONED}', '{ENDED}', '{WEBHOOKS}'}}) do
-  redis.call('ZREM', index, id)
-end
+unlist(id)
 redis.call('HDEL', KEYS[1], 'abandoned', 'ended_at', 'error', 'warnings', 'follows')
 redis.call('HSET', KEYS[1], 'move', ARGV[2])
 -- Its run may have gone on for others.
-if theirs[1] == 'succeeded' then
-  finish(id, id, theirs[3])
+if stands == 'succeeded' then
+  finish(id, id, result_key)
   return 'joined'
-elseif theirs[1] and not is_final(theirs[1]) then
+elseif stands and not is_final(stands) then
   join(id, id)
   tell(id)
   return 'joined'
 end
-begin(id, math.max(attempt, theirs[2] or 0) + 1)
+begin(id, math.max(attempt, last or 0) + 1)
 tell(id)
 return 'begun'
 """
@@ -198,9 +197,7 @@ local id = ARGV[1]
 local owner, run_id = unpack(redis.call('HMGET', KEYS[1], 'owner', 'run'))
 redis.call('DEL', KEYS[1])
 if owner then redis.call('ZREM', '{JOBS.prefix}' .. owner, id) end
-for _, index in ipairs({{'{ABANDONED}', '{ENDED}', '{WEBHOOKS}'}}) do
-  redis.call('ZREM', index, id)
-end
+unlist(id)
 if run_id then leave(run_id, id) end
 -- The run that began with it may go on for others, who need what is stored for it.
 local status = redis.call('HGET', run(id), 'status')
