@@ -91,7 +91,7 @@ def open_services(settings: GatewaySettings) -> Services:
     jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
     workers = Workers(redis)
     waiting = Waiting(jobs, n_slots=settings.waiting_slots)
-    watcher = Watcher(redis)
+    watcher = Watcher(jobs)
     return Services(
         settings=settings,
         access=Access(settings, host=settings.host),
@@ -117,7 +117,6 @@ def open_services(settings: GatewaySettings) -> Services:
             limit=settings.max_audio_bytes,
         ),
         metrics=Metrics(
-            redis,
             jobs,
             workers,
             waiting,

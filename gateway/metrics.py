@@ -14,7 +14,6 @@ from prometheus_client import disable_created_metrics as omit_times_of_creation
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from redis import Redis
 from redis.exceptions import RedisError
 
 from gateway.answering.shapes.deliveries import Outcome
@@ -22,9 +21,7 @@ from gateway.families import counter, gauge, tell_default, tell_workers
 from gateway.waiting.slots import Waiting
 from gateway.waiting.watcher import Watcher
 from shared.jobs import Jobs
-from shared.moves import queued_key
-from shared.records import PRIORITIES, Status
-from shared.scripts import TOTALS
+from shared.records import Status
 from shared.settings import CHECKOUT
 from shared.workers import WorkerRecord, Workers
 
@@ -60,7 +57,6 @@ class Metrics:
 
     def __init__(
         self,
-        redis: Redis,
         jobs: Jobs,
         workers: Workers,
         waiting: Waiting,
@@ -85,7 +81,7 @@ class Metrics:
         )
         ProcessCollector(registry=self._registry)
         self._registry.register(_Here(waiting, watcher))
-        self._registry.register(_Site(redis, jobs, workers, default_model))
+        self._registry.register(_Site(jobs, workers, default_model))
 
     def count_request(
         self, route: str, method: str, status: int, seconds: float | None = None
@@ -137,7 +133,7 @@ class _Here(Collector):
 
 @dataclass(frozen=True)
 class _Seen:
-    """The site at one moment; `shared.scripts` keeps the totals."""
+    """The site at one moment; `shared.jobs.figures` gives the totals."""
 
     standing: Mapping[str, int]
     depths: Mapping[str, int]
@@ -164,9 +160,8 @@ class _Site(Collector):
     """What Redis knows of jobs and workers; one gateway tells it for all."""
 
     def __init__(
-        self, redis: Redis, jobs: Jobs, workers: Workers, default_model: Callable[[], str | None]
+        self, jobs: Jobs, workers: Workers, default_model: Callable[[], str | None]
     ) -> None:
-        self._redis = redis
         self._default_model = default_model
         self._jobs = jobs
         self._workers = workers
@@ -191,18 +186,14 @@ class _Site(Collector):
         yield from tell_workers(seen.workers)
 
     def _look(self) -> _Seen:
-        pipe = self._redis.pipeline(transaction=False)
-        for priority in PRIORITIES:
-            pipe.zcard(queued_key(priority))
-            pipe.zrange(queued_key(priority), 0, 0, withscores=True)
-        pipe.hgetall(TOTALS)
-        *queues, totals = pipe.execute()
-        heads = [since for head in queues[1::2] for _, since in head]
+        figures = self._jobs.figures
+        depths = figures.depths()
+        heads = [since for _, since in depths.values() if since is not None]
         return _Seen(
-            standing=self._jobs.counts(),
-            depths=dict(zip(PRIORITIES, queues[::2], strict=True)),
+            standing=figures.counts(),
+            depths={priority: n for priority, (n, _) in depths.items()},
             head_age_s=max(0.0, time.time() - min(heads)) if heads else 0.0,
-            totals={name.decode(): float(value) for name, value in totals.items()},
+            totals=figures.totals(),
             workers=self._workers.live(),
             default_model=self._default_model(),
         )

@@ -1,9 +1,9 @@
 """
 Removes what has outlived its time: audio, results, failed jobs, and what dead uploads left.
 
-Jobs are found by `longhand:ended` in Redis, where every job that ended stands with the time
-it did; those that Redis lost are found by a walk through storage, once a day. A job that
-has not ended, or whose run others still wait for, is never touched.
+Jobs are found by an index in Redis, where every job that ended stands with the time it did.
+Those that Redis lost are found by a walk through storage, once a day. A job that has not ended,
+or whose run others still wait for, is never touched.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 from redis import Redis
@@ -28,28 +26,15 @@ from shared.connections import redis_time
 from shared.errors import JobNotFound, StorageFull
 from shared.history import History
 from shared.jobs import Jobs
-from shared.records import JobRecord, Status, followers_key, is_job_id, job_key, job_prefix
-from shared.scripts import ENDED
+from shared.jobs.ended import EndedJob
+from shared.keys import SWEEPER, UPLOAD, WALKED
+from shared.records import JobRecord, Status, is_job_id, job_prefix
 from shared.storage import KeyNotFound, Storage
 
-_HOLDER = "longhand:sweeper"
-_WALKED = "longhand:sweeper:walked"
 _WALK_EVERY_S = 24 * 3600
 _LEFT_S = 24 * 3600
 _ORPHAN_S = 7 * 24 * 3600
 """What no job is known of is kept so long: Redis may be brought back from a backup."""
-
-_AT_ONCE = 500
-
-_MARK = """
--- KEYS  job, those who follow it
--- ARGV  when, by the clock of whoever asks
-local v = redis.call('HMGET', KEYS[1], 'status', 'audio_removed_at')
-if not v[1] or v[1] == 'queued' or v[1] == 'running' then return 0 end
-if redis.call('SCARD', KEYS[2]) > 0 then return 0 end
-if not v[2] or v[2] == '' then redis.call('HSET', KEYS[1], 'audio_removed_at', ARGV[1]) end
-return 1
-"""
 
 _log = logging.getLogger(__name__)
 
@@ -76,11 +61,11 @@ class Rule:
         """Whether of a job whose time is over something is to be removed."""
         return status in self.statuses and (self.what == "job" or has_audio)
 
-    def is_done(self, status: bytes | None, audio_removed_at: bytes | None) -> bool:
-        """Whether a job's fields in Redis say that nothing is left to do."""
-        if status is None or not Status(status.decode()).is_final:
+    def is_done(self, job: EndedJob) -> bool:
+        """Whether what Redis says of a job leaves nothing to do."""
+        if job.status is None or not job.status.is_final:
             return False
-        return not self.applies(status.decode(), has_audio=not audio_removed_at)
+        return not self.applies(job.status, has_audio=job.has_audio)
 
 
 def rules_of(settings: GatewaySettings) -> list[Rule]:
@@ -113,7 +98,6 @@ class Retention:
         self._batches = Batches(redis, storage, jobs)
         self._rules = rules_of(settings)
         self._spool = spool
-        self._mark = redis.register_script(_MARK)
         self._done_until: dict[str, float] = {}
 
     def sweep(self) -> None:
@@ -123,28 +107,22 @@ class Retention:
         now = redis_time(self._redis)
         for rule in self._rules:
             self._sweep_ended(rule, now)
-        if self._redis.set(_WALKED, 1, nx=True, ex=_WALK_EVERY_S):
+        if self._redis.set(WALKED, 1, nx=True, ex=_WALK_EVERY_S):
             try:
                 self.walk(now)
             except BaseException:
-                self._redis.delete(_WALKED)
+                self._redis.delete(WALKED)
                 raise
 
     def _sweep_ended(self, rule: Rule, now: float) -> None:
         """Go through the jobs whose time has come since the last sweep of this gateway."""
         until = now - rule.keep_s
         since = self._done_until.get(rule.name, 0.0)
-        found: Any = self._redis.zrangebyscore(ENDED, since, until, withscores=True)
-        left = []
-        for part in _parts(iter(found)):
-            pipe: Any = self._redis.pipeline(transaction=False)
-            for job_id, _ in part:
-                pipe.hmget(job_key(job_id.decode()), "status", "audio_removed_at")
-            for (job_id, ended_at), values in zip(part, pipe.execute(), strict=True):
-                if rule.is_done(*values):
-                    continue
-                if not self._apply(rule, job_id.decode(), now):
-                    left.append(ended_at)
+        left = [
+            job.ended_at
+            for job in self._jobs.ended.between(since, until)
+            if not rule.is_done(job) and not self._apply(rule, job.id, now)
+        ]
         self._done_until[rule.name] = min(left, default=until)
 
     def _apply(self, rule: Rule, job_id: str, now: float) -> bool:
@@ -154,12 +132,12 @@ class Retention:
             if record is None:
                 return True
             if record.ended_at is None or now - record.ended_at < rule.keep_s:
-                return False  # one whose owner left earlier than those who share its run
+                return False  # it was tried again, and has ended once more
             if not record.status.is_final:
                 return False
             if not rule.applies(record.status, has_audio=record.audio_removed_at is None):
                 return True
-            if self._redis.scard(followers_key(job_id)):
+            if self._jobs.ended.is_shared(job_id):
                 return False
             if rule.what == "audio":
                 return self._remove_audio(record, now)
@@ -174,14 +152,13 @@ class Retention:
 
     def _remove_audio(self, record: JobRecord, now: float) -> bool:
         # First the mark, and only on a job that has ended: from then on nobody tries it again.
-        keys = [job_key(record.id), followers_key(record.id)]
-        in_redis = self._redis.exists(keys[0])
-        if in_redis and not self._mark(keys=keys, args=[round(now, 3)]):
+        is_marked = self._jobs.ended.mark_audio_removed(record.id, now)
+        if is_marked is False:
             return False
         self._delete_audio(record)
-        if in_redis:
+        if is_marked:
             self._history.keep(record.id)
-        else:
+        else:  # Redis lost it
             self._history.write(record.model_copy(update={"audio_removed_at": now}))
         _log.info("the audio of job %s was removed after its time", record.id)
         return True
@@ -193,20 +170,19 @@ class Retention:
 
     def walk(self, now: float) -> None:
         """Look at all that is stored: at jobs that Redis lost, and at what belongs to none."""
-        audio = (key for key in self._storage.keys("jobs") if key.count("/") == 2)
-        for part in _parts(audio):
-            for job_id, name in (key.split("/")[1:] for key in part):
-                if not is_job_id(job_id):
-                    continue
-                if name == "record.json" and self._redis.zscore(ENDED, job_id) is None:
-                    for rule in self._rules:
-                        self._apply(rule, job_id, now)
-                elif name == "audio":
-                    self._look_at_audio(job_id, now)
-                elif name == "batch.json":
-                    self._look_at_batch(job_id, now)
+        for key in self._storage.keys("jobs"):
+            _, job_id, name = key.split("/", 2)
+            if not is_job_id(job_id):
+                continue
+            if name == "record.json" and not self._jobs.ended.holds(job_id):
+                for rule in self._rules:
+                    self._apply(rule, job_id, now)
+            elif name == "audio":
+                self._look_at_audio(job_id, now)
+            elif name == "batch.json":
+                self._look_at_batch(job_id, now)
         for upload_id in {key.split("/")[1] for key in self._storage.keys("uploads")}:
-            if not self._redis.exists(f"longhand:upload:{upload_id}"):
+            if not self._redis.exists(UPLOAD.of(upload_id)):
                 self._storage.delete_all(f"uploads/{upload_id}")
                 _log.info("the parts of upload %s were removed: it has expired", upload_id)
 
@@ -217,6 +193,8 @@ class Retention:
             if record is not None:
                 if record.audio_removed_at is not None and record.status.is_final:
                     self._delete_audio(record)
+            elif self._jobs.ended.is_shared(job_id):
+                return  # deleted by its owner, while others wait for its run
             elif now - self._storage.written_at(f"{job_prefix(job_id)}/audio") > _ORPHAN_S:
                 self._storage.delete_all(job_prefix(job_id))
                 _log.info("the audio of %s was removed: there is no such job", job_id)
@@ -233,11 +211,6 @@ class Retention:
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > _LEFT_S:
                     left.unlink()
-
-
-def _parts(found: Iterator[Any]) -> Iterator[list[Any]]:
-    while part := list(islice(found, _AT_ONCE)):
-        yield part
 
 
 class Sweeper(threading.Thread):
@@ -263,7 +236,7 @@ class Sweeper(threading.Thread):
         """Sweep until stopped."""
         while not self._stopped.wait(self._every_s):
             try:
-                if self._redis.set(_HOLDER, 1, nx=True, px=int(self._every_s * 900)):
+                if self._redis.set(SWEEPER, 1, nx=True, px=int(self._every_s * 900)):
                     self._retention.sweep()
             except (RedisError, OSError) as error:
                 _log.warning("nothing is cleared away for now: %s", error)

@@ -1,4 +1,4 @@
-"""The models Longhand can name, before any is downloaded, and the other names they go by."""
+"""The models that Longhand knows by name, downloaded or not, and their other names."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class ModelEntry:
     Attributes:
         repository: The Hugging Face repository of its CTranslate2 form; "" for `demo`, which
             ships with Longhand.
-        is_multilingual: False for a model that knows English alone.
-        translates: Whether `task=translate` is learned.
-        knows_cantonese: Whether `yue` is a language of its own, as it is since large-v3.
-        openai_name: The name `whisper.load_model` downloads it by, or "".
+        is_multilingual: False for a model that knows only English.
+        translates: Whether it was trained for `task=translate`.
+        knows_cantonese: Whether `yue` is one of its languages, as it is since large-v3.
+        openai_name: Its name for `whisper.load_model`; "" if that does not have it.
         n_mels: Rows of its spectrogram: 80, or 128 since large-v3.
-        chunk_s: Longest chunk it is given, in seconds. Whisper takes 30; models trained on
-            shorter speech lose their way in so much.
-        knows_context: Whether it was trained to be told what was said before, and to tell how far
-            it heard, as Whisper was.
-        aligners: Alignment models that go with it, by language, and instead of all others.
-        diarizer: Diarization model that goes with it, or "": the site's own.
-        compute_type: Number format that it needs, or "": the quickest of the device. What is too
-            small for int8 writes other sentences with other libraries.
+        chunk_s: The longest chunk that it gets, in seconds. Whisper takes 30; a model that was
+            trained on shorter speech gets lost in so much.
+        knows_context: Whether it was trained as Whisper was: with the text before a chunk as its
+            prompt, and with timestamps that say how far the text goes.
+        aligners: Its own alignment models, by language, which are used instead of all others.
+        diarizer: Its own diarization model; "" for the site's.
+        compute_type: The number format that it needs; "" for the fastest of the device. A very
+            small model in int8 gives different text with different libraries.
     """
 
     name: str
@@ -70,7 +70,7 @@ def _distilled(name: str) -> ModelEntry:
 
 
 class _Models(dict[str, ModelEntry]):
-    """The catalogue by name; of an operator's own model it knows what is so of every Whisper."""
+    """The catalogue by name. An operator's own model, which is not in it, counts as a Whisper."""
 
     def __missing__(self, name: str) -> ModelEntry:
         return ModelEntry(name, "")
@@ -102,7 +102,7 @@ DEFAULT_NAMES = frozenset(
         "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
     }
 )  # fmt: skip
-"""Names that mean "whatever this site runs": OpenAI's own, which its clients are written with."""
+"""Names that mean the default model, mostly OpenAI's own, which its clients send."""
 
 _ALIASES: Mapping[str, str] = {
     "large": "large-v3",
@@ -123,7 +123,7 @@ _AS_PUBLISHED = re.compile(
 
 def _as_published(name: str) -> str:
     """
-    The model of a name with what publishers and other services write around it; else the name.
+    The model that a name means without the parts that publishers add; else the name itself.
 
     >>> [_as_published(n) for n in ("whisper-small", "openai/whisper-tiny.en", "Whisper-Turbo")]
     ['small', 'tiny.en', 'large-v3-turbo']
@@ -147,7 +147,7 @@ _OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 def may_be_own(name: str) -> bool:
     """
-    Whether an operator may give a model of their own this name: it leads nowhere, and is free.
+    Whether an operator may give their own model this name: it is no path, and not in use.
 
     >>> [may_be_own(name) for name in ("house-medical", "../house", "base", "turbo", "whisper-1")]
     [True, False, False, False, False]
@@ -160,7 +160,7 @@ def may_be_own(name: str) -> bool:
 @dataclass(frozen=True)
 class Catalogue:
     """
-    The catalogue with the operator's own aliases laid over it.
+    The catalogue with the operator's default model and aliases.
 
     >>> Catalogue("small", {"base": "demo"}).resolve("base")
     'demo'
@@ -173,11 +173,10 @@ class Catalogue:
 
     def resolve(self, name: str | None, own: Collection[str] = ()) -> str | None:
         """
-        The name of the model that is meant, or None if none is known by that name.
+        The model that a name means; None for an unknown name.
 
         Args:
-            own: Names of models that the site has beside those of the catalogue. Those that its
-                settings name are known without.
+            own: Names of the site's own models. Those that its settings name need not be in it.
 
         >>> Catalogue("house").resolve(None), Catalogue("small").resolve("house", ["house"])
         ('house', 'house')

@@ -1,4 +1,4 @@
-"""How each side holds on to Redis: the gateway gives up soon, a worker hardly ever."""
+"""Connections to Redis: the gateway gives up soon, a worker hardly ever."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from redis.retry import Retry
 
 
 def connect_briefly(url: str) -> Redis:
-    """A client whose caller waits: two tries, then the error, within about three seconds."""
+    """A client for the gateway, whose callers wait: it raises after two tries, about 3 s."""
     retry = Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 2)
     return Redis.from_url(
         url, retry=retry, socket_connect_timeout=1, socket_timeout=3, health_check_interval=15
@@ -19,10 +19,10 @@ def connect_briefly(url: str) -> Redis:
 
 def connect_patiently(url: str, *, socket_timeout_s: float = 10) -> Redis:
     """
-    A client that sits out a Redis restart: 60 tries, up to 3 s apart.
+    A client that waits while Redis restarts: 60 tries, up to 3 s apart.
 
-    With redis-py's own ten tries an outage of 30 s ends the process and the
-    finished work of every job with it.
+    After redis-py's own ten tries, in an outage of 30 s, a worker's process would
+    end, and the finished work of its jobs would be lost.
     """
     retry = Retry(ExponentialWithJitterBackoff(cap=3, base=0.2), 60)
     return Redis.from_url(
@@ -35,7 +35,7 @@ def connect_patiently(url: str, *, socket_timeout_s: float = 10) -> Redis:
 
 
 def redis_time(redis: Redis) -> float:
-    """Seconds since the epoch by Redis's own clock, which is one for all hosts of a site."""
+    """Seconds since the epoch by the clock of Redis, which is the same for all hosts of a site."""
     seconds, micros = redis.time()
     return float(seconds) + float(micros) / 1e6
 

@@ -1,9 +1,10 @@
 """
-The RQ side: a slip says that an attempt at a job waits to be made, and no more.
+The part that RQ plays: it delivers slips.
 
-A slip `{job id}-{attempt}` may expire, be lost or be repeated without harm:
-`Jobs.claim` lets one worker through and the reaper writes new slips. So RQ's
-retries, results and callbacks stay unused, and what RQ stores may be lost.
+A slip `{run id}-{attempt}` says that an attempt at a run waits for a worker. It
+may expire, be lost or be repeated without harm: `Runs.claim` lets one worker
+through, and the reaper writes new slips. So RQ's retries, results and callbacks
+are not used, and what RQ stores may be lost.
 """
 
 from __future__ import annotations
@@ -18,29 +19,27 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
 from shared.connections import as_texts
+from shared.keys import BELL
 from shared.records import Priority
 
 RUN_JOB = "worker.job.run_job"
-"""The one function a slip may name."""
+"""The only function that a slip may name."""
 
 QUEUES: dict[Priority, str] = {"high": "longhand-high", "normal": "longhand", "low": "longhand-low"}
-"""RQ's name of the queue of each priority, the most urgent first."""
-
-BELL = "longhand:bell"
-"""A list pushed to with every slip; idle workers block on it instead of polling."""
+"""RQ's queue of each priority, the most urgent first."""
 
 _BELLS_KEPT = 256
 _FAILED_SLIP_TTL_S = 3600
 
 
 class Slip(RqJob):
-    """A delivery slip: never calls anything but the function its worker was built with."""
+    """A delivery slip. It calls no function but the one that its worker was built with."""
 
     run: Callable[[str, int], None] | None = None
 
     @property
     def func(self) -> Callable[[str], None]:
-        """The worker's own function, whatever Redis says, and nothing for another name."""
+        """The worker's own function. A slip that names another one raises ValueError."""
         if self.func_name != RUN_JOB or self.run is None:
             raise ValueError(f"a slip names {self.func_name!r}; only {RUN_JOB} may run")
         run, attempt = self.run, slip_attempt(self.id)
@@ -48,12 +47,12 @@ class Slip(RqJob):
 
     @property
     def success_callback(self) -> None:
-        """None: a name in Redis is never imported."""
+        """None: no name in Redis is imported."""
 
     failure_callback = stopped_callback = success_callback
 
     def send_webhooks(self, *_args: object, **_options: object) -> None:
-        """Nothing: an address in Redis is never called."""
+        """Do nothing: no address in Redis is called."""
 
 
 def slip_id(job_id: str, attempt: int) -> str:
@@ -67,7 +66,7 @@ def slip_attempt(slip: str) -> int:
 
 
 class Delivery:
-    """Writes slips and tells which wait."""
+    """Writes slips, and lists those that wait."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -112,7 +111,7 @@ class Delivery:
             own.execute()
 
     def forget(self, job_id: str, attempt: int) -> None:
-        """Remove what a worker that died has left of a slip; RQ would keep it for ever."""
+        """Remove the traces of a slip whose worker died; RQ would keep them for ever."""
         slip = slip_id(job_id, attempt)
         pipe = self._redis.pipeline()
         pipe.delete(RqJob.key_for(slip))
@@ -122,8 +121,8 @@ class Delivery:
                 pipe.zremrangebyscore(registry.key, 0, time.time())
         pipe.execute()
 
-    def waiting_jobs(self) -> set[str]:
-        """Ids of the jobs that have a slip in a queue."""
+    def waiting_runs(self) -> set[str]:
+        """Ids of the runs that have a slip in a queue."""
         pipe = self._redis.pipeline()
         for queue in self._queues.values():
             pipe.lrange(queue.key, 0, -1)

@@ -1,5 +1,5 @@
 """
-Everything that can go wrong, as a caller is told it.
+Every error that a caller may be told.
 
     LonghandError
     ├── InvalidRequest            a field is unknown, missing or out of range
@@ -8,22 +8,22 @@ Everything that can go wrong, as a caller is told it.
     ├── IdempotencyMismatch       an Idempotency-Key that was used for another request
     ├── ModelNotFound             no such model, or no worker has it or can load it
     ├── JobNotFound               no such job, or not yours
-    ├── JobNotFinished            its result was asked for too early
-    ├── JobFailed                 its result was asked for, and there is none
+    ├── JobNotFinished            the job has no result yet
+    ├── JobFailed                 the job failed, so it has no result
     ├── JobCancelled
     ├── JobNotRetryable           it has not ended, or succeeded
     ├── UploadNotFound            no such resumable upload, or not yours
     ├── UploadConflict            a part that does not continue the upload
-    ├── ChecksumMismatch          a part that is not what its sender sent
+    ├── ChecksumMismatch          a part whose checksum is another
     ├── AudioError
     │   ├── AudioTooLarge         more bytes, or more seconds, than the operator allows
     │   ├── AudioUnreadable       not audio, or broken
     │   ├── AudioUnreachable      a URL that could not be fetched
-    │   └── AudioGone             it was removed, as the operator set
+    │   └── AudioGone             it was removed after its time
     ├── EngineFailed              the model could not do its work
     │   └── GpuOutOfMemory        not even a single chunk fits beside the model
     ├── JobTimedOut               no progress for too long
-    ├── WorkerLost                three workers died over it
+    ├── WorkerLost                every worker that tried the job died
     ├── AccessError
     │   ├── Unauthorized
     │   └── Forbidden
@@ -266,7 +266,7 @@ class StorageFull(LonghandError):
 
 
 def error_classes() -> Iterator[type[LonghandError]]:
-    """Every class of the tree, root first."""
+    """Every class of the tree, the root first."""
     found: list[type[LonghandError]] = [LonghandError]
     for cls in found:
         yield cls
@@ -275,7 +275,7 @@ def error_classes() -> Iterator[type[LonghandError]]:
 
 def error_from_value(value: ErrorValue) -> LonghandError:
     """
-    Read an error back; a code of a newer version becomes a plain `LonghandError`.
+    The error that a value stands for; with an unknown code it is a plain `LonghandError`.
 
     >>> error_from_value({"code": "busy", "message": "the queue is full"})
     Busy('the queue is full')

@@ -1,4 +1,4 @@
-"""The generation of a site's models: a number that rises when they are to be read anew."""
+"""The generation of a site's models: a number that rises when all are to be loaded anew."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from redis import Redis
 
-_KEY = "longhand:generation"
+from shared.keys import GENERATION
 
-# At least the second it is: it rises above what workers hold even where Redis lost its data.
+# At least the present second, so that it rises even after Redis lost its data.
 _ADVANCE = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
 local now = tonumber(redis.call('TIME')[1])
@@ -19,18 +19,18 @@ return generation
 
 
 class Generations:
-    """The generation of this site's models, in Redis."""
+    """The generation of a site's models, in Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._script = redis.register_script(_ADVANCE)
 
     def current(self) -> int:
-        """The generation that jobs are to be done with; 0 until the first reload."""
-        value: Any = self._redis.get(_KEY)
+        """The present generation; 0 until the first reload."""
+        value: Any = self._redis.get(GENERATION)
         return int(value or 0)
 
     def advance(self) -> int:
-        """Have every worker read a model's files anew before its next job with it."""
-        value: Any = self._script(keys=[_KEY])
+        """Have workers load each model anew before its next job; returns the new generation."""
+        value: Any = self._script(keys=[GENERATION])
         return int(value)

@@ -1,27 +1,28 @@
-"""The record of a job that ended, in storage: history outlives Redis."""
+"""The records of jobs that ended, in storage, so that they outlive Redis."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from pydantic import ValidationError
 from redis import Redis
 
-from shared.records import JobRecord, from_hash, job_key, job_prefix
+from shared.keys import JOB
+from shared.records import JobRecord, from_hash, job_prefix
 from shared.storage import KeyNotFound, Storage
 
 
 class History:
-    """Finds a job's record in Redis or storage, and keeps it in storage."""
+    """Finds the record of a job in Redis or storage, and writes it to storage."""
 
     def __init__(self, redis: Redis, storage: Storage) -> None:
         self._redis = redis
         self._storage = storage
 
     def find(self, job_id: str) -> JobRecord | None:
-        """A record as it is written, from storage when Redis no longer knows it."""
-        record = self._in_redis(job_id)
+        """A record from Redis, or from storage if Redis does not have it; None if there is none."""
+        [record] = self.in_redis([job_id])
         if record is not None:
             return record
         try:
@@ -29,26 +30,40 @@ class History:
         except KeyNotFound:
             return None
 
-    def _in_redis(self, job_id: str) -> JobRecord | None:
-        fields: Any = self._redis.hgetall(job_key(job_id))
-        return from_hash(fields) if fields else None
+    def in_redis(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """Records from Redis; None for each that it does not have."""
+        pipe = self._redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipe.hgetall(JOB.of(job_id))
+        return [_read(fields) for fields in pipe.execute()]
 
     def keep(self, job_id: str) -> None:
-        """Write the record of a job that ended to storage, as it is when this is done."""
+        """Write the record of a job that ended to storage, until that is what Redis holds."""
         with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
-            record = self._in_redis(job_id)
+            [record] = self.in_redis([job_id])
             while record is not None and record.status.is_final:
                 self.write(record)
-                written, record = record, self._in_redis(job_id)
+                written, [record] = record, self.in_redis([job_id])
                 if record == written:
                     return
                 if record is None:  # deleted meanwhile: it stays away
-                    self._storage.delete_all(job_prefix(job_id))
+                    self.forget(job_id)
 
     def write(self, record: JobRecord) -> None:
         """Write this record to storage."""
         with self._storage.create(_record_key(record.id)) as out:
             out.write(record.model_dump_json().encode())
+
+    def forget(self, job_id: str) -> None:
+        """Remove a record from storage."""
+        self._storage.delete(_record_key(job_id))
+
+
+def _read(fields: Mapping[bytes, bytes]) -> JobRecord | None:
+    # An older version kept what was deleted while others waited for its run.
+    if not fields or fields.get(b"released") == b"deleted":
+        return None
+    return from_hash(JobRecord, fields)
 
 
 def _record_key(job_id: str) -> str:

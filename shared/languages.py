@@ -1,4 +1,4 @@
-"""The languages Whisper knows: codes, names, and which are written without spaces."""
+"""The languages that Whisper knows: their codes and names, and which have no spaces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = {
     "tr": "turkish", "tt": "tatar", "uk": "ukrainian", "ur": "urdu", "uz": "uzbek",
     "vi": "vietnamese", "yi": "yiddish", "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
-"""Whisper's code of each language and the English name Whisper gives it."""
+"""Whisper's English name of each language, by its code."""
 
 _OTHER_NAMES = {
     "burmese": "my", "castilian": "es", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb",
@@ -36,15 +36,15 @@ _OTHER_NAMES = {
 }  # fmt: skip
 _BY_NAME = {name: code for code, name in NAMES.items()} | _OTHER_NAMES
 _WHISPERS_OWN = {"jv": "jw", "fil": "tl", "nb": "no", "cmn": "zh"}
-"""Where Whisper's code is not the one BCP 47 prefers."""
+"""Whisper's codes where they are not those that BCP 47 prefers."""
 
 WITHOUT_SPACES = frozenset({"ja", "lo", "my", "th", "yue", "zh"})
-"""Languages whose words are not set apart by spaces."""
+"""Languages that are written without spaces between words."""
 
 
 def language_code(name: str) -> str | None:
     """
-    Whisper's code for a code, tag or English name in any case; None if it knows none.
+    Whisper's code for a code, tag or English name; None if Whisper does not know it.
 
     >>> [language_code(name) for name in ("en", "English", "zh-TW", "iw", "Klingon")]
     ['en', 'en', 'zh', 'he', None]

@@ -1,4 +1,4 @@
-"""Which of an owner's jobs are wanted, and a page of them."""
+"""Finds some of an owner's jobs, a page at a time."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Any
 from redis import Redis
 
 from shared.errors import InvalidRequest
-from shared.records import JobRecord, Status, is_job_id, owner_key
+from shared.keys import JOBS
+from shared.records import JobRecord, Status, is_job_id
 
 _AT_ONCE = 200
 _MOST_READ = 5000
-"""Jobs looked at for one page; who searches for what hardly any job has goes on by the cursor."""
+"""Most jobs read for one page. A search that finds few of them goes on at the cursor."""
 
 
 @dataclass(frozen=True)
 class JobQuery:
     """
-    Which jobs.
+    Which jobs are wanted.
 
     Attributes:
-        statuses: Any of these; all if empty.
-        label: Just this label.
-        search: Within the label, the filename or the id, whatever the case of its letters.
-        since, until: Made at this time or later, and before that one; in seconds since the epoch.
-        limit: Most of them.
-        cursor: Where the page before ended.
+        statuses: Those with one of these; empty for all.
+        label: Those with this label.
+        search: Those with this text in label, filename or id, in upper or lower case.
+        since, until: Those made at `since` or later, and before `until`; seconds since the epoch.
+        limit: The most jobs in one page.
+        cursor: The `next_cursor` of the page before.
     """
 
     statuses: tuple[Status, ...] = ()
@@ -39,7 +40,7 @@ class JobQuery:
     cursor: str | None = None
 
     def wants(self, record: JobRecord) -> bool:
-        """Whether a job is one of them, its time aside."""
+        """Whether a job is one of them, whenever it was made."""
         if self.statuses and record.status not in self.statuses:
             return False
         if self.label is not None and record.label != self.label:
@@ -52,7 +53,7 @@ class JobQuery:
 
 @dataclass(frozen=True)
 class JobPage:
-    """Some jobs, newest first; `next_cursor` is None where no more can follow."""
+    """Some jobs, newest first; `next_cursor` is None on the last page."""
 
     records: Sequence[JobRecord]
     next_cursor: str | None
@@ -68,7 +69,7 @@ def list_jobs(
     Find an owner's jobs.
 
     Args:
-        read: Gives the jobs of some ids as their owner sees them; None for one that is not there.
+        read: Returns the jobs with some ids; None for one that does not exist.
 
     Raises:
         InvalidRequest: The cursor is none of ours.
@@ -89,7 +90,7 @@ def list_jobs(
 
 
 def _pages(redis: Redis, owner: str, query: JobQuery) -> Iterator[list[tuple[str, float]]]:
-    """Ids and times of an owner's jobs within the time that is asked for, newest first."""
+    """Ids and times of an owner's jobs made between `since` and `until`, newest first."""
     at = _read_cursor(query.cursor)
     highest: str | float = "+inf" if query.until is None else f"({query.until!r}"
     if at is not None and (query.until is None or at[0] < query.until):
@@ -98,16 +99,16 @@ def _pages(redis: Redis, owner: str, query: JobQuery) -> Iterator[list[tuple[str
     skipped = 0
     while True:
         reply: Any = redis.zrevrangebyscore(
-            owner_key(owner), highest, lowest, start=skipped, num=_AT_ONCE, withscores=True
+            JOBS.of(owner), highest, lowest, start=skipped, num=_AT_ONCE, withscores=True
         )
         entries = [(name.decode(), score) for name, score in reply]
-        # Those of the very same time come in the reverse order of their names.
+        # Jobs of the same time come in the reverse order of their ids.
         after = [(name, score) for name, score in entries if at is None or (score, name) < at]
         if after:
             yield after
         if len(entries) < _AT_ONCE:
             return
-        # On from the last one, not by a count: jobs come and go meanwhile.
+        # From the last time on, not by a count: jobs come and go meanwhile.
         name, score = entries[-1]
         skipped = skipped + len(entries) if score == highest else 0
         highest, at = score, (score, name)

@@ -1,4 +1,4 @@
-"""The model that ships with Longhand, which is for trying things out, and what is said of it."""
+"""The demo model, which ships with Longhand for first tries, and the warning that it gives."""
 
 from __future__ import annotations
 

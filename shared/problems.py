@@ -1,4 +1,4 @@
-"""What is wrong with a value, as a sentence for whoever wrote it."""
+"""Says what is wrong with a value, in a sentence for the person who wrote it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def describe_problem(name: str, problem: Mapping[str, Any], *, is_secret: bool =
     One of pydantic's errors as a sentence.
 
     Args:
-        name: What the caller or operator calls the field.
+        name: The field's name, as the caller or operator writes it.
         problem: An item of `ValidationError.errors()`.
         is_secret: Whether the value must not be shown.
 
@@ -48,7 +48,7 @@ def _wanted(kind: str, context: Mapping[str, Any], problem: Mapping[str, Any]) -
 
 
 def shown(value: object) -> str:
-    """A value as a sentence shows it: numbers plainly, long texts cut."""
+    """A value as a sentence shows it: numbers without quotes, long texts cut."""
     if isinstance(value, str):
         try:
             return f"{float(value):g}" if math.isfinite(float(value)) else repr(value)

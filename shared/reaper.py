@@ -1,4 +1,4 @@
-"""Gives the jobs of dead workers to others: one thread in every worker and in the gateway."""
+"""The thread, in the gateway and every worker, that gives the jobs of dead workers to others."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.jobs import Jobs
+from shared.keys import REAPER
 
-_HOLDER = "longhand:reaper"
 EVERY_S = 2.0
 GRACE_S = 12.0
 """
-After Redis was away, or this host stood still, workers get so long to renew their leases before
-any is taken from them.
+After Redis was away or this host stood still, workers get so many seconds to renew their leases,
+before a job is taken from one.
 """
 
 LOST_SLIP_S = 10.0
 _LATE_S = 5.0
-"""A turn that comes so late says that others may have been held up too."""
+"""A turn that comes so late means that the host stood still."""
 
 _log = logging.getLogger(__name__)
 
 
 class Reaper(threading.Thread):
     """
-    Looks for expired leases and lost slips every two seconds; one holder at a time.
+    Looks for expired leases and lost slips every two seconds. Only one reaper of a site does.
 
     Args:
-        redis: A client that soon gives up; an outage only makes this thread wait.
+        redis: A client with a short timeout. While Redis is away this thread waits.
     """
 
     def __init__(self, redis: Redis, jobs: Jobs, *, grace_s: float = GRACE_S) -> None:
@@ -58,7 +58,7 @@ class Reaper(threading.Thread):
                 due = now + EVERY_S
                 if started_s < self._grace_s or now < patient_until:
                     continue
-                if self._redis.set(_HOLDER, 1, nx=True, px=int(EVERY_S * 1000 * 0.9)):
+                if self._redis.set(REAPER, 1, nx=True, px=int(EVERY_S * 1000 * 0.9)):
                     self._reap()
             except (RedisError, OSError) as error:
                 patient_until = time.monotonic() + self._grace_s
@@ -67,11 +67,11 @@ class Reaper(threading.Thread):
                 _log.exception("reaping failed")
 
     def _reap(self) -> None:
-        for job_id in self._jobs.reap():
+        for job_id in self._jobs.runs.reap():
             _log.warning("job %s lost its worker and was taken from it", job_id)
-        for job_id in self._jobs.redeliver_lost_slips(LOST_SLIP_S):
+        for job_id in self._jobs.runs.redeliver_lost_slips(LOST_SLIP_S):
             _log.warning("job %s had no delivery slip and got a new one", job_id)
-        for job_id in self._jobs.settle_left():
-            _log.warning("those who follow job %s had not been told of its end", job_id)
+        for job_id in self._jobs.runs.settle_left():
+            _log.warning("those who wait for job %s had not been told of its end", job_id)
         for job_id in self._jobs.cancel_abandoned():
             _log.info("job %s was cancelled: its caller went away", job_id)

@@ -1,4 +1,4 @@
-"""What a job is: its record, as Redis and storage hold it, and where that lies."""
+"""The records of jobs and runs, as Redis and storage hold them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.errors import ErrorValue
 from shared.request import TranscriptionRequest
@@ -20,7 +20,7 @@ PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 
 class Status(StrEnum):
-    """Where a job is in its life."""
+    """How a job, or a run, stands."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,18 +30,18 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to the job."""
+        """Whether it has ended."""
         return self not in (Status.QUEUED, Status.RUNNING)
 
 
 class StoredAudio(BaseModel):
     """
-    An accepted upload.
+    The audio of a job, as it was uploaded.
 
     Attributes:
         key: Where it lies in storage.
-        filename: What the caller called it; data, never a path.
-        duration_s: Its true duration, by a scan of its packets.
+        filename: The caller's name for it. Never used as a path.
+        duration_s: Its duration, measured by reading its packets.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -58,8 +58,8 @@ class AskedAs(BaseModel):
     How a client of another service asked for a job, where its answers come later.
 
     Attributes:
-        dialect: Whose client it is.
-        sent: What of its request is no option of ours, by that service's names.
+        dialect: The service that the client was written for.
+        sent: The parts of its request that are no option of ours, by that service's names.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,41 +68,35 @@ class AskedAs(BaseModel):
     sent: dict[str, Any] = Field(default_factory=dict)
 
 
-class JobRecord(BaseModel):
+class RunRecord(BaseModel):
     """
-    A job as it stands now. Times are seconds since the epoch.
+    The work on some audio with some options, as it stands now.
+
+    Times are seconds since the epoch.
 
     Attributes:
-        attempt: Which delivery this is, from 1; a job whose worker died is delivered again.
-        first_attempt: The attempt from which those are counted that a job has: more than 1 after
-            somebody had it tried again.
+        id: The id of the job that began it.
+        attempt: The number of the delivery, from 1. A run whose worker died is delivered again.
+        first_attempt: The attempt that the limit of attempts is counted from. It is more than 1
+            after an owner had the job tried again.
         progress: Fraction done, 0 to 1.
         audio_done_s: Seconds of audio transcribed so far.
-        eta_s: Seconds it will take from its last report on, as it goes now.
-        stages_s: Seconds each stage took so far.
-        result_key: Where the transcript lies in storage, once succeeded.
-        warnings: Of the transcript, for those who are told of the job and not of its text.
-        label, priority, callback_url: See `gateway.submission.options.JobOptions`.
-        speaker_names: Names given to speakers after the fact, by what the transcript calls them.
-        is_streamed: Whether somebody reads the text while it is made.
-        batch: The batch it came in.
-        follows: The job whose run this one waits for: same audio, same options, one run.
-        released: What its owner did to a job that others follow: to him it is `cancelled` or
-            `deleted`, though it still runs for them; `released_at` says when.
-        audio_removed_at: When its audio was removed after its time.
-        request_id: The request it came with, as both logs name it.
-        asked_as: How a client of another service asked for it; None if it was one of ours.
+        eta_s: Seconds that were left at its last report, at the present pace.
+        stages_s: Seconds that each stage took so far.
+        result_key: The transcript's key in storage, once it succeeded.
+        warnings: The transcript's warnings, so that a job can be described without its text.
+        priority: The queue it waits in.
+        is_streamed: Whether a caller reads the text while it is made.
+        request_id: The id of the HTTP request that began it, as in the logs.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
-    owner: str
     status: Status
     attempt: int
     request: TranscriptionRequest
     audio: StoredAudio
-    created_at: float
     first_attempt: int = 1
     started_at: float | None = None
     ended_at: float | None = None
@@ -115,33 +109,62 @@ class JobRecord(BaseModel):
     error: ErrorValue | None = None
     result_key: str | None = None
     warnings: tuple[Warned, ...] = ()
-    label: str | None = None
     priority: Priority = "normal"
+    is_streamed: bool = False
+    request_id: str | None = None
+
+
+class JobRecord(RunRecord):
+    """
+    A job as its owner sees it now: what it asks for, and how its run stands for it.
+
+    Attributes:
+        label, callback_url: As the caller sent them; see `gateway.reading.fields.JobOptions`.
+        speaker_names: Names that were given to speakers later, by their labels in the transcript.
+        batch: The id of its batch.
+        run: The id of the run that it waits for, or whose result it has.
+        audio_removed_at: When retention removed its audio.
+        asked_as: How a client of another service asked for it; None for other clients.
+    """
+
+    owner: str
+    created_at: float
+    label: str | None = None
     callback_url: str | None = None
     speaker_names: dict[str, str] = Field(default_factory=dict)
-    is_streamed: bool = False
     batch: str | None = None
-    follows: str | None = None
-    released: Literal["cancelled", "deleted"] | None = None
-    released_at: float | None = None
+    run: str | None = None
     audio_removed_at: float | None = None
-    request_id: str | None = None
     asked_as: AskedAs | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, values: Any) -> Any:
+        """A job of an older version that its owner cancelled while its run went on for others."""
+        if not isinstance(values, dict) or not values.get("released"):
+            return values
+        kept = {k: v for k, v in values.items() if k not in ("result_key", "error", "warnings")}
+        return kept | {"status": Status.CANCELLED, "ended_at": values.get("released_at")}
 
     @property
     def run_id(self) -> str:
-        """The job whose run this one's result comes from: itself, unless it follows another."""
-        return self.follows or self.id
+        """The id of its run."""
+        return self.run or self.id
+
+    @property
+    def follows(self) -> str | None:
+        """The job that began the run, if that is another."""
+        return None if self.run_id == self.id else self.run
 
 
 class JobEntry(BaseModel):
     """
-    How a job enters: whose it is, and what of other jobs it may share.
+    What is known of a new job beside its audio and options: its owner, and what it may share.
 
     Attributes:
         cache_key: Equal for jobs that may share one run; None to share none.
-        idempotency_key: What its caller calls this very request; None if he does not.
-        fingerprint: Of the request, which has to be equal where the idempotency key is.
+        idempotency_key: The caller's own name for this request; None for no name.
+        fingerprint: A hash of the request. With the same idempotency key it must be the same.
         request_id, asked_as: See `JobRecord`.
     """
 
@@ -175,21 +198,7 @@ def job_prefix(job_id: str) -> str:
     return f"jobs/{job_id}"
 
 
-def job_key(job_id: str) -> str:
-    """Where a job's record lies in Redis."""
-    return f"longhand:job:{job_id}"
-
-
-def followers_key(job_id: str) -> str:
-    """The jobs that share a job's run, in Redis."""
-    return f"{job_key(job_id)}:followers"
-
-
-def owner_key(owner: str) -> str:
-    """The index of an owner's jobs in Redis, by the time they were made."""
-    return f"longhand:jobs:{owner}"
-
-
+R = TypeVar("R", bound=RunRecord)
 _JSON_FIELDS = ("request", "audio", "error", "stages_s", "speaker_names", "warnings", "asked_as")
 
 
@@ -207,10 +216,15 @@ def _written(value: object) -> str:
     return "1" if value is True else str(value)
 
 
-def from_hash(fields: Mapping[bytes, bytes]) -> JobRecord:
-    """A record as Redis held it."""
+def from_hash(kind: type[R], fields: Mapping[bytes, bytes]) -> R:
+    """
+    A record as Redis held it.
+
+    Raises:
+        ValidationError: It is of another version.
+    """
     values: dict[str, Any] = {k.decode(): v.decode() for k, v in fields.items() if v != b""}
     for name in _JSON_FIELDS:
         if name in values:
             values[name] = json.loads(values[name])
-    return JobRecord.model_validate(values)
+    return kind.model_validate(values)

@@ -1,4 +1,4 @@
-"""What may be asked of a transcription: the fields validate, travel to the worker and document."""
+"""The options of a transcription. The docs are written from these fields."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from shared.wire import Name, Threshold, names, numbers
 MAX_PROMPT_CHARACTERS = 10_000
 MOST_SPEAKERS = 50
 LEAST_INCREMENT = 0.05
-"""Of temperatures: no chunk is decoded more than 21 times."""
+"""The smallest step between temperatures, so that no chunk is decoded more than 21 times."""
 
 MOST_KNOWN_SPEAKERS = 10
 MOST_REFERENCES = 2 * MOST_KNOWN_SPEAKERS
-"""Recordings of known speakers' voices; somebody may have several."""
+"""The most recordings of known speakers' voices; a speaker may have several."""
 
 
 class TranscriptionRequest(BaseModel):
     """
-    The options of one job. Its audio is stored beside it (`jobs.StoredAudio`).
+    The options of one job; its audio is a `shared.records.StoredAudio`.
 
     >>> TranscriptionRequest(language="Chinese").language
     'zh'
@@ -222,7 +222,7 @@ class TranscriptionRequest(BaseModel):
     def _known_language(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        if value.strip().lower() in ("", "auto", "none", "null"):  # as forms write nothing
+        if value.strip().lower() in ("", "auto", "none", "null"):  # forms send these for no value
             return None
         code = language_code(value)
         if code is None:
@@ -288,9 +288,9 @@ class TranscriptionRequest(BaseModel):
 
     @property
     def wants_words(self) -> bool:
-        """Whether the result holds words; aligning them is asking for them."""
+        """Whether the result has words. Who asks for alignment asks for words."""
         return self.word_timestamps or bool(self.align) or self.return_char_alignments
 
     def chosen(self) -> dict[str, Any]:
-        """The options that are not what they are when left out."""
+        """The options that differ from their defaults."""
         return self.model_dump(exclude_defaults=True)

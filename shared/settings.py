@@ -1,4 +1,4 @@
-"""Settings both services share. A setting is what an operator changes; a caller's choice is not."""
+"""The settings that gateway and worker share: what an operator may change, and no caller."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ BASE_NAMES: Mapping[str, str] = {
 
 
 class SharedSettings(BaseSettings):
-    """Read from `LONGHAND_…` variables; built once in `__main__` and handed on."""
+    """Settings, read from `LONGHAND_…` variables once, in `__main__`."""
 
     model_config = SettingsConfigDict(env_prefix="LONGHAND_", frozen=True, extra="ignore")
 
     older_names: ClassVar[Mapping[str, str]] = BASE_NAMES
-    """Fields by the names that older systems' variables had; ours go before."""
+    """Fields, by variables that older systems had for them. `LONGHAND_…` variables win."""
 
     @classmethod
     def settings_customise_sources(
@@ -44,7 +44,7 @@ class SharedSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Look where we are told, and at last for variables of the older systems."""
+        """Read arguments, then `LONGHAND_…` variables, then variables of older systems."""
         return (init_settings, env_settings, _OlderVariables(settings_cls))
 
     redis_url: SecretStr = Field(
@@ -116,7 +116,7 @@ class SharedSettings(BaseSettings):
 
 
 class _OlderVariables(PydanticBaseSettingsSource):
-    """Values of settings in variables of the older systems."""
+    """Values from variables of older systems."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The value of one field; None where no such variable is set."""
@@ -137,10 +137,10 @@ def describe_older(
     settings: type[SharedSettings], *, others: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
     """
-    A sentence for each variable of the older systems that is set, naming ours.
+    A sentence for each variable of an older system that is set, with our name for it.
 
     Args:
-        others: Variables that are no setting of ours, and what is to be done instead.
+        others: Variables that we have no setting for, and what to do instead.
     """
     told = [f"{name} has no use here: {others[name]}" for name in _set_variables(others)]
     for name, value in _set_variables(settings.older_names).items():
@@ -160,7 +160,7 @@ def _set_variables(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_usable(field: str, value: str) -> bool:
-    """Whether a value means to us what it meant before: paths of models and lists do not."""
+    """Whether a value means the same for us; paths of models and lists do not."""
     if field == "default_model":
         return Catalogue("small").resolve(value) is not None
     return value.isdecimal() or field == "device"
@@ -168,14 +168,14 @@ def _is_usable(field: str, value: str) -> bool:
 
 def describe_problems(error: ValidationError, settings: type[SharedSettings]) -> list[str]:
     """
-    A sentence for each setting that is wrong, naming the variable the operator wrote.
+    A sentence for each setting that is wrong, with the name of its variable.
 
     Args:
-        settings: The class that refused; what it keeps secret is not shown.
+        settings: The class that refused the values. Its secret fields are not shown.
     """
     found = []
     for problem in error.errors():
-        if not problem["loc"]:  # of several settings together: the sentence names them
+        if not problem["loc"]:  # about several settings, which the sentence names
             found.append(describe_problem("", problem))
             continue
         field = str(problem["loc"][0])

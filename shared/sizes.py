@@ -1,4 +1,4 @@
-"""Sizes as people read them."""
+"""Writes numbers of bytes as people read them."""
 
 from __future__ import annotations
 

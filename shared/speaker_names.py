@@ -1,4 +1,4 @@
-"""Speakers' names: given with a request or, for a reader, after the fact."""
+"""Gives speakers other names, which come with a request or later."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def rename_speakers(transcript: Transcript, names: Mapping[str, str]) -> Transcr
     Give speakers other names, in words, segments, turns and embeddings alike.
 
     Args:
-        names: From a label to a name; labels that do not occur change nothing. Of two
-            labels with one name the embedding of the first is kept.
+        names: A name for each label. Labels that do not occur change nothing. If two labels get
+            one name, the embedding of the first is kept.
     """
     if not names:
         return transcript

@@ -1,4 +1,4 @@
-"""How a program starts: it takes no options, and says which setting keeps it from starting."""
+"""What the programs share when they start: no options, and errors that name a setting."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 
 class CannotStart(OSError):
-    """What a setting names cannot be used; its text names the setting."""
+    """What a setting names cannot be used. The text names the setting."""
 
 
 def answer_arguments(program: str, arguments: Sequence[str]) -> int | None:
     """
-    Answer whoever gives options to a program that has none.
+    Answer the command-line arguments of a program that takes none.
 
     Returns:
-        The exit status; None without arguments, so that the program goes on.
+        The exit status; None if there are no arguments and the program is to go on.
     """
     if not arguments:
         return None
@@ -34,7 +34,7 @@ def answer_arguments(program: str, arguments: Sequence[str]) -> int | None:
 @contextmanager
 def naming(setting: str, value: object) -> Iterator[None]:
     """
-    Name the setting that an error of the block is about.
+    Raise `CannotStart`, which names the setting, for an error within the block.
 
     >>> with naming("LONGHAND_STORAGE_DIR", "/srv"):
     ...     raise PermissionError(13, "Permission denied", "/srv/jobs")
@@ -43,6 +43,6 @@ def naming(setting: str, value: object) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError) as error:  # waitress says ValueError of a host that is none
+    except (OSError, ValueError) as error:  # waitress raises ValueError for a bad host
         said = getattr(error, "strerror", None) or error
         raise CannotStart(f"{setting} is {value}: {said}") from error

@@ -1,4 +1,4 @@
-"""What a transcription is: segments, words, speaker turns, and how they were made."""
+"""The result of a transcription: segments, words, speaker turns, and how they were made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 
 
 class Value(BaseModel):
-    """A frozen value. Fields a newer version added are kept, so that an older one loses nothing."""
+    """A frozen value. It keeps fields that it does not know, which a newer version wrote."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -41,7 +41,7 @@ class Word(Value):
 
 
 class Character(Value):
-    """One character and when it is said, in seconds; `score` is how sure the aligner is, 0 to 1."""
+    """One character and its times in seconds; `score` is the aligner's probability, 0 to 1."""
 
     char: str
     start: float
@@ -57,10 +57,10 @@ class Segment(Value):
         seek: Start of the chunk it came from, in frames of 10 ms.
         start, end: Seconds from the start of the audio.
         tokens: Whisper's tokens, timestamps included.
-        words: None when word times were not asked for.
-        speaker: Who speaks; None where nobody was found, or nobody asked.
-        language: Only where each chunk had its language detected.
-        chars: Only where characters were to be timed too.
+        words: None if times of words were not asked for.
+        speaker: Who speaks; None if that is not known or was not asked for.
+        language: Only set if the language of each chunk was detected.
+        chars: Only set if times of characters were asked for.
     """
 
     id: int
@@ -80,7 +80,7 @@ class Segment(Value):
 
 
 class SpeakerTurn(Value):
-    """A span one speaker holds, in seconds."""
+    """A span in which one speaker speaks, in seconds."""
 
     speaker: str
     start: float
@@ -96,10 +96,10 @@ class TimeSpan(Value):
 
 class Warned(Value):
     """
-    Something that did not stop the transcript but should be known.
+    A warning: something that did not stop the transcript but should be known.
 
     Attributes:
-        spans: The parts of the audio that it is about, if it is about some; else it is left out.
+        spans: The parts of the audio that it is about. Left out of JSON if there are none.
     """
 
     code: str
@@ -115,7 +115,7 @@ class Warned(Value):
 
     @property
     def is_of_a_failure(self) -> bool:
-        """Whether a stage failed, which may go well another time; else an option had no effect."""
+        """Whether a stage failed, which may succeed another time. Others say more of the result."""
         return self.code.endswith("_failed")
 
 
@@ -125,11 +125,11 @@ class Transcript(Value):
 
     Attributes:
         duration: Seconds of audio.
-        duration_after_vad: Seconds of it in which somebody speaks.
-        model: The model that ran, whatever name it was asked by.
-        options: The request as it was carried out.
-        turns: Who speaks when; None when it was not asked for, or could not be found.
-        speaker_embeddings: A vector for the voice of each speaker, where they were asked for.
+        duration_after_vad: Seconds of speech in it.
+        model: The model that ran, by its name in the catalogue.
+        options: The options that it was made with.
+        turns: Who speaks when; None if that was not asked for or could not be found.
+        speaker_embeddings: A vector for the voice of each speaker, if that was asked for.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -150,7 +150,7 @@ class Transcript(Value):
 
 
 def join_text(segments: Iterable[Segment], language: str, *, task: str = "transcribe") -> str:
-    """The texts of segments as one text, with spaces where their languages have them."""
+    """Join the texts of segments, with spaces between them if their languages have spaces."""
     text, was_spaced = "", True
     for segment in segments:
         spoken = segment.language or language

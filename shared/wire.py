@@ -1,4 +1,4 @@
-"""How options are written where all is text: other names, lists, objects, what switches off."""
+"""How options are written in forms and queries, where every value is text."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ ALIASES: Mapping[str, str] = {
 """Other names of fields, as whisperx, faster-whisper, whisper and whisper.cpp have them."""
 
 LISTS = frozenset({"known_speaker_names", "known_speaker_references"})
-"""Fields that are given once for each item."""
+"""Fields that are sent once for each item."""
 
 
 def _or_none(value: object) -> object:
-    """`none` switches a threshold off."""
+    """None for `none`, which switches a threshold off."""
     return None if isinstance(value, str) and value.strip().lower() in ("none", "null") else value
 
 
 def numbers(value: object) -> object:
-    """Numbers with commas between them, as a form has to write a list."""
+    """A list of numbers from a text with commas."""
     if isinstance(value, str):
         return [part for part in value.strip().strip("[]").split(",") if part.strip()]
     return [value] if isinstance(value, int | float) else value
 
 
 def names(value: object) -> object:
-    """A JSON object, which a form has to write as text."""
+    """A JSON object from its text."""
     if not isinstance(value, str):
         return value
     try:

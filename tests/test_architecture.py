@@ -39,14 +39,6 @@ AT_ONCE = {
 }
 """Modules that may import heavy libraries at once, and why nobody pays who does not use them."""
 
-ONE_USER: dict[str, str] = {}
-"""Modules of `shared/` that one package uses, and why they are shared all the same."""
-
-LONG_FILES = {
-    "shared/jobs.py": "all that can be done with a job is read together",
-}
-"""Files past 300 lines, and why they are one."""
-
 MODULES = modules()
 
 
@@ -95,26 +87,46 @@ def test_neither_gateway_nor_cli_nor_shared_imports_numpy():
     assert [m.path for m in without if "numpy" in roots(m.imports())] == []
 
 
+def part_of_shared(name):
+    """The module, or the folder, of `shared/` that a dotted name belongs to."""
+    return ".".join(name.split(".")[:2])
+
+
 def users_of_shared():
-    """Which packages use each module of `shared/`, directly or through others of it."""
-    shared = {module.name: module for module in modules("shared")}
-    users = {name: set() for name in shared}
+    """Which packages import each module or folder of `shared/` themselves; `shared` is one."""
+    names = {module.name for module in modules("shared")} - {"shared"}
+    users = {part_of_shared(name): set() for name in names}
     for module in MODULES:
-        if module.package == "shared":
-            continue
-        reached, left = set(), module.imports(for_types=True) & shared.keys()
-        while left:
-            reached |= left
-            left = {n for name in left for n in shared[name].imports() & shared.keys()} - reached
-        for name in reached:
-            users[name].add(module.package)
-    return {name: packages for name, packages in users.items() if name != "shared"}
+        for part in {part_of_shared(n) for n in module.imports(for_types=True) & names}:
+            if part != part_of_shared(module.name):
+                users[part].add(module.package)
+    return users
 
 
 def test_a_shared_module_has_two_users():
-    lonely = {name for name, packages in users_of_shared().items() if len(packages) < 2}
+    assert {part: by for part, by in users_of_shared().items() if len(by) < 2} == {}
 
-    assert lonely == set(ONE_USER)
+
+def spelled_keys(module):
+    """Text constants of a module that hold a key of Redis; docstrings may name keys."""
+    texts = {
+        node.value
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    told = {ast.get_docstring(node, clean=False) for node in documented_nodes(module.tree)}
+    return [text for text in texts - told if re.search(r"longhand:\w", text)]
+
+
+def test_keys_of_redis_are_spelled_in_one_module():
+    spelled = {m.path: spelled_keys(m) for m in MODULES if m.path != "shared/keys.py"}
+
+    assert {path: texts for path, texts in spelled.items() if texts} == {}
+
+
+def documented_nodes(tree):
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
 
 
 UPWARD = {
@@ -176,9 +188,7 @@ def test_there_is_no_drawer_for_odds_and_ends():
 
 
 def test_a_file_ends_within_three_hundred_lines():
-    long = {m.path for m in MODULES if len(m.text.splitlines()) > 300}
-
-    assert long == set(LONG_FILES)
+    assert [m.path for m in MODULES if len(m.text.splitlines()) > 300] == []
 
 
 def test_a_function_ends_within_forty_lines():

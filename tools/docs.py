@@ -53,6 +53,17 @@ _EXAMPLE_HEAD = """\
 # systemd, or `set -a; . ./.env` in a shell.
 # Written by `make docs` from the code; docs/settings.md says the same with what each may be.
 """
+_REDIS_HEAD = """\
+# What stands in Redis
+
+Every key of Longhand. A part in braces differs from key to key. Beside these there are RQ's own
+keys, which begin with `rq:`; they only deliver, and may be lost without harm.
+
+This page is written by `make docs` from `shared/keys.py`; changes to it by hand are lost.
+
+| key | type | what it holds | written by | how long it lives |
+|---|---|---|---|---|
+"""
 _KINDS: Mapping[object, str] = {
     bool: "`true` or `false`",
     float: "number",
@@ -77,6 +88,7 @@ def documents() -> dict[Path, str]:
         CHECKOUT / "docs" / "settings.md": settings_page(),
         CHECKOUT / ".env.example": example_environment(),
         CHECKOUT / "docs" / "openapi.json": openapi_document(),
+        CHECKOUT / "docs" / "redis.md": redis_page(),
         http: with_tables(http.read_text(encoding="utf-8")),
     }
 
@@ -174,6 +186,16 @@ def errors_table() -> str:
         if not error.__subclasses__() or error.code in ("invalid_request", "engine_failed")
     )
     return "| HTTP | code | when |\n|--:|---|---|\n" + "".join(rows)
+
+
+def redis_page() -> str:
+    """What stands in Redis, key by key, by the rows below the keys in `shared/keys.py`."""
+    source = (CHECKOUT / "shared" / "keys.py").read_text(encoding="utf-8")
+    found = re.findall(
+        r'^[A-Z_]+ = Key\("([^"]+)"\)\n"""(.+?)"""', source, re.MULTILINE | re.DOTALL
+    )
+    rows = (f"| `{key}` | {' '.join(row.split())} |\n" for key, row in found)
+    return _REDIS_HEAD + "".join(rows)
 
 
 def variable(name: str) -> str:

@@ -79,7 +79,7 @@ class Worker:
         self._files = ModelFiles.of(settings)
         self._started_at = time.time()
         self.processes = SharedProcesses(settings, make_engine)
-        self._leases = Leases(jobs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
+        self._leases = Leases(jobs.runs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
         self._reaper = Reaper(brief, brief_jobs)
         self._jobs, self._storage = jobs, storage
 

@@ -23,7 +23,7 @@ from shared.errors import (
 from shared.generations import Generations
 from shared.jobs import Jobs
 from shared.logs import job_logged
-from shared.records import JobRecord
+from shared.records import RunRecord
 from shared.request import TranscriptionRequest
 from shared.storage import KeyNotFound, Storage
 from shared.transcript import Transcript, Warned
@@ -63,7 +63,7 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
 
     A slip that comes late, twice, or for a job taken by another does nothing.
     """
-    record = services.jobs.claim(job_id, attempt, services.name)
+    record = services.jobs.runs.claim(job_id, attempt, services.name)
     if record is None:
         return
     logged = job_logged(job_id, request_id=record.request_id)
@@ -74,7 +74,7 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
             lease.report("convert", 1.0, transcript.duration_after_vad)
             transcript, converted = _convert(transcript, record.request.chinese)
             services.leases.tell_last(lease)
-            is_published = services.jobs.finish(job_id, attempt, transcript, converted)
+            is_published = services.jobs.runs.finish(job_id, attempt, transcript, converted)
             _log.info("succeeded" if is_published else "done, but no longer wanted")
         except JobCancelled as reason:
             _log.info("stopped: %s", reason)
@@ -90,10 +90,10 @@ def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
 
 def _fail(services: WorkerServices, lease: Lease, error: LonghandError) -> None:
     services.leases.tell_last(lease)
-    services.jobs.fail(lease.job_id, lease.attempt, error.to_value())
+    services.jobs.runs.fail(lease.job_id, lease.attempt, error.to_value())
 
 
-def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Transcript:
+def _transcribe(services: WorkerServices, record: RunRecord, lease: Lease) -> Transcript:
     asked = record.request.model
     # The gateway took it: it may be one of the operator's own, here or on another worker.
     own = [asked] if asked and may_be_own(asked) else []
@@ -113,7 +113,7 @@ def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Tr
                 request.audio_track,
             )  # fmt: skip
         known = _known_speakers(services, models, record.request, Path(folder))
-        checkpoint = JobCheckpoint(services.jobs.chunks, record.id, record.attempt)
+        checkpoint = JobCheckpoint(services.jobs.runs.chunks, record.id, record.attempt)
 
         def report(stage: str, fraction: float, done_s: float) -> None:
             lease.report(stage, _DECODED + (1 - _DECODED) * fraction, done_s)

@@ -9,6 +9,7 @@ from flask_limiter.errors import RateLimitExceeded
 from gateway.access.auth import present_access, present_caller
 from gateway.access.breaches import name_of
 from gateway.services import Services, services
+from shared.keys import RATES
 
 
 def limit_rates(app: Flask, here: Services) -> None:
@@ -25,7 +26,7 @@ def limit_rates(app: Flask, here: Services) -> None:
         storage_uri="redis://",  # the kind alone: the connections are those we have
         storage_options={
             "connection_pool": here.redis.connection_pool,  # type: ignore[dict-item]
-            "key_prefix": "longhand:rates",
+            "key_prefix": RATES.prefix.rstrip(":"),
         },
         in_memory_fallback_enabled=True,
         on_breach=_note_when_to_return,

@@ -77,7 +77,7 @@ def condition(here: Services) -> dict[str, Any]:
     queue, redis, has_begun = None, "connected", True
     default = DefaultModel(None, is_usable=False)
     try:
-        live, queue = here.workers.live(), here.jobs.counts()
+        live, queue = here.workers.live(), here.jobs.figures.counts()
         has_begun = bool(live) or here.workers.have_been()
         default = look_at_default(here, live)
     except RedisError as error:

@@ -21,6 +21,7 @@ from gateway.reading.audio import NO_BODY, AudioWriter
 from gateway.reading.resumable import MOST_PART_BYTES, Upload
 from gateway.services import Services
 from shared.errors import AudioGone, InvalidRequest, JobNotFound, UploadNotFound
+from shared.keys import UPLOAD_TAKEN
 from shared.records import JobRecord
 from shared.storage import KeyNotFound
 
@@ -81,7 +82,7 @@ def copy_upload(here: Services, upload_id: str, owner: str, writer: AudioWriter)
         UploadNotFound: There is none, it has expired, or it is another's.
         AudioGone: The audio of the job that was made of it was removed after its time.
     """
-    taken: Any = here.redis.get(_taken_key(upload_id))
+    taken: Any = here.redis.get(UPLOAD_TAKEN.of(upload_id))
     if taken is None:
         upload = here.uploads.finished(upload_id, owner=owner)
         here.uploads.copy(upload, writer)
@@ -106,9 +107,5 @@ def _copy_audio(here: Services, record: JobRecord, writer: AudioWriter) -> None:
 
 def take_upload(here: Services, upload: Upload, record: JobRecord) -> None:
     """Let an upload's URL lead to the job that was made of it, and remove the upload."""
-    here.redis.set(_taken_key(upload.id), record.id, ex=here.settings.upload_ttl_s)
+    here.redis.set(UPLOAD_TAKEN.of(upload.id), record.id, ex=here.settings.upload_ttl_s)
     here.uploads.remove(upload)
-
-
-def _taken_key(upload_id: str) -> str:
-    return f"longhand:upload:{upload_id}:taken"

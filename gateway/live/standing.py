@@ -11,10 +11,9 @@ from redis import Redis
 from gateway.live.events import Event, EventId, after_end_of, snapshot
 from gateway.live.tail import Listener, readable
 from shared.jobs import Jobs
+from shared.keys import EVENTS
 from shared.listing import JobQuery
 from shared.records import JobRecord, Status
-from shared.scripts import ENDED, EVENTS
-from shared.views import read_views
 
 _TRIES = 3
 _MOST = 1000
@@ -105,7 +104,5 @@ class Standing:
     def _ended(self, owner: str, since: EventId) -> Iterable[JobRecord]:
         """In the order of their ends."""
         # Ids of events and ends of jobs are of one clock, that of Redis.
-        ids: Any = self.redis.zrevrangebyscore(ENDED, "+inf", since.ms / 1000, start=0, num=_MOST)
-        for record in read_views(self.redis, [job_id.decode() for job_id in reversed(ids)]):
-            if record is not None and record.owner == owner and record.status.is_final:
-                yield record
+        ended = self.jobs.ended_since(since.ms / 1000, _MOST)
+        return [record for record in ended if record.owner == owner]

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from gateway.live.events import BEGINNING, Event, EventId, read_entry
 from shared.errors import Busy
-from shared.scripts import EVENTS, EVENTS_KEPT
+from shared.keys import EVENTS, EVENTS_KEPT
 
 _BLOCK_S = 5.0
 _QUEUE_LENGTH = 256

@@ -19,9 +19,9 @@ from gateway.services import Services
 from gateway.waiting.hangups import Reader
 from shared.chinese import CHINESE
 from shared.chinese_text import convert_text
-from shared.chunks import KeptChunks
 from shared.errors import Busy, JobCancelled, JobNotFound, LonghandError
 from shared.formats import tidy
+from shared.jobs.chunks import KeptChunks
 from shared.records import JobRecord
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Transcript, Word, join_text
@@ -131,7 +131,7 @@ def stream_events(
         with suppress(*REDIS_AWAY):
             if not is_over and reader.leave() and record.is_streamed:
                 _log.info("the last reader of job %s has hung up", record.id)
-                here.jobs.abandon(record.id, 0.0)
+                here.jobs.callers.abandon(record.id, 0.0)
                 here.jobs.cancel(record.id, is_gone=True)
 
 
@@ -148,7 +148,7 @@ def _deltas(
             raise JobCancelled("the job was deleted before it ended", job_id=record.id) from error
         if record.status.is_final:
             return
-        delta = told.catch_up(here.jobs.chunks, record.run_id)
+        delta = told.catch_up(here.jobs.runs.chunks, record.run_id)
         if delta or time.monotonic() - last > _SILENCE_S:
             last = time.monotonic()
             yield delta

@@ -1,10 +1,10 @@
 """
 Uploads in parts, which survive a lost connection (the protocol tus 1.0.0).
 
-An upload is a hash in Redis, which expires. Its parts are objects
-`uploads/{id}/{offset}-{random}/part`. A part counts once its key is in the
-upload's list of parts; a script adds it only if it continues the upload, so of
-two parts sent at the same time one is refused.
+What is known of an upload stands in the hash `UPLOAD` of Redis, which expires.
+Its parts are objects `uploads/{id}/{offset}-{random}/part`. A part counts once
+its name is in the list `UPLOAD_PARTS`, where one script puts it if it continues
+the upload: of two at once, one is refused.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from shared.errors import (
     UploadConflict,
     UploadNotFound,
 )
+from shared.keys import UPLOAD, UPLOAD_PARTS, UPLOADS
 from shared.records import is_job_id, new_job_id
 from shared.sizes import in_words
 from shared.storage import KeyNotFound, Storage
@@ -126,7 +127,7 @@ class Uploads:
         upload = Upload(new_job_id(), owner, n_bytes, 0, metadata, filename, now + self._ttl_s)
         values = [part for pair in vars(upload).items() if pair[0] != "id" for part in pair]
         begun: Any = self._begin(
-            keys=[_key(upload.id), _owner_key(owner)],
+            keys=[UPLOAD.of(upload.id), UPLOADS.of(owner)],
             args=[now, self._most, self._ttl_s, upload.expires_at, upload.id, *values],
         )
         if begun != b"begun":
@@ -144,7 +145,7 @@ class Uploads:
         Raises:
             UploadNotFound: There is none, it has expired, or it is another owner's.
         """
-        fields: Any = self._redis.hgetall(_key(upload_id)) if is_job_id(upload_id) else {}
+        fields: Any = self._redis.hgetall(UPLOAD.of(upload_id)) if is_job_id(upload_id) else {}
         upload = _read(upload_id, fields) if b"expires_at" in fields else None
         if upload is None or upload.owner != owner:
             raise UploadNotFound(
@@ -195,7 +196,7 @@ class Uploads:
                 n_bytes = _copy(body, out, upload.n_bytes - offset, checksum)
             expires_at = time.time() + self._ttl_s
             standing: Any = self._continue(
-                keys=[_key(upload.id), _parts_key(upload.id), _owner_key(upload.owner)],
+                keys=[UPLOAD.of(upload.id), UPLOAD_PARTS.of(upload.id), UPLOADS.of(upload.owner)],
                 args=[offset, n_bytes, f"{prefix}/part", self._ttl_s, expires_at, upload.id],
             )
             if standing != b"continued":
@@ -213,7 +214,7 @@ class Uploads:
             UploadNotFound: One of its parts was removed.
         """
         with suppress(KeyNotFound):
-            for part in as_texts(self._redis.lrange(_parts_key(upload.id), 0, -1)):
+            for part in as_texts(self._redis.lrange(UPLOAD_PARTS.of(upload.id), 0, -1)):
                 with self._storage.open_local(part) as path, path.open("rb") as body:
                     copyfileobj(body, writer)
         if writer.n_bytes != upload.n_bytes:
@@ -222,8 +223,8 @@ class Uploads:
     def remove(self, upload: Upload) -> None:
         """Remove an upload and its parts."""
         pipe = self._redis.pipeline()
-        pipe.delete(_key(upload.id), _parts_key(upload.id))
-        pipe.zrem(_owner_key(upload.owner), upload.id)
+        pipe.delete(UPLOAD.of(upload.id), UPLOAD_PARTS.of(upload.id))
+        pipe.zrem(UPLOADS.of(upload.owner), upload.id)
         pipe.execute()
         self._storage.delete_all(f"uploads/{upload.id}")
 
@@ -284,15 +285,3 @@ def _read(upload_id: str, fields: Mapping[bytes, bytes]) -> Upload:
     metadata, filename = values["metadata"], values["filename"]
     expires_at = float(values["expires_at"])
     return Upload(upload_id, values["owner"], n_bytes, offset, metadata, filename, expires_at)
-
-
-def _key(upload_id: str) -> str:
-    return f"longhand:upload:{upload_id}"
-
-
-def _parts_key(upload_id: str) -> str:
-    return f"longhand:upload:{upload_id}:parts"
-
-
-def _owner_key(owner: str) -> str:
-    return f"longhand:uploads:{owner}"

@@ -243,7 +243,7 @@ def _told(here: Services, record: JobRecord) -> dict[str, object]:
     is_queued = record.status is Status.QUEUED
     return {
         **job_value(record),
-        "queue_position": here.jobs.queue_position(record.run_id) if is_queued else None,
+        "queue_position": here.jobs.figures.queue_position(record.run_id) if is_queued else None,
         "model": transcript.model if transcript else None,
         "options": transcript.options if transcript else None,
         "warnings": warnings_value(transcript.warnings if transcript else record.warnings),

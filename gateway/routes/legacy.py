@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
 
@@ -25,7 +23,6 @@ from shared import errors
 from shared.delivery import QUEUES
 from shared.records import JobRecord, Status
 from shared.request import TranscriptionRequest
-from shared.scripts import TOTALS
 
 blueprint = Blueprint("legacy", __name__)
 
@@ -138,7 +135,7 @@ def show_queue() -> Response:
     return jsonify(
         success=True,
         queue_name=QUEUES["normal"],
-        **here.jobs.counts(),
+        **here.jobs.figures.counts(),
         **_ended(here),
         workers=len(live),
         slots=sum(worker.slots for worker in live),
@@ -155,6 +152,5 @@ def _submit(here: Services) -> tuple[JobRecord, DialectSubmission[OlderFields]]:
 
 def _ended(here: Services) -> dict[str, int]:
     """How many jobs ended in each way."""
-    names = [f"jobs:{status.value}" for status in _ENDED]
-    values: Any = here.redis.hmget(TOTALS, names)
-    return {status.value: int(n or 0) for status, n in zip(_ENDED, values, strict=True)}
+    totals = here.jobs.figures.totals()
+    return {status.value: int(totals.get(f"jobs:{status.value}", 0)) for status in _ENDED}

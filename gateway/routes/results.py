@@ -116,7 +116,7 @@ def read_segments(job_id: str) -> Response:
     jobs = services().jobs
     run_id = find_job(job_id).run_id
     # Before the record is read again: the end of a run removes them.
-    segments = jobs.chunks.segments(run_id)
+    segments = jobs.runs.chunks.segments(run_id)
     record = find_job(job_id)
     if error := error_of(record):
         raise error

@@ -45,7 +45,7 @@ class Fullness(threading.Thread):
     def look(self) -> None:
         """Look now. While Redis is away nothing is known, and requests find that out."""
         try:
-            is_full = self._jobs.counts()["queued"] >= self._most
+            is_full = self._jobs.figures.counts()["queued"] >= self._most
         except RedisError:
             is_full = False
         if is_full and not self.is_full:

@@ -11,6 +11,7 @@ from redis import Redis
 
 from shared.errors import IdempotencyMismatch, JobNotFound
 from shared.jobs import Jobs
+from shared.keys import BATCH, BATCH_IDEMPOTENCY
 from shared.records import JobRecord, is_job_id, job_prefix
 from shared.storage import KeyNotFound, Storage
 
@@ -49,7 +50,7 @@ class Batches:
         written = batch.model_dump_json()
         with self._storage.create(f"{job_prefix(batch.id)}/batch.json") as out:
             out.write(written.encode())
-        self._redis.set(_key(batch.id), written)
+        self._redis.set(BATCH.of(batch.id), written)
 
     def get(self, batch_id: str, *, owner: str) -> Batch:
         """
@@ -64,7 +65,7 @@ class Batches:
         return batch
 
     def _find(self, batch_id: str) -> Batch | None:
-        written: Any = self._redis.get(_key(batch_id))
+        written: Any = self._redis.get(BATCH.of(batch_id))
         try:
             written = written or self._storage.read(f"{job_prefix(batch_id)}/batch.json")
         except KeyNotFound:
@@ -85,7 +86,7 @@ class Batches:
         Raises:
             IdempotencyMismatch: Another request was made with this key.
         """
-        name = _claim_key(key)
+        name = BATCH_IDEMPOTENCY.of(key)
         value = json.dumps({"batch": batch.id, "fingerprint": fingerprint})
         while not self._redis.set(name, value, nx=True, ex=_IDEMPOTENCY_S):
             kept: Any = json.loads(self._redis.get(name) or "{}")
@@ -104,7 +105,7 @@ class Batches:
     def confirm(self, batch: Batch, key: str, fingerprint: str) -> None:
         """Note that the batch that claimed an Idempotency-Key has all its jobs."""
         value = json.dumps({"batch": batch.id, "fingerprint": fingerprint, "is_made": True})
-        self._redis.set(_claim_key(key), value, xx=True, keepttl=True)
+        self._redis.set(BATCH_IDEMPOTENCY.of(key), value, xx=True, keepttl=True)
 
     def records(self, batch: Batch) -> list[JobRecord]:
         """The jobs of a batch that were not deleted, in the order of `children`."""
@@ -155,13 +156,5 @@ class Batches:
 
     def remove(self, batch: Batch) -> None:
         """Remove a batch, but none of its jobs."""
-        self._redis.delete(_key(batch.id))
+        self._redis.delete(BATCH.of(batch.id))
         self._storage.delete_all(job_prefix(batch.id))
-
-
-def _claim_key(key: str) -> str:
-    return f"longhand:idempotency:batch:{key}"
-
-
-def _key(batch_id: str) -> str:
-    return f"longhand:batch:{batch_id}"

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 from redis import Redis
 
 from shared.catalogue import DEFAULT_NAMES
+from shared.keys import CHOSEN_MODEL
 from shared.settings import SharedSettings
 
 if TYPE_CHECKING:
     from gateway.services import Services
-
-_KEY = "longhand:chosen_model"
 
 
 def choose_default(here: Services, model: str) -> None:
@@ -23,7 +22,7 @@ def choose_default(here: Services, model: str) -> None:
     It takes the place of the operator's setting as it is now: once they change the setting, the
     setting counts again.
     """
-    here.redis.set(_KEY, json.dumps([here.settings.default_model, model]))
+    here.redis.set(CHOSEN_MODEL, json.dumps([here.settings.default_model, model]))
 
 
 def chosen_default(here: Services) -> str | None:
@@ -32,7 +31,7 @@ def chosen_default(here: Services) -> str | None:
 
 
 def _chosen(redis: Redis, settings: SharedSettings) -> str | None:
-    value: Any = redis.get(_KEY)
+    value: Any = redis.get(CHOSEN_MODEL)
     instead_of, model = json.loads(value) if value else (None, None)
     return model if instead_of == settings.default_model else None
 

@@ -23,7 +23,7 @@ from gateway.submission.sharing import cache_key, fingerprint, present_key
 from gateway.submission.voices import store_voices
 from shared.errors import AudioError, AudioTooLarge, AudioUnreadable
 from shared.logs import bound_request_id, job_logged
-from shared.records import JobEntry, JobRecord, StoredAudio, job_key, job_prefix, new_job_id
+from shared.records import JobEntry, JobRecord, StoredAudio, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
 from shared.tracks import check_channels
 from shared.workers import WorkerRecord
@@ -144,7 +144,7 @@ class IncomingAudio:
         if self._record is not None or not self._is_submitted:
             return self._record is not None and self._record.id == self.job_id
         try:
-            return bool(self._here.redis.exists(job_key(self.job_id)))
+            return self._here.jobs.is_known(self.job_id)
         except REDIS_AWAY:
             return True
 

@@ -7,12 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
-
-from redis import Redis
 
 from gateway.errors import REDIS_AWAY
-from shared.records import Status, job_key
+from shared.jobs import Jobs
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
@@ -25,7 +22,6 @@ _STAY_EVERY_S = 2.0
 
 _AWAY_PAUSE_S = 1.0
 _STOP_DEADLINE_S = 10.0
-_FIELDS = ("status", "released")
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +60,8 @@ class Watcher:
     While Redis is away they go on waiting: their jobs are there when it comes back.
     """
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self._changed = threading.Condition()
         self._watched: set[Watched] = set()
         self._is_stopped = False
@@ -143,10 +139,8 @@ class Watcher:
 
     def _ended(self, due: Collection[Watched]) -> list[Watched]:
         """Those whose job has ended, was let go of by its owner, or is no longer there."""
-        pipe = self._redis.pipeline(transaction=False)
-        for watched in due:
-            pipe.hmget(job_key(watched.job_id), _FIELDS)
-        return [w for w, values in zip(due, pipe.execute(), strict=True) if _has_ended(*values)]
+        ended = self._jobs.have_ended([watched.job_id for watched in due])
+        return [watched for watched, has_ended in zip(due, ended, strict=True) if has_ended]
 
     def _resume(self, ended: Collection[Watched]) -> None:
         for watched in ended:
@@ -155,7 +149,3 @@ class Watcher:
                 self._watched.discard(watched)
             if is_here:
                 watched.resume()
-
-
-def _has_ended(status: Any, released: Any) -> bool:
-    return status is None or bool(released) or Status(status.decode()).is_final

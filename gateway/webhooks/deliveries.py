@@ -1,56 +1,13 @@
-"""
-Which messages to callers are due, who sends them now, and what became of each: in Redis.
-
-`longhand:webhooks` holds a job's id with the time its message is due. Whoever takes one
-moves that time on by a lease: a gateway that dies sends none for ever, and two of them
-do not send the same. The log of a job is the list `longhand:deliveries:{id}`.
-"""
+"""Each try to send a message to a caller's own server, and what became of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from redis import Redis
 
 from gateway.answering.shapes.deliveries import Outcome
-from shared.scripts import TOTALS, WEBHOOKS
-
-_LOG_KEPT_S = 30 * 24 * 3600
-_LOG_LENGTH = 100
-
-_TAKE = """
--- KEYS  webhooks
--- ARGV  how many at most, lease in seconds
-local clock = redis.call('TIME')
-local now = clock[1] + clock[2] / 1000000
-local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
-for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], now + ARGV[2], id) end
-return {string.format('%.6f', now + ARGV[2]), ids}
-"""
-
-_SETTLE = """
--- KEYS  webhooks, the job's log, totals
--- ARGV  id, end of the lease, seconds until it is due again or '', log entry or '', outcome,
---       length of the log, seconds it is kept
-if ARGV[4] ~= '' then
-  redis.call('RPUSH', KEYS[2], ARGV[4])
-  redis.call('LTRIM', KEYS[2], -ARGV[6], -1)
-  redis.call('EXPIRE', KEYS[2], ARGV[7])
-  redis.call('HINCRBY', KEYS[3], 'webhooks:' .. ARGV[5], 1)
-end
--- Another time stands there if the lease ran out, or if the job has ended once more.
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not score or string.format('%.6f', tonumber(score)) ~= ARGV[2] then return 0 end
-if ARGV[3] == '' then redis.call('ZREM', KEYS[1], ARGV[1])
-else
-  local clock = redis.call('TIME')
-  redis.call('ZADD', KEYS[1], clock[1] + clock[2] / 1000000 + ARGV[3], ARGV[1])
-end
-return 1
-"""
+from shared.jobs.messages import Messages, Taken
 
 
 class Try(BaseModel):
@@ -69,27 +26,8 @@ class Try(BaseModel):
     error: str | None = Field(None, description="Why there is no answer, or why it is no success.")
 
 
-@dataclass(frozen=True)
-class Taken:
-    """A job whose message is this gateway's to send until the lease ends."""
-
-    job_id: str
-    lease_end: str
-
-
-class Deliveries:
-    """The messages of a site."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._take_script = redis.register_script(_TAKE)
-        self._settle_script = redis.register_script(_SETTLE)
-
-    def take(self, n: int, *, lease_s: float) -> list[Taken]:
-        """Take at most `n` of those that are due, the longest due first."""
-        reply: Any = self._take_script(keys=[WEBHOOKS], args=[n, lease_s])
-        lease_end, job_ids = reply
-        return [Taken(job_id.decode(), lease_end.decode()) for job_id in job_ids]
+class Deliveries(Messages):
+    """The messages of a site, with the tries that were made."""
 
     def settle(self, taken: Taken, *, made: Try | None = None, next_s: float | None = None) -> None:
         """
@@ -99,30 +37,9 @@ class Deliveries:
             made: A try to be noted in the job's log.
             next_s: Seconds until it is due again; None if it never is.
         """
-        self._settle_script(
-            keys=[WEBHOOKS, log_key(taken.job_id), TOTALS],
-            args=[
-                taken.job_id,
-                taken.lease_end,
-                "" if next_s is None else next_s,
-                "" if made is None else made.model_dump_json(),
-                "" if made is None else made.outcome,
-                _LOG_LENGTH,
-                _LOG_KEPT_S,
-            ],
-        )
+        entry, outcome = (made.model_dump_json(), made.outcome) if made else ("", "")
+        self.give_back(taken, next_s=next_s, entry=entry, outcome=outcome)
 
     def log(self, job_id: str) -> Sequence[Try]:
         """Every try for a job, the oldest first."""
-        reply: Any = self._redis.lrange(log_key(job_id), 0, -1)
-        return [Try.model_validate_json(entry) for entry in reply]
-
-    def due_at(self, job_id: str) -> float | None:
-        """When a job's message is sent next, in seconds since the epoch; None if it never is."""
-        reply: Any = self._redis.zscore(WEBHOOKS, job_id)
-        return None if reply is None else float(reply)
-
-
-def log_key(job_id: str) -> str:
-    """Where a job's log lies in Redis."""
-    return f"longhand:deliveries:{job_id}"
+        return [Try.model_validate_json(entry) for entry in self.entries(job_id)]

@@ -23,10 +23,11 @@ from gateway.outward.addresses import Address, AddressRefused, parse_address
 from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing
 from gateway.outward.reachable import Resolve, resolve_by_system
 from gateway.outward.settings import OutwardSettings
-from gateway.webhooks.deliveries import Deliveries, Taken, Try
+from gateway.webhooks.deliveries import Deliveries, Try
 from gateway.webhooks.messages import Message, write_message
 from shared.errors import JobNotFound
 from shared.jobs import Jobs
+from shared.jobs.messages import Taken
 from shared.logs import job_logged
 from shared.records import JobRecord
 

@@ -1,4 +1,4 @@
-"""Where bytes live: one interface, local directories for now."""
+"""Where audio and results are stored: one interface, for now over a local directory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def open_storage(directory: Path, *, read_only: bool = False) -> Storage:
     Open the storage a site is configured for.
 
     Args:
-        read_only: Make and clear away nothing: for who may not write there, or only looks.
+        read_only: Create and remove nothing when it is opened.
     """
     return LocalStorage(directory, read_only=read_only)

@@ -1,4 +1,4 @@
-"""What storage is: bytes under keys that are ours, whole or not there at all."""
+"""The interface of storage: objects under keys that Longhand makes, whole or not there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 
 FULL = "storage is full; free space in LONGHAND_STORAGE_DIR or delete old jobs"
-"""What to say when there is no room left."""
+"""The message of `StorageFull`."""
 
 
 class KeyNotFound(LookupError):
@@ -36,7 +36,7 @@ def check_key(key: str) -> str:
 
 def is_full(error: OSError) -> bool:
     """
-    Whether an error says that a disk, or what one may use of it, is full.
+    Whether an error says that a disk is full, or a quota used up.
 
     >>> is_full(OSError(errno.ENOSPC, "No space left on device"))
     True
@@ -45,11 +45,11 @@ def is_full(error: OSError) -> bool:
 
 
 class Storage(Protocol):
-    """Where uploads and results are kept."""
+    """Objects, which are uploads, results and records, by their keys."""
 
     def create(self, key: str) -> AbstractContextManager[BinaryIO]:
         """
-        Open a new object for writing; it appears, whole, when the block ends well.
+        Open a new object for writing. It appears, whole, when the block ends without an error.
 
         Raises:
             StorageFull: There is no room left; nothing is stored.
@@ -61,14 +61,14 @@ class Storage(Protocol):
         ...
 
     def open_local(self, key: str) -> AbstractContextManager[Path]:
-        """Give the object as a local file for the time of the block, or raise `KeyNotFound`."""
+        """Open the object as a local file within the block, or raise `KeyNotFound`."""
         ...
 
     def link(self, source: str, key: str) -> None:
         """
-        Store under `key` what is stored under `source`, in place of what was there.
+        Store the object of `source` under `key` too; it replaces an object that was there.
 
-        Where storage can, both share the same bytes until the last of them is deleted.
+        If storage can, both share their bytes until both are deleted.
 
         Raises:
             KeyNotFound: Nothing is stored under `source`.
@@ -77,7 +77,7 @@ class Storage(Protocol):
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Every key below `prefix/`, in any order; what comes and goes meanwhile may be missed."""
+        """Every key below `prefix/`, in any order. Objects that change meanwhile may be missed."""
         ...
 
     def written_at(self, key: str) -> float:
@@ -85,15 +85,15 @@ class Storage(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Delete one object; deleting nothing is no error."""
+        """Delete an object; no error if there is none."""
         ...
 
     def delete_all(self, prefix: str) -> None:
-        """Delete every object below `prefix/`; deleting nothing is no error."""
+        """Delete every object below `prefix/`; no error if there is none."""
         ...
 
     def remove_abandoned(self) -> None:
-        """Remove what writers that were killed a day ago, or longer, have left behind."""
+        """Remove unfinished objects of writers that were killed more than a day ago."""
         ...
 
     def check(self) -> None:

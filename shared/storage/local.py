@@ -18,18 +18,18 @@ from shared.storage.base import FULL, KeyNotFound, check_key, is_full
 _INCOMING = ".incoming"
 _ABANDONED_S = 24 * 3600
 _PATIENCE_S = 10.0
-"""How long to try again where others write or delete in the same place at the same moment."""
+"""How long to try again while others write or delete in the same folder."""
 
 
 class LocalStorage:
     """
-    Objects as files under one directory.
+    Objects as files in one directory.
 
-    An object is written under another name, flushed to disk and renamed, so
-    that neither a crash nor a full disk leaves half of one behind.
+    An object is written under another name, flushed to disk and renamed, so that neither a crash
+    nor a full disk leaves half of one.
 
     Args:
-        read_only: The directory may be one that cannot be written, or is not there yet.
+        read_only: Write nothing at the start: the directory may be read-only or missing.
     """
 
     def __init__(self, root: Path, *, read_only: bool = False) -> None:
@@ -85,7 +85,7 @@ class LocalStorage:
         for folder, _, names in os.walk(self._path(prefix)):
             below = Path(folder).relative_to(self._root)
             for name in names:
-                with suppress(ValueError):  # put there by hand
+                with suppress(ValueError):  # not one of ours
                     yield check_key((below / name).as_posix())
 
     def written_at(self, key: str) -> float:
@@ -106,11 +106,11 @@ class LocalStorage:
         while time.monotonic() < until:
             try:
                 shutil.rmtree(path)
-            except FileNotFoundError:  # never there; or another removes the same just now
+            except FileNotFoundError:  # it never was, or another process removes it now
                 if not path.exists():
                     return
             except OSError as error:
-                if error.errno != errno.ENOTEMPTY:  # else another writes there just now
+                if error.errno != errno.ENOTEMPTY:  # else another process writes there now
                     raise
             else:
                 return
@@ -123,11 +123,11 @@ class LocalStorage:
         probe.unlink()
 
     def remove_abandoned(self) -> None:
-        """See `Storage.remove_abandoned`; others may be writing just now."""
+        """See `Storage.remove_abandoned`; other processes may write meanwhile."""
         for part in self._incoming.iterdir():
             with suppress(FileNotFoundError):
                 stat = part.stat()
-                # Two names: of an old object that is being linked.
+                # With two names it is an old object that is being linked.
                 if stat.st_nlink == 1 and time.time() - stat.st_mtime > _ABANDONED_S:
                     part.unlink()
 
@@ -137,7 +137,7 @@ class LocalStorage:
 
 @contextmanager
 def _placed_or_removed(part: Path) -> Iterator[None]:
-    """Whatever becomes of the block, what has no name yet is there no more after it."""
+    """Remove an unfinished file when the block ends, however it ends."""
     try:
         yield
     except OSError as error:
@@ -145,12 +145,12 @@ def _placed_or_removed(part: Path) -> Iterator[None]:
             raise StorageFull(FULL) from error
         raise
     finally:
-        # Still there also where it was linked to the very file that had the name already.
+        # It also remains if it was renamed to another name of the same file.
         part.unlink(missing_ok=True)
 
 
 def _place(part: Path, path: Path) -> None:
-    """Give a file its name, though others may delete all that stands below it just now."""
+    """Give a file its name, even if another process deletes the folder meanwhile."""
     until = time.monotonic() + _PATIENCE_S
     while True:
         try:

@@ -65,7 +65,7 @@ def test_a_job_killed_at_sixty_percent_goes_on_at_its_last_chunk(
     victim = next(w for w in site.stack.workers if w.pid == site.worker(before.worker).pid)
     os.kill(victim.pid, signal.SIGKILL)
     at_death = site.job(job_id)
-    plan_and_chunks = site.jobs.chunks.read(job_id)
+    plan_and_chunks = site.jobs.runs.chunks.read(job_id)
     wait_until(lambda: site.job(job_id).attempt == 2, 120, "the job is given on")
     wait_until(lambda: site.job(job_id).worker not in (None, before.worker), 120, "it is taken")
     transcript = site.transcript(job_id, deadline_s=400)
@@ -98,4 +98,4 @@ def test_a_job_killed_at_sixty_percent_goes_on_at_its_last_chunk(
         (s.start, s.end, s.text, s.tokens) for s in undisturbed.segments
     ]
     assert len(transcript.segments) > 40
-    assert site.jobs.chunks.read(job_id) is None
+    assert site.jobs.runs.chunks.read(job_id) is None

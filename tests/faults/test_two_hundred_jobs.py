@@ -55,4 +55,4 @@ def test_two_hundred_jobs_leave_memory_and_descriptors_as_they_were(
     slope = np.polyfit(np.arange(WARM, N_JOBS, 4), memory[WARM // 4 :], 1)[0]
     assert slope < ALLOWED_BYTES_PER_JOB, f"{slope / 1000:.0f} kB a job"
     assert max(descriptors[WARM // 4 :]) <= max(descriptors[: WARM // 4]) + 2
-    assert site.jobs.counts() == {"queued": 0, "running": 0}
+    assert site.jobs.figures.counts() == {"queued": 0, "running": 0}

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from work import newest, succeed, upload
 
 from gateway.services import Services
-from shared.scripts import ABANDONED
+from shared.keys import ABANDONED
 
 GONE = {"waitress.client_disconnected": lambda: True}
 HERE = {"waitress.client_disconnected": lambda: False}
@@ -148,7 +148,7 @@ def test_whoever_waits_with_the_key_keeps_the_job_that_another_is_late_to_let_go
     wait_until(lambda: len(looks) > 1, 20, "a caller who waits")
     job = newest(services)
     assert job is not None
-    services.jobs.abandon(job.id, 60.0)  # as the hang-up of the one before him does
+    services.jobs.callers.abandon(job.id, 60.0)  # as the hang-up of the one before him does
 
     wait_until(lambda: not services.redis.zcard(ABANDONED), 20, "a job nobody let go of")
     succeed(services, job.id)

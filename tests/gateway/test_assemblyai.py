@@ -70,7 +70,7 @@ def test_a_running_transcript_is_processing(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
     job_id = order(client, send(client, speech))["id"]
-    services.jobs.claim(job_id, 1, "w1")
+    services.jobs.runs.claim(job_id, 1, "w1")
 
     answer = client.get(f"{ORDER}/{job_id}")
 

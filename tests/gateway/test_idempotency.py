@@ -102,7 +102,7 @@ def test_equal_requests_are_jobs_of_their_own_with_one_run(
     values = [client.get(f"/jobs/{job_id}/result").get_json() for job_id in (first, second, third)]
     assert len({first, second, third}) == 3
     assert [value["text"] for value in values] == ["Good morning."] * 3
-    assert services.jobs.counts() == {"queued": 0, "running": 0}
+    assert services.jobs.figures.counts() == {"queued": 0, "running": 0}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_changes_the_result_is_run_for_itself(
     upload(client, speech)
     upload(client, speech, **changed)
 
-    assert services.jobs.counts()["queued"] == 2
+    assert services.jobs.figures.counts()["queued"] == 2
 
 
 def test_models_that_were_read_anew_run_anew(
@@ -126,7 +126,7 @@ def test_models_that_were_read_anew_run_anew(
 
     upload(client, speech)
 
-    assert services.jobs.counts()["queued"] == 1
+    assert services.jobs.figures.counts()["queued"] == 1
 
 
 @pytest.mark.parametrize(
@@ -143,11 +143,11 @@ def test_a_result_with_a_stage_that_failed_is_given_to_nobody_later(
     later = upload(client, speech).get_json()["job_id"]
 
     assert client.get(f"/jobs/{with_it}").get_json()["warnings"][0]["code"] == code
-    assert services.jobs.counts()["queued"] == n_runs
+    assert services.jobs.figures.counts()["queued"] == n_runs
     if n_runs:
         succeed(services, later)
         upload(client, speech)
-        assert services.jobs.counts()["queued"] == 0  # the one that went well is given
+        assert services.jobs.figures.counts()["queued"] == 0  # the one that went well is given
 
 
 @pytest.mark.parametrize(("scope", "n_runs"), [("owner", 2), ("site", 1)])
@@ -164,7 +164,7 @@ def test_owners_share_a_run_only_where_the_site_says_so(
         for name in ("ann", "bob")
     ]
 
-    assert services.jobs.counts()["queued"] == n_runs
+    assert services.jobs.figures.counts()["queued"] == n_runs
     for name, own, other in [("ann", *ids), ("bob", *ids[::-1])]:
         headers = {"X-Remote-User": name}
         assert other not in client.get(f"/jobs/{own}", headers=headers).get_data(as_text=True)

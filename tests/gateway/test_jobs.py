@@ -49,8 +49,8 @@ def test_a_queued_job_tells_what_was_asked(client: FlaskClient, job_id: str) -> 
 def test_a_running_job_tells_its_stage_and_progress(
     client: FlaskClient, services: Services, job_id: str
 ) -> None:
-    services.jobs.claim(job_id, 1, "w1")
-    services.jobs.report(
+    services.jobs.runs.claim(job_id, 1, "w1")
+    services.jobs.runs.report(
         job_id, 1, {"stage": "transcribe", "progress": 0.25, "audio_done_s": 0.125}
     )
 
@@ -91,7 +91,7 @@ def test_the_result_of_an_unfinished_job_is_not_there_yet(
     client: FlaskClient, services: Services, job_id: str
 ) -> None:
     queued = client.get(f"/jobs/{job_id}/result")
-    services.jobs.claim(job_id, 1, "w1")
+    services.jobs.runs.claim(job_id, 1, "w1")
     running = client.get(f"/jobs/{job_id}/result")
 
     assert_error(queued, 409, "job_not_finished", "the job is queued; ask again")
@@ -208,8 +208,8 @@ def test_deleting_a_job_leaves_nothing_of_it(
 def test_a_running_job_that_is_deleted_is_taken_from_its_worker(
     client: FlaskClient, services: Services, job_id: str
 ) -> None:
-    services.jobs.claim(job_id, 1, "w1")
+    services.jobs.runs.claim(job_id, 1, "w1")
 
     client.delete(f"/jobs/{job_id}")
 
-    assert services.jobs.report(job_id, 1, {"progress": 0.5}) is False
+    assert services.jobs.runs.report(job_id, 1, {"progress": 0.5}) is False

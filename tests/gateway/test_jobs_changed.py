@@ -39,7 +39,7 @@ def test_a_cancelled_job_keeps_what_was_sent(
     assert first.get_json() == expected
     assert again.get_json() == expected | {"cancelled": False}
     assert client.get(f"/jobs/{job_id}/audio", buffered=True).status_code == 200
-    assert services.jobs.claim(job_id, 1, "w1") is None
+    assert services.jobs.runs.claim(job_id, 1, "w1") is None
 
 
 def test_a_job_that_succeeded_cannot_be_cancelled(
@@ -63,7 +63,7 @@ def test_a_job_that_failed_is_tried_again_with_its_options(
     value = client.get(f"/jobs/{job_id}").get_json()
     assert (value["status"], value["error"], value["attempt"]) == ("queued", None, 2)
     assert value["request"]["diarize"] is True
-    assert services.jobs.claim(job_id, 2, "w1") is not None
+    assert services.jobs.runs.claim(job_id, 2, "w1") is not None
 
 
 def test_a_job_that_has_not_failed_is_not_tried_again(
@@ -167,9 +167,9 @@ def test_a_job_tells_its_place_in_the_queue_and_what_was_said_of_it(
 def test_a_job_that_succeeded_tells_the_options_that_were_used(
     client: FlaskClient, services: Services, job_id: str
 ) -> None:
-    assert services.jobs.claim(job_id, 1, "w1") is not None
-    services.jobs.report(job_id, 1, {"stages_s": '{"decode": 0.25}'})
-    services.jobs.finish(job_id, 1, DIALOG)
+    assert services.jobs.runs.claim(job_id, 1, "w1") is not None
+    services.jobs.runs.report(job_id, 1, {"stages_s": '{"decode": 0.25}'})
+    services.jobs.runs.finish(job_id, 1, DIALOG)
 
     value = client.get(f"/jobs/{job_id}").get_json()
 
@@ -216,8 +216,8 @@ def test_whoever_waits_for_a_job_is_told_when_its_status_changes(
 ) -> None:
     url = f"/jobs/{job_id}{query}"
 
-    begun = wait_for(url, lambda: services.jobs.claim(job_id, 1, "w1"), headers)
-    ended = wait_for(url, lambda: services.jobs.finish(job_id, 1, DIALOG), headers)
+    begun = wait_for(url, lambda: services.jobs.runs.claim(job_id, 1, "w1"), headers)
+    ended = wait_for(url, lambda: services.jobs.runs.finish(job_id, 1, DIALOG), headers)
 
     assert begun.get_json()["status"] == "running"
     assert ended.get_json()["status"] == "succeeded"
@@ -251,7 +251,7 @@ def test_whoever_watches_a_job_holds_a_waiting_slot(services: Services, job_id: 
     wait_until(lambda: waiting.n_held, 30, "the slot is held")
 
     other = app.test_client().get(f"/jobs/{job_id}", headers={"Prefer": "wait=300"})
-    services.jobs.claim(job_id, 1, "w1")
+    services.jobs.runs.claim(job_id, 1, "w1")
     holder.join(30)
 
     assert (other.status_code, "Preference-Applied" in other.headers) == (200, False)

@@ -72,10 +72,10 @@ def test_jobs_are_counted_as_they_stand_and_as_they_ended(
     )
     succeed(services, ids[0])
     fail(services, ids[1], {"code": "engine_failed", "message": "it broke"})
-    assert services.jobs.claim(ids[2], 1, "w1")
+    assert services.jobs.runs.claim(ids[2], 1, "w1")
     told = {"stages_s": json.dumps({"decode": 0.5, "transcribe": 1.25})}
-    assert services.jobs.report(ids[2], 1, told)
-    assert services.jobs.fail(ids[2], 1, {"code": "engine_failed", "message": "it broke"})
+    assert services.jobs.runs.report(ids[2], 1, told)
+    assert services.jobs.runs.fail(ids[2], 1, {"code": "engine_failed", "message": "it broke"})
     found = scrape(client)
 
     def one(name: str, **labels: str) -> float:

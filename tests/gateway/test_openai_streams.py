@@ -22,7 +22,7 @@ from work import DIALOG, SEGMENT, TRANSCRIPT, fail, newest
 from gateway.answering.shapes import openai as shapes
 from gateway.openai.stream import Told
 from gateway.services import Services
-from shared.chunks import KeptChunk
+from shared.jobs.chunks import KeptChunk
 from shared.records import JobRecord
 from shared.transcript import Transcript, Word
 
@@ -74,7 +74,7 @@ def keep(
 ) -> None:
     """Keep a chunk of a running job as done."""
     chunk = KeptChunk(language=language, segments=segments)
-    services.jobs.chunks.keep(record.id, record.attempt, index, chunk)
+    services.jobs.runs.chunks.keep(record.id, record.attempt, index, chunk)
 
 
 def streamed(
@@ -92,13 +92,13 @@ def streamed(
     assert record.is_streamed
     body = iter(response.response)
     parts = [next(body)]
-    assert services.jobs.claim(record.id, 1, "w1") is not None
-    services.jobs.chunks.begin(record.id, 1, "{}")
+    assert services.jobs.runs.claim(record.id, 1, "w1") is not None
+    services.jobs.runs.chunks.begin(record.id, 1, "{}")
     for index, segment in chunks:
         keep(services, record, index, segment, language=transcript.language)
         if index == 0:
             parts.append(next(body))
-    assert services.jobs.finish(record.id, 1, transcript)
+    assert services.jobs.runs.finish(record.id, 1, transcript)
     parts += list(body)
     response.close()
     values = events_of("".join(p if isinstance(p, str) else p.decode() for p in parts))
@@ -255,12 +255,12 @@ def test_of_channels_the_text_is_told_at_the_end_in_the_order_of_time(
 ) -> None:
     response = post(client, speech, multichannel="true", stream="true")
     record = wait_until(lambda: newest(services), 20, "a job")
-    assert services.jobs.claim(record.id, 1, "w1") is not None
-    services.jobs.chunks.begin(record.id, 1, "{}")
+    assert services.jobs.runs.claim(record.id, 1, "w1") is not None
+    services.jobs.runs.chunks.begin(record.id, 1, "{}")
     keep(services, record, 0, SECOND)  # of the first channel, which speaks later
 
     told = Told(record.request)
-    assert told.catch_up(services.jobs.chunks, record.id) == ""
+    assert told.catch_up(services.jobs.runs.chunks, record.id) == ""
     assert told.finish(BOTH.text) == told.text == BOTH.text
     response.close()
 

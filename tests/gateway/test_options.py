@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from work import SEGMENT, newest, succeed, upload
 
 from gateway.services import Services
-from shared.chunks import KeptChunk
+from shared.jobs.chunks import KeptChunk
 from shared.request import TranscriptionRequest
 from shared.wire import ALIASES
 
@@ -206,12 +206,14 @@ def test_segments_can_be_read_while_a_job_runs_and_after(
     job_id = upload(client, speech).get_json()["job_id"]
     url = f"/jobs/{job_id}/segments"
     queued = client.get(url).get_json()
-    assert services.jobs.claim(job_id, 1, "w1")
-    services.jobs.chunks.begin(job_id, 1, "plan")
+    assert services.jobs.runs.claim(job_id, 1, "w1")
+    services.jobs.runs.chunks.begin(job_id, 1, "plan")
     later = SEGMENT.model_copy(update={"text": " Later.", "start": 9.0, "end": 10.0})
     for index, segment in ((1, later), (0, SEGMENT)):
-        services.jobs.chunks.keep(job_id, 1, index, KeptChunk(language="en", segments=(segment,)))
-    services.jobs.report(job_id, 1, {"progress": 0.5, "eta_s": 12.5})
+        services.jobs.runs.chunks.keep(
+            job_id, 1, index, KeptChunk(language="en", segments=(segment,))
+        )
+    services.jobs.runs.report(job_id, 1, {"progress": 0.5, "eta_s": 12.5})
     running = client.get(url).get_json()
     shown = client.get(f"/jobs/{job_id}").get_json()
     assert services.jobs.cancel(job_id)

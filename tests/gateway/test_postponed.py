@@ -20,6 +20,7 @@ from work import fail, succeed
 
 from gateway.services import Services
 from gateway.waiting.watcher import Watched, Watcher
+from shared.jobs import Jobs
 
 StartGateway = Callable[..., GatewayProcess]
 N_WAITING = 100
@@ -334,7 +335,7 @@ def test_the_body_of_a_request_that_waits_takes_no_room(
 @pytest.fixture
 def watcher(services: Services) -> Iterator[Watcher]:
     """One that looks, at a real Redis."""
-    found = Watcher(services.redis)
+    found = Watcher(services.jobs)
     found.start()
     yield found
     found.stop()
@@ -363,7 +364,8 @@ def test_while_redis_is_away_requests_wait_on(
 
 
 def test_a_wait_ends_with_its_time_while_redis_is_away(services: Services) -> None:
-    away = Watcher(type(services.redis).from_url("redis://127.0.0.1:1/0"))
+    nowhere = type(services.redis).from_url("redis://127.0.0.1:1/0")
+    away = Watcher(Jobs(nowhere, services.storage, lease_s=30, max_attempts=3))
     away.start()
     resumed = threading.Event()
 
@@ -374,7 +376,7 @@ def test_a_wait_ends_with_its_time_while_redis_is_away(services: Services) -> No
 
 
 def test_who_comes_when_it_is_stopped_is_answered_at_once(services: Services) -> None:
-    stopped = Watcher(services.redis)
+    stopped = Watcher(services.jobs)
     stopped.start()
     stopped.stop()
     resumed = threading.Event()

@@ -115,7 +115,7 @@ def test_sigterm_answers_who_waits_and_ends_cleanly(
     gateway = start_gateway()
     answers: list[int] = []
     waiting = waiting_upload(gateway, answers)
-    wait_until(lambda: services.jobs.counts()["queued"] == 1, 30, "the job")
+    wait_until(lambda: services.jobs.figures.counts()["queued"] == 1, 30, "the job")
 
     status = gateway.stop()
 

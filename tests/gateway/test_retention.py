@@ -13,9 +13,9 @@ from work import fail, succeed, upload
 from gateway.retention import Retention, Sweeper
 from gateway.settings import GatewaySettings
 from shared.errors import AudioGone
-from shared.records import JobEntry, StoredAudio, job_key, job_prefix, new_job_id
+from shared.keys import ENDED, JOB, RUN_JOBS
+from shared.records import JobEntry, StoredAudio, job_prefix, new_job_id
 from shared.request import TranscriptionRequest
-from shared.scripts import ENDED
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
@@ -55,7 +55,7 @@ def end(client, services, speech):
 def backdate(services, job_id, ago_s):
     """Let a job have ended earlier."""
     ended_at = time.time() - ago_s
-    services.redis.hset(job_key(job_id), "ended_at", ended_at)
+    services.redis.hset(JOB.of(job_id), "ended_at", ended_at)
     services.redis.zadd(ENDED, {job_id: ended_at})
     record = services.jobs.get(job_id)
     with services.storage.create(f"{job_prefix(job_id)}/record.json") as out:
@@ -73,7 +73,7 @@ def enter(services, job_id, *, cache_key, audio=b"the same"):
 
 
 def exists(services, job_id):
-    return bool(services.redis.exists(job_key(job_id)))
+    return bool(services.redis.exists(JOB.of(job_id)))
 
 
 def has_audio(services, job_id):
@@ -151,10 +151,10 @@ def test_each_kind_of_job_has_a_time_of_its_own(client, services, end, make_rete
 
 def test_a_job_that_has_not_ended_is_never_touched(client, services, speech, make_retention):
     queued, running = (upload(client, speech, cache="false").json["job_id"] for _ in range(2))
-    assert services.jobs.claim(running, 1, "w1") is not None
+    assert services.jobs.runs.claim(running, 1, "w1") is not None
     for job_id in (queued, running):  # ended once, and was tried again
         services.redis.zadd(ENDED, {job_id: time.time() - DAY_S})
-        services.redis.hset(job_key(job_id), "ended_at", time.time() - DAY_S)
+        services.redis.hset(JOB.of(job_id), "ended_at", time.time() - DAY_S)
     make_retention(keep_audio_s=1, keep_results_s=1, keep_failed_s=1).sweep()
 
     for job_id in (queued, running):
@@ -167,7 +167,7 @@ def test_the_run_that_others_follow_is_not_touched(services, make_retention):
     first, second = new_job_id(), new_job_id()
     for job_id in (first, second):
         enter(services, job_id, cache_key="same")
-    assert services.jobs.claim(first, 1, "w1") is not None
+    assert services.jobs.runs.claim(first, 1, "w1") is not None
     services.jobs.cancel(first)
     services.redis.zadd(ENDED, {first: time.time() - DAY_S})
     retention = make_retention(keep_audio_s=1, keep_failed_s=1, keep_results_s=1)
@@ -192,11 +192,11 @@ def test_the_audio_that_jobs_share_goes_with_each_of_them(services, make_retenti
 
 def test_what_had_to_wait_is_removed_by_a_later_sweep(services, end, make_retention):
     waiting, other = end(ago_s=3 * HOUR_S), end(ago_s=2 * HOUR_S)
-    services.redis.sadd(f"{job_key(waiting)}:followers", other)
+    services.redis.sadd(RUN_JOBS.of(waiting), other)
     retention = make_retention(keep_audio_s=HOUR_S)
     retention.sweep()
     assert (has_audio(services, waiting), has_audio(services, other)) == (True, False)
-    services.redis.delete(f"{job_key(waiting)}:followers")
+    services.redis.delete(RUN_JOBS.of(waiting))
     retention.sweep()
 
     assert not has_audio(services, waiting)
@@ -217,7 +217,7 @@ def test_storage_is_walked_through_once_a_day(services, end, make_retention):
     retention = make_retention(keep_failed_s=HOUR_S)
     retention.sweep()
     lost = end(ago_s=DAY_S, how="failed")
-    services.redis.delete(job_key(lost))
+    services.redis.delete(JOB.of(lost))
     services.redis.zrem(ENDED, lost)
     retention.sweep()
     assert list(services.storage.keys(job_prefix(lost)))

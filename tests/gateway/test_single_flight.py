@@ -65,10 +65,8 @@ def post(site: Site, clip: Path, *, timeout_s: float = 120, **options: object) -
 
 def runs(site: Site) -> int:
     """How many times a worker set out to do a job."""
-    keys = site.redis.keys("longhand:job:" + "?" * 32)
-    return sum(
-        bool(site.redis.hget(key, "worker")) and not site.redis.hget(key, "follows") for key in keys
-    )
+    keys = site.redis.keys("longhand:run:" + "?" * 32)
+    return sum(bool(site.redis.hget(key, "worker")) for key in keys)
 
 
 def n_chunks(site: Site) -> int:

@@ -14,7 +14,7 @@ from work import fail, succeed, upload
 from gateway.settings import GatewaySettings
 from gateway.webhooks.deliveries import Deliveries
 from gateway.webhooks.sender import Webhooks
-from shared.records import job_key
+from shared.keys import JOB
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -144,7 +144,7 @@ def test_a_record_that_cannot_be_read_delays_no_other(
         services.jobs.cancel(job_id)
     due_at = services.redis.zscore("longhand:webhooks", second)
     services.redis.zadd("longhand:webhooks", {first: due_at - 1})
-    services.redis.hset(job_key(first), "priority", "of a newer gateway")
+    services.redis.hset(JOB.of(first), "priority", "of a newer gateway")
     start_sender()
     [request] = wait_until(lambda: host.requests, 20)
 

@@ -67,15 +67,15 @@ def upload(
 
 def succeed(services: Services, job_id: str, transcript: Transcript = TRANSCRIPT) -> None:
     """Run a job to its end."""
-    record = services.jobs.claim(job_id, 1, "w1")
+    record = services.jobs.runs.claim(job_id, 1, "w1")
     assert record is not None
-    assert services.jobs.finish(job_id, 1, transcript)
+    assert services.jobs.runs.finish(job_id, 1, transcript)
 
 
 def fail(services: Services, job_id: str, error: ErrorValue) -> None:
     """Run a job into an error."""
-    assert services.jobs.claim(job_id, 1, "w1") is not None
-    assert services.jobs.fail(job_id, 1, error)
+    assert services.jobs.runs.claim(job_id, 1, "w1") is not None
+    assert services.jobs.runs.fail(job_id, 1, error)
 
 
 def newest(services: Services) -> JobRecord | None:

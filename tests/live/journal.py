@@ -9,9 +9,9 @@ from typing import Any
 from redis import Redis
 
 from shared.jobs import Jobs
+from shared.keys import EVENTS, EVENTS_KEPT
 from shared.records import JobEntry, JobRecord, StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
-from shared.scripts import EVENTS, EVENTS_KEPT
 from shared.storage import open_storage
 
 
@@ -39,13 +39,13 @@ class Journal:
 
     def start(self, job_id: str) -> JobRecord:
         """A worker takes the job."""
-        record = self.jobs.claim(job_id, 1, "w1")
+        record = self.jobs.runs.claim(job_id, 1, "w1")
         assert record is not None
         return record
 
     def report(self, job_id: str, progress: float) -> str:
         """The worker says how far it is; the id of the event."""
-        assert self.jobs.report(job_id, 1, {"progress": progress})
+        assert self.jobs.runs.report(job_id, 1, {"progress": progress})
         return self.last()
 
     def cancel(self, job_id: str) -> str:

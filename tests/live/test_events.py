@@ -10,8 +10,8 @@ import pytest
 from listeners import Socket
 from waiting import wait_until
 
+from shared.keys import EVENTS
 from shared.records import new_job_id
-from shared.scripts import EVENTS
 
 
 def ids(heard):

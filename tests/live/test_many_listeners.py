@@ -84,7 +84,7 @@ def test_health_answers_while_two_hundred_listen_and_many_wait(
     health = (f"{gateway.url}/health", f"{live.url}/health/live")
 
     def n_queued():
-        return journal.jobs.counts()["queued"] - 1
+        return journal.jobs.figures.counts()["queued"] - 1
 
     with ThreadPoolExecutor(N_WAITING) as callers, pulses(*health) as (of_gateway, of_live):
         waiting = [callers.submit(post_and_wait, gateway.url) for _ in range(N_WAITING)]

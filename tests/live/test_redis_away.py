@@ -10,7 +10,7 @@ from redis import Redis
 from waiting import wait_until
 
 from cli.stack import Stack
-from shared.scripts import EVENTS
+from shared.keys import EVENTS
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_listeners_are_told_how_things_stand_when_events_were_lost(stack, live, 
     stack.stop_redis()
     stack.start_redis()
     journal.redis.delete(EVENTS)
-    assert journal.jobs.claim(job_id, 1, "w1")
+    assert journal.jobs.runs.claim(job_id, 1, "w1")
     journal.jobs.cancel(job_id)
     live.child.send_signal(signal.SIGCONT)
 

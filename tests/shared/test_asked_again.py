@@ -40,8 +40,8 @@ def test_of_many_with_one_idempotency_key_one_is_a_job(redis_url, redis, storage
 def test_an_abandoned_job_is_cancelled_unless_it_is_asked_for_again(jobs, share):
     named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
     gone, back = share(cache_key=None), share(**named)
-    jobs.abandon(gone.id, 0)
-    jobs.abandon(back.id, 0)
+    jobs.callers.abandon(gone.id, 0)
+    jobs.callers.abandon(back.id, 0)
     share(**named)
 
     assert jobs.cancel_abandoned() == [gone.id]
@@ -50,45 +50,45 @@ def test_an_abandoned_job_is_cancelled_unless_it_is_asked_for_again(jobs, share)
 
 def test_an_abandoned_run_goes_on_for_whoever_came_back(jobs, share, make_transcript):
     gone, back = share(), share()
-    jobs.abandon(gone.id, 0)
+    jobs.callers.abandon(gone.id, 0)
     jobs.cancel_abandoned()
-    jobs.claim(gone.id, 1, "w1")
+    jobs.runs.claim(gone.id, 1, "w1")
 
-    assert jobs.finish(gone.id, 1, make_transcript())
+    assert jobs.runs.finish(gone.id, 1, make_transcript())
     assert jobs.get(back.id).status is Status.SUCCEEDED
 
 
 def test_a_job_that_failed_is_tried_again_with_its_options(jobs, redis, share, make_transcript):
     job_id = share(label="mine").id
-    jobs.claim(job_id, 1, "w1")
-    jobs.fail(job_id, 1, {"code": "engine_failed", "message": "no"})
+    jobs.runs.claim(job_id, 1, "w1")
+    jobs.runs.fail(job_id, 1, {"code": "engine_failed", "message": "no"})
     again = jobs.retry(job_id)
 
     assert (again.status, again.attempt, again.first_attempt) == (Status.QUEUED, 2, 2)
     assert (again.error, again.ended_at, again.label) == (None, None, "mine")
     assert slips(redis)[-1].decode() == f"{job_id}-2"
-    jobs.claim(job_id, 2, "w1")
-    assert jobs.finish(job_id, 2, make_transcript())
+    jobs.runs.claim(job_id, 2, "w1")
+    assert jobs.runs.finish(job_id, 2, make_transcript())
 
 
 def test_a_job_tried_again_has_all_its_attempts_again(redis, storage, share):
     hasty = Jobs(redis, storage, lease_s=0, max_attempts=2)
     job_id = share().id
-    hasty.claim(job_id, 1, "w1")
+    hasty.runs.claim(job_id, 1, "w1")
     hasty.cancel(job_id)
     hasty.retry(job_id)
-    hasty.claim(job_id, 2, "w1")
+    hasty.runs.claim(job_id, 2, "w1")
 
-    assert hasty.reap() == [job_id]
+    assert hasty.runs.reap() == [job_id]
     assert hasty.get(job_id).status is Status.QUEUED
 
 
 def test_a_cancelled_job_whose_run_goes_on_joins_it_again(jobs, share, make_transcript):
     leader, _ = share(), share()
-    jobs.claim(leader.id, 1, "w1")
+    jobs.runs.claim(leader.id, 1, "w1")
     jobs.cancel(leader.id)
     again = jobs.retry(leader.id)
-    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
 
     assert again.status is Status.RUNNING
     assert jobs.read_transcript(jobs.get(leader.id)).text == "hi"
@@ -98,8 +98,8 @@ def test_only_what_ended_without_a_result_is_tried_again(jobs, redis, share, mak
     job_id = share().id
     with pytest.raises(JobNotRetryable, match="the job is queued"):
         jobs.retry(job_id)
-    jobs.claim(job_id, 1, "w1")
-    jobs.finish(job_id, 1, make_transcript())
+    jobs.runs.claim(job_id, 1, "w1")
+    jobs.runs.finish(job_id, 1, make_transcript())
     with pytest.raises(JobNotRetryable, match="the job is succeeded"):
         jobs.retry(job_id)
     gone = share(cache_key=None).id
@@ -111,9 +111,9 @@ def test_only_what_ended_without_a_result_is_tried_again(jobs, redis, share, mak
 
 def test_an_abandonment_ends_with_its_job(jobs, redis, share):
     job_id = share().id
-    jobs.abandon(job_id, 0)
-    jobs.claim(job_id, 1, "w1")
-    jobs.fail(job_id, 1, {"code": "engine_failed", "message": "no"})
+    jobs.callers.abandon(job_id, 0)
+    jobs.runs.claim(job_id, 1, "w1")
+    jobs.runs.fail(job_id, 1, {"code": "engine_failed", "message": "no"})
     jobs.retry(job_id)
 
     assert jobs.cancel_abandoned() == []
@@ -123,7 +123,7 @@ def test_an_abandonment_ends_with_its_job(jobs, redis, share):
 def test_a_key_whose_job_was_given_up_for_a_caller_who_had_gone_makes_another(jobs, share):
     named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
     first = share(**named)
-    jobs.abandon(first.id, 0)
+    jobs.callers.abandon(first.id, 0)
     jobs.cancel_abandoned()
     second = share(**named)
     jobs.cancel(second.id)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from shared.chunks import KeptChunk, KeptChunks
 from shared.jobs import Jobs
+from shared.jobs.chunks import KeptChunk, KeptChunks
 from shared.records import StoredAudio, new_job_id
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
@@ -47,7 +47,7 @@ def job_id(jobs: Jobs) -> str:
     """A job that its first worker has in hand."""
     job_id = new_job_id()
     jobs.submit(job_id, TranscriptionRequest(), AUDIO)
-    assert jobs.claim(job_id, 1, "a")
+    assert jobs.runs.claim(job_id, 1, "a")
     return job_id
 
 
@@ -82,8 +82,8 @@ def test_a_worker_that_lost_its_job_keeps_nothing(
     chunks.begin(job_id, 1, "plan")
     chunks.keep(job_id, 1, 0, chunk(" kept", 0))
     redis.zadd("longhand:leases", {job_id: 1})
-    assert jobs.reap() == [job_id]
-    assert jobs.claim(job_id, 2, "b")
+    assert jobs.runs.reap() == [job_id]
+    assert jobs.runs.claim(job_id, 2, "b")
 
     chunks.keep(job_id, 1, 1, chunk(" too late", 1))
     chunks.begin(job_id, 1, "too late")
@@ -103,8 +103,8 @@ def test_nothing_is_kept_of_a_job_that_ended(
         duration_after_vad=0, segments=(), model="demo", model_revision="", engine="e",
     )  # fmt: skip
     ends = {
-        "finish": lambda: jobs.finish(job_id, 1, transcript),
-        "fail": lambda: jobs.fail(job_id, 1, {"code": "engine_failed", "message": "m"}),
+        "finish": lambda: jobs.runs.finish(job_id, 1, transcript),
+        "fail": lambda: jobs.runs.fail(job_id, 1, {"code": "engine_failed", "message": "m"}),
         "cancel": lambda: jobs.cancel(job_id),
         "delete": lambda: jobs.delete(job_id),
     }

@@ -14,15 +14,16 @@ from shared.errors import (
     StorageFull,
 )
 from shared.jobs import Jobs
+from shared.jobs.moves import Moves
 from shared.records import Status
 
 
 def test_a_second_job_follows_the_run_of_the_first(jobs, redis, share, make_transcript):
     leader, follower = share(), share(label="again")
-    jobs.claim(leader.id, 1, "w1")
-    jobs.report(leader.id, 1, {"stage": "transcribe", "progress": 0.5})
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.report(leader.id, 1, {"stage": "transcribe", "progress": 0.5})
     halfway = jobs.get(follower.id)
-    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
     ended = jobs.get(follower.id)
 
     assert len(slips(redis)) == 1
@@ -39,8 +40,8 @@ def test_a_job_of_audio_that_was_transcribed_has_the_result_at_once(
     jobs, redis, share, make_transcript
 ):
     leader = share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
     later = share()
     jobs.delete(leader.id)
 
@@ -52,8 +53,8 @@ def test_a_job_of_audio_that_was_transcribed_has_the_result_at_once(
 
 def test_once_all_results_are_deleted_the_audio_is_run_anew(jobs, share, make_transcript):
     leader = share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript())
     jobs.delete(leader.id)
 
     assert share().status is Status.QUEUED
@@ -61,8 +62,8 @@ def test_once_all_results_are_deleted_the_audio_is_run_anew(jobs, share, make_tr
 
 def test_a_failed_run_is_not_taken_for_a_result(jobs, share):
     leader, follower = share(), share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.fail(leader.id, 1, {"code": "engine_failed", "message": "no"})
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.fail(leader.id, 1, {"code": "engine_failed", "message": "no"})
 
     assert jobs.get(follower.id).error == {"code": "engine_failed", "message": "no"}
     assert share().follows is None
@@ -73,7 +74,7 @@ def test_a_leader_whose_owner_leaves_runs_on_for_its_followers(
     jobs, redis, share, make_transcript, how, storage
 ):
     leader, follower = share(owner="ann"), share(owner="bob")
-    jobs.claim(leader.id, 1, "w1")
+    jobs.runs.claim(leader.id, 1, "w1")
     getattr(jobs, how)(leader.id)
 
     if how == "delete":
@@ -82,8 +83,8 @@ def test_a_leader_whose_owner_leaves_runs_on_for_its_followers(
     else:
         assert jobs.get(leader.id).status is Status.CANCELLED
         assert jobs.get(leader.id).ended_at is not None
-    assert jobs.report(leader.id, 1, {"progress": 0.7})
-    assert jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    assert jobs.runs.report(leader.id, 1, {"progress": 0.7})
+    assert jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
     assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
     if how == "delete":
         with pytest.raises(JobNotFound):
@@ -95,22 +96,22 @@ def test_a_leader_whose_owner_leaves_runs_on_for_its_followers(
 @pytest.mark.parametrize("how", ["cancel", "delete"])
 def test_a_run_stops_when_the_last_who_follows_it_leaves(jobs, share, make_transcript, how):
     leader, follower = share(), share()
-    jobs.claim(leader.id, 1, "w1")
+    jobs.runs.claim(leader.id, 1, "w1")
     getattr(jobs, how)(leader.id)
-    still_runs = jobs.report(leader.id, 1, {"progress": 0.7})
+    still_runs = jobs.runs.report(leader.id, 1, {"progress": 0.7})
     getattr(jobs, how)(follower.id)
 
     assert still_runs
-    assert not jobs.report(leader.id, 1, {"progress": 0.8})
-    assert not jobs.finish(leader.id, 1, make_transcript())
+    assert not jobs.runs.report(leader.id, 1, {"progress": 0.8})
+    assert not jobs.runs.finish(leader.id, 1, make_transcript())
     assert share().follows is None
 
 
 def test_a_follower_that_leaves_disturbs_nobody(jobs, share, make_transcript):
     leader, follower, other = share(), share(), share()
-    jobs.claim(leader.id, 1, "w1")
+    jobs.runs.claim(leader.id, 1, "w1")
     jobs.cancel(follower.id)
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.finish(leader.id, 1, make_transcript())
 
     assert jobs.get(follower.id).status is Status.CANCELLED
     assert [jobs.get(j.id).status for j in (leader, other)] == [Status.SUCCEEDED] * 2
@@ -170,8 +171,8 @@ def test_a_job_joining_while_the_last_leaves_is_served_or_leads_itself(
                 assert left.result()
                 record = joined.result()
                 run = record.run_id
-                assert leaving.claim(run, 1, "w1") is not None
-                assert leaving.finish(run, 1, make_transcript((0.0, 2.0, " hi")))
+                assert leaving.runs.claim(run, 1, "w1") is not None
+                assert leaving.runs.finish(run, 1, make_transcript((0.0, 2.0, " hi")))
                 assert joining.get(record.id).status is Status.SUCCEEDED
                 seen.add(record.follows is None)
 
@@ -180,33 +181,61 @@ def test_a_job_joining_while_the_last_leaves_is_served_or_leads_itself(
 
 def test_what_a_worker_that_died_left_unsettled_is_settled(jobs, redis, share, make_transcript):
     leader, follower = share(), share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
     # As it stands when the worker dies between the end of the run and this.
-    redis.hset(f"longhand:job:{follower.id}", mapping={"status": "queued", "result_key": ""})
-    redis.sadd(f"longhand:job:{leader.id}:followers", follower.id)
+    redis.hset(f"longhand:job:{follower.id}", mapping={"status": "running", "result_key": ""})
+    redis.sadd(f"longhand:run:{leader.id}:jobs", follower.id)
     redis.zadd("longhand:settling", {leader.id: 1})
     before = jobs.get(follower.id).status
 
     assert before is Status.RUNNING
-    assert jobs.settle_left() == [leader.id]
+    assert jobs.runs.settle_left() == [leader.id]
     assert jobs.get(follower.id).status is Status.SUCCEEDED
-    assert jobs.settle_left() == []
+    assert jobs.runs.settle_left() == []
+
+
+def test_a_job_alone_whose_worker_died_just_after_its_end_is_settled(jobs, redis, submit):
+    job_id = submit().id
+    jobs.runs.claim(job_id, 1, "w1")
+    ended = {"error": '{"code": "engine_failed", "message": "no"}'}
+    Moves(redis, lease_s=30).move(job_id, Status.RUNNING, Status.FAILED, ended, attempt=1)
+
+    assert jobs.get(job_id).status is Status.RUNNING
+    assert jobs.runs.settle_left() == [job_id]
+    redis.flushall()
+    assert jobs.get(job_id).error == {"code": "engine_failed", "message": "no"}
+
+
+def test_a_deleted_job_is_gone_though_others_wait_for_the_run_that_began_with_it(
+    jobs, redis, share, make_transcript, files_of
+):
+    leader, follower = share(), share()
+    jobs.cancel(leader.id)
+    jobs.delete(leader.id)
+    before = files_of(leader.id)
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+
+    assert before == ["audio"]  # which the run needs, and no record
+    assert files_of(leader.id) == []
+    assert redis.keys(f"longhand:*{leader.id}*") == []
+    assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
 
 
 def test_a_job_that_failed_for_all_is_settled_by_the_reaper(redis, storage, share):
     hasty = Jobs(redis, storage, lease_s=0, max_attempts=1)
     leader, follower = share(), share()
-    hasty.claim(leader.id, 1, "w1")
+    hasty.runs.claim(leader.id, 1, "w1")
 
-    assert hasty.reap() == [leader.id]
+    assert hasty.runs.reap() == [leader.id]
     assert hasty.get(follower.id).error["code"] == "worker_lost"
 
 
 def test_history_of_followers_outlives_redis(jobs, redis, share, make_transcript):
     leader, follower = share(), share()
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
     redis.flushall()
 
     assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
@@ -236,8 +265,8 @@ def test_a_job_deleted_while_its_run_is_settled_leaves_nothing(
     jobs = Jobs(redis, Hasty(), lease_s=30, max_attempts=3)
     other = Jobs(redis, storage, lease_s=30, max_attempts=3)
     leader, follower = share(jobs=jobs), share(jobs=jobs)
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript())
 
     assert not (tmp_path / "storage" / "jobs" / follower.id).exists()
 

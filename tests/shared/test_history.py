@@ -14,17 +14,17 @@ from shared.storage import KeyNotFound
 def test_an_ended_job_outlives_redis(jobs, forgetful, redis, submit, make_transcript, ending):
     job_id = submit(language="zh").id
     if ending == "succeeded":
-        jobs.claim(job_id, 1, "worker-a")
-        jobs.finish(job_id, 1, make_transcript((0.0, 1.0, "头发")))
+        jobs.runs.claim(job_id, 1, "worker-a")
+        jobs.runs.finish(job_id, 1, make_transcript((0.0, 1.0, "头发")))
     elif ending == "failed":
-        jobs.claim(job_id, 1, "worker-a")
-        jobs.fail(job_id, 1, EngineFailed("no").to_value())
+        jobs.runs.claim(job_id, 1, "worker-a")
+        jobs.runs.fail(job_id, 1, EngineFailed("no").to_value())
     elif ending == "cancelled":
         jobs.cancel(job_id)
     else:
         for attempt in (1, 2, 3):
-            forgetful.claim(job_id, attempt, "worker-a")
-            forgetful.reap()
+            forgetful.runs.claim(job_id, attempt, "worker-a")
+            forgetful.runs.reap()
     before = jobs.get(job_id)
     redis.flushall()
 
@@ -47,8 +47,8 @@ def test_an_archived_job_can_be_deleted(jobs, redis, submit, files_of):
 
 def test_a_finished_result_that_was_removed_is_not_found(jobs, storage, submit, make_transcript):
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
-    jobs.finish(job_id, 1, make_transcript())
+    jobs.runs.claim(job_id, 1, "worker-a")
+    jobs.runs.finish(job_id, 1, make_transcript())
     storage.delete_all(f"{job_prefix(job_id)}/1")
 
     with pytest.raises(KeyNotFound):

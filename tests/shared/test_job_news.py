@@ -13,10 +13,10 @@ def test_every_change_is_told_to_the_owner_of_every_job_it_is_about(
     jobs, redis, share, make_transcript
 ):
     leader, follower = share(owner="ann"), share(owner="bob")
-    jobs.claim(leader.id, 1, "w1")
-    jobs.report(leader.id, 1, {"stage": "transcribe", "progress": 0.5})
-    jobs.report(leader.id, 1, {})  # the lease alone is no news
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.report(leader.id, 1, {"stage": "transcribe", "progress": 0.5})
+    jobs.runs.report(leader.id, 1, {})  # the lease alone is no news
+    jobs.runs.finish(leader.id, 1, make_transcript())
 
     told = [(data["status"], data["progress"]) for _, data, _ in events(redis, leader.id)]
     assert told == [("queued", 0), ("running", 0), ("running", 0.5), ("succeeded", 1)]
@@ -29,10 +29,10 @@ def test_every_change_is_told_to_the_owner_of_every_job_it_is_about(
 
 def test_an_owner_who_left_is_told_of_the_end_and_no_more(jobs, redis, share, make_transcript):
     leader, _ = share(), share()
-    jobs.claim(leader.id, 1, "w1")
+    jobs.runs.claim(leader.id, 1, "w1")
     jobs.cancel(leader.id)
-    jobs.report(leader.id, 1, {"progress": 0.5})
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.report(leader.id, 1, {"progress": 0.5})
+    jobs.runs.finish(leader.id, 1, make_transcript())
 
     assert [data["status"] for _, data, _ in events(redis, leader.id)] == [
         "queued", "running", "cancelled",
@@ -44,10 +44,10 @@ def test_the_end_of_a_job_with_a_callback_is_put_down_to_be_told(
 ):
     url = "https://example.org/hook"
     leader, follower, silent = share(callback_url=url), share(callback_url=url), share()
-    jobs.claim(leader.id, 1, "w1")
+    jobs.runs.claim(leader.id, 1, "w1")
     jobs.cancel(leader.id)
     told_early = redis.zrange("longhand:webhooks", 0, -1)
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.finish(leader.id, 1, make_transcript())
 
     assert told_early == [leader.id.encode()]
     told = set(redis.zrange("longhand:webhooks", 0, -1))
@@ -58,9 +58,9 @@ def test_the_end_of_a_job_with_a_callback_is_put_down_to_be_told(
 
 def test_what_all_jobs_took_is_added_up(jobs, redis, share, make_transcript):
     job_id = share().id
-    jobs.claim(job_id, 1, "w1")
-    jobs.report(job_id, 1, {"stages_s": json.dumps({"decode": 0.5, "transcribe": 1.5})})
-    jobs.finish(job_id, 1, make_transcript())
+    jobs.runs.claim(job_id, 1, "w1")
+    jobs.runs.report(job_id, 1, {"stages_s": json.dumps({"decode": 0.5, "transcribe": 1.5})})
+    jobs.runs.finish(job_id, 1, make_transcript())
     totals = {k.decode(): float(v) for k, v in redis.hgetall("longhand:totals").items()}
 
     assert totals["jobs:succeeded"] == 1
@@ -74,9 +74,9 @@ def test_the_end_of_a_job_is_told_with_its_warnings_also_to_those_who_share_it(
     jobs, redis, share, make_transcript
 ):
     leader, follower = share(owner="ann"), share(owner="bob")
-    jobs.claim(leader.id, 1, "w1")
+    jobs.runs.claim(leader.id, 1, "w1")
     warned = Warned(code="demo_model", message="made up")
-    jobs.finish(leader.id, 1, make_transcript(warnings=(warned,)))
+    jobs.runs.finish(leader.id, 1, make_transcript(warnings=(warned,)))
     later = share(owner="eve")
 
     for job in (leader, follower, later):

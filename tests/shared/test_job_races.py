@@ -10,11 +10,10 @@ from redis import Redis
 from shared.errors import JobNotFound, StorageFull
 from shared.history import History
 from shared.jobs import Jobs
+from shared.jobs.moves import Moves
+from shared.keys import SETTLING
 from shared.listing import JobQuery, list_jobs
-from shared.moves import Moves
 from shared.records import Status
-from shared.scripts import SETTLING
-from shared.views import read_views
 
 LOST = {"code": "worker_lost", "message": "three workers died"}
 
@@ -25,8 +24,8 @@ def test_a_run_that_is_tried_again_while_it_is_settled_goes_on_for_all(
     leader, follower = share(), share()
     # The settling has read that the run failed; its owner has it tried again just then.
     Moves(redis, lease_s=30).settle(follower.id, leader.id, "")
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
 
     assert jobs.get(follower.id).status is Status.SUCCEEDED
 
@@ -34,12 +33,12 @@ def test_a_run_that_is_tried_again_while_it_is_settled_goes_on_for_all(
 def test_who_left_a_run_that_failed_for_the_others_may_have_it_tried_again(jobs, share):
     leader, follower = share(), share()
     jobs.cancel(leader.id)
-    jobs.claim(leader.id, 1, "w1")
-    jobs.fail(leader.id, 1, LOST)
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.fail(leader.id, 1, LOST)
 
     assert jobs.retry(leader.id).status is Status.QUEUED
     assert jobs.get(follower.id).status is Status.FAILED
-    assert jobs.claim(leader.id, 2, "w1") is not None
+    assert jobs.runs.claim(leader.id, 2, "w1") is not None
 
 
 def test_who_left_a_run_that_went_well_has_its_result_though_redis_is_lost(
@@ -47,8 +46,8 @@ def test_who_left_a_run_that_went_well_has_its_result_though_redis_is_lost(
 ):
     leader, _ = share(), share()
     jobs.cancel(leader.id)
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript())
     jobs.retry(leader.id)
     redis.flushall()
 
@@ -61,7 +60,7 @@ def test_a_run_that_all_have_left_is_tried_again_by_its_first_owner(jobs, share)
     jobs.cancel(follower.id)
 
     assert jobs.retry(leader.id).status is Status.QUEUED
-    assert jobs.claim(leader.id, 2, "w1") is not None
+    assert jobs.runs.claim(leader.id, 2, "w1") is not None
 
 
 def test_two_who_change_different_things_of_a_job_change_both(jobs, share):
@@ -86,7 +85,7 @@ def test_an_abandoned_job_is_cancelled_by_the_clock_of_redis(redis_url, jobs, st
 
     job_id = share().id
     with Ahead.from_url(redis_url) as ahead:
-        Jobs(ahead, storage, lease_s=30, max_attempts=3).abandon(job_id, 0)
+        Jobs(ahead, storage, lease_s=30, max_attempts=3).callers.abandon(job_id, 0)
         elsewhere = jobs.cancel_abandoned()
         there = Jobs(ahead, storage, lease_s=30, max_attempts=3).cancel_abandoned()
 
@@ -94,7 +93,7 @@ def test_an_abandoned_job_is_cancelled_by_the_clock_of_redis(redis_url, jobs, st
 
 
 @pytest.mark.parametrize("what", ["a new job", "a deleted job"])
-def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, share, what):
+def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, storage, share, what):
     records = [share(cache_key=None) for _ in range(205)]
     n_reads = 0
 
@@ -103,7 +102,7 @@ def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, sha
         n_reads += 1
         if n_reads == 1:
             share(cache_key=None) if what == "a new job" else jobs.delete(records[-1].id)
-        return read_views(redis, job_ids)
+        return History(redis, storage).in_redis(job_ids)
 
     page = list_jobs(redis, "ann", JobQuery(limit=1000), read)
 
@@ -134,7 +133,7 @@ def test_a_job_is_cancelled_though_a_full_disk_cannot_keep_its_record(
     job_id = records[-1].id
     was_cancelled = jobs.cancel(job_id)
     full.is_full = False
-    jobs.settle_left()
+    jobs.runs.settle_left()
     redis.delete(f"longhand:job:{job_id}")
 
     assert was_cancelled
@@ -148,8 +147,8 @@ def test_a_job_that_was_deleted_and_then_cancelled_is_gone_when_its_run_ends(
     leader, follower = share(), share()
     jobs.delete(leader.id)
     was_cancelled = jobs.cancel(leader.id)  # by somebody who had found it a moment before
-    jobs.claim(leader.id, 1, "w1")
-    jobs.finish(leader.id, 1, make_transcript())
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.runs.finish(leader.id, 1, make_transcript())
 
     assert not was_cancelled
     with pytest.raises(JobNotFound):
@@ -229,7 +228,7 @@ def test_who_comes_back_with_his_key_just_before_his_job_is_given_up_has_it(
             return due
 
     record = share(**named)
-    jobs.abandon(record.id, 0)
+    jobs.callers.abandon(record.id, 0)
     with Hasty.from_url(redis_url) as hasty:
         cancelled = Jobs(hasty, storage, lease_s=30, max_attempts=3).cancel_abandoned()
 

@@ -19,15 +19,17 @@ def test_a_submitted_job_is_queued_and_reads_back_equal(jobs, submit):
     assert jobs.get(record.id) == record
     assert (record.status, record.attempt) == (Status.QUEUED, 1)
     assert record.audio.filename == "会议录音.mp3"
-    assert jobs.counts() == {"queued": 1, "running": 0}
+    assert jobs.figures.counts() == {"queued": 1, "running": 0}
 
 
 def test_a_job_runs_reports_and_succeeds(jobs, submit, make_transcript):
     job_id = submit().id
-    claimed = jobs.claim(job_id, 1, "worker-a")
-    reported = jobs.report(job_id, 1, {"stage": "transcribe", "progress": 0.5, "audio_done_s": 1})
+    claimed = jobs.runs.claim(job_id, 1, "worker-a")
+    reported = jobs.runs.report(
+        job_id, 1, {"stage": "transcribe", "progress": 0.5, "audio_done_s": 1}
+    )
     halfway = jobs.get(job_id)
-    finished = jobs.finish(job_id, 1, make_transcript((0.0, 2.0, " hi")))
+    finished = jobs.runs.finish(job_id, 1, make_transcript((0.0, 2.0, " hi")))
     record = jobs.get(job_id)
 
     assert (claimed.status, claimed.worker, claimed.stage) == ("running", "worker-a", "decode")
@@ -36,15 +38,15 @@ def test_a_job_runs_reports_and_succeeds(jobs, submit, make_transcript):
     assert (record.status, record.progress, record.audio_done_s) == ("succeeded", 1.0, 2.0)
     assert record.created_at <= record.started_at <= record.ended_at
     assert jobs.read_transcript(record).text == "hi"
-    assert jobs.counts() == {"queued": 0, "running": 0}
+    assert jobs.figures.counts() == {"queued": 0, "running": 0}
 
 
 def test_a_failed_job_has_its_error(jobs, submit):
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
+    jobs.runs.claim(job_id, 1, "worker-a")
     error = EngineFailed("no memory left").to_value()
 
-    assert jobs.fail(job_id, 1, error)
+    assert jobs.runs.fail(job_id, 1, error)
     assert (jobs.get(job_id).status, jobs.get(job_id).error) == (Status.FAILED, error)
 
 
@@ -54,7 +56,7 @@ def test_only_one_of_twenty_claims_wins(jobs, submit):
 
     def claim(number):
         together.wait()
-        return jobs.claim(job_id, 1, f"worker-{number}")
+        return jobs.runs.claim(job_id, 1, f"worker-{number}")
 
     with ThreadPoolExecutor(20) as threads:
         claims = [claim for claim in threads.map(claim, range(20)) if claim]
@@ -65,32 +67,32 @@ def test_only_one_of_twenty_claims_wins(jobs, submit):
 def test_a_queued_job_cannot_be_finished_failed_or_reported(jobs, submit, make_transcript):
     job_id = submit().id
 
-    assert not jobs.report(job_id, 1, {"progress": 0.5})
-    assert not jobs.fail(job_id, 1, EngineFailed("no").to_value())
-    assert not jobs.finish(job_id, 1, make_transcript())
+    assert not jobs.runs.report(job_id, 1, {"progress": 0.5})
+    assert not jobs.runs.fail(job_id, 1, EngineFailed("no").to_value())
+    assert not jobs.runs.finish(job_id, 1, make_transcript())
     assert jobs.get(job_id).status is Status.QUEUED
 
 
 def test_a_job_that_ended_does_not_move_again(jobs, submit, make_transcript):
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
-    jobs.finish(job_id, 1, make_transcript())
+    jobs.runs.claim(job_id, 1, "worker-a")
+    jobs.runs.finish(job_id, 1, make_transcript())
     before = jobs.get(job_id)
 
-    assert jobs.claim(job_id, 1, "worker-b") is None
-    assert not jobs.report(job_id, 1, {"progress": 0.1})
-    assert not jobs.fail(job_id, 1, EngineFailed("late").to_value())
+    assert jobs.runs.claim(job_id, 1, "worker-b") is None
+    assert not jobs.runs.report(job_id, 1, {"progress": 0.1})
+    assert not jobs.runs.fail(job_id, 1, EngineFailed("late").to_value())
     assert not jobs.cancel(job_id)
     assert jobs.get(job_id) == before
 
 
 def test_a_cancelled_job_is_taken_from_its_worker(jobs, submit, make_transcript, files_of):
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
+    jobs.runs.claim(job_id, 1, "worker-a")
 
     assert jobs.cancel(job_id)
-    assert not jobs.report(job_id, 1, {"progress": 0.5})
-    assert not jobs.finish(job_id, 1, make_transcript())
+    assert not jobs.runs.report(job_id, 1, {"progress": 0.5})
+    assert not jobs.runs.finish(job_id, 1, make_transcript())
     assert jobs.get(job_id).status is Status.CANCELLED
     assert files_of(job_id) == ["record.json"]
 
@@ -99,16 +101,16 @@ def test_a_job_cancelled_in_the_queue_is_never_claimed(jobs, submit):
     job_id = submit().id
     jobs.cancel(job_id)
 
-    assert jobs.claim(job_id, 1, "worker-a") is None
-    assert jobs.counts() == {"queued": 0, "running": 0}
+    assert jobs.runs.claim(job_id, 1, "worker-a") is None
+    assert jobs.figures.counts() == {"queued": 0, "running": 0}
 
 
 def test_a_deleted_job_leaves_nothing(jobs, redis, storage, submit, make_transcript, tmp_path):
     record = submit()
     with storage.create(record.audio.key) as out:
         out.write(b"mp3")
-    jobs.claim(record.id, 1, "worker-a")
-    jobs.finish(record.id, 1, make_transcript())
+    jobs.runs.claim(record.id, 1, "worker-a")
+    jobs.runs.finish(record.id, 1, make_transcript())
     jobs.delete(record.id)
 
     assert [p for p in (tmp_path / "storage").rglob("*") if p.is_file()] == []
@@ -119,11 +121,11 @@ def test_a_deleted_job_leaves_nothing(jobs, redis, storage, submit, make_transcr
 
 def test_a_running_job_that_is_deleted_cannot_come_back(jobs, submit, make_transcript, files_of):
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
+    jobs.runs.claim(job_id, 1, "worker-a")
     deleted = jobs.delete(job_id)
 
     assert deleted.status is Status.CANCELLED
-    assert not jobs.finish(job_id, 1, make_transcript())
+    assert not jobs.runs.finish(job_id, 1, make_transcript())
     assert files_of(job_id) == []
     with pytest.raises(JobNotFound):
         jobs.get(job_id)
@@ -180,7 +182,7 @@ def stored_values(redis):
 
 
 def test_nothing_in_redis_is_a_pickle(redis, jobs, submit):
-    jobs.claim(submit(prompt="头发").id, 1, "worker-a")
+    jobs.runs.claim(submit(prompt="头发").id, 1, "worker-a")
     submit()
     texts, compressed = [], []
     for value in stored_values(redis):

@@ -13,8 +13,8 @@ from shared.records import Status
 
 def test_a_job_is_edited_and_stays_so_without_redis(jobs, redis, share, make_transcript):
     job_id = share().id
-    jobs.claim(job_id, 1, "w1")
-    jobs.finish(job_id, 1, make_transcript())
+    jobs.runs.claim(job_id, 1, "w1")
+    jobs.runs.finish(job_id, 1, make_transcript())
     jobs.edit(job_id, {"label": "board", "speaker_names": {"SPEAKER_00": "Ann"}})
     redis.flushall()
     record = jobs.get(job_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.log_file import KEPT_FILES, SharedLogFile
+from shared.logs import KEPT_FILES, SharedLogFile
 
 PROGRAM = """
 import logging, sys
@@ -36,7 +36,7 @@ with job_logged("0f3c", request_id="r-2"):
 MANY = """
 import logging, sys
 from pathlib import Path
-from shared.log_file import SharedLogFile
+from shared.logs import SharedLogFile
 log = logging.getLogger("many")
 log.addHandler(SharedLogFile(Path(sys.argv[1]), max_bytes=2000))
 for n in range(300):

@@ -47,9 +47,9 @@ def test_a_result_is_kept_when_redis_answer_to_its_publication_is_lost(
     distant, line, submit, make_transcript
 ):
     job_id = submit().id
-    distant.claim(job_id, 1, "worker-a")
+    distant.runs.claim(job_id, 1, "worker-a")
     line.lose_answer_to(b"EVALSHA")
-    finished = distant.finish(job_id, 1, make_transcript((0.0, 1.0, " hi")))
+    finished = distant.runs.finish(job_id, 1, make_transcript((0.0, 1.0, " hi")))
 
     assert finished
     assert line.n_lost == 1
@@ -59,7 +59,28 @@ def test_a_result_is_kept_when_redis_answer_to_its_publication_is_lost(
 def test_a_claim_is_had_when_redis_answer_to_it_is_lost(distant, line, jobs, submit):
     job_id = submit().id
     line.lose_answer_to(b"EVALSHA")
-    claimed = distant.claim(job_id, 1, "worker-a")
+    claimed = distant.runs.claim(job_id, 1, "worker-a")
 
     assert claimed.worker == "worker-a"
-    assert jobs.claim(job_id, 1, "worker-a") is None
+    assert jobs.runs.claim(job_id, 1, "worker-a") is None
+
+
+def test_a_job_is_cancelled_when_redis_answer_to_that_is_lost(distant, line, jobs, submit):
+    job_id = submit().id
+    line.lose_answer_to(b"EVALSHA")
+    was_cancelled = distant.cancel(job_id)
+
+    assert line.n_lost == 1
+    assert was_cancelled
+    assert not jobs.cancel(job_id)
+
+
+def test_a_job_tried_again_has_a_slip_when_redis_answer_is_lost(distant, line, jobs, redis, submit):
+    job_id = submit().id
+    jobs.cancel(job_id)
+    line.lose_answer_to(b"EVALSHA")
+    again = distant.retry(job_id)
+
+    assert line.n_lost == 1
+    assert (again.status, again.attempt) == (Status.QUEUED, 2)
+    assert f"{job_id}-2".encode() in redis.lrange("rq:queue:longhand", 0, -1)

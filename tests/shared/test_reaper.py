@@ -43,7 +43,7 @@ def becomes(claim, within_s=10.0):
 def test_a_dead_workers_job_is_queued_again(redis, storage, submit, start_reaper):
     jobs = Jobs(redis, storage, lease_s=0, max_attempts=3)
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
+    jobs.runs.claim(job_id, 1, "worker-a")
     start_reaper(redis, jobs, grace_s=0)
 
     assert becomes(lambda: jobs.get(job_id).status is Status.QUEUED)
@@ -53,7 +53,7 @@ def test_a_dead_workers_job_is_queued_again(redis, storage, submit, start_reaper
 def test_two_reapers_redeliver_a_job_once(redis, redis_url, storage, submit, start_reaper):
     jobs = Jobs(redis, storage, lease_s=0, max_attempts=3)
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
+    jobs.runs.claim(job_id, 1, "worker-a")
     with Redis.from_url(redis_url) as other:
         start_reaper(redis, jobs, grace_s=0)
         start_reaper(other, jobs, grace_s=0)
@@ -69,7 +69,7 @@ def test_nobody_is_reaped_while_workers_come_back_from_an_outage(
 ):
     jobs = Jobs(redis, storage, lease_s=0, max_attempts=3)
     job_id = submit().id
-    jobs.claim(job_id, 1, "worker-a")
+    jobs.runs.claim(job_id, 1, "worker-a")
     start_reaper(redis, jobs, grace_s=3600)
 
     assert not becomes(lambda: jobs.get(job_id).status is not Status.RUNNING, within_s=3)

@@ -13,9 +13,9 @@ from media import Piece, Sound, sound_of, write_media
 from redis import Redis
 from spoken import draw_long_clip, transcribe_here
 
-from shared.chunks import KeptChunks
 from shared.generations import Generations
 from shared.jobs import Jobs
+from shared.jobs.chunks import KeptChunks
 from shared.request import TranscriptionRequest
 from shared.storage import open_storage
 from shared.transcript import Transcript
@@ -98,20 +98,20 @@ def test_another_worker_goes_on_where_one_stopped_in_any_channel(
 ) -> None:  # fmt: skip
     expected, told, stages = undisturbed
     job_id = submit(b"audio")
-    assert jobs.claim(job_id, 1, "a")
+    assert jobs.runs.claim(job_id, 1, "a")
     with pytest.raises(Stopped):
-        run(channels, models, kept_by(jobs.chunks, job_id, 1), stop_at)
-    kept = jobs.chunks.read(job_id)
+        run(channels, models, kept_by(jobs.runs.chunks, job_id, 1), stop_at)
+    kept = jobs.runs.chunks.read(job_id)
     n_before = len(kept[1]) if kept else 0
     redis.zadd("longhand:leases", {job_id: 1})
-    assert jobs.reap() == [job_id]
-    assert jobs.claim(job_id, 2, "b")
+    assert jobs.runs.reap() == [job_id]
+    assert jobs.runs.claim(job_id, 2, "b")
 
-    counted = CountedChunks(jobs.chunks, job_id, 2)
+    counted = CountedChunks(jobs.runs.chunks, job_id, 2)
     again, _, _ = run(channels, models, Extras(counted))
 
     assert again == expected
-    whole = jobs.chunks.read(job_id)
+    whole = jobs.runs.chunks.read(job_id)
     assert whole is not None
     assert 0 < n_before < len(whole[1]) == n_before + counted.n
     assert told == sorted(told) and {"speech", "transcribe"} <= stages
@@ -132,19 +132,19 @@ def test_who_reads_along_goes_from_channel_to_channel_and_sees_who_speaks(
     channels: tuple[AudioSource, ...], models: LocalModels, jobs: Jobs, submit: Callable[..., str]
 ) -> None:
     job_id = submit(b"audio")
-    assert jobs.claim(job_id, 1, "a")
+    assert jobs.runs.claim(job_id, 1, "a")
 
-    found, _, _ = run(channels, models, kept_by(jobs.chunks, job_id, 1))
+    found, _, _ = run(channels, models, kept_by(jobs.runs.chunks, job_id, 1))
 
     read, index = [], 0
     while True:
-        more, index = jobs.chunks.following(job_id, index)
+        more, index = jobs.runs.chunks.following(job_id, index)
         if not more:
             break
         read += [segment for chunk in more for segment in chunk.segments]
     assert [s.speaker for s in read] == sorted(str(s.speaker) for s in found.segments)
     assert {s.speaker for s in read} == {"SPEAKER_00", "SPEAKER_02"}
-    partial = jobs.chunks.segments(job_id)
+    partial = jobs.runs.chunks.segments(job_id)
     assert [(s.start, s.text) for s in partial] == [(s.start, s.text) for s in found.segments]
 
 
@@ -164,7 +164,7 @@ def services(
     scratch.mkdir()
     return WorkerServices(
         settings, "worker-a", jobs, open_storage(settings.storage_dir), Generations(jobs._redis),
-        Leases(jobs, lambda: None), processes, scratch,
+        Leases(jobs.runs, lambda: None), processes, scratch,
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def services(
     scratch = tmp_path / "own"
     scratch.mkdir()
     storage = open_storage(settings.storage_dir)
-    leases = Leases(jobs, lambda: None)
+    leases = Leases(jobs.runs, lambda: None)
     generations = Generations(jobs._redis)
     return WorkerServices(
         settings, "worker-a", jobs, storage, generations, leases, processes, scratch
@@ -116,7 +116,7 @@ def test_a_result_that_cannot_be_stored_fails_the_job_at_once(
 
     storage: Any = StorageThat(services.storage, refuse)
     full = Jobs(redis, storage, lease_s=30, max_attempts=3)
-    leases = Leases(full, lambda: None)
+    leases = Leases(full.runs, lambda: None)
     full_services = replace(services, jobs=full, storage=storage, leases=leases)
     [clip] = clips(1, 12)
 

@@ -23,7 +23,7 @@ def claimed(jobs: Jobs) -> JobRecord:
     job_id = new_job_id()
     audio = StoredAudio(key="jobs/a", filename="a.wav", n_bytes=1, sha256="", duration_s=1)
     jobs.submit(job_id, TranscriptionRequest(), audio)
-    record = jobs.claim(job_id, 1, "worker-a")
+    record = jobs.runs.claim(job_id, 1, "worker-a")
     assert record is not None
     return record
 
@@ -33,7 +33,7 @@ def start_leases(jobs: Jobs) -> Iterator[Callable[..., Leases]]:
     started: list[Leases] = []
 
     def start(beat: Callable[[], None] = lambda: None, **options: float) -> Leases:
-        started.append(Leases(jobs, beat, **options))
+        started.append(Leases(jobs.runs, beat, **options))
         started[-1].start()
         return started[-1]
 

@@ -14,7 +14,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from shared.errors import JobCancelled
-from shared.jobs import Jobs
+from shared.jobs import Runs
 
 RENEW_S = 5.0
 _TELL_S = 1.0
@@ -105,9 +105,9 @@ class Leases(threading.Thread):
         renew_s: Longest time between two renewals; well below the length of a lease.
     """
 
-    def __init__(self, jobs: Jobs, beat: Callable[[], None], *, renew_s: float = RENEW_S) -> None:
+    def __init__(self, runs: Runs, beat: Callable[[], None], *, renew_s: float = RENEW_S) -> None:
         super().__init__(name="leases", daemon=True)
-        self._jobs = jobs
+        self._runs = runs
         self._beat = beat
         self._renew_s = renew_s
         self._held: set[Lease] = set()
@@ -131,7 +131,7 @@ class Leases(threading.Thread):
     def tell_last(self, lease: Lease) -> None:
         """Tell how long each stage took, before the job is moved to its end."""
         with lease.telling:
-            self._jobs.report(lease.job_id, lease.attempt, lease.last_news())
+            self._runs.report(lease.job_id, lease.attempt, lease.last_news())
 
     def stop(self) -> None:
         """End the thread."""
@@ -162,7 +162,7 @@ class Leases(threading.Thread):
             fields = lease.take_news(now, self._renew_s)
             if fields is None:
                 return
-            is_ours = self._jobs.report(lease.job_id, lease.attempt, fields)
+            is_ours = self._runs.report(lease.job_id, lease.attempt, fields)
         if is_ours:
             lease.renewed = now
         elif lease in self._held:

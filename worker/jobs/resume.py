@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 
-from shared.chunks import KeptChunk, KeptChunks
+from shared.jobs.chunks import KeptChunk, KeptChunks
 from worker.audio.source import Span
 from worker.decoding.checkpoints import Plan
 from worker.decoding.lanes import DecodedChunk

@@ -26,7 +26,8 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from shared.delivery import BELL, QUEUES, Slip
+from shared.delivery import QUEUES, Slip
+from shared.keys import BELL
 from shared.records import PRIORITIES, Priority
 
 _BELL_WAIT_S = 2

@@ -19,6 +19,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from shared.keys import GPU
 from worker.settings import WorkerSettings, show_one_gpu
 
 LEASE_S = 30
@@ -76,11 +77,11 @@ class GpuLease:
 
     def take(self) -> str:
         """Claim the GPU that has the fewest workers; its uuid."""
-        keys = [_key(uuid) for uuid in self._uuids]
+        keys = [GPU.of(uuid) for uuid in self._uuids]
         answer: Any = self._take_script(keys=keys, args=[self._worker, self._lease_s])
         chosen, n_others = map(int, answer)
         uuid = self._uuids[chosen - 1]
-        self._key = _key(uuid)
+        self._key = GPU.of(uuid)
         if n_others:
             _log.warning("GPU %s is shared with %d more workers; none is free", uuid, n_others)
         else:
@@ -166,7 +167,3 @@ def visible_gpus(program: str = "nvidia-smi") -> list[str]:
         return []
     lines = (line.strip() for line in listed.stdout.splitlines())
     return [line for line in lines if line.startswith("GPU-")]
-
-
-def _key(uuid: str) -> str:
-    return f"longhand:gpu:{uuid}"

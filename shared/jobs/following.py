@@ -1,0 +1,197 @@
+"""
+Jobs of the same audio with the same options share one run.
+
+The run has the id of the job that began it. Each of its jobs has its own id, owner, label and
+audio (of which storage keeps the bytes once). When the run ends, every job that waits for it is
+settled: it gets how the run ended, with a result of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from redis import Redis
+
+from shared.connections import as_texts
+from shared.errors import IdempotencyMismatch, StorageFull
+from shared.history import History
+from shared.jobs.moves import Moves
+from shared.keys import CACHE, IDEMPOTENCY, JOB, JOBS, RUN, RUN_JOBS, SETTLING
+from shared.records import JobEntry, JobRecord, RunRecord, Status, from_hash, job_prefix, to_hash
+from shared.storage import KeyNotFound, Storage
+
+IDEMPOTENCY_S = 24 * 3600
+"""How long an Idempotency-Key stands for its request."""
+
+_log = logging.getLogger(__name__)
+
+
+class Following:
+    """Lets jobs in, and settles them when their runs have ended."""
+
+    def __init__(self, redis: Redis, storage: Storage, moves: Moves, history: History) -> None:
+        self._redis = redis
+        self._storage = storage
+        self._moves = moves
+        self._history = history
+
+    def enter(self, record: JobRecord, entry: JobEntry) -> tuple[str, JobRecord]:
+        """
+        Write a new job, unless its Idempotency-Key has made one before.
+
+        Returns:
+            The job, and before it what was done: `lead`, it has a run of its own, which is to be
+            delivered; `follow`, it joined a run; `done`, it has the result of a run that ended;
+            `same`, it is the job that was made before.
+
+        Raises:
+            IdempotencyMismatch: With this key another request was made.
+        """
+        cache = CACHE.of(entry.cache_key) if entry.cache_key else ""
+        named = entry.idempotency_key
+        idempotency = (IDEMPOTENCY.of(named) if named else "", entry.fingerprint)
+        while True:
+            outcome, other = self._moves.enter(
+                record.id,
+                JOBS.of(record.owner),
+                to_hash(record),
+                cache=cache,
+                idempotency=(*idempotency, IDEMPOTENCY_S),
+            )
+            if outcome != "finished":
+                break
+            finished = self._take_result(record, other)
+            # If the result was deleted just now, the job gets a run of its own.
+            record, cache = (finished, "") if finished else (record, self._without(cache, other))
+        if outcome == "mismatch":
+            raise IdempotencyMismatch(
+                "this Idempotency-Key was used for another request; every request needs its own"
+            )
+        if outcome == "same":
+            found = self._history.find(other)
+            return outcome, found or record
+        if outcome == "follow":
+            record = record.model_copy(update={"run": other})
+            with self._put_off(record.id):  # the job keeps its own copy
+                self._share_audio(record, other)
+        elif outcome == "done":
+            # The job exists by now, even if a full disk cannot take its record.
+            with self._put_off(record.id):
+                self._history.keep(record.id)
+        return outcome, record
+
+    @contextmanager
+    def _put_off(self, job_id: str) -> Iterator[None]:
+        """Go on if the block fails because the disk is full."""
+        try:
+            yield
+        except (StorageFull, OSError) as error:
+            _log.warning("job %s goes on without it: %s", job_id, error)
+
+    def _without(self, cache: str, job_id: str) -> str:
+        """Remove the cache entry of a run whose result is gone; returns the entry's key."""
+        if self._redis.get(cache) == job_id.encode():
+            self._redis.delete(cache)
+        return cache
+
+    def _take_result(self, record: JobRecord, run_id: str) -> JobRecord | None:
+        """A job as it stands with the result of a run; None if that is there no more."""
+        run = self.read_run(run_id)
+        try:
+            if run is None or run.result_key is None:
+                return None
+            key = self._link_result(run, record.id)
+        except KeyNotFound:
+            return None
+        self._share_audio(record, run_id)
+        taken = {"result_key": key, "status": Status.SUCCEEDED, "stage": "convert", "run": run_id}
+        ended = {"progress": 1.0, "audio_done_s": run.audio_done_s, "warnings": run.warnings}
+        times = {"started_at": record.created_at, "ended_at": record.created_at}
+        return record.model_copy(update=taken | ended | times)
+
+    def read_run(self, run_id: str) -> RunRecord | None:
+        """
+        The record of a run; None if there is none.
+
+        Raises:
+            ValidationError: It is of another version.
+        """
+        fields: Any = self._redis.hgetall(RUN.of(run_id))
+        return from_hash(RunRecord, fields) if fields else None
+
+    def _share_audio(self, record: JobRecord, run: str) -> None:
+        """Store the bytes of an upload once: the run's audio is the same, by its hash."""
+        try:
+            self._storage.link(f"{job_prefix(run)}/audio", record.audio.key)
+        except KeyNotFound:
+            _log.debug("the audio of job %s is gone; job %s keeps its own", run, record.id)
+
+    def _link_result(self, run: RunRecord, job_id: str) -> str:
+        """Make a run's result a job's own; its key."""
+        assert run.result_key is not None
+        if job_id == run.id:
+            return run.result_key
+        key = f"{job_prefix(job_id)}/{run.attempt}/result.json"
+        self._storage.link(run.result_key, key)
+        variant = run.request.chinese
+        if variant not in (None, "none"):
+            with suppress(KeyNotFound):  # its language has no such scripts
+                self._storage.link(
+                    converted_key(run.result_key, variant), converted_key(key, variant)
+                )
+        return key
+
+    def settle(self, run_id: str) -> None:
+        """Settle the jobs of a run if it has ended; keep the record of the job that began it."""
+        status: Any = self._redis.hget(RUN.of(run_id), "status")
+        if status is not None and not Status(status.decode()).is_final:
+            self._history.keep(run_id)  # of a job that left: its run goes on for others
+            return
+        reply: Any = self._redis.smembers(RUN_JOBS.of(run_id))
+        job_ids = as_texts(reply)
+        run = self.read_run(run_id) if job_ids and status == b"succeeded" else None
+        for job_id in job_ids:
+            key = self._link_result(run, job_id) if run else ""
+            if self._moves.settle(job_id, run_id, key):
+                self._history.keep(job_id)
+            elif not self._redis.exists(JOB.of(job_id)):  # deleted meanwhile
+                self.remove(job_id)
+        if not self._redis.exists(JOB.of(run_id)):
+            self.remove(run_id)
+        elif run_id not in job_ids:  # it left
+            self._history.keep(run_id)
+        self._redis.zrem(SETTLING, run_id)
+
+    def settle_or_leave(self, run_id: str) -> bool:
+        """Settle a run; False if a full disk does not let it: the reaper tries again."""
+        try:
+            self.settle(run_id)
+        except (StorageFull, OSError) as error:
+            _log.warning("what became of job %s cannot be kept yet: %s", run_id, error)
+            self._redis.zadd(SETTLING, {run_id: time.time()})
+            return False
+        return True
+
+    def settle_left(self) -> list[str]:
+        """Settle the runs whose worker died between their end and this; their ids."""
+        left = as_texts(self._redis.zrange(SETTLING, 0, -1))
+        for run_id in left:
+            self._moves.adopt(run_id)
+        return [run_id for run_id in left if self.settle_or_leave(run_id)]
+
+    def remove(self, job_id: str) -> None:
+        """Remove a job, and what is stored for it unless its run goes on for others."""
+        self._history.forget(job_id)
+        if self._moves.remove(job_id):
+            self._storage.delete_all(job_prefix(job_id))
+        else:
+            self._history.forget(job_id)  # it may have been kept once more meanwhile
+
+
+def converted_key(result_key: str, variant: str) -> str:
+    """Where a result lies in another Chinese script."""
+    return result_key.removesuffix(".json") + f".{variant}.json"

@@ -1,0 +1,51 @@
+"""
+Records that an older version left in Redis, in which the first job of a run was the run as well.
+
+There a job that shared its run had the field `follows`, and stood in the set `FOLLOWERS` of the
+first. A first job that its owner had cancelled or deleted while others followed had `released`.
+A job is made a job and a run when a worker of this version claims it, when its lease ran out, or
+when its owner changes it. Until then new jobs do not share its run: a worker of an older version
+may have it in hand, which knows nothing of runs.
+"""
+
+from __future__ import annotations
+
+from shared.keys import ENDED, FOLLOWERS
+
+ADOPT = f"""
+local function followers(id) return '{FOLLOWERS.prefix}' .. id .. '{FOLLOWERS.suffix}' end
+
+-- Makes a run of a job of an older version.
+local function adopt(id)
+  if redis.call('EXISTS', run(id)) == 0 then
+    local v = redis.call('HMGET', job(id), 'status', 'run', 'follows', 'released', 'released_at')
+    if not v[1] or v[2] or (v[3] and v[3] ~= '') then return end
+    redis.call('HSET', job(id), 'run', id)
+    local fields = redis.call('HGETALL', job(id))
+    for i = 1, #fields, 2 do redis.call('HSET', run(id), fields[i], fields[i + 1]) end
+    if v[4] and v[4] ~= '' then
+      redis.call('HDEL', job(id), 'released', 'released_at', 'result_key', 'error', 'warnings')
+      redis.call('HSET', job(id), 'status', 'cancelled', 'ended_at', v[5] or now)
+      if v[4] == 'deleted' then
+        redis.call('DEL', job(id))
+        redis.call('ZREM', '{ENDED}', id)
+      end
+    elseif not is_final(v[1]) then
+      redis.call('SADD', jobs_of(id), id)
+    end
+  end
+  -- A gateway of an older version may add some still.
+  for _, each in ipairs(redis.call('SMEMBERS', followers(id))) do
+    join(id, each)
+    if is_final(redis.call('HGET', run(id), 'status')) then
+      redis.call('HSET', job(each), 'status', 'running') -- until it is settled
+    end
+  end
+  redis.call('DEL', followers(id))
+end
+
+-- Takes a job out of the followers of another.
+local function leave_older(id)
+  redis.call('SREM', followers(redis.call('HGET', job(id), 'follows') or ''), id)
+end
+"""
