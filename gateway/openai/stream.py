@@ -16,7 +16,7 @@ from gateway.errors import REDIS_AWAY, openai_error_value
 from gateway.openai.answers import logprobs, spoken_segments, timed_segments, words_of
 from gateway.openai.fields import OpenAISubmission
 from gateway.services import Services
-from gateway.waiting.hangups import Reader
+from gateway.waiting.disconnects import Reader
 from shared.chinese import CHINESE
 from shared.chinese_text import convert_text
 from shared.chunks import KeptChunks
@@ -106,21 +106,21 @@ def stream_events(
     record: JobRecord,
     submission: OpenAISubmission,
     reader: Reader,
-    is_gone: Callable[[], bool],
+    has_disconnected: Callable[[], bool],
 ) -> Iterator[str]:
     """
     The events of a job until it ends. If all who read it hang up before, it stops for them.
 
     Args:
-        is_gone: Whether the caller has hung up.
+        has_disconnected: Whether the caller has disconnected.
     """
     is_over = False
     try:
         yield ": the text follows as it is made\n\n"  # the header goes out with it
         told = Told(submission)
-        for delta in _deltas(here, record, told, reader, is_gone):
+        for delta in _deltas(here, record, told, reader, has_disconnected):
             yield _delta_event(told, submission, delta, told.new_words) if delta else ": \n\n"
-        if not is_gone():
+        if not has_disconnected():
             is_over = True
             yield from _end(here, record, told, submission)
     except Exception as error:
@@ -129,17 +129,21 @@ def stream_events(
     finally:
         with suppress(*REDIS_AWAY):
             if not is_over and reader.leave() and record.is_streamed:
-                _log.info("the last reader of job %s has hung up", record.id)
+                _log.info("the last reader of job %s has disconnected", record.id)
                 here.jobs.abandon(record.id, 0.0)
                 here.jobs.cancel(record.id, is_gone=True)
 
 
 def _deltas(
-    here: Services, record: JobRecord, told: Told, reader: Reader, is_gone: Callable[[], bool]
+    here: Services,
+    record: JobRecord,
+    told: Told,
+    reader: Reader,
+    has_disconnected: Callable[[], bool],
 ) -> Iterator[str]:
     """The text as it is made, until the job ends or nobody listens; "" where none came for long."""
     last = time.monotonic()
-    while not is_gone():
+    while not has_disconnected():
         reader.stay()
         try:
             record = here.jobs.get(record.id)

@@ -23,7 +23,7 @@ from gateway.reading.fields import JobOptions, read_model
 from gateway.routes.jobs import find_job
 from gateway.routes.legacy import MADE, REFUSED
 from gateway.services import services
-from gateway.waiting.hangups import hand_out
+from gateway.waiting.disconnects import note_id_known
 from shared import errors
 from shared.errors import JobFailed, JobNotFinished
 from shared.formats import FormatOptions, find_format, render, tidy
@@ -91,7 +91,7 @@ def order() -> Response:
     """Have a transcript made; the answer names it at once."""
     here = services()
     record, ignored = order_transcript(here)
-    hand_out(here, record)
+    note_id_known(here, record)
     answer = jsonify(_value(record))
     answer.headers["Location"] = f"/jobs/{record.id}"
     name_ignored(answer, ignored)

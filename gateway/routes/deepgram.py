@@ -17,7 +17,7 @@ from gateway.reading.forms import AudioWriter
 from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
 from gateway.submission.submit import submit
-from gateway.waiting.hangups import hand_out
+from gateway.waiting.disconnects import note_id_known
 from gateway.waiting.synchronous import transcribe_now
 from shared import errors
 from shared.request import TranscriptionRequest
@@ -59,7 +59,7 @@ def listen() -> Response:
     if not submission.options.callback:
         return transcribe_now(here, receive, answer_listened)
     record, _ = submit(here, receive)
-    hand_out(here, record)
+    note_id_known(here, record)
     answer = jsonify(request_id=request_id_of(record.id))
     answer.headers["Location"] = f"/jobs/{record.id}"
     name_ignored(answer, submission.ignored)

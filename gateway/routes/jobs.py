@@ -28,7 +28,7 @@ from gateway.reading.parse import parse_wait, refuse_unknown
 from gateway.services import Services, services
 from gateway.submission.batches import Batch
 from gateway.waiting.accepting import wait_of
-from gateway.waiting.hangups import is_gone
+from gateway.waiting.disconnects import disconnect_check
 from shared import errors
 from shared.errors import JobCancelled, JobNotFound
 from shared.records import JobRecord, Status
@@ -212,7 +212,10 @@ def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[Jo
             return record, False
         try:
             now = here.waiting.watch(
-                record, seconds, is_gone(), is_enough=lambda seen: seen.status is not record.status
+                record,
+                seconds,
+                disconnect_check(),
+                is_enough=lambda seen: seen.status is not record.status,
             )
         except JobCancelled as error:  # deleted
             raise JobNotFound(f"there is no job {record.id!r}") from error
@@ -224,12 +227,12 @@ def _await_change_of_batch(
 ) -> tuple[list[JobRecord], bool]:
     """The same for a batch, whose status is that of its jobs together."""
     records = here.batches.records(batch)
-    status, gone = batch_status(records), is_gone() or (lambda: False)
+    status, has_disconnected = batch_status(records), disconnect_check()
     if seconds <= 0 or status.is_final:
         return records, False
     with here.waiting.hold() as has_slot:
         deadline = time.monotonic() + seconds if has_slot else 0.0
-        while batch_status(records) is status and not gone():
+        while batch_status(records) is status and not has_disconnected():
             left_s = deadline - time.monotonic()
             if left_s <= 0 or here.waiting.pause(min(_BATCH_POLL_S, left_s)):
                 break

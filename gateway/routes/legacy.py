@@ -26,7 +26,7 @@ from gateway.reading.forms import AudioWriter, no_choice, no_file
 from gateway.services import Services, services
 from gateway.submission.receiving import Fields, receive_form
 from gateway.submission.submit import submit
-from gateway.waiting.hangups import hand_out
+from gateway.waiting.disconnects import note_id_known
 from gateway.waiting.synchronous import transcribe_now
 from shared import errors
 from shared.delivery import QUEUES
@@ -113,7 +113,7 @@ def transcribe_async() -> Response:
     """Make a job of a form's `file` and answer with its name at once."""
     here = services()
     record, submission = submit(here, _receive)
-    hand_out(here, record)
+    note_id_known(here, record)
     answer = answer_accepted(record)
     assert isinstance(submission, OlderSubmission)
     name_ignored(answer, submission.ignored)

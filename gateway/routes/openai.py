@@ -32,7 +32,7 @@ from gateway.services import Services, services
 from gateway.submission.offers import is_offered, offered_names
 from gateway.submission.receiving import Fields, receive_form
 from gateway.submission.submit import submit
-from gateway.waiting.hangups import Reader, is_gone
+from gateway.waiting.disconnects import Reader, disconnect_check
 from gateway.waiting.synchronous import see_through, take_slot
 from shared import errors
 from shared.records import JobRecord
@@ -182,7 +182,7 @@ def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> 
     with suppress(*REDIS_AWAY):
         reader.stay()  # before another of its readers leaves
     answer = Response(
-        stream_events(here, record, submission, reader, is_gone() or (lambda: False)),
+        stream_events(here, record, submission, reader, disconnect_check()),
         content_type="text/event-stream; charset=utf-8",
     )
     answer.headers["Cache-Control"] = "no-cache"

@@ -79,7 +79,7 @@ class ResumableChannel(HTTPChannel):  # type: ignore[misc]
         return Watched(
             postponed.job_id,
             resume=lambda: self.server.add_task(self),
-            is_gone=lambda: not self.connected,
+            has_disconnected=lambda: not self.connected,
             stay=postponed.reader.stay,
             until=time.monotonic() + postponed.seconds,
         )

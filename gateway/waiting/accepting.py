@@ -14,7 +14,7 @@ from gateway.answering.answers import (
 from gateway.answering.warned import name_warnings
 from gateway.services import Services
 from gateway.submission.submit import Submission
-from gateway.waiting.hangups import Reader, hand_out, let_go
+from gateway.waiting.disconnects import Reader, abandon_if_disconnected, note_id_known
 from gateway.waiting.postponed import wait_for
 from gateway.waiting.slots import preferred_wait_s
 from shared.records import JobRecord, Status
@@ -26,8 +26,8 @@ def answer_submitted(here: Services, record: JobRecord, submission: Submission) 
     reader = Reader(here, record)
 
     def answer_then(seen: JobRecord) -> Response:
-        if seconds <= 0 or not let_go(here, seen, reader):
-            hand_out(here, seen)
+        if seconds <= 0 or not abandon_if_disconnected(here, seen, reader):
+            note_id_known(here, seen)
         # A job may have its result at once. Who does not wait is still answered as always.
         answer = _answer_ended(here, seen) if seconds > 0 else answer_accepted(seen)
         if preferred and seconds > 0:

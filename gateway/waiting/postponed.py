@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.errors import REDIS_AWAY
 from gateway.services import Services
-from gateway.waiting.hangups import Reader, is_gone
+from gateway.waiting.disconnects import Reader, disconnect_check
 from shared.errors import JobCancelled, JobNotFound
 from shared.records import JobRecord
 
@@ -85,7 +85,9 @@ class Postponed(Response):
     def wait_here(self) -> Response:
         """The answer, waited for on this thread: for a server that cannot put a request aside."""
         watch = self._here.waiting.watch
-        return self._answer(watch(self._record, self.seconds, is_gone(), stay=self.reader.stay))
+        return self._answer(
+            watch(self._record, self.seconds, disconnect_check(), stay=self.reader.stay)
+        )
 
     def resume(self) -> None:
         """Make the present request what it was when it was put aside, and look at the job."""

@@ -75,7 +75,7 @@ class Waiting:
         self,
         record: JobRecord,
         seconds: float,
-        is_gone: Callable[[], bool] | None = None,
+        has_disconnected: Callable[[], bool],
         *,
         is_enough: Callable[[JobRecord], bool] | None = None,
         stay: Callable[[], object] | None = None,
@@ -90,7 +90,7 @@ class Waiting:
         deadline = time.monotonic() + seconds
         pause_s = _FIRST_PAUSE_S
         while not record.status.is_final:
-            if (is_gone and is_gone()) or (is_enough and is_enough(record)):
+            if has_disconnected() or (is_enough and is_enough(record)):
                 break
             left_s = deadline - time.monotonic()
             if left_s <= 0 or self._stopped.wait(min(pause_s, left_s)):

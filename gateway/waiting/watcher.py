@@ -18,7 +18,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 _GROWTH = 1.3
 _TICK_S = 0.25
-"""So soon it is seen that somebody has hung up."""
+"""How soon a disconnect is noticed."""
 
 _STAY_EVERY_S = 2.0
 """A reader by an Idempotency-Key is believed to be there for ten seconds."""
@@ -37,14 +37,14 @@ class Watched:
 
     Attributes:
         resume: Has the request answered; called once.
-        is_gone: Whether its caller has hung up.
+        has_disconnected: Whether its caller has disconnected.
         stay: Says that they are still there.
         until: When it is answered at the latest, by `time.monotonic()`.
     """
 
     job_id: str
     resume: Callable[[], None]
-    is_gone: Callable[[], bool]
+    has_disconnected: Callable[[], bool]
     stay: Callable[[], None]
     until: float
     look_at: float = 0.0
@@ -123,7 +123,7 @@ class Watcher:
         now = time.monotonic()
         with self._changed:
             everybody = list(self._watched)
-        self._resume([w for w in everybody if w.until <= now or w.is_gone()])
+        self._resume([w for w in everybody if w.until <= now or w.has_disconnected()])
         due = [w for w in everybody if w.look_at <= now and w in self._watched]
         if not due:
             return
