@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from shared import errors
 from shared.errors import LonghandError
 
@@ -39,6 +41,26 @@ _DEEPGRAMS = {
 """Deepgram's own names of errors that are ours too; all others it calls as HTTP does."""
 
 
+class DeepgramErrorAnswer(BaseModel):
+    """What Deepgram's route answers when something is wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    err_code: str = Field(description="Deepgram's name for it.")
+    err_msg: str = Field(description="What was wrong and what to do about it.")
+    request_id: str = Field(description="What the logs call the request.")
+    job_id: str = Field("", description="The job it is about.")
+
+
+class AssemblyAIErrorAnswer(BaseModel):
+    """What AssemblyAI's routes answer when something is wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: str = Field(description="What was wrong and what to do about it.")
+    job_id: str = Field("", description="The job it is about.")
+
+
 def dialect_of(path: str) -> Dialect | None:
     """
     Whose clients call a path; None for all that has no errors of its own kind.
@@ -63,15 +85,16 @@ def error_in(
     >>> error_in("deepgram", {"error": "no", "code": "busy"}, 503, "r1")
     {'err_code': 'Service Unavailable', 'err_msg': 'no', 'request_id': 'r1'}
     """
-    job = {"job_id": value["job_id"]} if "job_id" in value else {}
+    job_id = value.get("job_id", "")
     if dialect == "assemblyai":
-        return {"error": value["error"], **job}
+        shown = AssemblyAIErrorAnswer(error=value["error"], job_id=job_id)
+        return shown.model_dump(exclude_defaults=True)
     code = _DEEPGRAMS.get(str(value["code"]))
     if code is None and value["code"] == "invalid_request" and "param" in value:
         code = "INVALID_QUERY_PARAMETER"
-    return {
-        "err_code": code or HTTPStatus(status).phrase,
-        "err_msg": value["error"],
-        "request_id": request_id,
-        **job,
-    }
+    return DeepgramErrorAnswer(
+        err_code=code or HTTPStatus(status).phrase,
+        err_msg=value["error"],
+        request_id=request_id,
+        job_id=job_id,
+    ).model_dump(exclude_defaults=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, cast
 
 from flask import Flask, Response, jsonify, request
+from pydantic import BaseModel, ConfigDict, Field
 from redis import exceptions as redis_errors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -75,6 +76,41 @@ _OPENAI_TYPES = {
 _log = logging.getLogger(__name__)
 
 
+class ErrorAnswer(BaseModel):
+    """What native and older routes answer when something is wrong."""
+
+    model_config = ConfigDict(extra="allow")
+
+    success: Literal[False]
+    error: str = Field(description="What was wrong and what to do about it.")
+    code: str = Field(description="A name for it that does not change.")
+    param: str = Field("", description="The field it is about.")
+    job_id: str = Field("", description="The job it is about.")
+
+    def value(self) -> dict[str, Any]:
+        """The JSON object; `param` and `job_id` are left out where there is none."""
+        return self.model_dump(exclude_defaults=True)
+
+
+class OpenAIError(BaseModel):
+    """What is wrong, in OpenAI's words."""
+
+    model_config = ConfigDict(extra="allow")
+
+    message: str = Field(description="What was wrong and what to do about it.")
+    type: str = Field(description="OpenAI's name of its kind.")
+    param: str | None = Field(description="The field it is about.")
+    code: str | None = Field(description="A name for it that does not change.")
+
+
+class OpenAIErrorAnswer(BaseModel):
+    """What OpenAI's routes answer when something is wrong."""
+
+    model_config = ConfigDict(extra="allow")
+
+    error: OpenAIError
+
+
 def is_openais(path: str) -> bool:
     """
     Whether a path is one of OpenAI's, or of a service that has them elsewhere.
@@ -98,22 +134,24 @@ def status_of(error: type[LonghandError], path: str) -> int:
     return own.get(error, STATUSES[error])
 
 
-def error_value(error: LonghandError, **more: object) -> dict[str, object]:
+def error_value(error: LonghandError, **more: object) -> dict[str, Any]:
     """
     An error as native routes write it.
 
     >>> error_value(errors.ModelNotFound("no model 'larg'", param="model"))
     {'success': False, 'error': "no model 'larg'", 'code': 'model_not_found', 'param': 'model'}
     """
-    value: dict[str, object] = {"success": False, "error": error.message, "code": error.code}
-    if error.param:
-        value["param"] = error.param
-    if error.job_id:
-        value["job_id"] = error.job_id
-    return value | more
+    return ErrorAnswer(
+        success=False,
+        error=error.message,
+        code=error.code,
+        param=error.param or "",
+        job_id=error.job_id or "",
+        **cast("Any", more),
+    ).value()
 
 
-def openai_error_value(error: LonghandError) -> dict[str, object]:
+def openai_error_value(error: LonghandError) -> dict[str, Any]:
     """
     An error as OpenAI writes it; `job_id` is ours.
 
@@ -124,8 +162,8 @@ def openai_error_value(error: LonghandError) -> dict[str, object]:
 
 
 def shaped(
-    value: Mapping[str, object], status: int, path: str, *, request_id: str | None = None
-) -> dict[str, object]:
+    value: Mapping[str, Any], status: int, path: str, *, request_id: str | None = None
+) -> dict[str, Any]:
     """
     An error in the shape of the family its path belongs to.
 
@@ -140,14 +178,15 @@ def shaped(
         return error_in(dialect, value, status, request_id or bound_request_id() or "")
     if not is_openais(path):
         return dict(value)
-    nested = {
-        "message": value["error"],
-        "type": _OPENAI_TYPES.get(status, "server_error" if status >= 500 else _OPENAI_INVALID),
-        "param": value.get("param"),
-        "code": value["code"],
-    }
+    nested = OpenAIError(
+        message=value["error"],
+        type=_OPENAI_TYPES.get(status, "server_error" if status >= 500 else _OPENAI_INVALID),
+        param=value.get("param"),
+        code=value["code"],
+    )
     own = ("success", "error", "param", "code")
-    return {"error": nested} | {name: v for name, v in value.items() if name not in own}
+    others = {name: v for name, v in value.items() if name not in own}
+    return OpenAIErrorAnswer(error=nested, **others).model_dump()
 
 
 def answer_error(error: LonghandError, **more: object) -> Response:
@@ -207,7 +246,7 @@ def _answer_http(error: HTTPException) -> Response | HTTPException:
         message = f"{request.method} is not possible here; {_allowed(error)}"
     elif isinstance(error, RequestEntityTooLarge):
         code, message = "invalid_request", "the form has too many or too large fields"
-    refused = {"success": False, "error": message, "code": code}
+    refused = ErrorAnswer(success=False, error=message, code=code).value()
     answer = jsonify(shaped(refused, error.code, request.path))
     answer.status_code = error.code
     for name, value in error.get_headers():

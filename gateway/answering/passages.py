@@ -46,7 +46,12 @@ def confidence_of(words: Sequence[Word]) -> float:
 
 def all_words(transcript: Transcript) -> tuple[Word, ...]:
     """Every word, in order."""
-    return tuple(word for segment in transcript.segments for word in segment.words or ())
+    return words_of(transcript.segments)
+
+
+def words_of(segments: Iterable[Segment]) -> tuple[Word, ...]:
+    """Every word of some segments, in order."""
+    return tuple(word for segment in segments for word in segment.words or ())
 
 
 def text_of(words: Iterable[Word]) -> str:
@@ -68,6 +73,12 @@ def bare(word: str) -> str:
     while last > first and _is_sign(whole[last - 1]):
         last -= 1
     return whole[first:last] or whole
+
+
+def bare_text(words: Iterable[Word]) -> str:
+    """Words as one text, without the signs around them."""
+    spaced = ((" " if word.word[:1].isspace() else "", bare(word.word)) for word in words)
+    return "".join(before + word for before, word in spaced).strip()
 
 
 def _is_sign(letter: str) -> bool:

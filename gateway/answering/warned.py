@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import cast
 
 from flask import Response
 
+from gateway.answering.shapes.base import WarningShown
 from shared.catalogue import Catalogue
 from shared.phrase_book import PHRASE_BOOK, WARNING_CODE
 from shared.records import JobRecord
@@ -16,9 +17,9 @@ HEADER = "X-Longhand-Warnings"
 DOCUMENTED = {HEADER: "Codes of the transcript's warnings, with commas, such as `demo_model`."}
 
 
-def warnings_value(warnings: Iterable[Warned]) -> list[dict[str, Any]]:
+def warnings_value(warnings: Iterable[Warned]) -> list[WarningShown]:
     """What did not stop the transcript but should be known."""
-    return [warning.model_dump(mode="json") for warning in warnings]
+    return cast("list[WarningShown]", [warning.model_dump(mode="json") for warning in warnings])
 
 
 def name_warnings(answer: Response, transcript: Transcript) -> Response:

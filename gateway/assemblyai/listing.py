@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.answering.answers import as_rfc3339, error_of
 from gateway.answering.listing import MOST_LISTED
+from gateway.answering.shapes.assemblyai import PageDetails, TranscriptItem, TranscriptPage
 from gateway.assemblyai.values import STATUSES, options_of
 from gateway.services import Services
 from shared.listing import JobQuery
@@ -86,29 +87,28 @@ def list_value(here: Services, owner: str, query: TranscriptQuery, site: str) ->
         return f"{url}?{urlencode(asked | place)}"
 
     named = query.model_dump(mode="json", exclude_none=True)
-    return {
-        "page_details": {
-            "limit": query.limit,
-            "result_count": len(records),
-            "current_url": f"{url}?{urlencode(named)}",
-            "prev_url": page_url(before_id=records[-1].id) if records and has_older else None,
-            "next_url": page_url(after_id=records[0].id) if records and query.before_id else None,
-        },
-        "transcripts": [_item(record, site) for record in records],
-    }
+    details = PageDetails(
+        limit=query.limit,
+        result_count=len(records),
+        current_url=f"{url}?{urlencode(named)}",
+        prev_url=page_url(before_id=records[-1].id) if records and has_older else None,
+        next_url=page_url(after_id=records[0].id) if records and query.before_id else None,
+    )
+    items = [_item(record, site) for record in records]
+    return TranscriptPage(page_details=details, transcripts=items).value()
 
 
-def _item(record: JobRecord, site: str) -> dict[str, Any]:
+def _item(record: JobRecord, site: str) -> TranscriptItem:
     error, options = error_of(record), options_of(record)
-    return {
-        "id": record.id,
-        "resource_url": f"{site}{PATH}/{record.id}",
-        "status": STATUSES[record.status],
-        "created": as_rfc3339(record.created_at),
-        "completed": as_rfc3339(record.ended_at) if record.status.is_final else None,
-        "audio_url": options.audio_url if options else audio_url_of(record, site),
-        "error": error.message if error else None,
-    }
+    return TranscriptItem(
+        id=record.id,
+        resource_url=f"{site}{PATH}/{record.id}",
+        status=STATUSES[record.status],
+        created=as_rfc3339(record.created_at),
+        completed=as_rfc3339(record.ended_at) if record.status.is_final else None,
+        audio_url=options.audio_url if options else audio_url_of(record, site),
+        error=error.message if error else None,
+    )
 
 
 def audio_url_of(record: JobRecord, site: str) -> str:

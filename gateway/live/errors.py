@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.errors import REDIS_AWAY, STATUSES, error_headers, error_value
+from gateway.errors import REDIS_AWAY, STATUSES, ErrorAnswer, error_headers, error_value
 from shared.errors import Busy, LonghandError
 
 _RETRY_REDIS_S = 5
@@ -43,7 +43,8 @@ async def answer_http(request: Request, error: Exception) -> Response:
         message = f"there is nothing at {request.url.path[:200]!r}; the gateway has the rest"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         message = f"{request.method} is not possible here; use GET"
-    value = {"success": False, "error": message, "code": phrase.lower().replace(" ", "_")}
+    code = phrase.lower().replace(" ", "_")
+    value = ErrorAnswer(success=False, error=message, code=code).value()
     return JSONResponse(value, error.status_code, error.headers)
 
 

@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.answering.shapes.health import Live
+from gateway.errors import ErrorAnswer
 from gateway.live.errors import error_answer
 from gateway.live.events import Event, as_frame, as_sse
 from gateway.live.listening import Hearing, Listening
@@ -75,7 +77,8 @@ class Routes:
         if self._listening.tail.is_up:
             return JSONResponse({"success": True, "status": "ready", "message": "OK"})
         problem = "Redis cannot be reached; see LONGHAND_REDIS_URL"
-        return JSONResponse({"success": False, "error": problem, "code": "not_ready"}, 503)
+        value = ErrorAnswer(success=False, error=problem, code="not_ready").value()
+        return JSONResponse(value, 503)
 
 
 class EventStream(StreamingResponse):
@@ -132,10 +135,10 @@ async def _until_gone(socket: WebSocket) -> None:
 
 
 async def _ask_for_upgrade(_request: Request) -> Response:
-    value = {"success": False, "error": "this is a WebSocket", "code": "upgrade_required"}
-    return JSONResponse(value, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+    told = ErrorAnswer(success=False, error="this is a WebSocket", code="upgrade_required")
+    return JSONResponse(told.value(), 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 async def _show_live(_request: Request) -> Response:
     """200: the process answers. It asks nobody."""
-    return JSONResponse({"success": True, "status": "live", "message": "OK"})
+    return JSONResponse(Live(success=True, status="live", message="OK").value())

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import cast
 
 from flask import Response, jsonify
 
 from gateway.answering.ignored import name_ignored
 from gateway.answering.numbered import ANONYMOUS, letter
+from gateway.answering.passages import all_words
 from gateway.answering.replaced import warn_of_replaced
+from gateway.answering.shapes.base import TimedSegment
+from gateway.answering.shapes.openai import (
+    Diarized,
+    Logprob,
+    SpokenSegment,
+    Text,
+    TimedWord,
+    Usage,
+    Verbose,
+)
 from gateway.answering.warned import name_warnings, warnings_value
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
 from gateway.waiting.synchronous import Transcribed
 from shared.formats import find_format, render, segment_values, tidy
 from shared.languages import NAMES
 from shared.records import JobRecord
-from shared.transcript import Segment, Transcript, Word
+from shared.transcript import Transcript, Word
 
 NOBODY = "unknown"
 """The speaker of a segment where none was found: OpenAI's clients want a name."""
@@ -33,11 +44,11 @@ def answer_transcribed(done: Transcribed) -> Response:
     wanted = submission.fields.response_format
     tidied = tidy(transcript)
     if wanted == "json":
-        answer = jsonify(_text_value(tidied, submission))
+        answer = jsonify(_text(tidied, submission).value())
     elif wanted == "verbose_json":
-        answer = jsonify(_verbose_value(tidied, submission))
+        answer = jsonify(_verbose(tidied, submission).value())
     elif wanted == "diarized_json":
-        answer = jsonify(_diarized_value(tidied))
+        answer = jsonify(_diarized(tidied).value())
     else:
         answer = Response(render(transcript, wanted), content_type=find_format(wanted).media_type)
     answer.headers["X-Longhand-Model"] = transcript.model
@@ -51,85 +62,79 @@ def say_how(answer: Response, record: JobRecord, submission: OpenAISubmission) -
     name_ignored(answer, submission.ignored)
 
 
-def _text_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
-    return {"text": tidied.text.strip(), **_beside(tidied, submission)}
+def _text(tidied: Transcript, submission: OpenAISubmission) -> Text:
+    return Text(
+        text=tidied.text.strip(),
+        usage=_usage_of_transcription(tidied, submission),
+        logprobs=logprobs_of(tidied, submission),
+    )
 
 
-def _verbose_value(tidied: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
-    # A translation's language is the one it is written in.
+def _verbose(tidied: Transcript, submission: OpenAISubmission) -> Verbose:
+    # A translation is written in English, whatever was spoken.
     language = "en" if tidied.task == "translate" else tidied.language
     if submission.fields.language_format == "name":
         language = NAMES.get(language, language)
-    value = {
-        "task": tidied.task,
-        "language": language,
-        "duration": tidied.duration,
-        "text": tidied.text.strip(),
-        "segments": timed_segments(tidied),
-        **_beside(tidied, submission),
-        "model": tidied.model,
-    }
-    if submission.request.word_timestamps:
-        value["words"] = [_word_value(word) for word in words_of(tidied.segments)]
-    if tidied.warnings:
-        value["warnings"] = warnings_value(tidied.warnings)
-    return value
+    words = [_word(word) for word in all_words(tidied)]
+    return Verbose(
+        task=tidied.task,
+        language=language,
+        duration=tidied.duration,
+        text=tidied.text.strip(),
+        segments=timed_segments(tidied),
+        usage=_usage_of_transcription(tidied, submission),
+        logprobs=logprobs_of(tidied, submission),
+        model=tidied.model,
+        words=words if submission.request.word_timestamps else None,
+        warnings=warnings_value(tidied.warnings) or None,
+    )
 
 
-def timed_segments(tidied: Transcript) -> list[dict[str, Any]]:
-    """All that Whisper says of each segment; words stand elsewhere."""
+def timed_segments(tidied: Transcript) -> list[TimedSegment]:
+    """All that Whisper says of each segment, but for its words, which stand elsewhere."""
     segments = segment_values(tidied)
     for segment in segments:
         segment.pop("words", None)
-    return segments
+    return cast("list[TimedSegment]", segments)
 
 
-def _diarized_value(tidied: Transcript) -> dict[str, Any]:
-    value = {
-        "task": tidied.task,
-        "duration": tidied.duration,
-        "text": tidied.text.strip(),
-        "segments": spoken_segments(tidied),
-        "usage": _usage(tidied),
-        "model": tidied.model,
-    }
-    if tidied.warnings:
-        value["warnings"] = warnings_value(tidied.warnings)
-    return value
+def _diarized(tidied: Transcript) -> Diarized:
+    return Diarized(
+        task=tidied.task,
+        duration=tidied.duration,
+        text=tidied.text.strip(),
+        segments=spoken_segments(tidied),
+        usage=Usage(type="duration", seconds=tidied.duration),
+        model=tidied.model,
+        warnings=warnings_value(tidied.warnings) or None,
+    )
 
 
-def _beside(tidied: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
-    """What OpenAI says beside the text of a transcription, and not of a translation."""
-    value: dict[str, Any] = {}
-    if isinstance(submission.fields, TranscriptionFields):
-        value["usage"] = _usage(tidied)
-    if submission.has_logprobs:
-        value["logprobs"] = logprobs(words_of(tidied.segments))
-    return value
+def _usage_of_transcription(tidied: Transcript, submission: OpenAISubmission) -> Usage | None:
+    """What OpenAI says of a transcription, and not of a translation."""
+    if not isinstance(submission.fields, TranscriptionFields):
+        return None
+    return Usage(type="duration", seconds=tidied.duration)
 
 
-def _usage(transcript: Transcript) -> dict[str, Any]:
-    return {"type": "duration", "seconds": transcript.duration}
+def logprobs_of(tidied: Transcript, submission: OpenAISubmission) -> list[Logprob] | None:
+    """How sure the model is of every word; None if the caller did not ask."""
+    return logprobs(all_words(tidied)) if submission.has_logprobs else None
 
 
-def words_of(segments: Iterable[Segment]) -> list[Word]:
-    """Every word, in order."""
-    return [word for segment in segments for word in segment.words or ()]
-
-
-def logprobs(words: Iterable[Word]) -> list[dict[str, Any]]:
+def logprobs(words: Iterable[Word]) -> list[Logprob]:
     """How sure the model is of each word, as OpenAI says it of each token."""
     return [
-        {
-            "token": word.word,
-            "logprob": round(math.log(max(word.probability, _LEAST_PROBABILITY)), 6) + 0.0,
-            "bytes": list(word.word.encode()),
-        }
+        Logprob(
+            token=word.word,
+            logprob=round(math.log(max(word.probability, _LEAST_PROBABILITY)), 6) + 0.0,
+            bytes=list(word.word.encode()),
+        )
         for word in words
     ]
 
 
-def spoken_segments(tidied: Transcript) -> list[dict[str, Any]]:
+def spoken_segments(tidied: Transcript) -> list[SpokenSegment]:
     """Who says what, and when; speakers without a name are `A`, `B` … as they come."""
     letters: dict[str, str] = {}
     found = []
@@ -138,20 +143,20 @@ def spoken_segments(tidied: Transcript) -> list[dict[str, Any]]:
         if who.startswith(ANONYMOUS):
             who = letters.setdefault(who, letter(len(letters)))
         found.append(
-            {
-                "type": "transcript.text.segment",
-                "id": f"seg_{n}",
-                "start": segment.start,
-                "end": segment.end,
-                "text": segment.text.strip(),
-                "speaker": who,
-            }
+            SpokenSegment(
+                type="transcript.text.segment",
+                id=f"seg_{n}",
+                start=segment.start,
+                end=segment.end,
+                text=segment.text.strip(),
+                speaker=who,
+            )
         )
     return found
 
 
-def _word_value(word: Word) -> dict[str, Any]:
-    value: dict[str, Any] = {"word": word.word.strip(), "start": word.start, "end": word.end}
+def _word(word: Word) -> TimedWord:
+    timed = TimedWord(word=word.word.strip(), start=word.start, end=word.end)
     if word.speaker is not None:
-        value["speaker"] = word.speaker
-    return value
+        timed["speaker"] = word.speaker
+    return timed

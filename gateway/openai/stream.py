@@ -10,10 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 from gateway.answering.answers import error_of, read_transcript
+from gateway.answering.passages import all_words, words_of
 from gateway.answering.replaced import warn_of_replaced
+from gateway.answering.shapes.openai import Delta, Done
 from gateway.answering.warned import warnings_value
 from gateway.errors import REDIS_AWAY, openai_error_value
-from gateway.openai.answers import logprobs, spoken_segments, timed_segments, words_of
+from gateway.openai.answers import logprobs, logprobs_of, spoken_segments, timed_segments
 from gateway.openai.fields import OpenAISubmission
 from gateway.services import Services
 from gateway.waiting.disconnects import Reader
@@ -28,8 +30,6 @@ from shared.transcript import Segment, Transcript, Word, join_text
 _POLL_S = 0.2
 _SILENCE_S = 10.0
 """After so long without an event a comment goes out, lest a proxy or client give up."""
-
-_DONE = "transcript.text.done"
 
 _HELD_BACK = 20
 """Characters of converted Chinese that may still change: a phrase may run on into what follows."""
@@ -76,7 +76,7 @@ class Told:
 
     def new_words(self, words: list[Word] | None = None) -> list[Word]:
         """The words that came since this was asked last; of all of them, where they are given."""
-        found = words_of(self._segments) if words is None else words
+        found = list(words_of(self._segments)) if words is None else words
         new, self._n_words = found[self._n_words :], max(self._n_words, len(found))
         return new
 
@@ -167,34 +167,32 @@ def _end(
     if error := error_of(record):
         raise error
     transcript = tidy(warn_of_replaced(read_transcript(here.jobs, record), submission.replaced))
-    words = words_of(transcript.segments)
+    words = list(all_words(transcript))
     if delta := told.finish(transcript.text.strip()):
         yield _delta_event(told, submission, delta, lambda: told.new_words(words))
     if submission.fields.response_format == "diarized_json":
         for segment in spoken_segments(transcript):
-            yield _event(segment)
-    yield _event(_done_value(told, transcript, submission))
+            yield _event(dict(segment))
+    yield _event(_done(told, transcript, submission).value())
     yield "data: [DONE]\n\n"
 
 
 def _delta_event(
     told: Told, submission: OpenAISubmission, delta: str, new_words: Callable[[], list[Word]]
 ) -> str:
-    value: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
-    if submission.has_logprobs:
-        value["logprobs"] = logprobs(new_words())
-    return _event(value)
+    found = logprobs(new_words()) if submission.has_logprobs else None
+    return _event(Delta(type="transcript.text.delta", delta=delta, logprobs=found).value())
 
 
-def _done_value(told: Told, transcript: Transcript, submission: OpenAISubmission) -> dict[str, Any]:
+def _done(told: Told, transcript: Transcript, submission: OpenAISubmission) -> Done:
     is_spoken = submission.fields.response_format == "diarized_json"
-    segments = spoken_segments(transcript) if is_spoken else timed_segments(transcript)
-    value: dict[str, Any] = {"type": _DONE, "text": told.text, "segments": segments}
-    if submission.has_logprobs:
-        value["logprobs"] = logprobs(words_of(transcript.segments))
-    if transcript.warnings:
-        value["warnings"] = warnings_value(transcript.warnings)
-    return value
+    return Done(
+        type="transcript.text.done",
+        text=told.text,
+        segments=spoken_segments(transcript) if is_spoken else timed_segments(transcript),
+        logprobs=logprobs_of(transcript, submission),
+        warnings=warnings_value(transcript.warnings) or None,
+    )
 
 
 def _event(value: dict[str, Any], name: str = "") -> str:

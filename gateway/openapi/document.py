@@ -22,14 +22,8 @@ from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from gateway.access.callers import takes_token
-from gateway.answering.shapes.errors import (
-    AssemblyAIErrorAnswer,
-    DeepgramErrorAnswer,
-    ErrorAnswer,
-    OpenAIErrorAnswer,
-)
-from gateway.dialects import Dialect, dialect_of
-from gateway.errors import status_of
+from gateway.dialects import AssemblyAIErrorAnswer, DeepgramErrorAnswer, Dialect, dialect_of
+from gateway.errors import ErrorAnswer, OpenAIErrorAnswer, status_of
 from gateway.openapi.documented import Answer, Body, Header
 from gateway.openapi.operations import Operation, errors_of, operations_of
 from gateway.openapi.schemas import Schema, Schemas, parameter

@@ -11,7 +11,7 @@ from werkzeug.utils import send_file
 
 from gateway.access.auth import present_owner
 from gateway.answering.media_types import N_BYTES_LOOKED_AT, media_type_of
-from gateway.answering.shapes.errors import ErrorAnswer
+from gateway.errors import ErrorAnswer
 from gateway.openapi.documented import Answer, documented
 from gateway.reading.fields import read_query
 from gateway.services import services

@@ -90,7 +90,7 @@ def transcribe_batch() -> Response:
         raise
     if not is_new:
         intake.remove()
-    answer = jsonify(success=True, **batch_value(batch, here.batches.records(batch)))
+    answer = jsonify(batch_value(batch, here.batches.records(batch)))
     answer.status_code = 202
     answer.headers["Location"] = f"/jobs/{batch.id}"
     return answer

@@ -60,7 +60,7 @@ def listen() -> Response:
         return transcribe_now(here, receive, answer_listened)
     record, _ = submit(here, receive)
     note_id_known(here, record)
-    answer = jsonify(request_id=request_id_of(record.id))
+    answer = jsonify(shapes.ListenAccepted(request_id=request_id_of(record.id)).value())
     answer.headers["Location"] = f"/jobs/{record.id}"
     name_ignored(answer, submission.ignored)
     return answer

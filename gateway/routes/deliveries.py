@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify
 
 from gateway.access.auth import present_owner
 from gateway.answering.answers import as_rfc3339
-from gateway.answering.shapes.deliveries import DeliveriesAnswer
+from gateway.answering.shapes.deliveries import DeliveriesAnswer, DeliveryTry
 from gateway.openapi.documented import Answer, documented
 from gateway.reading.fields import read_query
 from gateway.routes.jobs import Nothing
@@ -29,11 +29,9 @@ def list_deliveries(job_id: str) -> Response:
     here = services()
     here.jobs.get(job_id, owner=present_owner())
     deliveries = Deliveries(here.redis)
-    return jsonify(
-        success=True,
-        job_id=job_id,
-        next_at=as_rfc3339(deliveries.due_at(job_id)),
-        deliveries=[
-            made.model_dump() | {"at": as_rfc3339(made.at)} for made in deliveries.log(job_id)
-        ],
-    )
+    tries = [
+        DeliveryTry(**dict(made) | {"at": as_rfc3339(made.at)}) for made in deliveries.log(job_id)
+    ]
+    next_at = as_rfc3339(deliveries.due_at(job_id))
+    answer = DeliveriesAnswer(success=True, job_id=job_id, next_at=next_at, deliveries=tries)
+    return jsonify(answer.value())

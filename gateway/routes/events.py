@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.answering.shapes.errors import ErrorAnswer
 from gateway.answering.shapes.events import EventsQuery
+from gateway.errors import ErrorAnswer
 from gateway.openapi.documented import Answer, documented
 from gateway.reading.fields import read_query
 from gateway.services import services
@@ -67,12 +67,13 @@ def _lead_there() -> Response:
     read_query(EventsQuery)
     url = services().settings.live_url
     if not url:
-        answer = jsonify(
+        refused = ErrorAnswer(
             success=False,
             error="events are told by gateway.live; set LONGHAND_LIVE_URL to where callers reach "
             "it, or have a proxy send this path there",
             code="not_found",
         )
+        answer = jsonify(refused.value())
         answer.status_code = 404
         return answer
     query = request.query_string.decode("latin-1")

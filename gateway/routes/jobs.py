@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.access.auth import present_owner
-from gateway.answering.answers import answer_accepted, job_value, read_transcript
+from gateway.answering.answers import answer_accepted, job_shown, read_transcript
 from gateway.answering.batches import batch_status, batch_value
 from gateway.answering.listing import ListQuery
 from gateway.answering.shapes.jobs import (
@@ -75,8 +75,8 @@ def list_jobs() -> Response:
     """List the newest jobs, newest first."""
     query = read_query(ListQuery)
     page = services().jobs.list(present_owner(), query.asked())
-    shown = [job_value(record) for record in page.records]
-    return jsonify(success=True, jobs=shown, next_cursor=page.next_cursor)
+    shown = [job_shown(record) for record in page.records]
+    return jsonify(JobList(success=True, jobs=shown, next_cursor=page.next_cursor).value())
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -105,8 +105,8 @@ def show_job(job_id: str) -> Response:
         status, value = batch_status(records), batch_value(batch, records)
     else:
         record, waited = _await_change(here, record, seconds)
-        status, value = record.status, _told(here, record)
-    answer = jsonify(success=True, **value)
+        status, value = record.status, _job_value(here, record)
+    answer = jsonify(value)
     if is_preferred and waited:
         answer.headers["Preference-Applied"] = f"wait={seconds:g}"
     if not status.is_final:
@@ -127,7 +127,8 @@ def cancel_job(job_id: str) -> Response:
     batch = _batch_or_none(here, job_id)
     moved = here.batches.cancel(batch) if batch else here.jobs.cancel(find_job(job_id).id)
     status = batch_status(here.batches.records(batch)) if batch else find_job(job_id).status
-    return jsonify(success=True, job_id=job_id, status=status.value, cancelled=moved)
+    answer = Cancelled(success=True, job_id=job_id, status=status, cancelled=moved)
+    return jsonify(answer.value())
 
 
 @blueprint.post("/jobs/<job_id>/retry")
@@ -163,7 +164,7 @@ def change_job(job_id: str) -> Response:
     refuse_unknown(sent, known=JobChanges.model_fields)
     changes = read_model(JobChanges, sent)
     named = {name: getattr(changes, name) for name in changes.model_fields_set}
-    return jsonify(success=True, **_told(here, here.jobs.edit(job_id, named)))
+    return jsonify(_job_value(here, here.jobs.edit(job_id, named)))
 
 
 @blueprint.delete("/jobs/<job_id>")
@@ -176,7 +177,7 @@ def delete_job(job_id: str) -> Response:
         status = batch_status(here.batches.delete(batch))
     else:
         status = here.jobs.delete(find_job(job_id).id).status
-    return jsonify(success=True, job_id=job_id, status=status.value, deleted=True)
+    return jsonify(Deleted(success=True, job_id=job_id, status=status, deleted=True).value())
 
 
 def find_job(job_id: str) -> JobRecord:
@@ -240,17 +241,20 @@ def _await_change_of_batch(
         return records, has_slot
 
 
-def _told(here: Services, record: JobRecord) -> dict[str, object]:
-    """All there is to know of a job."""
+def _job_value(here: Services, record: JobRecord) -> dict[str, object]:
+    """Everything that is known of a job."""
     transcript = _transcript_or_none(here, record)
     is_queued = record.status is Status.QUEUED
-    return {
-        **job_value(record),
-        "queue_position": here.jobs.queue_position(record.run_id) if is_queued else None,
-        "model": transcript.model if transcript else None,
-        "options": transcript.options if transcript else None,
-        "warnings": warnings_value(transcript.warnings if transcript else record.warnings),
-    }
+    shown = dict(job_shown(record))
+    if transcript:
+        shown["warnings"] = warnings_value(transcript.warnings)
+    return JobAnswer(
+        success=True,
+        **shown,
+        queue_position=here.jobs.queue_position(record.run_id) if is_queued else None,
+        model=transcript.model if transcript else None,
+        options=transcript.options if transcript else None,
+    ).value()
 
 
 def _transcript_or_none(here: Services, record: JobRecord) -> Transcript | None:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
 from gateway.answering.condition import notices
-from gateway.answering.shapes.models import Reloaded, UsableModels
+from gateway.answering.shapes.models import Reloaded, UsableModel, UsableModels
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.reading.fields import read_model
 from gateway.reading.parse import refuse_unknown
@@ -52,24 +52,20 @@ def list_models() -> Response:
     names = offered_names(here)
     meant = {name: catalogue.resolve(name, known) for name in names}
     data = [
-        {
-            "name": name,
-            "aliases": [alias for alias in names if meant[alias] == name != alias],
-            "is_multilingual": entry.is_multilingual,
-            "translates": entry.translates,
-            "present": sum(name in worker.models for worker in live),
-            "loaded": sum(name in worker.loaded for worker in live),
-            "warnings": notices(name),
-        }
+        UsableModel(
+            name=name,
+            aliases=[alias for alias in names if meant[alias] == name != alias],
+            is_multilingual=entry.is_multilingual,
+            translates=entry.translates,
+            present=sum(name in worker.models for worker in live),
+            loaded=sum(name in worker.loaded for worker in live),
+            warnings=notices(name),
+        )
         for name, entry in known.items()
         if can_run(name, live)
     ]
-    return jsonify(
-        success=True,
-        models=names,
-        default=default_model(here),
-        data=data,
-    )
+    shown = UsableModels(success=True, models=names, default=default_model(here), data=data)
+    return jsonify(shown.value())
 
 
 @blueprint.post("/reload")
@@ -90,13 +86,14 @@ def reload_models() -> Response:
     here = services()
     wanted = _read_reload()
     if wanted.model_name is None:
-        return jsonify(success=True, generation=Generations(here.redis).advance())
+        return jsonify(Reloaded(success=True, generation=Generations(here.redis).advance()).value())
     asked, live = TranscriptionRequest(model=wanted.model_name), here.workers.live()
     check_model(asked, here.settings.catalogue, live)
     model = here.settings.catalogue.resolve(wanted.model_name, known_models(live))
     assert model is not None
     choose_default(here, model)
-    return jsonify(success=True, message=f"Model {wanted.model_name} loaded", model=model)
+    message = f"Model {wanted.model_name} loaded"
+    return jsonify(Reloaded(success=True, message=message, model=model).value())
 
 
 def _read_reload() -> Reload:

@@ -124,7 +124,8 @@ def create_translation(deployment: str = "") -> Response:
 @documented(tag=_TAG, answers={200: Answer(shapes.ModelList)}, errors=(errors.Busy,))
 def list_openai_models() -> Response:
     """List the models a request may name now."""
-    return jsonify(object="list", data=[_model(name) for name in offered_names(services())])
+    data = [_model(name) for name in offered_names(services())]
+    return jsonify(shapes.ModelList(object="list", data=data).value())
 
 
 @_at("GET", "/models/<path:model>", *_MODELS)
@@ -138,11 +139,11 @@ def show_openai_model(model: str) -> Response:
             f"model {model[:200]!r} does not exist here; GET /v1/models lists those that do",
             param="model",
         )
-    return jsonify(_model(model))
+    return jsonify(_model(model).value())
 
 
-def _model(name: str) -> dict[str, str | int]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "longhand"}
+def _model(name: str) -> shapes.Model:
+    return shapes.Model(id=name, object="model", created=0, owned_by="longhand")
 
 
 def _answer(here: Services, deployment: str, *, is_translation: bool) -> Response:

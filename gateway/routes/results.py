@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
+from typing import cast
 from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
-from gateway.answering.answers import error_of, read_transcript, transcript_value, wants_segments
-from gateway.answering.shapes.jobs import ResultAnswer, SegmentsAnswer
+from gateway.answering.answers import error_of, read_transcript, transcript_shown, wants_segments
+from gateway.answering.shapes.jobs import (
+    ResultAnswer,
+    SegmentsAnswer,
+    SegmentShown,
+    TranscriptAnswer,
+)
 from gateway.answering.warned import DOCUMENTED, name_warnings, name_warnings_early
 from gateway.errors import answer_error
 from gateway.openapi.documented import Answer, documented
@@ -96,8 +102,9 @@ def read_result(job_id: str) -> Response:
     transcript = read_transcript(jobs, record, chinese=chinese)
     if wanted is not None:
         return name_warnings(_answer_format(record, transcript, wanted, options), transcript)
-    value = transcript_value(record, transcript, has_segments=wants_segments(record, asked))
-    return name_warnings(jsonify(value), transcript)
+    has_segments = wants_segments(record, asked)
+    shown = transcript_shown(TranscriptAnswer, record, transcript, has_segments=has_segments)
+    return name_warnings(jsonify(shown.value()), transcript)
 
 
 @blueprint.get("/jobs/<job_id>/segments")
@@ -122,14 +129,14 @@ def read_segments(job_id: str) -> Response:
         raise error
     if record.status is Status.SUCCEEDED:
         segments = list(read_transcript(jobs, record).segments)
-    answer = jsonify(
+    shown = SegmentsAnswer(
         success=True,
         job_id=record.id,
-        status=record.status.value,
+        status=record.status,
         progress=round(record.progress, 4),
-        segments=[segment_value(segment) for segment in segments],
+        segments=cast("list[SegmentShown]", [segment_value(segment) for segment in segments]),
     )
-    return name_warnings_early(answer, services().settings.catalogue, record)
+    return name_warnings_early(jsonify(shown.value()), services().settings.catalogue, record)
 
 
 def _answer_failed(record: JobRecord) -> Response:

@@ -31,7 +31,7 @@ def show_page() -> Response:
     """Give the page, or JSON to whoever asks for that."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json"])
     if best == "application/json":
-        answer = jsonify(success=True, service="longhand", routes=_routes())
+        answer = jsonify(ServiceInfo(success=True, service="longhand", routes=_routes()).value())
     else:
         answer = current_app.send_static_file("index.html")
         answer.headers["Content-Security-Policy"] = _POLICY

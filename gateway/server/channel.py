@@ -21,7 +21,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import Error, RequestEntityTooLarge
 
 from gateway.access.headers import REQUEST_ID, choose_request_id
-from gateway.errors import STATUSES, error_headers, error_value, shaped
+from gateway.errors import STATUSES, ErrorAnswer, error_headers, error_value, shaped
 from gateway.reading.forms import too_large
 from gateway.reading.resumable import MOST_PART_BYTES, part_too_large
 from gateway.server.access_log import log_refusal
@@ -152,7 +152,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
             value = error.value
         else:
             code = _CODES.get(error.code, "internal_error" if error.code == 500 else "bad_request")
-            value = {"success": False, "error": str(error.body), "code": code}
+            value = ErrorAnswer(success=False, error=str(error.body), code=code).value()
         request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID"))
         # A header that could not be read has no path.
         path = getattr(self.request, "path", None) or ""

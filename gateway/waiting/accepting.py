@@ -8,9 +8,10 @@ from gateway.answering.answers import (
     answer_accepted,
     error_of,
     read_transcript,
-    transcript_value,
+    transcript_shown,
     wants_segments,
 )
+from gateway.answering.shapes.jobs import TranscriptAnswer
 from gateway.answering.warned import name_warnings
 from gateway.services import Services
 from gateway.submission.submit import Submission
@@ -62,6 +63,8 @@ def _answer_ended(here: Services, record: JobRecord) -> Response:
     if record.status is not Status.SUCCEEDED:
         return answer_accepted(record)
     transcript = read_transcript(here.jobs, record)
-    answer = jsonify(transcript_value(record, transcript, has_segments=wants_segments(record)))
+    has_segments = wants_segments(record)
+    shown = transcript_shown(TranscriptAnswer, record, transcript, has_segments=has_segments)
+    answer = jsonify(shown.value())
     answer.headers["Location"] = f"/jobs/{record.id}"
     return name_warnings(answer, transcript)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.answering.answers import as_rfc3339, error_of, job_value, read_transcript
+from gateway.answering.answers import as_rfc3339, error_of, job_shown, read_transcript
 from gateway.answering.replaced import warn_of_replaced
 from gateway.assemblyai.values import options_of, status_value
 from gateway.deepgram.options import options_as_kept
@@ -53,7 +53,7 @@ def _our_value(record: JobRecord) -> dict[str, Any]:
     return {
         "type": f"job.{record.status.value}",
         "timestamp": as_rfc3339(record.ended_at or time.time()),
-        "data": job_value(record),
+        "data": job_shown(record).value(),
     }
 
 

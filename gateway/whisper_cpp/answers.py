@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response, jsonify
+from typing_extensions import TypedDict
 
 from gateway.answering.ignored import name_ignored
 from gateway.answering.numbered import speaker_numbers
+from gateway.answering.shapes.whisper_cpp import (
+    InferenceSegment,
+    InferenceText,
+    InferenceVerbose,
+    InferenceWord,
+)
 from gateway.answering.warned import name_warnings
 from gateway.waiting.synchronous import Transcribed
 from gateway.whisper_cpp.fields import InferenceFields, InferenceSubmission
 from shared.formats import FormatOptions, find_format, render, tidy
 from shared.languages import NAMES
-from shared.transcript import Segment, Transcript
+from shared.transcript import Segment, Transcript, Word
 
 
 def answer_inference(done: Transcribed) -> Response:
@@ -23,9 +28,9 @@ def answer_inference(done: Transcribed) -> Response:
     fields, tidied = submission.fields, tidy(done.transcript)
     wanted = fields.response_format
     if wanted == "json":
-        answer = jsonify(text=_lines(tidied))
+        answer = jsonify(InferenceText(text=_lines(tidied)).value())
     elif wanted == "verbose_json":
-        answer = jsonify(_verbose_value(tidied, fields))
+        answer = jsonify(_verbose(tidied, fields).value())
     elif wanted == "text":
         answer = Response(_lines(tidied), content_type=find_format("text").media_type)
     else:
@@ -49,51 +54,53 @@ def _spoken_by(segment: Segment, numbers: dict[str, int]) -> str:
     return f"(speaker {numbers[segment.speaker]})" if segment.speaker else ""
 
 
-def _verbose_value(tidied: Transcript, fields: InferenceFields) -> dict[str, Any]:
-    spoken = tidied.language
-    value = {
-        "task": tidied.task,
-        "language": NAMES.get(spoken, spoken),
-        "duration": tidied.duration,
-        "text": _lines(tidied),
-    }
-    if not fields.no_language_probabilities:
-        probability = round(tidied.language_probability, 4)
-        value |= {
-            "detected_language": NAMES.get(spoken, spoken),
-            "detected_language_probability": probability,
-            "language_probabilities": {spoken: probability},
-        }
+def _verbose(tidied: Transcript, fields: InferenceFields) -> InferenceVerbose:
+    spoken = NAMES.get(tidied.language, tidied.language)
+    probability = round(tidied.language_probability, 4)
+    tells_language = not fields.no_language_probabilities
     numbers = speaker_numbers(tidied)
-    value["segments"] = [_segment_value(s, n, numbers, fields) for n, s in _numbered(tidied)]
-    return value
+    return InferenceVerbose(
+        task=tidied.task,
+        language=spoken,
+        duration=tidied.duration,
+        text=_lines(tidied),
+        detected_language=spoken if tells_language else None,
+        detected_language_probability=probability if tells_language else None,
+        language_probabilities={tidied.language: probability} if tells_language else None,
+        segments=[_segment(s, n, numbers, fields) for n, s in enumerate(tidied.segments)],
+    )
 
 
-def _numbered(tidied: Transcript) -> list[tuple[int, Segment]]:
-    return list(enumerate(tidied.segments))
+class _Told(TypedDict, total=False):
+    start: float
+    end: float
+    speaker: str
 
 
-def _segment_value(
+def _segment(
     segment: Segment, n: int, numbers: dict[str, int], fields: InferenceFields
-) -> dict[str, Any]:
-    value: dict[str, Any] = {"id": n, "text": segment.text}
+) -> InferenceSegment:
+    told = _Told()
     if not fields.no_timestamps:
-        value |= {"start": segment.start, "end": segment.end}
+        told = _Told(start=segment.start, end=segment.end)
     if segment.speaker:
-        value["speaker"] = str(numbers[segment.speaker])
-    value["tokens"] = list(segment.tokens)
+        told["speaker"] = str(numbers[segment.speaker])
     has_times = fields.token_timestamps and not fields.no_timestamps
-    value["words"] = [
-        {
-            "word": word.word,
-            **({"start": word.start, "end": word.end} if has_times else {}),
-            "probability": word.probability,
-        }
-        for word in segment.words or ()
-    ]
-    value |= {
-        "temperature": segment.temperature,
-        "avg_logprob": segment.avg_logprob,
-        "no_speech_prob": segment.no_speech_prob,
-    }
-    return value
+    return InferenceSegment(
+        id=n,
+        text=segment.text,
+        **told,
+        tokens=list(segment.tokens),
+        words=[_word(word, has_times=has_times) for word in segment.words or ()],
+        temperature=segment.temperature,
+        avg_logprob=segment.avg_logprob,
+        no_speech_prob=segment.no_speech_prob,
+    )
+
+
+def _word(word: Word, *, has_times: bool) -> InferenceWord:
+    if not has_times:
+        return InferenceWord(word=word.word, probability=word.probability)
+    return InferenceWord(
+        word=word.word, start=word.start, end=word.end, probability=word.probability
+    )
