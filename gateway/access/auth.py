@@ -12,7 +12,7 @@ from gateway.access.origins import Origins
 from gateway.services import services
 from shared.errors import Forbidden
 
-Access = Literal["open", "user", "admin"]
+AccessLevel = Literal["open", "user", "admin"]
 
 _NEEDED = "access"
 _ADMINS_ONLY = "this is for admins: a key with the role admin, or a user of LONGHAND_ADMINS"
@@ -40,7 +40,7 @@ def present_caller() -> Caller:
     return caller
 
 
-def present_access() -> Access:
+def present_access() -> AccessLevel:
     """Who may call the present route; one that does not say is for users."""
     view = current_app.view_functions.get(request.endpoint or "")
     rule = request.url_rule
@@ -48,11 +48,11 @@ def present_access() -> Access:
         return "open"  # nothing is there, or what the page is made of
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         return "open"  # Flask tells the methods
-    access: Access = getattr(view, _NEEDED, "user")
+    access: AccessLevel = getattr(view, _NEEDED, "user")
     return access
 
 
-def let_in(view: Callable[..., Any], access: Access) -> None:
+def let_in(view: Callable[..., Any], access: AccessLevel) -> None:
     """Say who may call a view."""
     setattr(view, _NEEDED, access)
 

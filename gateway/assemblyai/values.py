@@ -20,24 +20,13 @@ from gateway.answering.passages import (
     utterances_of,
 )
 from gateway.answering.replaced import warn_of_replaced
-from gateway.answering.shapes.assemblyai import (
-    Match,
-    Matches,
-    Paragraphs,
-    Sentences,
-    Spoken,
-    SpokenWord,
-    Standing,
-    TranscriptMetadata,
-    TranscriptStanding,
-    TranscriptWarning,
-)
+from gateway.answering.shapes import assemblyai as shapes
 from gateway.assemblyai.options import TranscriptOptions
 from shared.formats import tidy
 from shared.records import JobRecord, Status
 from shared.transcript import Transcript, Word
 
-STATUSES: dict[Status, Standing] = {
+STATUSES: dict[Status, shapes.Standing] = {
     Status.QUEUED: "queued",
     Status.RUNNING: "processing",
     Status.SUCCEEDED: "completed",
@@ -57,7 +46,9 @@ def options_of(record: JobRecord) -> TranscriptOptions | None:
     )
 
 
-def status_value(record: JobRecord, transcript: Transcript | None) -> tuple[Standing, str | None]:
+def status_value(
+    record: JobRecord, transcript: Transcript | None
+) -> tuple[shapes.Standing, str | None]:
     """How a job is, and why there is no text if it ended without."""
     if error := error_of(record):
         return "error", error.message
@@ -97,7 +88,7 @@ def transcript_value(
     """
     options = options_of(record)
     status, error = status_value(record, transcript)
-    standing = TranscriptStanding(
+    standing = shapes.TranscriptStanding(
         id=record.id,
         status=status,
         error=error,
@@ -116,8 +107,8 @@ def transcript_value(
     messages = [f"{name} has no effect here" for name in sent.get("ignored", ())]
     messages += [warning.message for warning in transcript.warnings] if transcript else []
     if messages:
-        warnings = [TranscriptWarning(message=message) for message in messages]
-        standing.metadata = TranscriptMetadata(warnings=warnings)
+        warnings = [shapes.TranscriptWarning(message=message) for message in messages]
+        standing.metadata = shapes.TranscriptMetadata(warnings=warnings)
     return standing.value()
 
 
@@ -163,7 +154,7 @@ class _Written:
         self._has_case = options is None or options.format_text is not False
         self._numbers = speaker_numbers(tidied)
 
-    def fill(self, standing: TranscriptStanding) -> None:
+    def fill(self, standing: shapes.TranscriptStanding) -> None:
         """Add what there is once there is a text."""
         words = all_words(self._tidied)
         standing.text = self.text(words, self._tidied.text.strip())
@@ -182,9 +173,9 @@ class _Written:
             text = bare_text(words)
         return text if self._has_case else text.lower()
 
-    def _word(self, word: Word) -> SpokenWord:
+    def _word(self, word: Word) -> shapes.SpokenWord:
         text = word.word.strip() if self._has_signs else bare(word.word)
-        return SpokenWord(
+        return shapes.SpokenWord(
             text=text if self._has_case else text.lower(),
             start=ms(word.start),
             end=ms(word.end),
@@ -192,9 +183,9 @@ class _Written:
             **self._speaker(word.speaker),
         )
 
-    def passage(self, passage: Passage) -> Spoken:
+    def passage(self, passage: Passage) -> shapes.Spoken:
         """An utterance, a sentence or a paragraph."""
-        return Spoken(
+        return shapes.Spoken(
             text=self.text(passage.words, passage.text),
             start=ms(passage.start),
             end=ms(passage.end),
@@ -217,14 +208,14 @@ def sentences_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]
     """A transcript by its sentences."""
     tidied = tidy(transcript)
     passages = [_Written(record, tidied).passage(each) for each in sentences_of(tidied)]
-    return Sentences(**_about(record, tidied), sentences=passages).value()
+    return shapes.Sentences(**_about(record, tidied), sentences=passages).value()
 
 
 def paragraphs_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
     """A transcript by its paragraphs."""
     tidied = tidy(transcript)
     passages = [_Written(record, tidied).passage(each) for each in paragraphs_of(tidied)]
-    return Paragraphs(**_about(record, tidied), paragraphs=passages).value()
+    return shapes.Paragraphs(**_about(record, tidied), paragraphs=passages).value()
 
 
 def _about(record: JobRecord, tidied: Transcript) -> dict[str, Any]:
@@ -247,16 +238,16 @@ def matches_value(record: JobRecord, transcript: Transcript, wanted: list[str]) 
     matches = [_match(phrase, said, words) for phrase in wanted]
     found = [match for match in matches if match["count"]]
     n_found = sum(match["count"] for match in found)
-    return Matches(id=record.id, total_count=n_found, matches=found).value()
+    return shapes.Matches(id=record.id, total_count=n_found, matches=found).value()
 
 
-def _match(phrase: str, said: list[str], words: tuple[Word, ...]) -> Match:
+def _match(phrase: str, said: list[str], words: tuple[Word, ...]) -> shapes.Match:
     parts = [bare(part).lower() for part in phrase.split()]
     n_parts = len(parts)
     found = [n for n in range(len(said)) if parts and said[n : n + n_parts] == parts]
     spans = [(words[n].start, words[n + n_parts - 1].end) for n in found]
     times = [[ms(start), ms(end)] for start, end in spans]
-    return Match(text=phrase, count=len(found), timestamps=times, indexes=found)
+    return shapes.Match(text=phrase, count=len(found), timestamps=times, indexes=found)
 
 
 def ms(seconds: float) -> int:

@@ -17,19 +17,7 @@ from gateway.answering.passages import (
     paragraphs_of,
     utterances_of,
 )
-from gateway.answering.shapes.deepgram import (
-    ListenAlternative,
-    ListenChannel,
-    Listened,
-    ListenMetadata,
-    ListenParagraph,
-    ListenParagraphs,
-    ListenResults,
-    ListenSentence,
-    ListenUtterance,
-    ListenWarning,
-    ListenWord,
-)
+from gateway.answering.shapes import deepgram as shapes
 from gateway.deepgram.options import ListenOptions
 from shared.formats import tidy
 from shared.records import JobRecord
@@ -61,9 +49,11 @@ def listen_value(
     if options.utterances:
         found = [utterance for each in spoken for utterance in each.utterances(record)]
         utterances = sorted(found, key=lambda utterance: utterance.start)
-    return Listened(
+    return shapes.Listened(
         metadata=_metadata(record, tidied, options, ignored, n_channels=len(channels)),
-        results=ListenResults(channels=[each.channel() for each in spoken], utterances=utterances),
+        results=shapes.ListenResults(
+            channels=[each.channel() for each in spoken], utterances=utterances
+        ),
     ).value()
 
 
@@ -74,11 +64,11 @@ def _metadata(
     ignored: tuple[str, ...],
     *,
     n_channels: int,
-) -> ListenMetadata:
+) -> shapes.ListenMetadata:
     model_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tidied.model}@{tidied.model_revision}"))
     about = {"name": tidied.model, "version": tidied.model_revision, "arch": tidied.engine}
     pairs = (each.partition(":") for each in options.extra)
-    return ListenMetadata(
+    return shapes.ListenMetadata(
         transaction_key="deprecated",
         request_id=request_id_of(record.id),
         sha256=record.audio.sha256,
@@ -93,14 +83,16 @@ def _metadata(
     )
 
 
-def _warnings(tidied: Transcript, ignored: tuple[str, ...]) -> list[ListenWarning]:
+def _warnings(tidied: Transcript, ignored: tuple[str, ...]) -> list[shapes.ListenWarning]:
     return [
         *(
-            ListenWarning(parameter=name, type="unsupported", message=f"{name} has no effect here")
+            shapes.ListenWarning(
+                parameter=name, type="unsupported", message=f"{name} has no effect here"
+            )
             for name in ignored
         ),
         *(
-            ListenWarning(parameter="", type=warning.code, message=warning.message)
+            shapes.ListenWarning(parameter="", type=warning.code, message=warning.message)
             for warning in tidied.warnings
         ),
     ]
@@ -115,19 +107,19 @@ class _Spoken:
         self._options = options
         self._numbers = speaker_numbers(tidied)
 
-    def channel(self) -> ListenChannel:
+    def channel(self) -> shapes.ListenChannel:
         """Everything that is said."""
         words = all_words(self._tidied)
         has_paragraphs = self._options.paragraphs or self._options.smart_format
-        best = ListenAlternative(
+        best = shapes.ListenAlternative(
             transcript=self._written(words, self._tidied.text.strip()),
             confidence=confidence_of(words),
             words=[self._word(word) for word in words],
             paragraphs=self._paragraphs() if has_paragraphs else None,
         )
         if not self._options.detect_language:
-            return ListenChannel(alternatives=[best])
-        return ListenChannel(
+            return shapes.ListenChannel(alternatives=[best])
+        return shapes.ListenChannel(
             alternatives=[best],
             detected_language=self._tidied.language,
             language_confidence=round(self._tidied.language_probability, 4),
@@ -139,8 +131,8 @@ class _Spoken:
             return text
         return bare_text(words).lower()
 
-    def _word(self, word: Word) -> ListenWord:
-        found = ListenWord(
+    def _word(self, word: Word) -> shapes.ListenWord:
+        found = shapes.ListenWord(
             word=bare(word.word).lower(),
             start=word.start,
             end=word.end,
@@ -152,10 +144,10 @@ class _Spoken:
             found["punctuated_word"] = word.word.strip()
         return found
 
-    def _paragraphs(self) -> ListenParagraphs:
+    def _paragraphs(self) -> shapes.ListenParagraphs:
         passages = paragraphs_of(self._tidied)
         texts = [self._named(passage) for passage in passages]
-        return ListenParagraphs(
+        return shapes.ListenParagraphs(
             transcript="".join(f"\n{text}\n" for text in texts).rstrip("\n"),
             paragraphs=[self._paragraph(passage) for passage in passages],
         )
@@ -165,10 +157,10 @@ class _Spoken:
             return passage.text
         return f"Speaker {self._numbers[passage.speaker]}: {passage.text}"
 
-    def _paragraph(self, passage: Passage) -> ListenParagraph:
-        return ListenParagraph(
+    def _paragraph(self, passage: Passage) -> shapes.ListenParagraph:
+        return shapes.ListenParagraph(
             sentences=[
-                ListenSentence(text=sentence.text, start=sentence.start, end=sentence.end)
+                shapes.ListenSentence(text=sentence.text, start=sentence.start, end=sentence.end)
                 for sentence in passage.sentences
             ],
             num_words=len(passage.words),
@@ -177,13 +169,13 @@ class _Spoken:
             speaker=self._number(passage),
         )
 
-    def utterances(self, record: JobRecord) -> list[ListenUtterance]:
+    def utterances(self, record: JobRecord) -> list[shapes.ListenUtterance]:
         """What is said between two pauses."""
         passages = utterances_of(self._tidied, pause_s=self._options.utt_split)
         return [self._utterance(record, n, each) for n, each in enumerate(passages)]
 
-    def _utterance(self, record: JobRecord, n: int, passage: Passage) -> ListenUtterance:
-        return ListenUtterance(
+    def _utterance(self, record: JobRecord, n: int, passage: Passage) -> shapes.ListenUtterance:
+        return shapes.ListenUtterance(
             start=passage.start,
             end=passage.end,
             confidence=passage.confidence,

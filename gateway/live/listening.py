@@ -135,7 +135,7 @@ class Listening:
         Raises:
             Unauthorized, Forbidden, InvalidRequest, JobNotFound: He may not, or there is no such.
             TooManyRequests, Busy: He may later.
-            Nothing: There is nothing more to hear.
+            NothingLeft: There is nothing more to hear.
         """
         query = _read_query(caller)
         owner = self._admit(caller, query.token)

@@ -17,7 +17,7 @@ from gateway.errors import ErrorAnswer
 from gateway.live.errors import error_answer
 from gateway.live.events import Event, as_frame, as_sse
 from gateway.live.listening import Hearing, Listening
-from gateway.live.standing import Nothing
+from gateway.live.standing import NothingLeft
 from gateway.live.tail import Signal
 
 _RETRY_MS = 2000
@@ -53,7 +53,7 @@ class Routes:
         """Stream events of one job, or of all the caller's jobs (WHATWG HTML, 9.2)."""
         try:
             hearing = await self._listening.begin(request, request.path_params.get("job_id"))
-        except Nothing:
+        except NothingLeft:
             return Response(status_code=204)  # which tells a browser not to come back
         if request.method == "HEAD":
             hearing.close()
@@ -64,7 +64,7 @@ class Routes:
         """Send the events of one job as frames of JSON text (S0-33)."""
         try:
             hearing = await self._listening.begin(socket, socket.path_params["job_id"])
-        except Nothing:
+        except NothingLeft:
             await socket.accept()
             await socket.close(_DONE)
         except Exception as error:

@@ -21,7 +21,7 @@ _MOST = 1000
 """Of those that have not ended, and of those that the site ended meanwhile."""
 
 
-class Nothing(Exception):
+class NothingLeft(Exception):
     """The job has ended and the caller knows it: there will be nothing more to tell."""
 
 
@@ -38,7 +38,7 @@ class Standing:
 
         Raises:
             JobNotFound: There is no such job of his.
-            Nothing: There is nothing more to hear.
+            NothingLeft: There is nothing more to hear.
         """
         if listener.job is None:
             return self.now(listener, after) if listener.missed is None else listener.missed
@@ -50,7 +50,7 @@ class Standing:
             return missed
         is_told = listener.has_heard_end or (after is not None and after >= after_end_of(record))
         if is_told and not missed:
-            raise Nothing
+            raise NothingLeft
         return [*missed, snapshot(record, listener.position)]
 
     def _missed_till_now(self, listener: Listener) -> list[Event]:

@@ -99,11 +99,6 @@ class Tail:
         """How many of an owner listen."""
         return sum(listener.owner == owner for listener in self._listeners)
 
-    @property
-    def n_listeners(self) -> int:
-        """How many listen."""
-        return len(self._listeners)
-
     def open(self, owner: str, job: str | None, *, after: EventId | None) -> Listener:
         """
         Begin to listen.

@@ -11,13 +11,7 @@ from flask import Response, jsonify
 
 from gateway.answering.answers import transcript_shown
 from gateway.answering.ignored import name_ignored
-from gateway.answering.shapes.older import (
-    DetectedLanguage,
-    OlderSegment,
-    OlderTranscript,
-    Recognised,
-    WhispersResult,
-)
+from gateway.answering.shapes import older as shapes
 from gateway.answering.warned import name_warnings
 from gateway.older.fields import ASR_FORMATS, AsrFields, OlderSubmission, RecogniseFields
 from gateway.waiting.synchronous import Transcribed
@@ -27,13 +21,13 @@ from shared.records import JobRecord
 from shared.transcript import Transcript
 
 
-def whole_shown(record: JobRecord, transcript: Transcript) -> OlderTranscript:
+def whole_shown(record: JobRecord, transcript: Transcript) -> shapes.OlderTranscript:
     """A result with its segments, each with `speaker` if the caller asked who speaks."""
-    shown = transcript_shown(OlderTranscript, record, transcript, has_segments=True)
+    shown = transcript_shown(shapes.OlderTranscript, record, transcript, has_segments=True)
     if record.request.names_speakers:
         # Callers index it unchecked. `cast`: mypy cannot join a dict to a TypedDict.
         found = [{"speaker": None, **segment} for segment in shown.segments]
-        shown.segments = cast("list[OlderSegment]", found)
+        shown.segments = cast("list[shapes.OlderSegment]", found)
     return shown
 
 
@@ -48,11 +42,11 @@ def answer_recognised(done: Transcribed) -> Response:
     assert isinstance(fields, RecogniseFields)
     rendered = json.loads(render(done.transcript, "whisper"))
     whisper = {"text": rendered["text"]} if fields.detail == "text" else rendered
-    value = Recognised(
+    value = shapes.Recognised(
         success=True,
         job_id=done.record.id,
         **whisper,
-        transcription=WhispersResult(**whisper) if fields.envelope else None,
+        transcription=shapes.WhispersResult(**whisper) if fields.envelope else None,
     ).value()
     return finished(jsonify(value), done)
 
@@ -76,7 +70,7 @@ def answer_asr(done: Transcribed) -> Response:
 def answer_language(done: Transcribed) -> Response:
     """What `/detect-language` answers."""
     spoken = tidy(done.transcript).language
-    found = DetectedLanguage(
+    found = shapes.DetectedLanguage(
         success=True,
         job_id=done.record.id,
         detected_language=NAMES.get(spoken, spoken),

@@ -12,16 +12,8 @@ from gateway.answering.ignored import name_ignored
 from gateway.answering.numbered import ANONYMOUS, letter
 from gateway.answering.passages import all_words
 from gateway.answering.replaced import warn_of_replaced
+from gateway.answering.shapes import openai as shapes
 from gateway.answering.shapes.base import TimedSegment
-from gateway.answering.shapes.openai import (
-    Diarized,
-    Logprob,
-    SpokenSegment,
-    Text,
-    TimedWord,
-    Usage,
-    Verbose,
-)
 from gateway.answering.warned import name_warnings, warnings_value
 from gateway.openai.fields import OpenAISubmission, TranscriptionFields
 from gateway.waiting.synchronous import Transcribed
@@ -62,21 +54,21 @@ def say_how(answer: Response, record: JobRecord, submission: OpenAISubmission) -
     name_ignored(answer, submission.ignored)
 
 
-def _text(tidied: Transcript, submission: OpenAISubmission) -> Text:
-    return Text(
+def _text(tidied: Transcript, submission: OpenAISubmission) -> shapes.Text:
+    return shapes.Text(
         text=tidied.text.strip(),
         usage=_usage_of_transcription(tidied, submission),
         logprobs=logprobs_of(tidied, submission),
     )
 
 
-def _verbose(tidied: Transcript, submission: OpenAISubmission) -> Verbose:
+def _verbose(tidied: Transcript, submission: OpenAISubmission) -> shapes.Verbose:
     # A translation is written in English, whatever was spoken.
     language = "en" if tidied.task == "translate" else tidied.language
     if submission.fields.language_format == "name":
         language = NAMES.get(language, language)
     words = [_word(word) for word in all_words(tidied)]
-    return Verbose(
+    return shapes.Verbose(
         task=tidied.task,
         language=language,
         duration=tidied.duration,
@@ -98,34 +90,36 @@ def timed_segments(tidied: Transcript) -> list[TimedSegment]:
     return cast("list[TimedSegment]", segments)
 
 
-def _diarized(tidied: Transcript) -> Diarized:
-    return Diarized(
+def _diarized(tidied: Transcript) -> shapes.Diarized:
+    return shapes.Diarized(
         task=tidied.task,
         duration=tidied.duration,
         text=tidied.text.strip(),
         segments=spoken_segments(tidied),
-        usage=Usage(type="duration", seconds=tidied.duration),
+        usage=shapes.Usage(type="duration", seconds=tidied.duration),
         model=tidied.model,
         warnings=warnings_value(tidied.warnings) or None,
     )
 
 
-def _usage_of_transcription(tidied: Transcript, submission: OpenAISubmission) -> Usage | None:
+def _usage_of_transcription(
+    tidied: Transcript, submission: OpenAISubmission
+) -> shapes.Usage | None:
     """What OpenAI says of a transcription, and not of a translation."""
     if not isinstance(submission.fields, TranscriptionFields):
         return None
-    return Usage(type="duration", seconds=tidied.duration)
+    return shapes.Usage(type="duration", seconds=tidied.duration)
 
 
-def logprobs_of(tidied: Transcript, submission: OpenAISubmission) -> list[Logprob] | None:
+def logprobs_of(tidied: Transcript, submission: OpenAISubmission) -> list[shapes.Logprob] | None:
     """How sure the model is of every word; None if the caller did not ask."""
     return logprobs(all_words(tidied)) if submission.has_logprobs else None
 
 
-def logprobs(words: Iterable[Word]) -> list[Logprob]:
+def logprobs(words: Iterable[Word]) -> list[shapes.Logprob]:
     """How sure the model is of each word, as OpenAI says it of each token."""
     return [
-        Logprob(
+        shapes.Logprob(
             token=word.word,
             logprob=round(math.log(max(word.probability, _LEAST_PROBABILITY)), 6) + 0.0,
             bytes=list(word.word.encode()),
@@ -134,7 +128,7 @@ def logprobs(words: Iterable[Word]) -> list[Logprob]:
     ]
 
 
-def spoken_segments(tidied: Transcript) -> list[SpokenSegment]:
+def spoken_segments(tidied: Transcript) -> list[shapes.SpokenSegment]:
     """Who says what, and when; speakers without a name are `A`, `B` … as they come."""
     letters: dict[str, str] = {}
     found = []
@@ -143,7 +137,7 @@ def spoken_segments(tidied: Transcript) -> list[SpokenSegment]:
         if who.startswith(ANONYMOUS):
             who = letters.setdefault(who, letter(len(letters)))
         found.append(
-            SpokenSegment(
+            shapes.SpokenSegment(
                 type="transcript.text.segment",
                 id=f"seg_{n}",
                 start=segment.start,
@@ -155,8 +149,8 @@ def spoken_segments(tidied: Transcript) -> list[SpokenSegment]:
     return found
 
 
-def _word(word: Word) -> TimedWord:
-    timed = TimedWord(word=word.word.strip(), start=word.start, end=word.end)
+def _word(word: Word) -> shapes.TimedWord:
+    timed = shapes.TimedWord(word=word.word.strip(), start=word.start, end=word.end)
     if word.speaker is not None:
         timed["speaker"] = word.speaker
     return timed

@@ -172,7 +172,7 @@ def _end(
         yield _delta_event(told, submission, delta, lambda: told.new_words(words))
     if submission.fields.response_format == "diarized_json":
         for segment in spoken_segments(transcript):
-            yield _event(dict(segment))
+            yield _event(segment.value())
     yield _event(_done(told, transcript, submission).value())
     yield "data: [DONE]\n\n"
 

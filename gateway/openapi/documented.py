@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.access.auth import Access, let_in
+from gateway.access.auth import AccessLevel, let_in
 from shared.errors import LonghandError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -91,7 +91,7 @@ class Documentation:
     bodies: tuple[Body, ...]
     answers: Mapping[int, Answer]
     errors: tuple[type[LonghandError], ...]
-    access: Access
+    access: AccessLevel
     tag: str
     headers: Mapping[str, str | Header]
 
@@ -112,7 +112,7 @@ def documented(
         body: Several where it may be written in several ways, each with fields of its own.
         more: `access` (`user` unless given) and `headers`; see `Documentation`.
     """
-    access: Access = more.pop("access", "user")
+    access: AccessLevel = more.pop("access", "user")
     headers: Mapping[str, str | Header] = more.pop("headers", {})
     assert not more, more
 

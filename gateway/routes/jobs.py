@@ -42,7 +42,7 @@ POLL_S = 2
 _BATCH_POLL_S = 0.5
 
 
-class Nothing(BaseModel):
+class NoParameters(BaseModel):
     """No parameters."""
 
 
@@ -122,7 +122,7 @@ def show_job(job_id: str) -> Response:
 )
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that has not ended, or all those of a batch; what was sent is kept."""
-    read_query(Nothing)
+    read_query(NoParameters)
     here = services()
     batch = _batch_or_none(here, job_id)
     moved = here.batches.cancel(batch) if batch else here.jobs.cancel(find_job(job_id).id)
@@ -144,7 +144,7 @@ def cancel_job(job_id: str) -> Response:
 )
 def retry_job(job_id: str) -> Response:
     """Have a job that failed or was cancelled tried again, with its options."""
-    read_query(Nothing)
+    read_query(NoParameters)
     return answer_accepted(services().jobs.retry(find_job(job_id).id))
 
 
@@ -157,7 +157,7 @@ def retry_job(job_id: str) -> Response:
 )
 def change_job(job_id: str) -> Response:
     """Give a job another label, or its speakers other names."""
-    read_query(Nothing)
+    read_query(NoParameters)
     here = services()
     find_job(job_id)
     sent = read_object()

@@ -23,7 +23,7 @@ from gateway.outward.addresses import Address, AddressRefused, parse_address
 from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing
 from gateway.outward.reachable import Resolve, resolve_by_system
 from gateway.outward.settings import OutwardSettings
-from gateway.webhooks.deliveries import Deliveries, Taken, Try
+from gateway.webhooks.due import DueMessages, Taken, Try
 from gateway.webhooks.messages import Message, write_message
 from shared.errors import JobNotFound
 from shared.jobs import Jobs
@@ -76,7 +76,7 @@ class Webhooks(threading.Thread):
         super().__init__(name="webhooks", daemon=True)
         assert settings.webhook_secret is not None
         self._jobs = jobs
-        self._deliveries = Deliveries(redis)
+        self._due = DueMessages(redis)
         self._signer = Webhook(settings.webhook_secret.get_secret_value())
         self._dialer = Dialer(settings.reachable_hosts, resolve=resolve, ca_file=settings.ca_file)
         self._schedule_s = schedule_s
@@ -109,7 +109,7 @@ class Webhooks(threading.Thread):
             n_free = _SENDERS - self._busy.total()
         if n_free <= 0:
             return False
-        found = self._deliveries.take(n_free, lease_s=_LEASE_S)
+        found = self._due.take(n_free, lease_s=_LEASE_S)
         for taken in found:
             try:
                 self._start(taken)
@@ -117,22 +117,22 @@ class Webhooks(threading.Thread):
                 raise  # the others are taken again when this one is
             except Exception:  # of this one alone: the others shall not wait for it
                 _log.exception("the message of job %s cannot be sent yet", taken.job_id)
-                self._deliveries.settle(taken, next_s=_UNREADABLE_S)
+                self._due.settle(taken, next_s=_UNREADABLE_S)
         return len(found) == n_free
 
     def _start(self, taken: Taken) -> None:
         try:
             record = self._jobs.get(taken.job_id)
         except JobNotFound:
-            self._deliveries.settle(taken)
+            self._due.settle(taken)
             return
         if record.callback_url is None or not record.status.is_final:  # tried again meanwhile
-            self._deliveries.settle(taken)
+            self._due.settle(taken)
             return
         receiver = _receiver(record.callback_url)
         is_one_too_many = self._busy_owners[record.owner] >= _SENDERS_OF_ONE
         if is_one_too_many or self._busy[receiver] >= _SENDERS_EACH:
-            self._deliveries.settle(taken, next_s=_PUT_OFF_S)
+            self._due.settle(taken, next_s=_PUT_OFF_S)
             return
         self._count(record, receiver, 1)
         threading.Thread(
@@ -143,7 +143,7 @@ class Webhooks(threading.Thread):
         """Make one try and note it; what Redis does not learn of is sent again."""
         try:
             with job_logged(record.id):
-                self._deliver(taken, record)
+                self._try(taken, record)
         except RedisError as error:
             _log.warning("Redis is away, a message may be sent again: %s", error)
         except Exception:
@@ -158,9 +158,9 @@ class Webhooks(threading.Thread):
                 if not busy[name]:
                     del busy[name]  # there are as many names as callers like
 
-    def _deliver(self, taken: Taken, record: JobRecord) -> None:
+    def _try(self, taken: Taken, record: JobRecord) -> None:
         message = write_message(self._jobs, record)
-        n_before = sum(t.webhook_id == message.id for t in self._deliveries.log(record.id))
+        n_before = sum(t.webhook_id == message.id for t in self._due.log(record.id))
         began_at, began = time.time(), time.monotonic()
         status, error = self._post(record.callback_url or "", message)
         outcome: Outcome = "failed"
@@ -178,7 +178,7 @@ class Webhooks(threading.Thread):
             error=error,
         )
         next_s = self._schedule_s[n_before + 1] if outcome == "failed" else None
-        self._deliveries.settle(taken, made=made, next_s=next_s)
+        self._due.settle(taken, made=made, next_s=next_s)
         _log.info("message %s: %s (%s)", message.id, outcome, error or status)
 
     def _post(self, url: str, message: Message) -> tuple[int | None, str | None]:

@@ -7,12 +7,7 @@ from typing_extensions import TypedDict
 
 from gateway.answering.ignored import name_ignored
 from gateway.answering.numbered import speaker_numbers
-from gateway.answering.shapes.whisper_cpp import (
-    InferenceSegment,
-    InferenceText,
-    InferenceVerbose,
-    InferenceWord,
-)
+from gateway.answering.shapes import whisper_cpp as shapes
 from gateway.answering.warned import name_warnings
 from gateway.waiting.synchronous import Transcribed
 from gateway.whisper_cpp.fields import InferenceFields, InferenceSubmission
@@ -28,7 +23,7 @@ def answer_inference(done: Transcribed) -> Response:
     fields, tidied = submission.fields, tidy(done.transcript)
     wanted = fields.response_format
     if wanted == "json":
-        answer = jsonify(InferenceText(text=_lines(tidied)).value())
+        answer = jsonify(shapes.InferenceText(text=_lines(tidied)).value())
     elif wanted == "verbose_json":
         answer = jsonify(_verbose(tidied, fields).value())
     elif wanted == "text":
@@ -54,12 +49,12 @@ def _spoken_by(segment: Segment, numbers: dict[str, int]) -> str:
     return f"(speaker {numbers[segment.speaker]})" if segment.speaker else ""
 
 
-def _verbose(tidied: Transcript, fields: InferenceFields) -> InferenceVerbose:
+def _verbose(tidied: Transcript, fields: InferenceFields) -> shapes.InferenceVerbose:
     spoken = NAMES.get(tidied.language, tidied.language)
     probability = round(tidied.language_probability, 4)
     tells_language = not fields.no_language_probabilities
     numbers = speaker_numbers(tidied)
-    return InferenceVerbose(
+    return shapes.InferenceVerbose(
         task=tidied.task,
         language=spoken,
         duration=tidied.duration,
@@ -79,14 +74,14 @@ class _Told(TypedDict, total=False):
 
 def _segment(
     segment: Segment, n: int, numbers: dict[str, int], fields: InferenceFields
-) -> InferenceSegment:
+) -> shapes.InferenceSegment:
     told = _Told()
     if not fields.no_timestamps:
         told = _Told(start=segment.start, end=segment.end)
     if segment.speaker:
         told["speaker"] = str(numbers[segment.speaker])
     has_times = fields.token_timestamps and not fields.no_timestamps
-    return InferenceSegment(
+    return shapes.InferenceSegment(
         id=n,
         text=segment.text,
         **told,
@@ -98,9 +93,9 @@ def _segment(
     )
 
 
-def _word(word: Word, *, has_times: bool) -> InferenceWord:
+def _word(word: Word, *, has_times: bool) -> shapes.InferenceWord:
     if not has_times:
-        return InferenceWord(word=word.word, probability=word.probability)
-    return InferenceWord(
+        return shapes.InferenceWord(word=word.word, probability=word.probability)
+    return shapes.InferenceWord(
         word=word.word, start=word.start, end=word.end, probability=word.probability
     )

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, SkipValidation, WithJsonSchema, with_con
 from typing_extensions import TypedDict
 
 from gateway.answering.shapes.base import ClosedShape, Succeeded, TimedSegment, WhisperSegment
-from gateway.answering.shapes.jobs import JobShown, TranscriptAnswer
+from gateway.answering.shapes.jobs import Accepted, JobShown, TranscriptAnswer
 from shared.records import Status
 
 
@@ -76,15 +76,10 @@ class DetectedLanguage(OfJob, ClosedShape):
     confidence: float
 
 
-class OlderAccepted(Succeeded):
+class OlderAccepted(Accepted):
     """A job that was made."""
 
     model_config = ConfigDict(extra="allow")
-
-    job_id: str
-    status: str
-    status_url: str
-    result_url: str
 
 
 class OlderStatus(JobShown, Succeeded):

@@ -63,8 +63,7 @@ class Verbose(ClosedShape):
     warnings: SkipValidation[list[WarningShown] | None] = None
 
 
-@with_config(extra="forbid")
-class SpokenSegment(TypedDict):
+class SpokenSegment(ClosedShape):
     """What one person says; `speaker` is `A`, `B` …, a known name, or `unknown`."""
 
     type: Literal["transcript.text.segment"]

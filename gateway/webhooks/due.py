@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from redis import Redis
 
-from gateway.answering.shapes.deliveries import Outcome
+from gateway.answering.shapes.deliveries import DeliveryTry
 from shared.scripts import TOTALS, WEBHOOKS
 
 _LOG_KEPT_S = 30 * 24 * 3600
@@ -53,20 +53,12 @@ return 1
 """
 
 
-class Try(BaseModel):
-    """One try to deliver a message."""
+class Try(DeliveryTry):
+    """One try to send a message, as Redis keeps it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    webhook_id: str = Field(description="The message's id, the same at every try.")
-    attempt: int = Field(description="Which try it was, from 1.")
-    at: float = Field(description="When it began, in seconds since 1970.")
-    took_s: float = Field(description="How long it took, in seconds.")
-    outcome: Outcome = Field(
-        description="`delivered`, `failed` (it is tried again) or `given_up` (it is not)."
-    )
-    status_code: int | None = Field(None, description="What the receiver answered.")
-    error: str | None = Field(None, description="Why there is no answer, or why it is no success.")
+    at: float = Field(description="When it began, in seconds since 1970.")  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -77,7 +69,7 @@ class Taken:
     lease_end: str
 
 
-class Deliveries:
+class DueMessages:
     """The messages of a site."""
 
     def __init__(self, redis: Redis) -> None:
