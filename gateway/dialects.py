@@ -1,4 +1,4 @@
-"""Families of routes that other services' clients call, and how each of them writes an error."""
+"""Routes that clients of Deepgram and AssemblyAI call, and how those services write errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BAD_REQUESTS: frozenset[type[LonghandError]] = frozenset(
         errors.AudioGone,
     }
 )
-"""What is a 400 for these clients, some of which know an error of theirs by that alone."""
+"""Errors that are 400 for these clients, some of which know no other status."""
 
 _DEEPGRAMS = {
     "unauthorized": "INVALID_AUTH",
@@ -38,7 +38,7 @@ _DEEPGRAMS = {
     "model_not_found": "INVALID_QUERY_PARAMETER",
     "too_many_requests": "TOO_MANY_REQUESTS",
 }
-"""Deepgram's own names of errors that are ours too; all others it calls as HTTP does."""
+"""Deepgram's names for our error codes; for all others it uses HTTP's reason phrase."""
 
 
 class DeepgramErrorAnswer(BaseModel):
@@ -63,7 +63,7 @@ class AssemblyAIErrorAnswer(BaseModel):
 
 def dialect_of(path: str) -> Dialect | None:
     """
-    Whose clients call a path; None for all that has no errors of its own kind.
+    The service whose clients call a path; None for all other paths.
 
     >>> [dialect_of(path) for path in ("/v1/listen", "/v2/transcript/1", "/v1/models")]
     ['deepgram', 'assemblyai', None]
@@ -75,10 +75,10 @@ def error_in(
     dialect: Dialect, value: Mapping[str, Any], status: int, request_id: str
 ) -> dict[str, Any]:
     """
-    An error as a dialect writes it.
+    An error as a service writes it.
 
     Args:
-        value: As native routes write it.
+        value: The error as native routes write it.
 
     >>> error_in("assemblyai", {"error": "no", "code": "busy"}, 503, "r1")
     {'error': 'no'}

@@ -1,4 +1,4 @@
-"""Which HTTP status an error has, and the shape each family of routes answers it in."""
+"""The HTTP status of each error, and its shape in each family of routes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATUSES: Mapping[type[LonghandError], int] = {
     errors.JobNotRetryable: 409,
     errors.UploadNotFound: 404,
     errors.UploadConflict: 409,
-    errors.ChecksumMismatch: 460,  # of tus, and nobody else's
+    errors.ChecksumMismatch: 460,  # defined by tus
     errors.AudioError: 422,
     errors.AudioTooLarge: 413,
     errors.AudioUnreadable: 422,
@@ -49,13 +49,13 @@ STATUSES: Mapping[type[LonghandError], int] = {
     errors.WaitTimedOut: 504,
     errors.StorageFull: 507,
 }
-"""A test holds that no class is missing."""
+"""A test checks that no class is missing."""
 
 _OPENAI_STATUSES: Mapping[type[LonghandError], int] = {
     errors.UnsupportedMedia: 400,
     errors.AudioUnreadable: 400,
 }
-"""Where OpenAI answers another status: to what is no audio, which its clients know as 400."""
+"""Errors with another status on OpenAI's routes, whose clients expect 400."""
 
 REDIS_AWAY = (
     redis_errors.ConnectionError,
@@ -113,7 +113,7 @@ class OpenAIErrorAnswer(BaseModel):
 
 def is_openais(path: str) -> bool:
     """
-    Whether a path is one of OpenAI's, or of a service that has them elsewhere.
+    Whether a path is one of OpenAI's routes, or of a service that has them elsewhere.
 
     >>> [is_openais(path) for path in ("/v1/models", "/openai/v1/models", "/models", "/audio")]
     [True, True, False, False]
@@ -123,7 +123,7 @@ def is_openais(path: str) -> bool:
 
 def status_of(error: type[LonghandError], path: str) -> int:
     """
-    The status an error has where it is asked for.
+    The status of an error at a path.
 
     >>> status_of(errors.AudioUnreadable, "/asr"), status_of(errors.AudioUnreadable, "/v1/audio")
     (422, 400)
@@ -153,7 +153,7 @@ def error_value(error: LonghandError, **more: object) -> dict[str, Any]:
 
 def openai_error_value(error: LonghandError) -> dict[str, Any]:
     """
-    An error as OpenAI writes it; `job_id` is ours.
+    An error as OpenAI writes it, with our `job_id` beside.
 
     >>> openai_error_value(errors.WaitTimedOut("it goes on", job_id="1"))["job_id"]
     '1'
@@ -165,11 +165,11 @@ def shaped(
     value: Mapping[str, Any], status: int, path: str, *, request_id: str | None = None
 ) -> dict[str, Any]:
     """
-    An error in the shape of the family its path belongs to.
+    An error in the shape of its path's family of routes.
 
     Args:
-        value: As native routes write it.
-        request_id: What the logs call the request, where the thread does not say.
+        value: The error as native routes write it.
+        request_id: The request's id; None if the logs of this thread are bound to it.
 
     >>> shaped({"success": False, "error": "no", "code": "busy"}, 503, "/v1/models")
     {'error': {'message': 'no', 'type': 'server_error', 'param': None, 'code': 'busy'}}
@@ -191,16 +191,16 @@ def shaped(
 
 def answer_error(error: LonghandError, **more: object) -> Response:
     """
-    The answer an error makes.
+    The answer to an error.
 
     Args:
-        more: Fields to add to its body.
+        more: Fields to add to the body.
     """
     status = status_of(type(error), request.path)
     answer = jsonify(shaped(error_value(error, **more), status, request.path))
     answer.status_code = status
     if is_openais(request.path) and error.job_id and status in (400, 409, 500):
-        # A job that failed or was cancelled: OpenAI's clients would post it twice more.
+        # The job failed or was cancelled: OpenAI's clients would post it two more times.
         answer.headers["x-should-retry"] = "false"
     answer.headers.update(error_headers(error))
     return answer
@@ -208,7 +208,7 @@ def answer_error(error: LonghandError, **more: object) -> Response:
 
 def error_headers(error: LonghandError) -> dict[str, str]:
     """
-    The headers of the answer an error makes.
+    The headers of the answer to an error.
 
     >>> error_headers(errors.Busy("later", retry_after_s=5))
     {'Retry-After': '5'}
@@ -222,7 +222,7 @@ def error_headers(error: LonghandError) -> dict[str, str]:
 
 
 def add_error_answers(app: Flask) -> None:
-    """Make every error of an application answer as JSON."""
+    """Let an application answer every error as JSON."""
     app.register_error_handler(LonghandError, answer_error)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Exception, _answer_unexpected)
@@ -231,7 +231,7 @@ def add_error_answers(app: Flask) -> None:
 
 
 def _answer_http(error: HTTPException) -> Response | HTTPException:
-    """Answer what Flask itself refuses: no such path, no such method, a broken body."""
+    """Answer what Flask itself refuses: an unknown path or method, or a broken body."""
     if error.code is None or error.code < 400:
         return error
     try:

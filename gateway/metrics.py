@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests of this process, and the site as Redis knows it."""
+"""Prometheus metrics: requests of this process, and the whole site as Redis knows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from gateway.answering.shapes.deliveries import Outcome
-from gateway.families import counter, gauge, tell_default, tell_workers
+from gateway.families import counter, gauge, default_model_metrics, worker_metrics
 from gateway.waiting.slots import Waiting
 from gateway.waiting.watcher import Watcher
 from shared.jobs import Jobs
@@ -78,7 +78,7 @@ class Metrics:
         Count one request.
 
         Args:
-            route: Its rule, never its path: a path is a caller's own choice.
+            route: The route's rule, never the path: callers choose paths.
             seconds: How long it took; None if it was refused from its header.
         """
         known = method if method in _METHODS else "other"
@@ -87,12 +87,12 @@ class Metrics:
             self._durations.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """All of them in Prometheus's text format, version 0.0.4."""
+        """All metrics in Prometheus's text format, version 0.0.4."""
         return generate_latest(self._registry)
 
 
 class _Here(Collector):
-    """What this process knows of itself."""
+    """Metrics of this process."""
 
     def __init__(self, waiting: Waiting, watcher: Watcher) -> None:
         self._waiting = waiting
@@ -101,7 +101,7 @@ class _Here(Collector):
         self._version = str(project["project"]["version"])
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that being registered collects nothing."""
+        """Give none, so that registering does not collect."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
@@ -121,7 +121,7 @@ class _Here(Collector):
 
 @dataclass(frozen=True)
 class _Seen:
-    """The site at one moment; `shared.scripts` keeps the totals."""
+    """The site at one moment. The totals are kept by `shared.scripts`."""
 
     standing: Mapping[str, int]
     depths: Mapping[str, int]
@@ -135,7 +135,7 @@ class _Seen:
         return self.totals.get(name, 0.0)
 
     def totals_by(self, prefix: str, *, always: Iterable[str] = ()) -> dict[tuple[str, ...], float]:
-        """The totals `prefix:name` by name; those of `always` even where they are 0."""
+        """The totals named `prefix:name`, by name; names of `always` are there even if 0."""
         found: dict[tuple[str, ...], float] = {(name,): 0.0 for name in always}
         for key, value in self.totals.items():
             kind, _, name = key.partition(":")
@@ -145,7 +145,7 @@ class _Seen:
 
 
 class _Site(Collector):
-    """What Redis knows of jobs and workers; one gateway tells it for all."""
+    """Metrics of the site's jobs and workers, from Redis; every gateway gives the same."""
 
     def __init__(
         self, redis: Redis, jobs: Jobs, workers: Workers, default_model: Callable[[], str | None]
@@ -156,11 +156,11 @@ class _Site(Collector):
         self._workers = workers
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that being registered asks Redis nothing."""
+        """Give none, so that registering does not ask Redis."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now; without Redis only that it is away."""
+        """The metrics as they are now; if Redis is away only `longhand_redis_up`."""
         text = "Whether Redis answered; without it nothing is told of jobs and workers."
         try:
             seen = self._look()
@@ -169,10 +169,10 @@ class _Site(Collector):
             yield gauge("longhand_redis_up", text, 0)
             return
         yield gauge("longhand_redis_up", text, 1)
-        yield from _tell_jobs(seen)
-        yield from _tell_work(seen)
-        yield from tell_default(seen.default_model, seen.workers)
-        yield from tell_workers(seen.workers)
+        yield from _job_metrics(seen)
+        yield from _work_metrics(seen)
+        yield from default_model_metrics(seen.default_model, seen.workers)
+        yield from worker_metrics(seen.workers)
 
     def _look(self) -> _Seen:
         pipe = self._redis.pipeline(transaction=False)
@@ -192,7 +192,7 @@ class _Site(Collector):
         )
 
 
-def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
+def _job_metrics(seen: _Seen) -> Iterator[Metric]:
     standing = {(status,): n for status, n in seen.standing.items()}
     yield gauge("longhand_jobs", "Jobs that have not ended.", standing, "status")
     depths = {(priority,): n for priority, n in seen.depths.items()}
@@ -217,7 +217,7 @@ def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
     )
 
 
-def _tell_work(seen: _Seen) -> Iterator[Metric]:
+def _work_metrics(seen: _Seen) -> Iterator[Metric]:
     yield counter(
         "longhand_stage_seconds_total",
         "Time that jobs spent in each stage.",

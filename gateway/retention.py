@@ -1,9 +1,9 @@
 """
-Removes what has outlived its time: audio, results, failed jobs, and what dead uploads left.
+Removes what is past its retention time: audio, results, failed jobs, and parts of expired uploads.
 
-Jobs are found by `longhand:ended` in Redis, where every job that ended stands with the time
-it did; those that Redis lost are found by a walk through storage, once a day. A job that
-has not ended, or whose run others still wait for, is never touched.
+Jobs are found by `longhand:ended` in Redis, which holds every ended job with the time of its end.
+Jobs that Redis lost are found by a walk through storage once a day. A job that has not ended, or
+whose run other jobs still share, is never touched.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WALKED = "longhand:sweeper:walked"
 _WALK_EVERY_S = 24 * 3600
 _LEFT_S = 24 * 3600
 _ORPHAN_S = 7 * 24 * 3600
-"""What no job is known of is kept so long: Redis may be brought back from a backup."""
+"""Audio without a job is kept this long: Redis may be restored from a backup."""
 
 _AT_ONCE = 500
 
@@ -62,9 +62,9 @@ class Rule:
     How long something of ended jobs is kept.
 
     Attributes:
-        statuses: The jobs it is about.
-        what: Their audio, or all of them.
-        keep_s: How long after their end; 0 keeps it.
+        statuses: The statuses of the jobs that it concerns.
+        what: `audio`, or the whole `job`.
+        keep_s: Seconds after the job's end; 0 keeps it for ever.
     """
 
     name: str
@@ -73,18 +73,18 @@ class Rule:
     keep_s: float
 
     def applies(self, status: str, *, has_audio: bool) -> bool:
-        """Whether of a job whose time is over something is to be removed."""
+        """Whether this rule has something to remove of a job."""
         return status in self.statuses and (self.what == "job" or has_audio)
 
     def is_done(self, status: bytes | None, audio_removed_at: bytes | None) -> bool:
-        """Whether a job's fields in Redis say that nothing is left to do."""
+        """Whether a job's fields in Redis show that this rule has nothing to remove."""
         if status is None or not Status(status.decode()).is_final:
             return False
         return not self.applies(status.decode(), has_audio=not audio_removed_at)
 
 
 def rules_of(settings: GatewaySettings) -> list[Rule]:
-    """What a site removes, and when; whole jobs first."""
+    """The rules of a site; those about whole jobs come first."""
     succeeded = frozenset({Status.SUCCEEDED.value})
     failed = frozenset({Status.FAILED.value, Status.CANCELLED.value})
     every = [
@@ -97,10 +97,10 @@ def rules_of(settings: GatewaySettings) -> list[Rule]:
 
 class Retention:
     """
-    One removal after the other; any gateway may make any of them.
+    Removes what is past its time. Any gateway of a site may do it.
 
     Args:
-        spool: Where bodies lie while they arrive.
+        spool: The folder of bodies that are still arriving.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Retention:
         self._done_until: dict[str, float] = {}
 
     def sweep(self) -> None:
-        """Remove all that is to be removed now."""
+        """Remove everything that is past its time now."""
         self._storage.remove_abandoned()
         self._clear_spool()
         now = redis_time(self._redis)
@@ -131,7 +131,7 @@ class Retention:
                 raise
 
     def _sweep_ended(self, rule: Rule, now: float) -> None:
-        """Go through the jobs whose time has come since the last sweep of this gateway."""
+        """Apply a rule to the jobs whose time has passed since this gateway's last sweep."""
         until = now - rule.keep_s
         since = self._done_until.get(rule.name, 0.0)
         found: Any = self._redis.zrangebyscore(ENDED, since, until, withscores=True)
@@ -148,13 +148,13 @@ class Retention:
         self._done_until[rule.name] = min(left, default=until)
 
     def _apply(self, rule: Rule, job_id: str, now: float) -> bool:
-        """Do to one job what a rule says; False if that has to wait."""
+        """Apply a rule to one job. Returns False if that has to wait."""
         try:
             record = self._history.find(job_id)
             if record is None:
                 return True
             if record.ended_at is None or now - record.ended_at < rule.keep_s:
-                return False  # one whose owner left earlier than those who share its run
+                return False  # its run ended later, for others
             if not record.status.is_final:
                 return False
             if not rule.applies(record.status, has_audio=record.audio_removed_at is None):
@@ -168,12 +168,12 @@ class Retention:
         except (JobNotFound, ValidationError):
             return True
         except (StorageFull, OSError) as error:
-            _log.warning("job %s cannot be cleared away yet: %s", job_id, error)
+            _log.warning("job %s cannot be removed yet: %s", job_id, error)
             return False
         return True
 
     def _remove_audio(self, record: JobRecord, now: float) -> bool:
-        # First the mark, and only on a job that has ended: from then on nobody tries it again.
+        # The mark comes first, and only on an ended job: from then on it cannot be tried again.
         keys = [job_key(record.id), followers_key(record.id)]
         in_redis = self._redis.exists(keys[0])
         if in_redis and not self._mark(keys=keys, args=[round(now, 3)]):
@@ -192,7 +192,7 @@ class Retention:
         self._storage.delete_all(f"{job_prefix(record.id)}/voices")
 
     def walk(self, now: float) -> None:
-        """Look at all that is stored: at jobs that Redis lost, and at what belongs to none."""
+        """Go through storage: apply rules to jobs that Redis lost, and remove what has no job."""
         audio = (key for key in self._storage.keys("jobs") if key.count("/") == 2)
         for part in _parts(audio):
             for job_id, name in (key.split("/")[1:] for key in part):
@@ -211,7 +211,7 @@ class Retention:
                 _log.info("the parts of upload %s were removed: it has expired", upload_id)
 
     def _look_at_audio(self, job_id: str, now: float) -> None:
-        """Remove audio that should be gone, or that nobody ever made a job of."""
+        """Remove audio that is past its time, or that has no job."""
         with suppress(KeyNotFound, ValidationError):
             record = self._history.find(job_id)
             if record is not None:
@@ -222,7 +222,7 @@ class Retention:
                 _log.info("the audio of %s was removed: there is no such job", job_id)
 
     def _look_at_batch(self, batch_id: str, now: float) -> None:
-        """Remove a batch whose jobs are all gone, unless a backup may bring them back."""
+        """Remove a batch that has no jobs left, once a backup is unlikely to restore them."""
         with suppress(KeyNotFound, ValidationError):
             age_s = now - self._storage.written_at(f"{job_prefix(batch_id)}/batch.json")
             if age_s > _ORPHAN_S and self._batches.remove_if_empty(batch_id):
@@ -242,10 +242,10 @@ def _parts(found: Iterator[Any]) -> Iterator[list[Any]]:
 
 class Sweeper(threading.Thread):
     """
-    Sweeps now and then; one holder at a time.
+    Sweeps every few minutes; one gateway at a time.
 
     Args:
-        redis: A client that soon gives up; an outage only makes this thread wait.
+        redis: A client with a short timeout; during an outage this thread waits.
     """
 
     def __init__(self, redis: Redis, retention: Retention, *, every_s: float) -> None:
@@ -266,6 +266,6 @@ class Sweeper(threading.Thread):
                 if self._redis.set(_HOLDER, 1, nx=True, px=int(self._every_s * 900)):
                     self._retention.sweep()
             except (RedisError, OSError) as error:
-                _log.warning("nothing is cleared away for now: %s", error)
+                _log.warning("nothing is removed for now: %s", error)
             except Exception:
-                _log.exception("clearing away failed")
+                _log.exception("removing what is past its time failed")

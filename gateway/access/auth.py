@@ -1,4 +1,4 @@
-"""What every request has to pass before its route: where it comes from, and who makes it."""
+"""Checks before every route: where the request comes from, and who makes it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ADMINS_ONLY = "this is for admins: a key with the role admin, or a user of LONG
 
 def present_owner() -> str:
     """
-    The owner of what the present request makes and may see.
+    The owner whose jobs the present request makes and may see.
 
     Raises:
-        Unauthorized: Whoever makes it has to say who he is.
-        InvalidRequest: A trusted proxy gives him a name that is none.
+        Unauthorized: The caller has to show a key.
+        InvalidRequest: A trusted proxy sends an unusable name.
     """
     return present_caller().owner
 
@@ -41,24 +41,24 @@ def present_caller() -> Caller:
 
 
 def present_access() -> AccessLevel:
-    """Who may call the present route; one that does not say is for users."""
+    """Who may call the present route; users, if it does not say."""
     view = current_app.view_functions.get(request.endpoint or "")
     rule = request.url_rule
     if view is None or rule is None or request.endpoint == "static":
-        return "open"  # nothing is there, or what the page is made of
+        return "open"  # there is no route, or it is a file of the page
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
-        return "open"  # Flask tells the methods
+        return "open"  # Flask answers with the methods
     access: AccessLevel = getattr(view, _NEEDED, "user")
     return access
 
 
 def let_in(view: Callable[..., Any], access: AccessLevel) -> None:
-    """Say who may call a view."""
+    """Set who may call a view."""
     setattr(view, _NEEDED, access)
 
 
 def add_access(app: Flask, origins: Origins) -> None:
-    """Let nobody reach a route who may not, and pages of listed origins read what it answers."""
+    """Refuse callers who may not call a route; let pages of listed origins read answers."""
 
     def admit() -> Response | None:
         found = origins.preflight_headers(request.method, request.headers)

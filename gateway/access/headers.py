@@ -6,7 +6,7 @@ import uuid
 from typing import Protocol
 
 USER_HEADER = "X-Remote-User"
-"""Whom a proxy let in; believed of trusted proxies alone."""
+"""The user whom a proxy let in. It is read only from trusted proxies."""
 
 KEY_HEADER = "X-API-Key"
 AZURE_KEY_HEADER = "api-key"
@@ -24,7 +24,7 @@ class Headers(Protocol):
 
 def choose_request_id(told: str | None) -> str:
     """
-    The id a caller gave a request, if it can stand in a header and in a line; else a new one.
+    The id that a caller gave a request, if it fits into a header and a log line; else a new one.
 
     >>> choose_request_id("order-66/b")
     'order-66/b'

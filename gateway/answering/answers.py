@@ -98,13 +98,13 @@ def transcript_shown(
 
 def read_transcript(jobs: Jobs, record: JobRecord, *, chinese: Variant | None = None) -> Transcript:
     """
-    Read the result of a job that succeeded, with the names its speakers were given since.
+    Read the result of a job that succeeded, with the names that speakers were given since.
 
     Args:
-        chinese: The script wanted now; None for the one its request asked for.
+        chinese: The script to read it in; None for the one that the job's request asked for.
 
     Raises:
-        JobNotFound: It was deleted, a moment ago or from storage by hand.
+        JobNotFound: The result was deleted a moment ago, or by hand from storage.
     """
     return rename_speakers(_read_in_script(jobs, record, chinese), record.speaker_names)
 
@@ -116,7 +116,7 @@ def _read_in_script(jobs: Jobs, record: JobRecord, chinese: Variant | None) -> T
             return stored
         transcript = jobs.read_transcript(record)
         if chinese is None and any(w.code == "conversion_failed" for w in transcript.warnings):
-            return transcript  # it says so; whoever asks for a script again has it tried again
+            return transcript  # it has a warning; asking for a script tries again
         return convert(transcript, variant)
     except KeyNotFound as error:
         raise JobNotFound("the result is no longer stored", job_id=record.id) from error
@@ -124,10 +124,10 @@ def _read_in_script(jobs: Jobs, record: JobRecord, chinese: Variant | None) -> T
 
 def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
     """
-    Whether an answer holds `segments`: when asked for, or when words or speakers were.
+    Whether an answer holds `segments`: if asked for, or if words or speakers were.
 
     Args:
-        asked: By the reader of the result, who may decide again.
+        asked: What the reader of the result said; None for what the job's request said.
     """
     if asked is None:
         asked = record.request.timestamps
@@ -159,7 +159,7 @@ def as_rfc3339(time_s: float) -> str: ...
 def as_rfc3339(time_s: float | None) -> str | None: ...
 def as_rfc3339(time_s: float | None) -> str | None:
     """
-    A time as the caller reads it.
+    A time in seconds since 1970 as RFC 3339 writes it, in UTC.
 
     >>> as_rfc3339(0.5)
     '1970-01-01T00:00:00.500Z'

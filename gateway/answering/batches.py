@@ -37,9 +37,9 @@ def batch_status(records: Sequence[JobRecord]) -> Status:
     """
     The status of several jobs together.
 
-    `running` from the first that is begun to the last that ends; then `failed` if one failed,
-    `cancelled` if one was cancelled, and otherwise `succeeded`. Of none it is `queued`: those
-    of a batch that is being sent a second time may be about to come.
+    `queued` until one starts, and `running` until all have ended. Then `failed` if one failed,
+    else `cancelled` if one was cancelled, else `succeeded`. Without jobs it is `queued`: a batch
+    that is sent a second time may be about to get them.
     """
     statuses = {record.status for record in records}
     if statuses <= {Status.QUEUED}:

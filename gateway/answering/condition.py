@@ -1,4 +1,4 @@
-"""How the site is: what a job would meet, and in one sentence each what is wrong."""
+"""Whether the site works: its parts, and in one sentence what is wrong."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class DefaultModel:
     The model of requests that name none.
 
     Attributes:
-        name: None while Redis cannot be asked which was chosen.
-        is_usable: Whether a live worker would do a job with it, as far as is known.
-        problem: Why none would, and what to do; None where one would, or none lives.
+        name: None while Redis is away, so that the choice is not known.
+        is_usable: Whether a running worker can use it, as far as is known.
+        problem: Why none can, and what to do; None if one can, or no worker is running.
     """
 
     name: str | None
@@ -44,7 +44,7 @@ def notices(model: str | None) -> list[WarningShown]:
 
 def look_at_default(here: Services, live: Sequence[WorkerRecord]) -> DefaultModel:
     """
-    Find out whether requests that name no model would be done.
+    Find out whether a worker can do requests that name no model.
 
     Raises:
         RedisError: It is away.

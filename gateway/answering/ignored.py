@@ -1,4 +1,4 @@
-"""Fields that are passed over, and said to be: where strangers' clients send more than we know."""
+"""Unknown fields of other services' clients: they are ignored, and named in a header."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def split_known(
     fields: dict[str, str | list[str]], is_known: Callable[[str], bool]
 ) -> tuple[dict[str, str | list[str]], tuple[str, ...]]:
     """
-    Part the fields that are known from the names of those that are not.
+    Split fields into the known ones and the names of the others.
 
     >>> split_known({"model": "small", "user": "ann"}, {"model"}.__contains__)
     ({'model': 'small'}, ('user',))
@@ -26,7 +26,7 @@ def split_known(
 
 
 def name_ignored(answer: Response, names: Iterable[str]) -> None:
-    """Name in a header what was passed over: percent-encoded, twenty names at most."""
+    """Name ignored fields in a header: percent-encoded, twenty names at most."""
     named = [quote(name[:_CHARACTERS], safe="[]") for name in names][:_MOST_NAMES]
     if named:
         answer.headers[HEADER] = ", ".join(named)

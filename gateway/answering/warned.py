@@ -1,4 +1,4 @@
-"""Warnings of a transcript: in JSON beside the text; in a header where the text stands alone."""
+"""Warnings of a transcript: in JSON beside the text, and as codes in a header."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DOCUMENTED = {HEADER: "Codes of the transcript's warnings, with commas, such as 
 
 
 def warnings_value(warnings: Iterable[Warned]) -> list[WarningShown]:
-    """What did not stop the transcript but should be known."""
+    """A transcript's warnings, as answers write them."""
     return cast("list[WarningShown]", [warning.model_dump(mode="json") for warning in warnings])
 
 
 def name_warnings(answer: Response, transcript: Transcript) -> Response:
-    """The answer, in any format, naming in a header each kind of warning once."""
+    """The answer, with each code of its warnings once in a header."""
     codes = dict.fromkeys(warning.code for warning in transcript.warnings)
     if codes:
         answer.headers[HEADER] = ", ".join(codes)
@@ -31,7 +31,7 @@ def name_warnings(answer: Response, transcript: Transcript) -> Response:
 
 
 def name_warnings_early(answer: Response, catalogue: Catalogue, record: JobRecord) -> Response:
-    """The same before there is a transcript: what is known from the model that was asked for."""
+    """The same before there is a transcript, as far as the model asked for tells."""
     if catalogue.resolve(record.request.model) == PHRASE_BOOK:
         answer.headers[HEADER] = WARNING_CODE
     return answer

@@ -1,4 +1,4 @@
-"""Pages of transcripts, as AssemblyAI lists them: newest first, and older ones before an id."""
+"""Pages of transcripts, newest first, as AssemblyAI lists them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _a_day(value: object) -> object:
-    """A day as a calendar has it; not a number of seconds, which pydantic takes for one."""
+    """Refuse what is not a day: pydantic would also take a number of seconds."""
     if isinstance(value, str) and not _DAY.fullmatch(value):
         raise ValueError(f"created_on is {value[:64]!r}; it must be a day such as 2026-11-30")
     return value
@@ -45,10 +45,10 @@ class TranscriptQuery(BaseModel):
 
     def asked(self, here: Services, owner: str) -> JobQuery:
         """
-        The same as the job record's side takes it.
+        The query as `Jobs.list` takes it.
 
         Raises:
-            JobNotFound: There is no transcript of an id that is named.
+            JobNotFound: There is no transcript of an id in the query.
         """
         since = until = cursor = None
         if self.created_on:
@@ -61,20 +61,20 @@ class TranscriptQuery(BaseModel):
             after = here.jobs.get(self.after_id, owner=owner).created_at
             since = after if since is None else max(since, after)
         statuses = tuple(ours for ours, theirs in STATUSES.items() if theirs == self.status)
-        # Those that come next after an id are the last of all that are newer.
+        # The next page after an id is the last of all that are newer.
         limit = MOST_LISTED if self.after_id else self.limit
         return JobQuery(statuses=statuses, since=since, until=until, limit=limit, cursor=cursor)
 
 
 def list_value(here: Services, owner: str, query: TranscriptQuery, site: str) -> dict[str, Any]:
     """
-    A page.
+    A page of transcripts.
 
     Args:
-        site: Where the caller finds this site.
+        site: The URL of this site, as the caller wrote it.
 
     Raises:
-        JobNotFound: There is no transcript of an id that is named.
+        JobNotFound: There is no transcript of an id in the query.
     """
     page = here.jobs.list(owner, query.asked(here, owner))
     records = [record for record in page.records if record.id != query.after_id]
@@ -112,5 +112,5 @@ def _item(record: JobRecord, site: str) -> TranscriptItem:
 
 
 def audio_url_of(record: JobRecord, site: str) -> str:
-    """Where the audio of a job is that no client of AssemblyAI made."""
+    """The URL of the audio of a job that was made in another way."""
     return f"{site}/jobs/{record.id}/audio"

@@ -37,7 +37,7 @@ STATUSES: dict[Status, shapes.Standing] = {
 
 
 def options_of(record: JobRecord) -> TranscriptOptions | None:
-    """As what a job was asked for; None if its caller was no client of AssemblyAI."""
+    """AssemblyAI's options of a job; None if it was made in another way."""
     if record.asked_as is None or record.asked_as.dialect != "assemblyai":
         return None
     sent = record.asked_as.sent
@@ -49,7 +49,7 @@ def options_of(record: JobRecord) -> TranscriptOptions | None:
 def status_value(
     record: JobRecord, transcript: Transcript | None
 ) -> tuple[shapes.Standing, str | None]:
-    """How a job is, and why there is no text if it ended without."""
+    """A job's status, and why it ended without a text."""
     if error := error_of(record):
         return "error", error.message
     refused = refusal_of(options_of(record), transcript) if transcript else None
@@ -57,7 +57,7 @@ def status_value(
 
 
 def refusal_of(options: TranscriptOptions | None, transcript: Transcript) -> str | None:
-    """Why a transcript is not what its caller would take; None if it is."""
+    """Why the caller's options refuse a transcript; None if they accept it."""
     if options is None:
         return None
     found = round(transcript.language_probability, 4)
@@ -80,11 +80,11 @@ def transcript_value(
     record: JobRecord, transcript: Transcript | None, *, audio_url: str
 ) -> dict[str, Any]:
     """
-    All that there is to tell of a transcript.
+    A transcript's status, options and text.
 
     Args:
         transcript: None while there is none.
-        audio_url: Where its owner finds the audio of a job that was made otherwise.
+        audio_url: Where the audio is of a job that was made in another way.
     """
     options = options_of(record)
     status, error = status_value(record, transcript)
@@ -113,7 +113,7 @@ def transcript_value(
 
 
 def _asked(record: JobRecord, options: TranscriptOptions | None) -> dict[str, Any]:
-    """What was asked for, as the answer says it once more."""
+    """The options, which the answer repeats."""
     request = record.request
     return {
         "language_code": request.language,
@@ -144,7 +144,7 @@ class _Who(TypedDict):
 
 
 class _Written:
-    """One transcript, and how its words are to be written."""
+    """Writes one transcript, as the options ask."""
 
     def __init__(self, record: JobRecord, tidied: Transcript) -> None:
         options = options_of(record)
@@ -155,7 +155,7 @@ class _Written:
         self._numbers = speaker_numbers(tidied)
 
     def fill(self, standing: shapes.TranscriptStanding) -> None:
-        """Add what there is once there is a text."""
+        """Add the text, its words and what was found out."""
         words = all_words(self._tidied)
         standing.text = self.text(words, self._tidied.text.strip())
         standing.words = [self._word(word) for word in words]
@@ -228,10 +228,10 @@ def _about(record: JobRecord, tidied: Transcript) -> dict[str, Any]:
 
 def matches_value(record: JobRecord, transcript: Transcript, wanted: list[str]) -> dict[str, Any]:
     """
-    Where some words are said, in any case and whatever signs are around them.
+    Where some words are said; case and punctuation are ignored.
 
     Args:
-        wanted: Each of them one word, or several with spaces.
+        wanted: Words, or phrases with spaces between their words.
     """
     words = all_words(tidy(transcript))
     said = [bare(word.word).lower() for word in words]

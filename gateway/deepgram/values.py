@@ -37,10 +37,10 @@ def listen_value(
     ignored: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """
-    What the caller is answered.
+    A transcript as `/v1/listen` answers it.
 
     Args:
-        ignored: Names of parameters that mean nothing here.
+        ignored: Names of parameters that have no effect here.
     """
     tidied = tidy(transcript)
     channels = channels_of(record, tidied)
@@ -99,7 +99,7 @@ def _warnings(tidied: Transcript, ignored: tuple[str, ...]) -> list[shapes.Liste
 
 
 class _Spoken:
-    """What is said in a channel, and how its words are to be written."""
+    """Writes what is said in one channel, as the options ask."""
 
     def __init__(self, tidied: Transcript, options: ListenOptions, channel: int) -> None:
         self._tidied = tidied

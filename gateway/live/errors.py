@@ -1,4 +1,4 @@
-"""The errors of `gateway.errors`, in the same words, for starlette."""
+"""The error answers of `gateway.errors`, for starlette."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def answer_error(_request: Request, error: Exception) -> Response:
 
 
 async def answer_http(request: Request, error: Exception) -> Response:
-    """Answer what starlette itself refuses: no such path, no such method."""
+    """Answer what starlette itself refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     message = error.detail

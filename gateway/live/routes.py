@@ -1,4 +1,4 @@
-"""`/jobs/{id}/events`, `/events` and `/ws/jobs/{id}`: events as they happen."""
+"""Routes of gateway.live: `/jobs/{id}/events`, `/events` and `/ws/jobs/{id}`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RETRY_MS = 2000
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
-    # A proxy shall pass each event on as it comes; nginx reads this one.
+    # Tells nginx to pass on each event as it comes.
     "X-Accel-Buffering": "no",
 }
 # RFC 6455, 7.4.1, and IANA's registry for 1013.
@@ -33,13 +33,13 @@ _CLOSE_CODES = {Signal.STOPPED: _GOING_AWAY, Signal.SLOW: _TRY_AGAIN, Signal.LOS
 
 
 class Routes:
-    """All there is at this program."""
+    """The routes of this program."""
 
     def __init__(self, listening: Listening) -> None:
         self._listening = listening
 
     def all(self) -> list[BaseRoute]:
-        """Paths, and what answers there."""
+        """Every route, for starlette."""
         return [
             Route("/jobs/{job_id}/events", self.stream),
             Route("/events", self.stream),
@@ -54,7 +54,7 @@ class Routes:
         try:
             hearing = await self._listening.begin(request, request.path_params.get("job_id"))
         except NothingLeft:
-            return Response(status_code=204)  # which tells a browser not to come back
+            return Response(status_code=204)  # it tells a browser not to connect again
         if request.method == "HEAD":
             hearing.close()
             return Response(headers=_HEADERS)
@@ -82,7 +82,7 @@ class Routes:
 
 
 class EventStream(StreamingResponse):
-    """A `text/event-stream` of what a caller hears."""
+    """A `text/event-stream` of events."""
 
     def __init__(self, hearing: Hearing) -> None:
         super().__init__(_written(hearing), headers=_HEADERS)
@@ -93,7 +93,7 @@ class EventStream(StreamingResponse):
 
 
 async def _written(hearing: Hearing) -> AsyncIterator[str]:
-    # At once, so that the caller knows that he listens.
+    # At once, so that the caller knows that they are connected.
     yield f"retry: {_RETRY_MS}\n\n"
     async for item in hearing.events():
         if isinstance(item, Event):
@@ -126,7 +126,7 @@ async def _send(socket: WebSocket, hearing: Hearing) -> None:
 
 
 async def _until_gone(socket: WebSocket) -> None:
-    """Read, and pass over, what a caller says: whoever hangs up is noticed by it."""
+    """Read and ignore what a caller sends, which is how a disconnect is noticed."""
     with suppress(WebSocketDisconnect):
         while True:
             await socket.receive()

@@ -22,7 +22,7 @@ from shared.transcript import Transcript
 
 
 def whole_shown(record: JobRecord, transcript: Transcript) -> shapes.OlderTranscript:
-    """A result with its segments, each with `speaker` if the caller asked who speaks."""
+    """A result with its segments; each has `speaker` if the caller asked who speaks."""
     shown = transcript_shown(shapes.OlderTranscript, record, transcript, has_segments=True)
     if record.request.names_speakers:
         # Callers index it unchecked. `cast`: mypy cannot join a dict to a TypedDict.
@@ -37,7 +37,7 @@ def answer_whole(done: Transcribed) -> Response:
 
 
 def answer_recognised(done: Transcribed) -> Response:
-    """What `/recognise` answers: the object of Whisper's own Python, and once more by its name."""
+    """What `/recognise` answers: openai-whisper's result, twice if `envelope` asks."""
     fields = done.submission.fields if isinstance(done.submission, OlderSubmission) else None
     assert isinstance(fields, RecogniseFields)
     rendered = json.loads(render(done.transcript, "whisper"))
@@ -81,7 +81,7 @@ def answer_language(done: Transcribed) -> Response:
 
 
 def finished(answer: Response, done: Transcribed) -> Response:
-    """The answer, naming its job and what was passed over."""
+    """The answer, with headers for its job and for ignored fields."""
     answer.headers["Location"] = f"/jobs/{done.record.id}"
     if isinstance(done.submission, OlderSubmission):
         name_ignored(answer, done.submission.ignored)

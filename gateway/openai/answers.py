@@ -23,7 +23,7 @@ from shared.records import JobRecord
 from shared.transcript import Transcript, Word
 
 NOBODY = "unknown"
-"""The speaker of a segment where none was found: OpenAI's clients want a name."""
+"""The speaker of a segment without one: OpenAI's clients need a name."""
 
 _LEAST_PROBABILITY = 1e-10
 
@@ -49,7 +49,7 @@ def answer_transcribed(done: Transcribed) -> Response:
 
 
 def say_how(answer: Response, record: JobRecord, submission: OpenAISubmission) -> None:
-    """Say in headers which job it was and what was passed over."""
+    """Name the job and the ignored fields in headers."""
     answer.headers["Location"] = f"/jobs/{record.id}"
     name_ignored(answer, submission.ignored)
 
@@ -83,7 +83,7 @@ def _verbose(tidied: Transcript, submission: OpenAISubmission) -> shapes.Verbose
 
 
 def timed_segments(tidied: Transcript) -> list[TimedSegment]:
-    """All that Whisper says of each segment, but for its words, which stand elsewhere."""
+    """Every segment without its words, which the answer lists by themselves."""
     segments = segment_values(tidied)
     for segment in segments:
         segment.pop("words", None)
@@ -105,19 +105,19 @@ def _diarized(tidied: Transcript) -> shapes.Diarized:
 def _usage_of_transcription(
     tidied: Transcript, submission: OpenAISubmission
 ) -> shapes.Usage | None:
-    """What OpenAI says of a transcription, and not of a translation."""
+    """The usage, which OpenAI gives for transcriptions but not for translations."""
     if not isinstance(submission.fields, TranscriptionFields):
         return None
     return shapes.Usage(type="duration", seconds=tidied.duration)
 
 
 def logprobs_of(tidied: Transcript, submission: OpenAISubmission) -> list[shapes.Logprob] | None:
-    """How sure the model is of every word; None if the caller did not ask."""
+    """The log-probability of every word; None if the caller did not ask for it."""
     return logprobs(all_words(tidied)) if submission.has_logprobs else None
 
 
 def logprobs(words: Iterable[Word]) -> list[shapes.Logprob]:
-    """How sure the model is of each word, as OpenAI says it of each token."""
+    """The log-probability of each word, as OpenAI gives it for each token."""
     return [
         shapes.Logprob(
             token=word.word,
@@ -129,7 +129,7 @@ def logprobs(words: Iterable[Word]) -> list[shapes.Logprob]:
 
 
 def spoken_segments(tidied: Transcript) -> list[shapes.SpokenSegment]:
-    """Who says what, and when; speakers without a name are `A`, `B` … as they come."""
+    """Who says what, and when. Speakers without a name are `A`, `B` … in order."""
     letters: dict[str, str] = {}
     found = []
     for n, segment in enumerate(tidied.segments):

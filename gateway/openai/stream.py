@@ -1,4 +1,4 @@
-"""A transcript as server-sent events, while it is made: real text in every one of them."""
+"""A transcript as server-sent events, while it is made."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from shared.transcript import Segment, Transcript, Word, join_text
 
 _POLL_S = 0.2
 _SILENCE_S = 10.0
-"""After so long without an event a comment goes out, lest a proxy or client give up."""
+"""After this long without an event a comment is sent, so that no proxy or client gives up."""
 
 _HELD_BACK = 20
-"""Characters of converted Chinese that may still change: a phrase may run on into what follows."""
+"""Characters at the end of converted Chinese that may still change with the text after them."""
 
 _log = logging.getLogger(__name__)
 
 
-class Told:
+class SentText:
     """
-    How much of a job's text its reader has been told.
+    The part of a job's text that its reader was sent.
 
-    Chunks are done in any order; the text is told in the order of time.
+    Chunks are done in any order; the text is sent in the order of time.
     """
 
     def __init__(self, submission: OpenAISubmission) -> None:
@@ -53,41 +53,41 @@ class Told:
         self.text = ""
 
     def catch_up(self, chunks: KeptChunks, job_id: str) -> str:
-        """Read the chunks done since; the text that they add."""
+        """Read the chunks that are done since. Returns the text that they add."""
         more, self._next_chunk = chunks.following(job_id, self._next_chunk)
         if not more:
             return ""
         self._language = self._language or more[0].language
         self._segments += [segment for chunk in more for segment in chunk.segments]
         text = self._written()
-        return self._tell(text[len(self.text) :]) if text.startswith(self.text) else ""
+        return self._add(text[len(self.text) :]) if text.startswith(self.text) else ""
 
     def finish(self, text: str) -> str:
         """
-        The text that is left to tell.
+        The rest of the text.
 
         Args:
-            text: The whole. What was told of it stays told, though a segment that was cut in two
-                since may have lost a space.
+            text: The whole text. It may differ in white space from what was sent: a segment that
+                was cut in two since may have lost a space.
         """
-        n_told = len("".join(self.text.split()))
+        n_sent = len("".join(self.text.split()))
         ends = [0, *(n for n, letter in enumerate(text, 1) if not letter.isspace())]
-        return self._tell(text[ends[min(n_told, len(ends) - 1)] :])
+        return self._add(text[ends[min(n_sent, len(ends) - 1)] :])
 
     def new_words(self, words: list[Word] | None = None) -> list[Word]:
-        """The words that came since this was asked last; of all of them, where they are given."""
+        """The words since the last call; from `words`, the final ones, if they are given."""
         found = list(words_of(self._segments)) if words is None else words
         new, self._n_words = found[self._n_words :], max(self._n_words, len(found))
         return new
 
-    def _tell(self, delta: str) -> str:
+    def _add(self, delta: str) -> str:
         self.text += delta
         return delta
 
     def _written(self) -> str:
-        """What is done, in the script asked for, without what may still change."""
+        """The text so far, in the script asked for, without what may still change."""
         request = self._submission.request
-        if request.multichannel:  # channel after channel: the order of time is known at the end
+        if request.multichannel:  # channels are decoded in turn: the order is known at the end
             return ""
         text = join_text(self._segments, self._language, task=request.task)
         spoken = {segment.language or self._language for segment in self._segments}
@@ -95,7 +95,7 @@ class Told:
             return text
         if not spoken & CHINESE:
             return text
-        if spoken - CHINESE:  # converted in part: once all of it is there
+        if spoken - CHINESE:  # partly converted: sent as a whole at the end
             return ""
         assert request.chinese is not None
         return convert_text(text, request.chinese).text[:-_HELD_BACK]
@@ -109,7 +109,7 @@ def stream_events(
     has_disconnected: Callable[[], bool],
 ) -> Iterator[str]:
     """
-    The events of a job until it ends. If all who read it hang up before, it stops for them.
+    The events of a job until it ends. If all its readers disconnect before, it is cancelled.
 
     Args:
         has_disconnected: Whether the caller has disconnected.
@@ -117,12 +117,12 @@ def stream_events(
     is_over = False
     try:
         yield ": the text follows as it is made\n\n"  # the header goes out with it
-        told = Told(submission)
-        for delta in _deltas(here, record, told, reader, has_disconnected):
-            yield _delta_event(told, submission, delta, told.new_words) if delta else ": \n\n"
+        sent = SentText(submission)
+        for delta in _deltas(here, record, sent, reader, has_disconnected):
+            yield _delta_event(sent, submission, delta, sent.new_words) if delta else ": \n\n"
         if not has_disconnected():
             is_over = True
-            yield from _end(here, record, told, submission)
+            yield from _end(here, record, sent, submission)
     except Exception as error:
         is_over = True
         yield _error_event(error, record)
@@ -137,11 +137,11 @@ def stream_events(
 def _deltas(
     here: Services,
     record: JobRecord,
-    told: Told,
+    sent: SentText,
     reader: Reader,
     has_disconnected: Callable[[], bool],
 ) -> Iterator[str]:
-    """The text as it is made, until the job ends or nobody listens; "" where none came for long."""
+    """The text as it is made, until the job ends or its reader leaves; "" after a silence."""
     last = time.monotonic()
     while not has_disconnected():
         reader.stay()
@@ -151,7 +151,7 @@ def _deltas(
             raise JobCancelled("the job was deleted before it ended", job_id=record.id) from error
         if record.status.is_final:
             return
-        delta = told.catch_up(here.jobs.chunks, record.run_id)
+        delta = sent.catch_up(here.jobs.chunks, record.run_id)
         if delta or time.monotonic() - last > _SILENCE_S:
             last = time.monotonic()
             yield delta
@@ -160,35 +160,35 @@ def _deltas(
 
 
 def _end(
-    here: Services, record: JobRecord, told: Told, submission: OpenAISubmission
+    here: Services, record: JobRecord, sent: SentText, submission: OpenAISubmission
 ) -> Iterator[str]:
-    """What is left when a job has ended."""
+    """The last events, when the job has ended."""
     record = here.jobs.get(record.id)
     if error := error_of(record):
         raise error
     transcript = tidy(warn_of_replaced(read_transcript(here.jobs, record), submission.replaced))
     words = list(all_words(transcript))
-    if delta := told.finish(transcript.text.strip()):
-        yield _delta_event(told, submission, delta, lambda: told.new_words(words))
+    if delta := sent.finish(transcript.text.strip()):
+        yield _delta_event(sent, submission, delta, lambda: sent.new_words(words))
     if submission.fields.response_format == "diarized_json":
         for segment in spoken_segments(transcript):
             yield _event(segment.value())
-    yield _event(_done(told, transcript, submission).value())
+    yield _event(_done(sent, transcript, submission).value())
     yield "data: [DONE]\n\n"
 
 
 def _delta_event(
-    told: Told, submission: OpenAISubmission, delta: str, new_words: Callable[[], list[Word]]
+    sent: SentText, submission: OpenAISubmission, delta: str, new_words: Callable[[], list[Word]]
 ) -> str:
     found = logprobs(new_words()) if submission.has_logprobs else None
     return _event(Delta(type="transcript.text.delta", delta=delta, logprobs=found).value())
 
 
-def _done(told: Told, transcript: Transcript, submission: OpenAISubmission) -> Done:
+def _done(sent: SentText, transcript: Transcript, submission: OpenAISubmission) -> Done:
     is_spoken = submission.fields.response_format == "diarized_json"
     return Done(
         type="transcript.text.done",
-        text=told.text,
+        text=sent.text,
         segments=spoken_segments(transcript) if is_spoken else timed_segments(transcript),
         logprobs=logprobs_of(transcript, submission),
         warnings=warnings_value(transcript.warnings) or None,

@@ -1,12 +1,12 @@
 """
-The OpenAPI 3.1 document of the gateway, made from what it runs.
+The OpenAPI 3.1 document of the gateway, made from the running application.
 
-Its routes are those of the application; what they take and answer is what `documented`
-says beside each view; models are pydantic's; statuses are those of `gateway.errors`.
+Its routes are those of the application. What they take and answer is said by `documented` beside
+each view. Schemas are pydantic's, and statuses are those of `gateway.errors`.
 
-flask-openapi3 and apispec were weighed. The first wants to parse bodies and to declare
-routes itself: ours stream theirs into storage, and share one declaration of access with
-the gate in front of them. The second joins dicts; schemas are the work, and pydantic does it.
+We looked at flask-openapi3 and apispec. flask-openapi3 wants to parse bodies and to declare routes;
+ours stream bodies into storage, and `documented` also says who may call. apispec only joins dicts;
+the schemas are most of the work, and pydantic makes them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _PATH: dict[str, Schema] = {
         "description": "The upload, as the answer that made it named it.",
     },
 }
-"""Parameters of paths by name; a test holds that each is here."""
+"""Path parameters by name. A test checks that every one is here."""
 
 _DIALECTS: dict[Dialect, type[BaseModel]] = {
     "deepgram": DeepgramErrorAnswer,
@@ -87,7 +87,7 @@ _NO_CONTENT = (101, 204, 205, 304, 307)
 
 
 def build_document(app: Flask) -> Schema:
-    """The document of an application; the same one every time."""
+    """Build the document of an application; it is the same every time."""
     operations = sorted(operations_of(app), key=lambda o: (o.path, o.method))
     schemas = Schemas(
         [ErrorAnswer, OpenAIErrorAnswer, *_DIALECTS.values(), *_models_of_answers(operations)],
@@ -265,7 +265,7 @@ def _error_answer(
 
 
 def _either(answer: Schema, wrong: Schema) -> Schema:
-    """An answer of a status that errors have too."""
+    """The answer of a status that the route and its errors share."""
     schema = answer.get("content", {}).get("application/json", {}).get("schema")
     both = wrong["content"]["application/json"]["schema"]
     if schema is not None:

@@ -1,4 +1,4 @@
-"""Every method of every route of an application, with what was said of it."""
+"""Every method of every route of an application, with its documentation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one route, and what was said of it."""
+    """One method of one route, with its documentation."""
 
     rule: Rule
     method: str
@@ -62,7 +62,7 @@ def path_of(rule: Rule) -> str:
 
 
 def methods_of(rule: Rule) -> list[str]:
-    """The methods that a route's own code answers, not those that Flask adds."""
+    """The methods that the route's view answers, without those that Flask adds."""
     methods = set(rule.methods or ())
     if "GET" in methods:
         methods.discard("HEAD")
@@ -72,7 +72,7 @@ def methods_of(rule: Rule) -> list[str]:
 
 
 def errors_of(operation: Operation) -> list[type[LonghandError]]:
-    """Every error an operation may answer: those it names, and those that any like it may."""
+    """Every error that an operation may answer: its own, and those common to such routes."""
     told = operation.told
     found: list[type[LonghandError]] = [LonghandError, errors.Busy, *told.errors]
     if told.access != "open":

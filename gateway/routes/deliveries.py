@@ -1,4 +1,4 @@
-"""`/jobs/{job_id}/deliveries`: what became of the message to a job's `callback_url`."""
+"""`/jobs/{job_id}/deliveries`: every try to send the message to a job's `callback_url`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint = Blueprint("deliveries", __name__)
     errors=(InvalidRequest, JobNotFound),
 )
 def list_deliveries(job_id: str) -> Response:
-    """List every try to tell the job's `callback_url` that it has ended."""
+    """List every try to send the webhook message of a job."""
     read_query(NoParameters)
     here = services()
     here.jobs.get(job_id, owner=present_owner())

@@ -1,4 +1,4 @@
-"""`/health…`: for people, probes and load balancers."""
+"""`/health…`: whether the site works, for people, probes and load balancers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/health")
 @documented(tag="Site", answers={200: Answer(Health)}, access="open")
 def show_health() -> Response:
-    """Say how the site is; 200 for as long as the gateway lives."""
+    """Tell whether the site works. It is 200 as long as the gateway runs."""
     return jsonify(find_condition(services()).value())
 
 
 @blueprint.get("/status")
 @documented(tag=TAG, answers={200: Answer(StatusShown)}, access="open")
 def show_version() -> Response:
-    """Tell the version, by which Bazarr's test button knows a whisper-asr-webservice."""
+    """Tell the version, by which Bazarr's test button recognises a whisper-asr-webservice."""
     return jsonify(
         StatusShown(success=True, status="live", version=f"Longhand {version()}").value()
     )
@@ -35,7 +35,7 @@ def show_version() -> Response:
 @blueprint.get("/health/live")
 @documented(tag="Site", answers={200: Answer(Live)}, access="open")
 def show_live() -> Response:
-    """200: the process answers. It asks nobody."""
+    """Answer 200: the process runs. Nothing else is checked."""
     return jsonify(Live(success=True, status="live", message="OK").value())
 
 
@@ -48,7 +48,7 @@ def show_live() -> Response:
     access="open",
 )
 def show_ready() -> Response:
-    """200 if a job would be accepted; with `?workers=1` also only if a worker lives."""
+    """Answer 200 if a job would be accepted; with `?workers=1` only if a worker is running, too."""
     needs_worker = read_query(ReadyOption).workers
     seen = find_condition(services())
     if seen.ready and (seen.workers > 0 or not needs_worker):

@@ -1,4 +1,4 @@
-"""`/jobs`: what became of a request."""
+"""`/jobs`: jobs and batches listed, shown, changed, cancelled, retried and deleted."""
 
 from __future__ import annotations
 
@@ -47,20 +47,18 @@ class NoParameters(BaseModel):
 
 
 class JobChanges(BaseModel):
-    """What of a job may be changed; what is not named stays as it is."""
+    """Changes to a job; a field that is left out stays as it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)] = (
-        Field(
-            None, max_length=MAX_LABEL_CHARACTERS, description="Its new label; null takes it away."
-        )
+        Field(None, max_length=MAX_LABEL_CHARACTERS, description="Its new label; null removes it.")
     )
     speaker_names: dict[Name, Name] = Field(
         default_factory=dict,
         max_length=MOST_SPEAKERS,
-        description="Names for its speakers, by what the transcript calls them; `{}` takes them "
-        "away. Every format is read with them.",
+        description="Names for its speakers, by their labels in the transcript; `{}` removes them. "
+        "Every format is read with them.",
     )
 
 
@@ -89,9 +87,9 @@ def list_jobs() -> Response:
 )
 def show_job(job_id: str) -> Response:
     """
-    Tell all there is to know of a job, or of a batch and its jobs.
+    Show everything that is known of a job, or of a batch and its jobs.
 
-    With `wait` the answer comes when the job changes its status or ends, or time runs out.
+    With `wait` the answer comes when the status changes, or the time is over.
     """
     asked = read_query(WaitOption).wait
     here = services()
@@ -121,7 +119,7 @@ def show_job(job_id: str) -> Response:
     errors=(errors.InvalidRequest, errors.JobNotFound),
 )
 def cancel_job(job_id: str) -> Response:
-    """Cancel a job that has not ended, or all those of a batch; what was sent is kept."""
+    """Cancel a job that has not ended, or all jobs of a batch; the audio is kept."""
     read_query(NoParameters)
     here = services()
     batch = _batch_or_none(here, job_id)
@@ -143,7 +141,7 @@ def cancel_job(job_id: str) -> Response:
     ),
 )
 def retry_job(job_id: str) -> Response:
-    """Have a job that failed or was cancelled tried again, with its options."""
+    """Try a job that failed or was cancelled again, with the same options."""
     read_query(NoParameters)
     return answer_accepted(services().jobs.retry(find_job(job_id).id))
 
@@ -156,7 +154,7 @@ def retry_job(job_id: str) -> Response:
     errors=(errors.InvalidRequest, errors.UnsupportedMedia, errors.JobNotFound),
 )
 def change_job(job_id: str) -> Response:
-    """Give a job another label, or its speakers other names."""
+    """Change a job's label or the names of its speakers."""
     read_query(NoParameters)
     here = services()
     find_job(job_id)
@@ -185,7 +183,7 @@ def find_job(job_id: str) -> JobRecord:
     The caller's job of that id.
 
     Raises:
-        JobNotFound: There is none, it is another's, or it is a batch.
+        JobNotFound: There is none, it is another owner's, or it is a batch.
     """
     here, owner = services(), present_owner()
     try:
@@ -205,7 +203,7 @@ def _batch_or_none(here: Services, job_id: str) -> Batch | None:
 
 
 def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[JobRecord, bool]:
-    """Wait, if there is a slot, until a job's status is another; and whether there was one."""
+    """Wait until a job's status changes. Returns the job, and whether there was a slot."""
     if seconds <= 0:
         return record, False
     with here.waiting.hold() as has_slot:
@@ -226,7 +224,7 @@ def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[Jo
 def _await_change_of_batch(
     here: Services, batch: Batch, seconds: float
 ) -> tuple[list[JobRecord], bool]:
-    """The same for a batch, whose status is that of its jobs together."""
+    """Wait until a batch's status changes. Returns its jobs, and whether there was a slot."""
     records = here.batches.records(batch)
     status, has_disconnected = batch_status(records), disconnect_check()
     if seconds <= 0 or status.is_final:

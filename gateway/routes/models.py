@@ -1,4 +1,4 @@
-"""`/models`: which may be asked for now. `/reload`: take another, or read their files anew."""
+"""`/models` lists the models; `/reload` changes the default one, or has files read again."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MAX_RELOAD_BYTES = 10_000
 
 
 class Reload(BaseModel):
-    """What a reload takes."""
+    """The body of a reload."""
 
     model_name: str | None = Field(
         None,
         min_length=1,
         max_length=200,
-        description="Model of requests that name none, from now on; left out, files are read anew.",
+        description="Default model from now on; left out, files are read again.",
     )
 
 
@@ -41,9 +41,9 @@ class Reload(BaseModel):
 @documented(tag="Models", answers={200: Answer(UsableModels)}, errors=(Busy,))
 def list_models() -> Response:
     """
-    List the models a request may name now.
+    List the models that a request may name now.
 
-    With no live worker that is every model we know: a job may wait for one.
+    Without a running worker these are all that we know: a job may wait for a worker.
     """
     here = services()
     catalogue = here.settings.catalogue
@@ -78,10 +78,10 @@ def list_models() -> Response:
 )
 def reload_models() -> Response:
     """
-    Choose the model of requests that name none; or have every worker read its files anew.
+    Change the default model, or have every worker read its models' files again.
 
-    With `model_name` that model is taken from the next request on, by every gateway. Without, the
-    files of every model are read anew before a worker's next job with it.
+    With `model_name`, every gateway uses that model from the next request on. Without it, workers
+    read the files of each model again before their next job with it.
     """
     here = services()
     wanted = _read_reload()

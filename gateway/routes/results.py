@@ -1,4 +1,4 @@
-"""`/jobs/{job_id}/result` and `/segments`: the text, when it is done and while it is made."""
+"""`/jobs/{job_id}/result` and `/segments`: the text when it is done, and while it is made."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ _MEDIA_TYPES = ("application/json", *sorted({known.media_type for known in FORMA
 
 
 class ResultQuery(BaseModel):
-    """How a result is read."""
+    """The query of a result."""
 
     format: str | None = Field(
         None,
-        description="How it is written; omitted, as the answer to an upload is.",
+        description="The format; left out, JSON as an upload is answered.",
         json_schema_extra={"enum": [*FORMATS]},
     )
     timestamps: bool | None = Field(None, description="Whether the answer holds `segments`.")
-    chinese: Variant | None = Field(None, description="Script that Chinese is read in.")
+    chinese: Variant | None = Field(None, description="The script to read Chinese in.")
 
 
 @blueprint.get("/jobs/<job_id>/result")
@@ -78,7 +78,7 @@ class ResultQuery(BaseModel):
     ),
 )
 def read_result(job_id: str) -> Response:
-    """Give the transcript, whole or in one of the formats."""
+    """Give the transcript as JSON, or in one of the formats."""
     fields = once_each(request.args)
     options_known = FormatOptions.model_fields
     refuse_unknown(fields, known=[*ResultQuery.model_fields, *options_known])
@@ -115,14 +115,14 @@ def read_result(job_id: str) -> Response:
 )
 def read_segments(job_id: str) -> Response:
     """
-    Give the segments that are done, while the job runs; all of them once it succeeded.
+    Give the segments that are done while the job runs, and all of them once it succeeded.
 
-    While it runs, what takes the whole audio is not there yet: aligned words and speakers.
+    While it runs, aligned words and speakers are missing: they need the whole audio.
     """
     refuse_unknown(once_each(request.args), known=[])
     jobs = services().jobs
     run_id = find_job(job_id).run_id
-    # Before the record is read again: the end of a run removes them.
+    # They are read before the record, since the end of a run removes them.
     segments = jobs.chunks.segments(run_id)
     record = find_job(job_id)
     if error := error_of(record):

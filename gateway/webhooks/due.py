@@ -1,9 +1,9 @@
 """
-Which messages to callers are due, who sends them now, and what became of each: in Redis.
+Which webhook messages are due, and the log of every try to send one. Both are kept in Redis.
 
-`longhand:webhooks` holds a job's id with the time its message is due. Whoever takes one
-moves that time on by a lease: a gateway that dies sends none for ever, and two of them
-do not send the same. The log of a job is the list `longhand:deliveries:{id}`.
+`longhand:webhooks` holds the ids of jobs with the time at which their message is due. A gateway
+that takes a message moves this time on by a lease. So no other gateway sends it meanwhile, and if
+the gateway dies, the message is due again. The log of a job is the list `longhand:deliveries:{id}`.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class Try(DeliveryTry):
 
 @dataclass(frozen=True)
 class Taken:
-    """A job whose message is this gateway's to send until the lease ends."""
+    """A job whose message this gateway may send until its lease ends."""
 
     job_id: str
     lease_end: str
 
 
 class DueMessages:
-    """The messages of a site."""
+    """The webhook messages of a site."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -78,18 +78,18 @@ class DueMessages:
         self._settle_script = redis.register_script(_SETTLE)
 
     def take(self, n: int, *, lease_s: float) -> list[Taken]:
-        """Take at most `n` of those that are due, the longest due first."""
+        """Take at most `n` messages that are due, those due longest first."""
         reply: Any = self._take_script(keys=[WEBHOOKS], args=[n, lease_s])
         lease_end, job_ids = reply
         return [Taken(job_id.decode(), lease_end.decode()) for job_id in job_ids]
 
     def settle(self, taken: Taken, *, made: Try | None = None, next_s: float | None = None) -> None:
         """
-        Give one back.
+        End the lease of a message.
 
         Args:
-            made: A try to be noted in the job's log.
-            next_s: Seconds until it is due again; None if it never is.
+            made: A try to add to the job's log; None if none was made.
+            next_s: Seconds until the message is due again; None if it never is.
         """
         self._settle_script(
             keys=[WEBHOOKS, log_key(taken.job_id), TOTALS],
@@ -116,5 +116,5 @@ class DueMessages:
 
 
 def log_key(job_id: str) -> str:
-    """Where a job's log lies in Redis."""
+    """The Redis key of a job's log."""
     return f"longhand:deliveries:{job_id}"

@@ -1,4 +1,4 @@
-"""What a caller is told when their job has ended: in our words, or in those of their service."""
+"""The body of a webhook message: in our format, or in that of the service a client speaks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from shared.transcript import Transcript
 @dataclass(frozen=True)
 class Message:
     """
-    What is sent, the same at every try.
+    A webhook message, the same at every try.
 
     Attributes:
-        headers: Those that the caller asked for.
+        headers: Headers that the caller asked for.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Message:
 
 
 def write_message(jobs: Jobs, record: JobRecord) -> Message:
-    """The message of a job that has ended."""
+    """Write the message of a job that has ended."""
     headers: dict[str, str] = {}
     if record.asked_as is None:
         value = _our_value(record)
@@ -44,7 +44,7 @@ def write_message(jobs: Jobs, record: JobRecord) -> Message:
         value = _deepgrams_value(jobs, record, record.asked_as)
     else:
         value, headers = _assemblyais_value(jobs, record)
-    # The attempt: a job that is tried again by hand ends a second time, which is news.
+    # With the attempt: a job that is tried again by hand ends twice, with two messages.
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return Message(f"{record.id}-{record.attempt}", body, headers)
 
@@ -58,7 +58,7 @@ def _our_value(record: JobRecord) -> dict[str, Any]:
 
 
 def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[str, Any]:
-    """The answer that the caller did not wait for."""
+    """The answer that the caller would have got by waiting."""
     transcript = _transcript_of(jobs, record)
     if transcript is not None:
         asked = options_as_kept(asked_as)
@@ -70,7 +70,7 @@ def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[s
 
 
 def _assemblyais_value(jobs: Jobs, record: JobRecord) -> tuple[dict[str, Any], dict[str, str]]:
-    """Which transcript it is and how; and the header that lets the receiver know us."""
+    """The transcript's id and status; and the header by which the receiver checks the sender."""
     status, _ = status_value(record, _transcript_of(jobs, record))
     options = options_of(record)
     headers = {}

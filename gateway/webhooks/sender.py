@@ -1,8 +1,8 @@
 """
-Tells callers that their job has ended: a signed message to its `callback_url`.
+Sends webhook messages: when a job has ended, a signed message goes to its `callback_url`.
 
-Signed as https://www.standardwebhooks.com says. A message is sent at least once: a receiver
-tells a repeated one by its `webhook-id`.
+Messages are signed as https://www.standardwebhooks.com specifies. Each is sent at least once; a
+receiver recognises a repeated one by its `webhook-id`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shared.logs import job_logged
 from shared.records import JobRecord
 
 SCHEDULE_S: Sequence[float] = (0, 30, 120, 600, 3600)
-"""Seconds before each try, from the one before."""
+"""Seconds from one try to the next."""
 
 _EVERY_S = 0.5
 _TRY_S = 15.0
@@ -40,14 +40,14 @@ _LEASE_S = 60.0
 
 _SENDERS = 16
 _SENDERS_EACH = 2
-"""For one receiver: were it dead, and all of them its, it would keep the others waiting."""
+"""Senders for one receiver, so that a dead one does not delay the others."""
 
 _SENDERS_OF_ONE = 12
-"""For one owner: were many receivers of his dead, they would keep the others' waiting."""
+"""Senders for one owner, so that their dead receivers do not delay other owners."""
 
 _PUT_OFF_S = 5.0
 _UNREADABLE_S = 600.0
-"""A record that cannot be read may be a newer gateway's; this one is perhaps replaced by then."""
+"""A record that cannot be read may be a newer gateway's: it may have replaced this one by then."""
 
 _GONE = 410
 
@@ -59,9 +59,9 @@ class Webhooks(threading.Thread):
     Sends every message that is due, several at a time.
 
     Args:
-        redis: A client that soon gives up; an outage only makes this thread wait.
+        redis: A client with a short timeout; during an outage this thread waits.
         resolve: Finds the addresses of a host.
-        schedule_s: Seconds before each try.
+        schedule_s: Seconds from one try to the next.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Webhooks(threading.Thread):
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """End the thread at its next turn; what is being sent by then is sent again later."""
+        """End the thread at its next turn. What it is sending then may be sent again later."""
         self._stopped.set()
 
     def run(self) -> None:
@@ -104,7 +104,7 @@ class Webhooks(threading.Thread):
                 self._stopped.wait(_EVERY_S)
 
     def _hand_out(self) -> bool:
-        """Start senders for what is due; whether there may be more."""
+        """Start senders for messages that are due. Returns whether there may be more."""
         with self._lock:
             n_free = _SENDERS - self._busy.total()
         if n_free <= 0:
@@ -114,8 +114,8 @@ class Webhooks(threading.Thread):
             try:
                 self._start(taken)
             except RedisError:
-                raise  # the others are taken again when this one is
-            except Exception:  # of this one alone: the others shall not wait for it
+                raise  # the leases of all that were taken run out
+            except Exception:  # of this message alone
                 _log.exception("the message of job %s cannot be sent yet", taken.job_id)
                 self._due.settle(taken, next_s=_UNREADABLE_S)
         return len(found) == n_free
@@ -140,7 +140,7 @@ class Webhooks(threading.Thread):
         ).start()
 
     def _send(self, taken: Taken, record: JobRecord, receiver: str) -> None:
-        """Make one try and note it; what Redis does not learn of is sent again."""
+        """Make one try. If Redis cannot note it, the message is sent again."""
         try:
             with job_logged(record.id):
                 self._try(taken, record)
@@ -156,7 +156,7 @@ class Webhooks(threading.Thread):
             for busy, name in ((self._busy, receiver), (self._busy_owners, record.owner)):
                 busy[name] += change
                 if not busy[name]:
-                    del busy[name]  # there are as many names as callers like
+                    del busy[name]  # else the table would grow with every name
 
     def _try(self, taken: Taken, record: JobRecord) -> None:
         message = write_message(self._jobs, record)
@@ -182,7 +182,7 @@ class Webhooks(threading.Thread):
         _log.info("message %s: %s (%s)", message.id, outcome, error or status)
 
     def _post(self, url: str, message: Message) -> tuple[int | None, str | None]:
-        """The receiver's status, and what is wrong with it or with getting any."""
+        """POST a message. Returns the status, None if there was no answer, and what is wrong."""
         now = datetime.now(UTC)
         signature = self._signer.sign(message.id, now, message.body.decode())
         headers = {

@@ -40,7 +40,7 @@ def answer_inference(done: Transcribed) -> Response:
 
 
 def _lines(tidied: Transcript) -> str:
-    """A line for each segment, as whisper.cpp prints them, with who speaks where that is known."""
+    """A line for each segment, as whisper.cpp prints it, with the speaker if known."""
     numbers = speaker_numbers(tidied)
     return "".join(f"{_spoken_by(segment, numbers)}{segment.text}\n" for segment in tidied.segments)
 
@@ -66,7 +66,7 @@ def _verbose(tidied: Transcript, fields: InferenceFields) -> shapes.InferenceVer
     )
 
 
-class _Told(TypedDict, total=False):
+class _Optional(TypedDict, total=False):
     start: float
     end: float
     speaker: str
@@ -75,16 +75,16 @@ class _Told(TypedDict, total=False):
 def _segment(
     segment: Segment, n: int, numbers: dict[str, int], fields: InferenceFields
 ) -> shapes.InferenceSegment:
-    told = _Told()
+    optional = _Optional()
     if not fields.no_timestamps:
-        told = _Told(start=segment.start, end=segment.end)
+        optional = _Optional(start=segment.start, end=segment.end)
     if segment.speaker:
-        told["speaker"] = str(numbers[segment.speaker])
+        optional["speaker"] = str(numbers[segment.speaker])
     has_times = fields.token_timestamps and not fields.no_timestamps
     return shapes.InferenceSegment(
         id=n,
         text=segment.text,
-        **told,
+        **optional,
         tokens=list(segment.tokens),
         words=[_word(word, has_times=has_times) for word in segment.words or ()],
         temperature=segment.temperature,

@@ -44,13 +44,13 @@ class TranscriptWarning(ClosedShape):
 
 
 class TranscriptMetadata(ClosedShape):
-    """What else is to be known."""
+    """The warnings of a transcript."""
 
     warnings: list[TranscriptWarning]
 
 
 class TranscriptStanding(ClosedShape):
-    """A transcript, and what was asked of it; its `id` is the job's."""
+    """A transcript's status, text and options; its `id` is the job's."""
 
     id: str
     status: Standing
@@ -84,7 +84,7 @@ class TranscriptStanding(ClosedShape):
 
 
 class PageDetails(ClosedShape):
-    """Where a page stands among the others."""
+    """Where a page is among the others."""
 
     limit: int
     result_count: int

@@ -26,7 +26,7 @@ class DeliveryTry(ClosedShape):
 
 
 class DeliveriesAnswer(Succeeded):
-    """What became of the message to a job's `callback_url`."""
+    """Every try to send the message to a job's `callback_url`."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -67,6 +67,6 @@ class NotReady(Health):
 
 
 class ReadyOption(BaseModel):
-    """What ready means."""
+    """When a site counts as ready."""
 
     workers: bool = Field(False, description="Whether a worker must be running, too.")

@@ -8,7 +8,7 @@ from gateway.answering.shapes.base import Succeeded
 
 
 class ServiceInfo(Succeeded):
-    """What this is, for programs."""
+    """The name of the service and its routes, for programs."""
 
     model_config = ConfigDict(extra="allow")
 
