@@ -38,7 +38,7 @@ _log = logging.getLogger("gateway")
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Serve until told to stop; the exit status."""
+    """Serve until told to stop. Returns the exit status."""
     if (status := answer_arguments("python -m gateway", arguments)) is not None:
         return status
     try:
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] = ()) -> int:
             sys.stderr.write(f"gateway: {problem}\n")
         return 2
     configure_logs(settings.log_level, settings.log_format, settings.log_file)
-    for told in describe_older(GatewaySettings, others=OTHER_VARIABLES):
-        _log.warning(told)
+    for warning in describe_older(GatewaySettings, others=OTHER_VARIABLES):
+        _log.warning(warning)
     try:
         serve(settings)
     except OSError as error:

@@ -46,8 +46,8 @@ def worker_metrics(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
     """What each running worker publishes about itself."""
     yield gauge("longhand_workers", "Workers that live.", len(workers))
     labels = ("worker", "host", "engine", "device", "compute_type")
-    told = {tuple(str(getattr(w, label, w.name)) for label in labels): 1.0 for w in workers}
-    yield gauge("longhand_worker_info", "1, for its labels.", told, *labels)
+    info = {tuple(str(getattr(w, label, w.name)) for label in labels): 1.0 for w in workers}
+    yield gauge("longhand_worker_info", "1, for its labels.", info, *labels)
     slots = {(w.name,): w.slots for w in workers}
     yield gauge("longhand_worker_slots", "Jobs it works on at a time.", slots, "worker")
     running = {(w.name,): w.n_running for w in workers}

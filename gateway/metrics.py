@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from gateway.answering.shapes.deliveries import Outcome
-from gateway.families import counter, gauge, default_model_metrics, worker_metrics
+from gateway.families import counter, default_model_metrics, gauge, worker_metrics
 from gateway.waiting.slots import Waiting
 from gateway.waiting.watcher import Watcher
 from shared.jobs import Jobs
@@ -161,7 +161,7 @@ class _Site(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now; if Redis is away only `longhand_redis_up`."""
-        text = "Whether Redis answered; without it nothing is told of jobs and workers."
+        text = "Whether Redis answered; without it there are no metrics of jobs and workers."
         try:
             seen = self._look()
         except (RedisError, OSError) as error:

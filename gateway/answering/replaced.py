@@ -21,8 +21,8 @@ def warn_of_replaced(transcript: Transcript, asked: str) -> Transcript:
     if not asked:
         return transcript
     shown = asked[:_SHOWN_CHARACTERS]
-    told = f"model {shown!r} is not known here; {transcript.model!r} ran in its place"
-    warnings = (*transcript.warnings, Warned(code=CODE, message=told))
+    message = f"model {shown!r} is not known here; {transcript.model!r} ran in its place"
+    warnings = (*transcript.warnings, Warned(code=CODE, message=message))
     return transcript.model_copy(update={"warnings": warnings})
 
 

@@ -29,7 +29,7 @@ _log = logging.getLogger("gateway.live")
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Serve until told to stop; the exit status."""
+    """Serve until told to stop. Returns the exit status."""
     if (status := answer_arguments("python -m gateway.live", arguments)) is not None:
         return status
     try:

@@ -139,8 +139,8 @@ class Listening:
         """
         query = _read_query(caller)
         owner = self._admit(caller, query.token)
-        told = caller.headers.get("Last-Event-ID") or query.last_event_id
-        after = EventId.parse(told) if told else None
+        named = caller.headers.get("Last-Event-ID") or query.last_event_id
+        after = EventId.parse(named) if named else None
         listener = self.tail.open(owner, job_id, after=after)
         try:
             first = await run_in_threadpool(self.standing.first, listener, after)

@@ -135,10 +135,10 @@ async def _until_gone(socket: WebSocket) -> None:
 
 
 async def _ask_for_upgrade(_request: Request) -> Response:
-    told = ErrorAnswer(success=False, error="this is a WebSocket", code="upgrade_required")
-    return JSONResponse(told.value(), 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+    refused = ErrorAnswer(success=False, error="this is a WebSocket", code="upgrade_required")
+    return JSONResponse(refused.value(), 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 async def _show_live(_request: Request) -> Response:
-    """200: the process answers. It asks nobody."""
+    """Answer 200: the process runs. Nothing else is checked."""
     return JSONResponse(Live(success=True, status="live", message="OK").value())

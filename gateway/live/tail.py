@@ -212,7 +212,7 @@ def readable(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterable
         try:
             yield read_entry(entry_id, fields)
         except (KeyError, ValueError) as error:
-            _log.warning("event %s is passed over: %r", entry_id.decode(), error)
+            _log.warning("event %s is ignored: %r", entry_id.decode(), error)
 
 
 def connect_tail(url: str) -> Redis:

@@ -94,7 +94,10 @@ def build_document(app: Flask) -> Schema:
         [
             model
             for operation in operations
-            for models in (operation.told.query, *(b.models for b in operation.told.bodies))
+            for models in (
+                operation.documentation.query,
+                *(b.models for b in operation.documentation.bodies),
+            )
             for model in models
         ],
     )
@@ -107,7 +110,7 @@ def build_document(app: Flask) -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "Longhand", "version": version(), "description": _ABOUT},
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(o.told.tag for o in operations)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(o.documentation.tag for o in operations)],
         "paths": paths,
         "components": {
             "schemas": schemas.named,
@@ -125,24 +128,24 @@ def version() -> str:
 
 def _models_of_answers(operations: list[Operation]) -> Iterator[Any]:
     for operation in operations:
-        for answer in operation.told.answers.values():
+        for answer in operation.documentation.answers.values():
             if answer.model:
                 yield answer.model
 
 
 def _describe(operation: Operation, schemas: Schemas) -> Schema:
-    told = operation.told
+    documentation = operation.documentation
     summary, _, more = operation.text.partition("\n")
     description = more.partition("\nArgs:")[0].partition("\nRaises:")[0].strip()
-    if told.access == "admin":
+    if documentation.access == "admin":
         description = f"{description}\n\nFor admins.".strip()
-    in_body = {model for body in told.bodies for model in body.models}
-    in_query = [model for model in told.query if model not in in_body]
-    if len(in_query) < len(told.query):
+    in_body = {model for body in documentation.bodies for model in body.models}
+    in_query = [model for model in documentation.query if model not in in_body]
+    if len(in_query) < len(documentation.query):
         description = f"{description}\n\n{_IN_BOTH}".strip()
     described: Schema = {
         "operationId": operation.name,
-        "tags": [told.tag],
+        "tags": [documentation.tag],
         "summary": summary.rstrip("."),
         "security": _security(operation),
         "responses": _responses(operation, schemas),
@@ -152,21 +155,21 @@ def _describe(operation: Operation, schemas: Schemas) -> Schema:
     parameters = [
         *_path_parameters(operation.rule),
         *schemas.query(in_query),
-        *(_header_parameter(name, header) for name, header in told.headers.items()),
+        *(_header_parameter(name, header) for name, header in documentation.headers.items()),
     ]
     if parameters:
         described["parameters"] = parameters
-    if told.bodies:
+    if documentation.bodies:
         content: Schema = {}
-        for body in told.bodies:
+        for body in documentation.bodies:
             content |= _content_of(body, schemas)
-        is_required = all(body.is_required for body in told.bodies)
+        is_required = all(body.is_required for body in documentation.bodies)
         described["requestBody"] = {"required": is_required, "content": content}
     return described
 
 
 def _security(operation: Operation) -> list[Schema]:
-    if operation.told.access == "open":
+    if operation.documentation.access == "open":
         return []
     may_ask = takes_token(re.sub("{.*?}", "1", operation.path))
     return [{name: []} for name in _SCHEMES if name != "token" or may_ask]
@@ -179,8 +182,8 @@ def _path_parameters(rule: Rule) -> list[Schema]:
     ]
 
 
-def _header_parameter(name: str, told: str | Header) -> Schema:
-    header = Header(told) if isinstance(told, str) else told
+def _header_parameter(name: str, described: str | Header) -> Schema:
+    header = Header(described) if isinstance(described, str) else described
     schema = {**header.schema, "description": header.description}
     return parameter(name, "header", schema, header.is_required)
 
@@ -202,7 +205,7 @@ def _content_of(body: Body, schemas: Schemas) -> Schema:
 def _responses(operation: Operation, schemas: Schemas) -> Schema:
     responses = {
         status: _answer(answer, status, schemas)
-        for status, answer in operation.told.answers.items()
+        for status, answer in operation.documentation.answers.items()
     }
     by_status: dict[int, list[type[LonghandError]]] = {}
     for error in errors_of(operation):
@@ -279,9 +282,10 @@ def _either(answer: Schema, wrong: Schema) -> Schema:
     }
 
 
-def _headers(told: Any) -> Schema:
+def _headers(described: Any) -> Schema:
     return {
-        name: {"description": what, "schema": {"type": "string"}} for name, what in told.items()
+        name: {"description": what, "schema": {"type": "string"}}
+        for name, what in described.items()
     }
 
 

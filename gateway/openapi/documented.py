@@ -118,8 +118,8 @@ def documented(
 
     def keep(view: View) -> View:
         bodies = (body,) if isinstance(body, Body) else body
-        told = Documentation(query, bodies, answers, errors, access, tag, headers)
-        setattr(view, _NAME, told)
+        documentation = Documentation(query, bodies, answers, errors, access, tag, headers)
+        setattr(view, _NAME, documentation)
         let_in(view, access)
         return view
 

@@ -78,20 +78,20 @@ class Schemas:
             required += needed
         for alias, name in ALIASES.items():
             if name in properties and alias not in properties:
-                told = f"Another name of `{name}`."
-                properties[alias] = {**properties[name], "description": told}
+                described = f"Another name of `{name}`."
+                properties[alias] = {**properties[name], "description": described}
         return properties, required
 
 
 def parameter(name: str, place: str, schema: Mapping[str, Any], is_required: bool) -> Schema:
     """One parameter of a query, a path or a header; all of them are text."""
     written = as_text(schema)
-    told: Schema = {"name": name, "in": place}
+    described: Schema = {"name": name, "in": place}
     if description := written.pop("description", None):
-        told["description"] = description
+        described["description"] = description
     if is_required:
-        told["required"] = True
-    return {**told, "schema": written}
+        described["required"] = True
+    return {**described, "schema": written}
 
 
 def as_text(schema: Mapping[str, Any]) -> Schema:

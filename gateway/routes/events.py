@@ -69,7 +69,7 @@ def _redirect() -> Response:
     if not url:
         refused = ErrorAnswer(
             success=False,
-            error="events are told by gateway.live; set LONGHAND_LIVE_URL to where callers reach "
+            error="events are sent by gateway.live; set LONGHAND_LIVE_URL to where callers reach "
             "it, or have a proxy send this path there",
             code="not_found",
         )

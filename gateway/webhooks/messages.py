@@ -62,8 +62,8 @@ def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[s
     transcript = _transcript_of(jobs, record)
     if transcript is not None:
         asked = options_as_kept(asked_as)
-        told = warn_of_replaced(transcript, asked.replaced)
-        return listen_value(record, told, asked.options, ignored=asked.ignored)
+        transcript = warn_of_replaced(transcript, asked.replaced)
+        return listen_value(record, transcript, asked.options, ignored=asked.ignored)
     error = error_of(record) or JobNotFound("the result is no longer stored", job_id=record.id)
     status = STATUSES[type(error)]
     return error_in("deepgram", error_value(error), status, request_id_of(record.id))
