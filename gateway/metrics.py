@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -19,13 +18,13 @@ from redis.exceptions import RedisError
 
 from gateway.answering.shapes.deliveries import Outcome
 from gateway.families import counter, default_model_metrics, gauge, worker_metrics
+from gateway.openapi.document import version
 from gateway.waiting.slots import Waiting
 from gateway.waiting.watcher import Watcher
 from shared.jobs import Jobs
 from shared.moves import queued_key
 from shared.records import PRIORITIES, Status
 from shared.scripts import TOTALS
-from shared.settings import CHECKOUT
 from shared.workers import WorkerRecord, Workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -97,8 +96,7 @@ class _Here(Collector):
     def __init__(self, waiting: Waiting, watcher: Watcher) -> None:
         self._waiting = waiting
         self._watcher = watcher
-        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
-        self._version = str(project["project"]["version"])
+        self._version = version()
 
     def describe(self) -> Iterable[Metric]:
         """Give none, so that registering does not collect."""
@@ -106,8 +104,8 @@ class _Here(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now."""
-        version = {(self._version,): 1.0}
-        yield gauge("longhand_gateway_info", "1, for its labels.", version, "version")
+        info = {(self._version,): 1.0}
+        yield gauge("longhand_gateway_info", "1, for its labels.", info, "version")
         yield gauge(
             "longhand_waiting_slots", "Requests that may hold a thread.", self._waiting.n_slots
         )

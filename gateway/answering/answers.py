@@ -109,6 +109,18 @@ def read_transcript(jobs: Jobs, record: JobRecord, *, chinese: Variant | None = 
     return rename_speakers(_read_in_script(jobs, record, chinese), record.speaker_names)
 
 
+def read_transcript_if_any(
+    jobs: Jobs, record: JobRecord, *, chinese: Variant | None = None
+) -> Transcript | None:
+    """The same; None if the job did not succeed, or its result was deleted."""
+    if record.status is not Status.SUCCEEDED:
+        return None
+    try:
+        return read_transcript(jobs, record, chinese=chinese)
+    except JobNotFound:
+        return None
+
+
 def _read_in_script(jobs: Jobs, record: JobRecord, chinese: Variant | None) -> Transcript:
     variant = chinese or record.request.chinese or "none"
     try:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.access.auth import present_owner
-from gateway.answering.answers import answer_accepted, job_shown, read_transcript
+from gateway.answering.answers import answer_accepted, job_shown, read_transcript_if_any
 from gateway.answering.batches import batch_status, batch_value
 from gateway.answering.listing import ListQuery
 from gateway.answering.shapes.jobs import (
@@ -33,7 +33,6 @@ from shared import errors
 from shared.errors import JobCancelled, JobNotFound
 from shared.records import JobRecord, Status
 from shared.request import MOST_SPEAKERS
-from shared.transcript import Transcript
 from shared.wire import Name
 
 blueprint = Blueprint("jobs", __name__)
@@ -241,7 +240,7 @@ def _await_change_of_batch(
 
 def _job_value(here: Services, record: JobRecord) -> dict[str, object]:
     """Everything that is known of a job."""
-    transcript = _transcript_or_none(here, record)
+    transcript = read_transcript_if_any(here.jobs, record, chinese="none")
     is_queued = record.status is Status.QUEUED
     shown = dict(job_shown(record))
     if transcript:
@@ -253,12 +252,3 @@ def _job_value(here: Services, record: JobRecord) -> dict[str, object]:
         model=transcript.model if transcript else None,
         options=transcript.options if transcript else None,
     ).value()
-
-
-def _transcript_or_none(here: Services, record: JobRecord) -> Transcript | None:
-    if record.status is not Status.SUCCEEDED:
-        return None
-    try:
-        return read_transcript(here.jobs, record, chinese="none")
-    except JobNotFound:
-        return None

@@ -30,13 +30,16 @@ class Waiting:
 
     Args:
         n_slots: Fewer than the server's threads, so that `/health` always finds a thread.
+
+    Attributes:
+        n_held: How many slots are taken.
     """
 
     def __init__(self, jobs: Jobs, *, n_slots: int) -> None:
         self._jobs = jobs
         self.n_slots = n_slots
-        self._slots = threading.BoundedSemaphore(n_slots)
-        self._holders: set[object] = set()
+        self.n_held = 0
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -55,21 +58,14 @@ class Waiting:
     @contextmanager
     def hold(self) -> Iterator[bool]:
         """Hold a slot within the block. Yields whether there was a free one."""
-        has_slot = self._slots.acquire(blocking=False)
-        holder = object()
-        if has_slot:
-            self._holders.add(holder)
+        with self._lock:
+            has_slot = self.n_held < self.n_slots
+            self.n_held += has_slot
         try:
             yield has_slot
         finally:
-            if has_slot:
-                self._holders.discard(holder)
-                self._slots.release()
-
-    @property
-    def n_held(self) -> int:
-        """How many slots are taken."""
-        return len(self._holders)
+            with self._lock:
+                self.n_held -= has_slot
 
     def watch(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.answering.answers import as_rfc3339, error_of, job_shown, read_transcript
+from gateway.answering.answers import as_rfc3339, error_of, job_shown, read_transcript_if_any
 from gateway.answering.replaced import warn_of_replaced
 from gateway.assemblyai.values import options_of, status_value
 from gateway.deepgram.options import options_as_kept
@@ -17,8 +17,7 @@ from gateway.dialects import error_in
 from gateway.errors import STATUSES, error_value
 from shared.errors import JobNotFound
 from shared.jobs import Jobs
-from shared.records import AskedAs, JobRecord, Status
-from shared.transcript import Transcript
+from shared.records import AskedAs, JobRecord
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def _our_value(record: JobRecord) -> dict[str, Any]:
 
 def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[str, Any]:
     """The answer that the caller would have got by waiting."""
-    transcript = _transcript_of(jobs, record)
+    transcript = read_transcript_if_any(jobs, record)
     if transcript is not None:
         asked = options_as_kept(asked_as)
         transcript = warn_of_replaced(transcript, asked.replaced)
@@ -71,18 +70,9 @@ def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[s
 
 def _assemblyais_value(jobs: Jobs, record: JobRecord) -> tuple[dict[str, Any], dict[str, str]]:
     """The transcript's id and status; and the header by which the receiver checks the sender."""
-    status, _ = status_value(record, _transcript_of(jobs, record))
+    status, _ = status_value(record, read_transcript_if_any(jobs, record))
     options = options_of(record)
     headers = {}
     if options and options.webhook_auth_header_name:
         headers[options.webhook_auth_header_name] = options.webhook_auth_header_value or ""
     return {"transcript_id": record.id, "status": status}, headers
-
-
-def _transcript_of(jobs: Jobs, record: JobRecord) -> Transcript | None:
-    if record.status is not Status.SUCCEEDED:
-        return None
-    try:
-        return read_transcript(jobs, record)
-    except JobNotFound:
-        return None

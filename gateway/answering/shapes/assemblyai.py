@@ -20,7 +20,7 @@ class Uploaded(ClosedShape):
 
 @with_config(extra="forbid")
 class SpokenWord(TypedDict):
-    """A word; `speaker` is `A`, `B` …, or a name."""
+    """A word; `speaker` is `A`, `B` …, or a name, `channel` a number with `multichannel`."""
 
     text: str
     start: int

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, with_config
+from pydantic import BaseModel, ConfigDict, WithJsonSchema, with_config
 from typing_extensions import TypedDict
 
 from shared.records import Status
@@ -52,13 +52,11 @@ class TimeSpan(TypedDict):
 
 @with_config(extra="forbid")
 class WarningShown(TypedDict):
-    """Something that did not stop the transcript but should be known."""
+    """What did not stop the transcript; `spans` says where `speech_without_text` is."""
 
     code: str
     message: str
-    spans: Annotated[
-        NotRequired[list[TimeSpan]], Field(description="Of `speech_without_text`: where.")
-    ]
+    spans: NotRequired[list[TimeSpan]]
 
 
 @with_config(extra="forbid")
@@ -79,17 +77,13 @@ class WhisperSegment(TypedDict):
 
 @with_config(extra="forbid")
 class TimedSegment(WhisperSegment):
-    """A phrase with all that Whisper says of it, and what else was asked of each."""
+    """
+    A phrase with all that Whisper says of it, and what else was asked for.
 
-    speaker: NotRequired[
-        Annotated[str | None, Field(description="In every segment where it was asked who speaks.")]
-    ]
-    language: NotRequired[
-        Annotated[str, Field(description="Where each chunk had its own detected.")]
-    ]
-    chars: NotRequired[
-        Annotated[
-            list[dict[str, Any]],
-            Field(description="Times of characters, where `return_char_alignments` asked."),
-        ]
-    ]
+    `speaker` is in every segment if the caller asked who speaks, `language` if each chunk had its
+    own detected, and `chars` (times of characters) if `return_char_alignments` asked.
+    """
+
+    speaker: NotRequired[str | None]
+    language: NotRequired[str]
+    chars: NotRequired[list[dict[str, Any]]]

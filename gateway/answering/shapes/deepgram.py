@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Any, NotRequired
 
 from pydantic import Field, RootModel, with_config
 from typing_extensions import TypedDict
@@ -12,15 +12,13 @@ from gateway.answering.shapes.base import ClosedShape
 
 @with_config(extra="forbid")
 class ListenWord(TypedDict):
-    """A word in small letters, and as it is written."""
+    """A word in small letters, and as it is written; `speaker` is a number from 0."""
 
     word: str
     start: float
     end: float
     confidence: float
-    speaker: NotRequired[
-        Annotated[int, Field(description="From 0, where it was asked who speaks.")]
-    ]
+    speaker: NotRequired[int]
     punctuated_word: NotRequired[str]
 
 

@@ -25,11 +25,9 @@ class OlderWord(TypedDict):
 
 @with_config(extra="forbid")
 class OlderSegment(TimedSegment):
-    """A phrase with all that Whisper says of it, and its words."""
+    """The same, with its words if `word_timestamps` asked."""
 
-    words: NotRequired[
-        Annotated[list[OlderWord], Field(description="Where `word_timestamps` asked.")]
-    ]
+    words: NotRequired[list[OlderWord]]
 
 
 class OlderTranscript(TranscriptAnswer):

@@ -36,14 +36,12 @@ class Text(ClosedShape):
 
 @with_config(extra="forbid")
 class TimedWord(TypedDict):
-    """A word and when it is spoken, in seconds."""
+    """A word and when it is spoken, in seconds; `speaker` if it was asked and is known."""
 
     word: str
     start: float
     end: float
-    speaker: NotRequired[
-        Annotated[str, Field(description="Where it was asked who speaks, and is known.")]
-    ]
+    speaker: NotRequired[str]
 
 
 class Verbose(ClosedShape):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
+from typing import NotRequired
 
 from pydantic import Field, RootModel, with_config
 from typing_extensions import TypedDict
@@ -28,15 +28,13 @@ class InferenceWord(TypedDict):
 
 @with_config(extra="forbid")
 class InferenceSegment(TypedDict):
-    """A phrase; times in seconds."""
+    """A phrase; times in seconds, unless `no_timestamps` asked; `speaker` is a number."""
 
     id: int
     text: str
-    start: NotRequired[Annotated[float, Field(description="Unless `no_timestamps` was asked.")]]
+    start: NotRequired[float]
     end: NotRequired[float]
-    speaker: NotRequired[
-        Annotated[str, Field(description="A number, where `diarize` asked who speaks.")]
-    ]
+    speaker: NotRequired[str]
     tokens: list[int]
     words: list[InferenceWord]
     temperature: float
