@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -74,9 +74,9 @@ class SentText:
         ends = [0, *(n for n, letter in enumerate(text, 1) if not letter.isspace())]
         return self._add(text[ends[min(n_sent, len(ends) - 1)] :])
 
-    def new_words(self, words: list[Word] | None = None) -> list[Word]:
+    def new_words(self, words: Sequence[Word] | None = None) -> Sequence[Word]:
         """The words since the last call; from `words`, the final ones, if they are given."""
-        found = list(words_of(self._segments)) if words is None else words
+        found = words_of(self._segments) if words is None else words
         new, self._n_words = found[self._n_words :], max(self._n_words, len(found))
         return new
 
@@ -116,10 +116,10 @@ def stream_events(
     """
     is_over = False
     try:
-        yield ": the text follows as it is made\n\n"  # the header goes out with it
+        yield ": the text follows as it is made\n\n"  # it makes the server send the headers
         sent = SentText(submission)
         for delta in _deltas(here, record, sent, reader, has_disconnected):
-            yield _delta_event(sent, submission, delta, sent.new_words) if delta else ": \n\n"
+            yield _delta_event(sent, submission, delta) if delta else ": \n\n"
         if not has_disconnected():
             is_over = True
             yield from _end(here, record, sent, submission)
@@ -167,9 +167,9 @@ def _end(
     if error := error_of(record):
         raise error
     transcript = tidy(warn_of_replaced(read_transcript(here.jobs, record), submission.replaced))
-    words = list(all_words(transcript))
+    words = all_words(transcript)
     if delta := sent.finish(transcript.text.strip()):
-        yield _delta_event(sent, submission, delta, lambda: sent.new_words(words))
+        yield _delta_event(sent, submission, delta, words)
     if submission.fields.response_format == "diarized_json":
         for segment in spoken_segments(transcript):
             yield _event(segment.value())
@@ -178,9 +178,9 @@ def _end(
 
 
 def _delta_event(
-    sent: SentText, submission: OpenAISubmission, delta: str, new_words: Callable[[], list[Word]]
+    sent: SentText, submission: OpenAISubmission, delta: str, words: Sequence[Word] | None = None
 ) -> str:
-    found = logprobs(new_words()) if submission.has_logprobs else None
+    found = logprobs(sent.new_words(words)) if submission.has_logprobs else None
     return _event(Delta(type="transcript.text.delta", delta=delta, logprobs=found).value())
 
 

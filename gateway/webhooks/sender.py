@@ -93,17 +93,17 @@ class Webhooks(threading.Thread):
         """Send until stopped."""
         while not self._stopped.is_set():
             try:
-                is_more = self._hand_out()
+                is_more = self._start_due()
             except (RedisError, OSError) as error:
                 _log.warning("Redis is away, messages wait: %s", error)
                 is_more = False
             except Exception:
-                _log.exception("handing out messages failed")
+                _log.exception("starting to send messages failed")
                 is_more = False
             if not is_more:
                 self._stopped.wait(_EVERY_S)
 
-    def _hand_out(self) -> bool:
+    def _start_due(self) -> bool:
         """Start senders for messages that are due. Returns whether there may be more."""
         with self._lock:
             n_free = _SENDERS - self._busy.total()
