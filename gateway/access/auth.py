@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from flask import Flask, Response, current_app, g, request
 
-from gateway.access.callers import Caller, refuse_lent, takes_token
+from gateway.access.callers import Caller, refuse_untrusted_page, takes_token
 from gateway.access.origins import Origins
 from gateway.services import services
 from shared.errors import Forbidden
@@ -65,8 +65,8 @@ def add_access(app: Flask, origins: Origins) -> None:
         if found is not None:
             return Response(status=204, headers=dict(found))
         origins.refuse_foreign(request.method, request.headers)
-        if origins.is_shut_in(request.method, request.headers):
-            refuse_lent(present_caller(), origins, request.method, request.headers)
+        if origins.is_untrusted_page(request.method, request.headers):
+            refuse_untrusted_page(present_caller(), origins, request.method, request.headers)
         access = present_access()
         if access != "open" and present_caller().role != "admin" and access == "admin":
             raise Forbidden(_ADMINS_ONLY)

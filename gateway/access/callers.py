@@ -213,7 +213,7 @@ def token_in(uri: str, method: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:
+def refuse_untrusted_page(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:
     """
     Refuse a change in a user's name by a page that any site could have made.
 
@@ -223,7 +223,7 @@ def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers)
     Raises:
         Forbidden: It is such a page, and the request shows no key.
     """
-    if caller.is_known and not caller.has_key and origins.is_shut_in(method, headers):
+    if caller.is_known and not caller.has_key and origins.is_untrusted_page(method, headers):
         raise Forbidden(
             "a page without an origin, or of one that is not listed by name, may change nothing in "
             "the name of a user: every site can make such a page, and browsers lend it the "

@@ -82,7 +82,7 @@ class Origins:
                 "its operator may list them in LONGHAND_CORS_ORIGINS"
             )
 
-    def is_shut_in(self, method: str, headers: Headers) -> bool:
+    def is_untrusted_page(self, method: str, headers: Headers) -> bool:
         """Whether a page that any site could have made would change something."""
         origin = headers.get("Origin")
         if method in _SAFE_METHODS or origin is None or self._is_named(origin):

@@ -17,7 +17,7 @@ from gateway.access.origins import Origins
 from gateway.live.errors import ERROR_ANSWERS
 from gateway.live.listening import Listening
 from gateway.live.routes import Routes
-from gateway.live.standing import Standing
+from gateway.live.status import StatusReader
 from gateway.live.tail import Tail, connect_tail
 from gateway.settings import GatewaySettings
 from shared.connections import connect_briefly
@@ -39,7 +39,7 @@ def create_live(settings: GatewaySettings) -> Starlette:
     origins = Origins(settings.listed_origins)
     listening = Listening(
         tail,
-        Standing(redis, jobs),
+        StatusReader(redis, jobs),
         Access(settings, host=settings.live_host),
         origins,
         keepalive_s=settings.sse_keepalive_s,

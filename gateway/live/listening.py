@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from gateway.access.callers import Access, refuse_lent
+from gateway.access.callers import Access, refuse_untrusted_page
 from gateway.access.origins import Origins
 from gateway.answering.shapes.events import EventsQuery
 from gateway.live.events import Event, EventId
-from gateway.live.standing import Standing
+from gateway.live.status import StatusReader
 from gateway.live.tail import Listener, Signal, Tail
 from shared.errors import InvalidRequest, JobNotFound, TooManyRequests
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Subscription:
     """
     What one caller is sent: `first`, then every new event.
 
@@ -37,7 +37,7 @@ class Hearing:
     """
 
     tail: Tail
-    standing: Standing
+    status_reader: StatusReader
     listener: Listener
     first: list[Event]
     keepalive_s: float
@@ -76,7 +76,7 @@ class Hearing:
                 continue
             since, self.listener.lost_after = self.listener.lost_after, None
             try:
-                fresh = await run_in_threadpool(self.standing.now, self.listener, since)
+                fresh = await run_in_threadpool(self.status_reader.now, self.listener, since)
             except (RedisError, JobNotFound) as error:
                 _log.warning("a listener has to connect again: %s", error)
                 yield Signal.LOST
@@ -121,13 +121,13 @@ class Listening:
     """
 
     tail: Tail
-    standing: Standing
+    status_reader: StatusReader
     access: Access
     origins: Origins
     keepalive_s: float
     max_per_owner: int
 
-    async def begin(self, caller: HTTPConnection, job_id: str | None) -> Hearing:
+    async def begin(self, caller: HTTPConnection, job_id: str | None) -> Subscription:
         """
         Let a caller listen to one job, or to all of theirs.
 
@@ -143,11 +143,11 @@ class Listening:
         after = EventId.parse(named) if named else None
         listener = self.tail.open(owner, job_id, after=after)
         try:
-            first = await run_in_threadpool(self.standing.first, listener, after)
+            first = await run_in_threadpool(self.status_reader.first, listener, after)
         except BaseException:
             self.tail.close(listener)
             raise
-        return Hearing(self.tail, self.standing, listener, first, self.keepalive_s)
+        return Subscription(self.tail, self.status_reader, listener, first, self.keepalive_s)
 
     def _admit(self, asking: HTTPConnection, token: str | None) -> str:
         """The owner whose events the caller may be sent."""
@@ -157,7 +157,7 @@ class Listening:
         self.origins.refuse_foreign(method, asking.headers)
         peer = asking.client.host if asking.client else None
         caller = self.access.identify(headers=asking.headers, peer=peer, token=token)
-        refuse_lent(caller, self.origins, method, asking.headers)
+        refuse_untrusted_page(caller, self.origins, method, asking.headers)
         # Unknown callers share one owner and are many: they have no limit.
         if caller.is_known and self.tail.count(caller.owner) >= self.max_per_owner:
             raise TooManyRequests(

@@ -16,8 +16,8 @@ from gateway.answering.shapes.health import Live
 from gateway.errors import ErrorAnswer
 from gateway.live.errors import error_answer
 from gateway.live.events import Event, as_frame, as_sse
-from gateway.live.listening import Hearing, Listening
-from gateway.live.standing import NothingLeft
+from gateway.live.listening import Listening, Subscription
+from gateway.live.status import NothingLeft
 from gateway.live.tail import Signal
 
 _RETRY_MS = 2000
@@ -52,25 +52,25 @@ class Routes:
     async def stream(self, request: Request) -> Response:
         """Stream events of one job, or of all the caller's jobs (WHATWG HTML, 9.2)."""
         try:
-            hearing = await self._listening.begin(request, request.path_params.get("job_id"))
+            subscription = await self._listening.begin(request, request.path_params.get("job_id"))
         except NothingLeft:
             return Response(status_code=204)  # it tells a browser not to connect again
         if request.method == "HEAD":
-            hearing.close()
+            subscription.close()
             return Response(headers=_HEADERS)
-        return EventStream(hearing)
+        return EventStream(subscription)
 
     async def talk(self, socket: WebSocket) -> None:
         """Send the events of one job as frames of JSON text (S0-33)."""
         try:
-            hearing = await self._listening.begin(socket, socket.path_params["job_id"])
+            subscription = await self._listening.begin(socket, socket.path_params["job_id"])
         except NothingLeft:
             await socket.accept()
             await socket.close(_DONE)
         except Exception as error:
             await socket.send_denial_response(error_answer(error))
         else:
-            await hearing.serve(_send_all(socket, hearing))
+            await subscription.serve(_send_all(socket, subscription))
 
     async def show_ready(self, _request: Request) -> Response:
         """200 if events are read; else 503."""
@@ -84,28 +84,28 @@ class Routes:
 class EventStream(StreamingResponse):
     """A `text/event-stream` of events."""
 
-    def __init__(self, hearing: Hearing) -> None:
-        super().__init__(_written(hearing), headers=_HEADERS)
-        self._hearing = hearing
+    def __init__(self, subscription: Subscription) -> None:
+        super().__init__(_written(subscription), headers=_HEADERS)
+        self._hearing = subscription
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._hearing.serve(super().__call__(scope, receive, send))
 
 
-async def _written(hearing: Hearing) -> AsyncIterator[str]:
+async def _written(subscription: Subscription) -> AsyncIterator[str]:
     # At once, so that the caller knows that they are connected.
     yield f"retry: {_RETRY_MS}\n\n"
-    async for item in hearing.events():
+    async for item in subscription.events():
         if isinstance(item, Event):
             yield as_sse(item)
         elif item is None:
             yield ": still here\n\n"
 
 
-async def _send_all(socket: WebSocket, hearing: Hearing) -> None:
+async def _send_all(socket: WebSocket, subscription: Subscription) -> None:
     await socket.accept()
     leaving = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send(socket, hearing))
+    sending = asyncio.create_task(_send(socket, subscription))
     try:
         await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -114,10 +114,10 @@ async def _send_all(socket: WebSocket, hearing: Hearing) -> None:
         await asyncio.gather(leaving, sending, return_exceptions=True)
 
 
-async def _send(socket: WebSocket, hearing: Hearing) -> None:
+async def _send(socket: WebSocket, subscription: Subscription) -> None:
     code = _DONE
     with suppress(WebSocketDisconnect):
-        async for item in hearing.events():
+        async for item in subscription.events():
             if isinstance(item, Event):
                 await socket.send_text(as_frame(item))
             elif isinstance(item, Signal):

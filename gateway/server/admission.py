@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.access.breaches import Breaches
-from gateway.access.callers import Access, refuse_lent
+from gateway.access.callers import Access, refuse_untrusted_page
 from gateway.access.origins import Origins
 from gateway.server.channel import Channel, JsonErrorTask, Parser, Refusal, listeners_of
 from shared.errors import InvalidRequest, LonghandError
@@ -41,7 +41,7 @@ class Admission:
         try:
             self._origins.refuse_foreign(method, named)
             caller = self._access.identify(headers=named, peer=peer)
-            refuse_lent(caller, self._origins, method, named)
+            refuse_untrusted_page(caller, self._origins, method, named)
         except LonghandError as error:
             return error
         return self._breaches.refusal(caller, peer)

@@ -11,7 +11,7 @@ from journal import Journal
 
 from gateway.live.events import Event, EventId
 from gateway.live.listening import Hearing
-from gateway.live.standing import Standing
+from gateway.live.status import StatusReader
 from gateway.live.tail import Tail, connect_tail
 
 DEADLINE_S = 20
@@ -46,7 +46,7 @@ def hear_late(redis_url: str, journal: Journal) -> Callable[..., list[Event]]:
         job_id: str | None, before: Act, then: Act, n_events: int, after: str | None
     ) -> list[Event]:
         redis, since = connect_tail(redis_url), EventId.parse(after) if after else None
-        tail, standing = Tail(redis, max_listeners=1), Standing(journal.redis, journal.jobs)
+        tail, standing = Tail(redis, max_listeners=1), StatusReader(journal.redis, journal.jobs)
         async with reading(tail):
             pass
         before()

@@ -26,7 +26,7 @@ class NothingLeft(Exception):
 
 
 @dataclass(frozen=True)
-class Standing:
+class StatusReader:
     """Reads the status of jobs. Every method waits for Redis."""
 
     redis: Redis
