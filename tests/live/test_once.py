@@ -46,10 +46,8 @@ def hear_late(redis_url: str, journal: Journal) -> Callable[..., list[Event]]:
         job_id: str | None, before: Act, then: Act, n_events: int, after: str | None
     ) -> list[Event]:
         redis, since = connect_tail(redis_url), EventId.parse(after) if after else None
-        tail, status_reader = (
-            Tail(redis, max_listeners=1),
-            StatusReader(journal.redis, journal.jobs),
-        )
+        tail = Tail(redis, max_listeners=1)
+        status_reader = StatusReader(journal.redis, journal.jobs)
         async with reading(tail):
             pass
         before()
