@@ -52,7 +52,7 @@ def present_access() -> AccessLevel:
     return access
 
 
-def let_in(view: Callable[..., Any], access: AccessLevel) -> None:
+def set_access(view: Callable[..., Any], access: AccessLevel) -> None:
     """Set who may call a view."""
     setattr(view, _NEEDED, access)
 
@@ -68,8 +68,10 @@ def add_access(app: Flask, origins: Origins) -> None:
         if origins.is_untrusted_page(request.method, request.headers):
             refuse_untrusted_page(present_caller(), origins, request.method, request.headers)
         access = present_access()
-        if access != "open" and present_caller().role != "admin" and access == "admin":
-            raise Forbidden(_ADMINS_ONLY)
+        if access != "open":
+            caller = present_caller()  # raises if they have to show a key
+            if access == "admin" and caller.role != "admin":
+                raise Forbidden(_ADMINS_ONLY)
         return None
 
     def tell_browsers(answer: Response) -> Response:

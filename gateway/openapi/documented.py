@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.access.auth import AccessLevel, let_in
+from gateway.access.auth import AccessLevel, set_access
 from shared.errors import LonghandError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -120,7 +120,7 @@ def documented(
         bodies = (body,) if isinstance(body, Body) else body
         documentation = Documentation(query, bodies, answers, errors, access, tag, headers)
         setattr(view, _NAME, documentation)
-        let_in(view, access)
+        set_access(view, access)
         return view
 
     return keep
