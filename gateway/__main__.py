@@ -38,7 +38,7 @@ _log = logging.getLogger("gateway")
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Serve until told to stop; the exit status."""
+    """Serve until told to stop. Returns the exit status."""
     if (status := answer_arguments("python -m gateway", arguments)) is not None:
         return status
     try:
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] = ()) -> int:
             sys.stderr.write(f"gateway: {problem}\n")
         return 2
     configure_logs(settings.log_level, settings.log_format, settings.log_file)
-    for told in describe_older(GatewaySettings, others=OTHER_VARIABLES):
-        _log.warning(told)
+    for warning in describe_older(GatewaySettings, others=OTHER_VARIABLES):
+        _log.warning(warning)
     try:
         serve(settings)
     except OSError as error:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def serve(settings: GatewaySettings) -> None:
-    """Answer requests until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C."""
     with naming("LONGHAND_STORAGE_DIR", settings.storage_dir):
         use_spool(settings.storage_dir)
     services = open_services(settings)
@@ -91,7 +91,7 @@ def serve(settings: GatewaySettings) -> None:
 
 
 def listen(settings: GatewaySettings, app: Flask, dispatcher: Dispatcher) -> Any:
-    """Take the address; nothing is answered yet."""
+    """Bind the address. Nothing is answered yet."""
     with naming("LONGHAND_HOST:LONGHAND_PORT", f"{settings.host}:{settings.port}"):
         return waitress.create_server(
             app,
@@ -102,15 +102,15 @@ def listen(settings: GatewaySettings, app: Flask, dispatcher: Dispatcher) -> Any
             connection_limit=settings.connection_limit,
             max_request_body_size=body_limit(settings.max_audio_bytes),
             asyncore_use_poll=True,
-            # One request may follow while another is answered: only a connection that is
-            # still read tells that its caller has hung up (`waitress.client_disconnected`).
+            # waitress notices a disconnect only on a connection that it still reads, so one
+            # more request is read ahead (`waitress.client_disconnected`).
             channel_request_lookahead=1,
             ident="longhand",
         )
 
 
 def start_background(services: Services) -> Sequence[Reaper | Sweeper | Webhooks]:
-    """Start what goes on beside answering requests."""
+    """Start the threads that work beside the requests."""
     redis, jobs, settings = services.redis, services.jobs, services.settings
     spool = settings.storage_dir.absolute() / _SPOOL
     retention = Retention(redis, jobs, services.storage, settings, spool=spool)
@@ -126,7 +126,7 @@ def start_background(services: Services) -> Sequence[Reaper | Sweeper | Webhooks
 
 
 def use_spool(storage_dir: Path) -> None:
-    """Let bodies that are still arriving lie where the data will, and clear away old ones."""
+    """Keep arriving bodies on the disk of the storage, and remove those of an earlier run."""
     spool = storage_dir.absolute() / _SPOOL
     spool.mkdir(parents=True, exist_ok=True)
     for left in spool.iterdir():

@@ -78,14 +78,14 @@ _ROUTES = (
 
 
 class _Json(DefaultJSONProvider):
-    """JSON with its fields in our order and its letters as they are."""
+    """JSON with its fields in our order, and not escaped to ASCII."""
 
     ensure_ascii = False
     sort_keys = False
 
 
 def open_services(settings: GatewaySettings) -> Services:
-    """Connect to all that the settings name."""
+    """Connect to what the settings name."""
     redis = connect_briefly(settings.redis_url.get_secret_value())
     storage = open_storage(settings.storage_dir)
     jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
@@ -138,7 +138,7 @@ def create_app(settings: GatewaySettings, *, services: Services | None = None) -
     Build the gateway.
 
     Args:
-        services: What it works with, instead of opening what the settings name.
+        services: Its services; None opens those that the settings name.
     """
     app = PostponingFlask("gateway", static_folder="web", static_url_path="/web")
     app.json = _Json(app)
@@ -147,7 +147,7 @@ def create_app(settings: GatewaySettings, *, services: Services | None = None) -
     app.url_map.converters["path"] = _AnyPath
     here = services or open_services(settings)
     here.attach(app)
-    # First, so that what is refused is noted too.
+    # First, so that refused requests are logged too.
     note_requests(app)
     add_access(app, Origins(settings.listed_origins))
     limit_rates(app, here)
@@ -159,7 +159,7 @@ def create_app(settings: GatewaySettings, *, services: Services | None = None) -
 
 
 def _harden(answer: Response) -> Response:
-    """A browser shall take our answers for what they say they are."""
+    """Add headers that keep browsers from guessing types and from telling other sites our URLs."""
     answer.headers.setdefault("X-Content-Type-Options", "nosniff")
     answer.headers.setdefault("Referrer-Policy", "no-referrer")
     return answer

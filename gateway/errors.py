@@ -1,13 +1,14 @@
-"""Which HTTP status an error has, and the shape each family of routes answers it in."""
+"""The HTTP status of each error, and its shape in each family of routes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, cast
 
 from flask import Flask, Response, jsonify, request
+from pydantic import BaseModel, ConfigDict, Field
 from redis import exceptions as redis_errors
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -30,7 +31,7 @@ STATUSES: Mapping[type[LonghandError], int] = {
     errors.JobNotRetryable: 409,
     errors.UploadNotFound: 404,
     errors.UploadConflict: 409,
-    errors.ChecksumMismatch: 460,  # of tus, and nobody else's
+    errors.ChecksumMismatch: 460,  # defined by tus
     errors.AudioError: 422,
     errors.AudioTooLarge: 413,
     errors.AudioUnreadable: 422,
@@ -48,13 +49,13 @@ STATUSES: Mapping[type[LonghandError], int] = {
     errors.WaitTimedOut: 504,
     errors.StorageFull: 507,
 }
-"""A test holds that no class is missing."""
+"""A test checks that no class is missing."""
 
 _OPENAI_STATUSES: Mapping[type[LonghandError], int] = {
     errors.UnsupportedMedia: 400,
     errors.AudioUnreadable: 400,
 }
-"""Where OpenAI answers another status: to what is no audio, which its clients know as 400."""
+"""Errors with another status on OpenAI's routes, whose clients expect 400."""
 
 REDIS_AWAY = (
     redis_errors.ConnectionError,
@@ -75,9 +76,44 @@ _OPENAI_TYPES = {
 _log = logging.getLogger(__name__)
 
 
+class ErrorAnswer(BaseModel):
+    """What native and older routes answer when something is wrong."""
+
+    model_config = ConfigDict(extra="allow")
+
+    success: Literal[False]
+    error: str = Field(description="What was wrong and what to do about it.")
+    code: str = Field(description="A name for it that does not change.")
+    param: str = Field("", description="The field it is about.")
+    job_id: str = Field("", description="The job it is about.")
+
+    def value(self) -> dict[str, Any]:
+        """The JSON object; `param` and `job_id` are left out where there is none."""
+        return self.model_dump(exclude_defaults=True)
+
+
+class OpenAIError(BaseModel):
+    """What is wrong, in OpenAI's words."""
+
+    model_config = ConfigDict(extra="allow")
+
+    message: str = Field(description="What was wrong and what to do about it.")
+    type: str = Field(description="OpenAI's name of its kind.")
+    param: str | None = Field(description="The field it is about.")
+    code: str | None = Field(description="A name for it that does not change.")
+
+
+class OpenAIErrorAnswer(BaseModel):
+    """What OpenAI's routes answer when something is wrong."""
+
+    model_config = ConfigDict(extra="allow")
+
+    error: OpenAIError
+
+
 def is_openais(path: str) -> bool:
     """
-    Whether a path is one of OpenAI's, or of a service that has them elsewhere.
+    Whether a path is one of OpenAI's routes, or of a service that has them elsewhere.
 
     >>> [is_openais(path) for path in ("/v1/models", "/openai/v1/models", "/models", "/audio")]
     [True, True, False, False]
@@ -87,7 +123,7 @@ def is_openais(path: str) -> bool:
 
 def status_of(error: type[LonghandError], path: str) -> int:
     """
-    The status an error has where it is asked for.
+    The status of an error at a path.
 
     >>> status_of(errors.AudioUnreadable, "/asr"), status_of(errors.AudioUnreadable, "/v1/audio")
     (422, 400)
@@ -98,24 +134,26 @@ def status_of(error: type[LonghandError], path: str) -> int:
     return own.get(error, STATUSES[error])
 
 
-def error_value(error: LonghandError, **more: object) -> dict[str, object]:
+def error_value(error: LonghandError, **more: object) -> dict[str, Any]:
     """
     An error as native routes write it.
 
     >>> error_value(errors.ModelNotFound("no model 'larg'", param="model"))
     {'success': False, 'error': "no model 'larg'", 'code': 'model_not_found', 'param': 'model'}
     """
-    value: dict[str, object] = {"success": False, "error": error.message, "code": error.code}
-    if error.param:
-        value["param"] = error.param
-    if error.job_id:
-        value["job_id"] = error.job_id
-    return value | more
+    return ErrorAnswer(
+        success=False,
+        error=error.message,
+        code=error.code,
+        param=error.param or "",
+        job_id=error.job_id or "",
+        **cast("Any", more),
+    ).value()
 
 
-def openai_error_value(error: LonghandError) -> dict[str, object]:
+def openai_error_value(error: LonghandError) -> dict[str, Any]:
     """
-    An error as OpenAI writes it; `job_id` is ours.
+    An error as OpenAI writes it, with our `job_id` beside.
 
     >>> openai_error_value(errors.WaitTimedOut("it goes on", job_id="1"))["job_id"]
     '1'
@@ -124,14 +162,14 @@ def openai_error_value(error: LonghandError) -> dict[str, object]:
 
 
 def shaped(
-    value: Mapping[str, object], status: int, path: str, *, request_id: str | None = None
-) -> dict[str, object]:
+    value: Mapping[str, Any], status: int, path: str, *, request_id: str | None = None
+) -> dict[str, Any]:
     """
-    An error in the shape of the family its path belongs to.
+    An error in the shape of its path's family of routes.
 
     Args:
-        value: As native routes write it.
-        request_id: What the logs call the request, where the thread does not say.
+        value: The error as native routes write it.
+        request_id: The request's id; None if the logs of this thread are bound to it.
 
     >>> shaped({"success": False, "error": "no", "code": "busy"}, 503, "/v1/models")
     {'error': {'message': 'no', 'type': 'server_error', 'param': None, 'code': 'busy'}}
@@ -140,28 +178,29 @@ def shaped(
         return error_in(dialect, value, status, request_id or bound_request_id() or "")
     if not is_openais(path):
         return dict(value)
-    nested = {
-        "message": value["error"],
-        "type": _OPENAI_TYPES.get(status, "server_error" if status >= 500 else _OPENAI_INVALID),
-        "param": value.get("param"),
-        "code": value["code"],
-    }
+    nested = OpenAIError(
+        message=value["error"],
+        type=_OPENAI_TYPES.get(status, "server_error" if status >= 500 else _OPENAI_INVALID),
+        param=value.get("param"),
+        code=value["code"],
+    )
     own = ("success", "error", "param", "code")
-    return {"error": nested} | {name: v for name, v in value.items() if name not in own}
+    others = {name: v for name, v in value.items() if name not in own}
+    return OpenAIErrorAnswer(error=nested, **others).model_dump()
 
 
 def answer_error(error: LonghandError, **more: object) -> Response:
     """
-    The answer an error makes.
+    The answer to an error.
 
     Args:
-        more: Fields to add to its body.
+        more: Fields to add to the body.
     """
     status = status_of(type(error), request.path)
     answer = jsonify(shaped(error_value(error, **more), status, request.path))
     answer.status_code = status
     if is_openais(request.path) and error.job_id and status in (400, 409, 500):
-        # A job that failed or was cancelled: OpenAI's clients would post it twice more.
+        # The job failed or was cancelled: OpenAI's clients would post it two more times.
         answer.headers["x-should-retry"] = "false"
     answer.headers.update(error_headers(error))
     return answer
@@ -169,7 +208,7 @@ def answer_error(error: LonghandError, **more: object) -> Response:
 
 def error_headers(error: LonghandError) -> dict[str, str]:
     """
-    The headers of the answer an error makes.
+    The headers of the answer to an error.
 
     >>> error_headers(errors.Busy("later", retry_after_s=5))
     {'Retry-After': '5'}
@@ -183,7 +222,7 @@ def error_headers(error: LonghandError) -> dict[str, str]:
 
 
 def add_error_answers(app: Flask) -> None:
-    """Make every error of an application answer as JSON."""
+    """Let an application answer every error as JSON."""
     app.register_error_handler(LonghandError, answer_error)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Exception, _answer_unexpected)
@@ -192,7 +231,7 @@ def add_error_answers(app: Flask) -> None:
 
 
 def _answer_http(error: HTTPException) -> Response | HTTPException:
-    """Answer what Flask itself refuses: no such path, no such method, a broken body."""
+    """Answer what Flask itself refuses: an unknown path or method, or a broken body."""
     if error.code is None or error.code < 400:
         return error
     try:
@@ -207,7 +246,7 @@ def _answer_http(error: HTTPException) -> Response | HTTPException:
         message = f"{request.method} is not possible here; {_allowed(error)}"
     elif isinstance(error, RequestEntityTooLarge):
         code, message = "invalid_request", "the form has too many or too large fields"
-    refused = {"success": False, "error": message, "code": code}
+    refused = ErrorAnswer(success=False, error=message, code=code).value()
     answer = jsonify(shaped(refused, error.code, request.path))
     answer.status_code = error.code
     for name, value in error.get_headers():

@@ -1,4 +1,4 @@
-"""Families of metrics, and those that tell of workers."""
+"""Makes Prometheus metric families, and those about workers."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ Values = float | Mapping[Any, float]
 
 
 def gauge(name: str, text: str, values: Values, *labels: str) -> Metric:
-    """What goes up and down, by its labels."""
+    """A gauge with its samples by label values."""
     return _filled(GaugeMetricFamily(name, text, labels=labels), values)
 
 
 def counter(name: str, text: str, values: Values, *labels: str) -> Metric:
-    """What only grows, by its labels."""
+    """A counter with its samples by label values."""
     return _filled(CounterMetricFamily(name, text, labels=labels), values)
 
 
 def _filled(family: Any, values: Values) -> Metric:
-    """A family with a sample for each set of labels, or the one it has without any."""
+    """Add a sample for each set of label values; one without labels if `values` is a number."""
     for labels, value in (values if isinstance(values, Mapping) else {(): values}).items():
         family.add_metric(labels, value)
     filled: Metric = family
     return filled
 
 
-def tell_default(model: str | None, workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
-    """Whether requests that name no model would be done."""
+def default_model_metrics(model: str | None, workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
+    """Whether jobs that name no model would be worked on."""
     name = model or ""
     usable = {(name,): float(any(worker.is_usable(name) for worker in workers))}
     yield gauge(
@@ -42,12 +42,12 @@ def tell_default(model: str | None, workers: Sequence[WorkerRecord]) -> Iterator
     )
 
 
-def tell_workers(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
-    """What each worker says of itself."""
+def worker_metrics(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
+    """What each running worker publishes about itself."""
     yield gauge("longhand_workers", "Workers that live.", len(workers))
     labels = ("worker", "host", "engine", "device", "compute_type")
-    told = {tuple(str(getattr(w, label, w.name)) for label in labels): 1.0 for w in workers}
-    yield gauge("longhand_worker_info", "1, for its labels.", told, *labels)
+    info = {tuple(str(getattr(w, label, w.name)) for label in labels): 1.0 for w in workers}
+    yield gauge("longhand_worker_info", "1, for its labels.", info, *labels)
     slots = {(w.name,): w.slots for w in workers}
     yield gauge("longhand_worker_slots", "Jobs it works on at a time.", slots, "worker")
     running = {(w.name,): w.n_running for w in workers}

@@ -1,10 +1,9 @@
-"""What Prometheus is told: requests of this process, and the site as Redis knows it."""
+"""Prometheus metrics: requests of this process, and the whole site as Redis knows it."""
 
 from __future__ import annotations
 
 import logging
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -17,35 +16,19 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from gateway.answering.shapes.deliveries import Outcome
-from gateway.families import counter, gauge, tell_default, tell_workers
+from gateway.families import counter, default_model_metrics, gauge, worker_metrics
+from gateway.openapi.document import version
 from gateway.waiting.slots import Waiting
 from gateway.waiting.watcher import Watcher
 from shared.jobs import Jobs
 from shared.records import Status
-from shared.settings import CHECKOUT
 from shared.workers import WorkerRecord, Workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _BUCKETS_S = (
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    30,
-    60,
-    300,
-    600,
-    3600,
-    14400,
-)
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600, 3600, 14400
+)  # fmt: skip
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _ENDED = [status.value for status in Status if status.is_final]
 
@@ -90,7 +73,7 @@ class Metrics:
         Count one request.
 
         Args:
-            route: Its rule, never its path: a path is a caller's own choice.
+            route: The route's rule, never the path: callers choose paths.
             seconds: How long it took; None if it was refused from its header.
         """
         known = method if method in _METHODS else "other"
@@ -99,27 +82,26 @@ class Metrics:
             self._durations.labels(route).observe(seconds)
 
     def text(self) -> bytes:
-        """All of them in Prometheus's text format, version 0.0.4."""
+        """All metrics in Prometheus's text format, version 0.0.4."""
         return generate_latest(self._registry)
 
 
 class _Here(Collector):
-    """What this process knows of itself."""
+    """Metrics of this process."""
 
     def __init__(self, waiting: Waiting, watcher: Watcher) -> None:
         self._waiting = waiting
         self._watcher = watcher
-        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
-        self._version = str(project["project"]["version"])
+        self._version = version()
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that being registered collects nothing."""
+        """Give none, so that registering does not collect."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now."""
-        version = {(self._version,): 1.0}
-        yield gauge("longhand_gateway_info", "1, for its labels.", version, "version")
+        info = {(self._version,): 1.0}
+        yield gauge("longhand_gateway_info", "1, for its labels.", info, "version")
         yield gauge(
             "longhand_waiting_slots", "Requests that may hold a thread.", self._waiting.n_slots
         )
@@ -147,7 +129,7 @@ class _Seen:
         return self.totals.get(name, 0.0)
 
     def totals_by(self, prefix: str, *, always: Iterable[str] = ()) -> dict[tuple[str, ...], float]:
-        """The totals `prefix:name` by name; those of `always` even where they are 0."""
+        """The totals named `prefix:name`, by name; names of `always` are there even if 0."""
         found: dict[tuple[str, ...], float] = {(name,): 0.0 for name in always}
         for key, value in self.totals.items():
             kind, _, name = key.partition(":")
@@ -157,7 +139,7 @@ class _Seen:
 
 
 class _Site(Collector):
-    """What Redis knows of jobs and workers; one gateway tells it for all."""
+    """Metrics of the site's jobs and workers, from Redis; every gateway gives the same."""
 
     def __init__(
         self, jobs: Jobs, workers: Workers, default_model: Callable[[], str | None]
@@ -167,12 +149,12 @@ class _Site(Collector):
         self._workers = workers
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that being registered asks Redis nothing."""
+        """Give none, so that registering does not ask Redis."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics as they are now; without Redis only that it is away."""
-        text = "Whether Redis answered; without it nothing is told of jobs and workers."
+        """The metrics as they are now; if Redis is away only `longhand_redis_up`."""
+        text = "Whether Redis answered; without it there are no metrics of jobs and workers."
         try:
             seen = self._look()
         except (RedisError, OSError) as error:
@@ -180,10 +162,10 @@ class _Site(Collector):
             yield gauge("longhand_redis_up", text, 0)
             return
         yield gauge("longhand_redis_up", text, 1)
-        yield from _tell_jobs(seen)
-        yield from _tell_work(seen)
-        yield from tell_default(seen.default_model, seen.workers)
-        yield from tell_workers(seen.workers)
+        yield from _job_metrics(seen)
+        yield from _work_metrics(seen)
+        yield from default_model_metrics(seen.default_model, seen.workers)
+        yield from worker_metrics(seen.workers)
 
     def _look(self) -> _Seen:
         figures = self._jobs.figures
@@ -199,7 +181,7 @@ class _Site(Collector):
         )
 
 
-def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
+def _job_metrics(seen: _Seen) -> Iterator[Metric]:
     standing = {(status,): n for status, n in seen.standing.items()}
     yield gauge("longhand_jobs", "Jobs that have not ended.", standing, "status")
     depths = {(priority,): n for priority, n in seen.depths.items()}
@@ -224,7 +206,7 @@ def _tell_jobs(seen: _Seen) -> Iterator[Metric]:
     )
 
 
-def _tell_work(seen: _Seen) -> Iterator[Metric]:
+def _work_metrics(seen: _Seen) -> Iterator[Metric]:
     yield counter(
         "longhand_stage_seconds_total",
         "Time that jobs spent in each stage.",

@@ -1,9 +1,9 @@
 """
-Removes what has outlived its time: audio, results, failed jobs, and what dead uploads left.
+Removes what is past its retention time: audio, results, failed jobs, and parts of expired uploads.
 
-Jobs are found by an index in Redis, where every job that ended stands with the time it did.
-Those that Redis lost are found by a walk through storage, once a day. A job that has not ended,
-or whose run others still wait for, is never touched.
+Jobs are found by an index in Redis, which holds every ended job with the time of its end.
+Jobs that Redis lost are found by a walk through storage once a day. A job that has not ended, or
+whose run other jobs still share, is never touched.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from shared.storage import KeyNotFound, Storage
 _WALK_EVERY_S = 24 * 3600
 _LEFT_S = 24 * 3600
 _ORPHAN_S = 7 * 24 * 3600
-"""What no job is known of is kept so long: Redis may be brought back from a backup."""
+"""Audio without a job is kept this long: Redis may be restored from a backup."""
 
 _log = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ class Rule:
     How long something of ended jobs is kept.
 
     Attributes:
-        statuses: The jobs it is about.
-        what: Their audio, or all of them.
-        keep_s: How long after their end; 0 keeps it.
+        statuses: The statuses of the jobs that it concerns.
+        what: `audio`, or the whole `job`.
+        keep_s: Seconds after the job's end; 0 keeps it for ever.
     """
 
     name: str
@@ -58,18 +58,18 @@ class Rule:
     keep_s: float
 
     def applies(self, status: str, *, has_audio: bool) -> bool:
-        """Whether of a job whose time is over something is to be removed."""
+        """Whether this rule has something to remove of a job."""
         return status in self.statuses and (self.what == "job" or has_audio)
 
     def is_done(self, job: EndedJob) -> bool:
-        """Whether what Redis says of a job leaves nothing to do."""
+        """Whether what Redis knows of a job shows that this rule has nothing to remove."""
         if job.status is None or not job.status.is_final:
             return False
         return not self.applies(job.status, has_audio=job.has_audio)
 
 
 def rules_of(settings: GatewaySettings) -> list[Rule]:
-    """What a site removes, and when; whole jobs first."""
+    """The rules of a site; those about whole jobs come first."""
     succeeded = frozenset({Status.SUCCEEDED.value})
     failed = frozenset({Status.FAILED.value, Status.CANCELLED.value})
     every = [
@@ -82,10 +82,10 @@ def rules_of(settings: GatewaySettings) -> list[Rule]:
 
 class Retention:
     """
-    One removal after the other; any gateway may make any of them.
+    Removes what is past its time. Any gateway of a site may do it.
 
     Args:
-        spool: Where bodies lie while they arrive.
+        spool: The folder of bodies that are still arriving.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Retention:
         self._done_until: dict[str, float] = {}
 
     def sweep(self) -> None:
-        """Remove all that is to be removed now."""
+        """Remove everything that is past its time now."""
         self._storage.remove_abandoned()
         self._clear_spool()
         now = redis_time(self._redis)
@@ -115,7 +115,7 @@ class Retention:
                 raise
 
     def _sweep_ended(self, rule: Rule, now: float) -> None:
-        """Go through the jobs whose time has come since the last sweep of this gateway."""
+        """Apply a rule to the jobs whose time has passed since this gateway's last sweep."""
         until = now - rule.keep_s
         since = self._done_until.get(rule.name, 0.0)
         left = [
@@ -126,7 +126,7 @@ class Retention:
         self._done_until[rule.name] = min(left, default=until)
 
     def _apply(self, rule: Rule, job_id: str, now: float) -> bool:
-        """Do to one job what a rule says; False if that has to wait."""
+        """Apply a rule to one job. Returns False if that has to wait."""
         try:
             record = self._history.find(job_id)
             if record is None:
@@ -146,12 +146,12 @@ class Retention:
         except (JobNotFound, ValidationError):
             return True
         except (StorageFull, OSError) as error:
-            _log.warning("job %s cannot be cleared away yet: %s", job_id, error)
+            _log.warning("job %s cannot be removed yet: %s", job_id, error)
             return False
         return True
 
     def _remove_audio(self, record: JobRecord, now: float) -> bool:
-        # First the mark, and only on a job that has ended: from then on nobody tries it again.
+        # The mark comes first, and only on an ended job: from then on it cannot be tried again.
         is_marked = self._jobs.ended.mark_audio_removed(record.id, now)
         if is_marked is False:
             return False
@@ -169,7 +169,7 @@ class Retention:
         self._storage.delete_all(f"{job_prefix(record.id)}/voices")
 
     def walk(self, now: float) -> None:
-        """Look at all that is stored: at jobs that Redis lost, and at what belongs to none."""
+        """Go through storage: apply rules to jobs that Redis lost, and remove what has no job."""
         for key in self._storage.keys("jobs"):
             _, job_id, name = key.split("/", 2)
             if not is_job_id(job_id):
@@ -187,7 +187,7 @@ class Retention:
                 _log.info("the parts of upload %s were removed: it has expired", upload_id)
 
     def _look_at_audio(self, job_id: str, now: float) -> None:
-        """Remove audio that should be gone, or that nobody ever made a job of."""
+        """Remove audio that is past its time, or that has no job."""
         with suppress(KeyNotFound, ValidationError):
             record = self._history.find(job_id)
             if record is not None:
@@ -200,7 +200,7 @@ class Retention:
                 _log.info("the audio of %s was removed: there is no such job", job_id)
 
     def _look_at_batch(self, batch_id: str, now: float) -> None:
-        """Remove a batch whose jobs are all gone, unless a backup may bring them back."""
+        """Remove a batch that has no jobs left, once a backup is unlikely to restore them."""
         with suppress(KeyNotFound, ValidationError):
             age_s = now - self._storage.written_at(f"{job_prefix(batch_id)}/batch.json")
             if age_s > _ORPHAN_S and self._batches.remove_if_empty(batch_id):
@@ -215,10 +215,10 @@ class Retention:
 
 class Sweeper(threading.Thread):
     """
-    Sweeps now and then; one holder at a time.
+    Sweeps every few minutes; one gateway at a time.
 
     Args:
-        redis: A client that soon gives up; an outage only makes this thread wait.
+        redis: A client with a short timeout; during an outage this thread waits.
     """
 
     def __init__(self, redis: Redis, retention: Retention, *, every_s: float) -> None:
@@ -239,6 +239,6 @@ class Sweeper(threading.Thread):
                 if self._redis.set(SWEEPER, 1, nx=True, px=int(self._every_s * 900)):
                     self._retention.sweep()
             except (RedisError, OSError) as error:
-                _log.warning("nothing is cleared away for now: %s", error)
+                _log.warning("nothing is removed for now: %s", error)
             except Exception:
-                _log.exception("clearing away failed")
+                _log.exception("removing what is past its time failed")

@@ -1,4 +1,4 @@
-"""What every route works with."""
+"""The services that every route works with."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAME = "longhand"
 
 @dataclass(frozen=True)
 class Services:
-    """Everything outside the process, and the few things its threads share."""
+    """Connections to Redis and storage, and what the threads of the process share."""
 
     settings: GatewaySettings
     access: Access
@@ -47,12 +47,12 @@ class Services:
     metrics: Metrics
 
     def attach(self, app: Flask) -> None:
-        """Make these the services of an application."""
+        """Set these as the services of an application."""
         app.extensions[_NAME] = self
 
 
 def services() -> Services:
-    """The services of the application that answers the present request."""
+    """The services of the present request's application."""
     return services_of(current_app)
 
 

@@ -1,4 +1,4 @@
-"""What the operator of a gateway may set."""
+"""Settings of the gateway."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_VARIABLES = {
     "workers at the same one",
     "PORT_WHISPERLIVE": "live audio on a port of its own does not exist yet",
 }
-"""Variables of the older systems that are no setting of ours."""
+"""Variables of the older systems that we do not have, and what to do instead."""
 
 
 class GatewaySettings(OutwardSettings):
@@ -46,8 +46,8 @@ class GatewaySettings(OutwardSettings):
         24,
         ge=1,
         le=999,
-        description="Streams, and questions after a change of a job, that may hold a thread at "
-        "once; who waits for a job's end holds none.",
+        description="Streams, and waits for a change of a job, that may hold a thread at once; "
+        "waits for a job's end hold none.",
     )
     default_wait_s: float = Field(
         0.0,
@@ -79,7 +79,7 @@ class GatewaySettings(OutwardSettings):
         60.0,
         ge=0.0,
         le=86_400.0,
-        description="Seconds a job goes on after its caller hung up without knowing its id.",
+        description="Seconds a job goes on after its caller disconnected without knowing its id.",
     )
     cache_scope: Literal["owner", "site"] = Field(
         "owner",
@@ -107,15 +107,15 @@ class GatewaySettings(OutwardSettings):
         60.0,
         ge=1.0,
         le=3600.0,
-        description="Seconds within which an upload must prove to be audio.",
+        description="Seconds that the check may take whether an upload is audio.",
     )
     probe_memory_bytes: int = Field(
         1_000_000_000,
         ge=300_000_000,
-        description="Address space of the process that looks whether an upload is audio, in bytes.",
+        description="Address space of the process that checks an upload, in bytes.",
     )
     probes_at_once: int = Field(
-        4, ge=1, le=64, description="Uploads looked into at one time; others wait their turn."
+        4, ge=1, le=64, description="Uploads checked at one time; others wait their turn."
     )
 
     keep_audio_s: float = Field(
@@ -135,7 +135,7 @@ class GatewaySettings(OutwardSettings):
         300.0,
         ge=1.0,
         le=86_400.0,
-        description="Seconds from one removal of what has outlived its time to the next.",
+        description="Seconds from one removal of what is past its time to the next.",
     )
     trusted_proxies: str = Field(
         "",
@@ -144,15 +144,16 @@ class GatewaySettings(OutwardSettings):
     )
     auth: Literal["off", "keys"] = Field(
         "off",
-        description="Who may in: everybody who reaches the gateway, or holders of `keys` and users "
-        "whom a trusted proxy names.",
+        description="Who may use the gateway: everybody who reaches it, or holders of `keys` and "
+        "users whom a trusted proxy names.",
     )
     api_keys_file: Path = Field(
         Path("data/keys.json"), description="File of keys that `./longhand keys` writes."
     )
     admins: str = Field(
         "",
-        description="Users a trusted proxy names who are admins, with commas; a key says itself.",
+        description="Users, named by a trusted proxy, who are admins, with commas; keys have "
+        "roles of their own.",
     )
     rate_limit: str = Field(
         "",
@@ -161,8 +162,8 @@ class GatewaySettings(OutwardSettings):
     )
     server_names: str = Field(
         "",
-        description="Names callers may call a site by that only its own machine reaches, as "
-        "`voice.example.org`, with commas; `localhost` and addresses always do.",
+        description="Host names, with commas, of a site that only its own machine reaches, as "
+        "`voice.example.org`; `localhost` and addresses always work.",
     )
     cors_origins: str = Field(
         "",
@@ -198,8 +199,8 @@ class GatewaySettings(OutwardSettings):
         100,
         ge=1,
         le=100_000,
-        description="Listeners of one user, or of one key, at once; callers whom nobody names have "
-        "no such limit.",
+        description="Listeners of one user, or of one key, at once; unknown callers have no such "
+        "limit.",
     )
     sse_keepalive_s: float = Field(
         15.0,
@@ -228,7 +229,7 @@ class GatewaySettings(OutwardSettings):
 
     @cached_property
     def listed_names(self) -> frozenset[str]:
-        """The names of the site that the operator lists."""
+        """The site's names, as the operator lists them."""
         return read_names(self.server_names)
 
     @field_validator("cors_origins")
@@ -249,7 +250,7 @@ class GatewaySettings(OutwardSettings):
 
     @cached_property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The networks of proxies that say who a caller is."""
+        """The networks of proxies whose `X-Remote-User` is believed."""
         return _parse_networks(self.trusted_proxies)
 
     @model_validator(mode="after")

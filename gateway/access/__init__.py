@@ -1,1 +1,1 @@
-"""Who may do what: from the header on, by key, by origin, by rate."""
+"""Who may do what: by key, by origin and by rate."""

@@ -1,4 +1,4 @@
-"""What every request has to pass before its route: where it comes from, and who makes it."""
+"""Checks before every route: where the request comes from, and who makes it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from flask import Flask, Response, current_app, g, request
 
-from gateway.access.callers import Caller, refuse_lent, takes_token
+from gateway.access.callers import Caller, refuse_untrusted_page, takes_token
 from gateway.access.origins import Origins
 from gateway.services import services
 from shared.errors import Forbidden
 
-Access = Literal["open", "user", "admin"]
+AccessLevel = Literal["open", "user", "admin"]
 
 _NEEDED = "access"
 _ADMINS_ONLY = "this is for admins: a key with the role admin, or a user of LONGHAND_ADMINS"
@@ -20,11 +20,11 @@ _ADMINS_ONLY = "this is for admins: a key with the role admin, or a user of LONG
 
 def present_owner() -> str:
     """
-    The owner of what the present request makes and may see.
+    The owner whose jobs the present request makes and may see.
 
     Raises:
-        Unauthorized: Whoever makes it has to say who he is.
-        InvalidRequest: A trusted proxy gives him a name that is none.
+        Unauthorized: The caller has to show a key.
+        InvalidRequest: A trusted proxy sends an unusable name.
     """
     return present_caller().owner
 
@@ -40,36 +40,38 @@ def present_caller() -> Caller:
     return caller
 
 
-def present_access() -> Access:
-    """Who may call the present route; one that does not say is for users."""
+def present_access() -> AccessLevel:
+    """Who may call the present route; users, if it does not say."""
     view = current_app.view_functions.get(request.endpoint or "")
     rule = request.url_rule
     if view is None or rule is None or request.endpoint == "static":
-        return "open"  # nothing is there, or what the page is made of
+        return "open"  # there is no route, or it is a file of the page
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
-        return "open"  # Flask tells the methods
-    access: Access = getattr(view, _NEEDED, "user")
+        return "open"  # Flask answers with the methods
+    access: AccessLevel = getattr(view, _NEEDED, "user")
     return access
 
 
-def let_in(view: Callable[..., Any], access: Access) -> None:
-    """Say who may call a view."""
+def set_access(view: Callable[..., Any], access: AccessLevel) -> None:
+    """Set who may call a view."""
     setattr(view, _NEEDED, access)
 
 
 def add_access(app: Flask, origins: Origins) -> None:
-    """Let nobody reach a route who may not, and pages of listed origins read what it answers."""
+    """Refuse callers who may not call a route; let pages of listed origins read answers."""
 
     def admit() -> Response | None:
         found = origins.preflight_headers(request.method, request.headers)
         if found is not None:
             return Response(status=204, headers=dict(found))
         origins.refuse_foreign(request.method, request.headers)
-        if origins.is_shut_in(request.method, request.headers):
-            refuse_lent(present_caller(), origins, request.method, request.headers)
+        if origins.is_untrusted_page(request.method, request.headers):
+            refuse_untrusted_page(present_caller(), origins, request.method, request.headers)
         access = present_access()
-        if access != "open" and present_caller().role != "admin" and access == "admin":
-            raise Forbidden(_ADMINS_ONLY)
+        if access != "open":
+            caller = present_caller()  # raises if they have to show a key
+            if access == "admin" and caller.role != "admin":
+                raise Forbidden(_ADMINS_ONLY)
         return None
 
     def tell_browsers(answer: Response) -> Response:

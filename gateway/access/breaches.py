@@ -1,4 +1,4 @@
-"""Who made more requests than he may, and until when: for the header of what he sends next."""
+"""Callers who made more requests than they may, and until when they are refused."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MOST = 10_000
 
 class Breaches:
     """
-    Callers who were answered 429, until they may come back.
+    Callers who were answered 429, until they may call again.
 
-    Requests are counted in Redis when they are there with their body; this remembers what came
-    of it, so that a caller's next body is refused from its header, without asking anybody.
+    Requests are counted in Redis once their body has arrived. This keeps the outcome in memory, so
+    that the caller's next request is refused from its header, without asking Redis.
 
     Args:
-        site_rate: What holds for callers who have no rate of their own.
+        site_rate: The rate of callers who have none of their own.
     """
 
     def __init__(self, site_rate: str) -> None:
@@ -29,11 +29,11 @@ class Breaches:
         self._until: dict[str, tuple[float, str]] = {}
 
     def rate_of(self, caller: Caller) -> str:
-        """What a caller may do, as `60/minute`; "" for anything."""
+        """A caller's rate, as `60/minute`; "" for no limit."""
         return caller.rate or self._site_rate
 
     def note(self, caller: Caller, address: str | None, until: float) -> TooManyRequests:
-        """Remember a caller until a time, in seconds since 1970; what he is told."""
+        """Refuse a caller until a time, in seconds since 1970. Returns the error to answer now."""
         rate = self.rate_of(caller)
         with self._lock:
             if len(self._until) >= _MOST:
@@ -44,7 +44,7 @@ class Breaches:
         return _refusal(until, rate)
 
     def refusal(self, caller: Caller, address: str | None) -> TooManyRequests | None:
-        """What a caller is told who may not come back yet; his rate may have changed since."""
+        """The error for a caller who may not call yet; None if they may, or their rate changed."""
         name = name_of(caller, address)
         with self._lock:
             until, rate = self._until.get(name, (0.0, ""))
@@ -55,7 +55,7 @@ class Breaches:
 
 
 def name_of(caller: Caller, address: str | None) -> str:
-    """Whose requests count together; callers whom nobody names are told apart by address."""
+    """The name under which a caller's requests are counted; the address if the caller has none."""
     return f"caller:{caller.owner}" if caller.is_known else f"address:{address}"
 
 

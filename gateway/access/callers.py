@@ -1,4 +1,4 @@
-"""Who calls: the holder of a key, a user that a trusted proxy names, or nobody in particular."""
+"""Who calls: the holder of a key, a user that a trusted proxy names, or somebody unknown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 200
 _KEY_SCHEMES = ("bearer", "token")
 _BASIC = "basic"
-# Where a browser sends no header of our choosing: EventSource, WebSocket and `<audio src>`.
+# A browser sends no header of our choosing for EventSource, WebSocket and `<audio src>`.
 _TOKEN_PATHS = re.compile(r"/events|/jobs/[^/]+/(?:events|audio)|/ws/.+")
 
 _log = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ class Caller:
     Who calls.
 
     Attributes:
-        owner: Whose jobs he makes and may see.
+        owner: The owner of the jobs they make and may see.
         role: `admin` may also do what concerns the whole site.
-        rate: What his key is good for; None for the site's own rate.
-        is_known: Whether a key or a proxy names him: others share one owner.
-        has_key: Whether it was a key, in a form that no browser sends of itself.
+        rate: The rate of their key; None for the site's own rate.
+        is_known: Whether a key or a proxy names them; all others share one owner.
+        has_key: Whether they sent a key, in a form that no browser sends by itself.
     """
 
     owner: str
@@ -52,11 +52,11 @@ class Caller:
 
 class Access:
     """
-    Tells callers apart, as the settings say. It asks no other process, so nothing opens it.
+    Finds out who makes a request. It asks no other process.
 
     Args:
-        host: What callers connect to. Where that is this machine alone, whoever shows no key has
-            to call it by a name of its own.
+        host: The address that the server listens on. If only this machine reaches it, callers
+            without a key have to call it by one of its own names.
     """
 
     def __init__(self, settings: GatewaySettings, *, host: str) -> None:
@@ -68,16 +68,16 @@ class Access:
 
     def identify(self, *, headers: Headers, peer: str | None, token: str | None = None) -> Caller:
         """
-        Who makes a request.
+        Find out who makes a request.
 
         Args:
-            peer: The address it comes from, not what a header says of it.
+            peer: The address of the connection, whatever headers say.
             token: A key from the query; only where `takes_token`.
 
         Raises:
-            Unauthorized: He shows a key that is none, or shows nothing and has to.
-            Forbidden: He calls this machine by a name that is not its own.
-            InvalidRequest: A trusted proxy gives him a name that is none.
+            Unauthorized: The key is not valid, or there is none and the site needs one.
+            Forbidden: The request calls this machine by a name that is not its own.
+            InvalidRequest: A trusted proxy sends an unusable name.
         """
         if caller := self.by_key(headers=headers, token=token):
             return caller
@@ -96,10 +96,10 @@ class Access:
 
     def by_key(self, *, headers: Headers, token: str | None = None) -> Caller | None:
         """
-        The holder of the key that a request shows; None if it shows none, or keys mean nothing.
+        The holder of the key that a request shows; None if it shows none, or keys are off.
 
         Raises:
-            Unauthorized: A key is not valid, even if something else would let the caller in.
+            Unauthorized: A key is not valid, even if another check would let the caller in.
         """
         shown = shown_keys(headers, token) if self._needs_key else []
         found = [self._keys.find(key) for key in shown]
@@ -116,8 +116,8 @@ def shown_keys(headers: Headers, token: str | None = None) -> list[str]:
     """
     Every key a request shows.
 
-    A password of HTTP basic is one if it looks like one of ours: others are for a proxy. The user
-    beside it means nothing.
+    A password of HTTP basic counts if it looks like a key of ours; others are for a proxy. The user
+    name beside it is ignored.
 
     >>> shown_keys({"Authorization": "Token k1", "X-API-Key": "k2"}, "k3")
     ['k1', 'k2', 'k3']
@@ -150,14 +150,14 @@ def user_name(
     headers: Headers, peer: str | None, proxies: Sequence[IPv4Network | IPv6Network]
 ) -> str | None:
     """
-    The user a trusted proxy names; None where there is no such proxy or it names nobody.
+    The user that a trusted proxy names; None if there is no such proxy or it names nobody.
 
     Raises:
-        InvalidRequest: The name is none.
+        InvalidRequest: The name is too long or not printable.
     """
     if not is_trusted(peer, proxies):
         return None
-    # Headers come as Latin-1 whatever they were written in.
+    # WSGI gives headers as Latin-1, whatever they were written in (PEP 3333).
     name = (headers.get(USER_HEADER) or "").encode("latin-1").decode("utf-8", "replace")
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise InvalidRequest(f"{USER_HEADER} is no name: at most {_LONGEST_NAME} printable letters")
@@ -166,7 +166,7 @@ def user_name(
 
 def is_trusted(address: str | None, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
     """
-    Whether a peer is one whose word counts.
+    Whether a peer is a trusted proxy.
 
     >>> from ipaddress import ip_network
     >>> [is_trusted(a, [ip_network("10.1.0.0/16")]) for a in ("10.1.2.3", "::ffff:10.1.2.3")]
@@ -187,7 +187,7 @@ def is_trusted(address: str | None, networks: Sequence[IPv4Network | IPv6Network
 
 def takes_token(path: str) -> bool:
     """
-    Whether a path takes its key from the query too: where a browser can send nothing else.
+    Whether a path takes the key from the query too, because browsers can send no header there.
 
     >>> [takes_token(path) for path in ("/jobs/1/audio", "/ws/jobs/1", "/jobs/1", "/jobs")]
     [True, True, False, False]
@@ -197,33 +197,33 @@ def takes_token(path: str) -> bool:
 
 def token_in(uri: str, method: str) -> str | None:
     """
-    The key in the query of a request that may have it there.
+    The key in the query of a request that may have it there; None if there is none.
 
     >>> token_in("/events?token=k", "GET"), token_in("/jobs?token=k", "GET")
     ('k', None)
 
-    Two of them are none: who reads the first and who the last must not differ about it.
+    Two keys count as none, since one server would read the first and another the last.
 
     >>> token_in("/events?token=k&token=", "GET")
     """
-    path, _, query = uri.partition("?")  # as servers split it, whatever the path looks like
+    path, _, query = uri.partition("?")  # as servers split it
     if method not in ("GET", "HEAD") or not takes_token(path):
         return None
     found = parse_qs(query, keep_blank_values=True).get("token", [])
     return found[0] if len(found) == 1 else None
 
 
-def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:
+def refuse_untrusted_page(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:
     """
-    Refuse what a page without an origin, or of any origin, would change in the name of a user.
+    Refuse a change in a user's name by a page that any site could have made.
 
     Args:
-        method: Of the request; a WebSocket counts as `POST`.
+        method: The request's; a WebSocket counts as `POST`.
 
     Raises:
-        Forbidden: It is such a page, and no key says who calls.
+        Forbidden: It is such a page, and the request shows no key.
     """
-    if caller.is_known and not caller.has_key and origins.is_shut_in(method, headers):
+    if caller.is_known and not caller.has_key and origins.is_untrusted_page(method, headers):
         raise Forbidden(
             "a page without an origin, or of one that is not listed by name, may change nothing in "
             "the name of a user: every site can make such a page, and browsers lend it the "
@@ -232,7 +232,7 @@ def refuse_lent(caller: Caller, origins: Origins, method: str, headers: Headers)
 
 
 def warn_of_access(settings: GatewaySettings, host: str) -> None:
-    """Say at the start that whoever reaches a listener may use it, or that no key lets in."""
+    """Log a warning at the start if everybody may use the site, or if nobody can."""
     if settings.auth == "keys":
         try:
             read_keys(settings.api_keys_file)

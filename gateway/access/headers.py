@@ -6,7 +6,7 @@ import uuid
 from typing import Protocol
 
 USER_HEADER = "X-Remote-User"
-"""Whom a proxy let in; believed of trusted proxies alone."""
+"""The user whom a proxy let in. It is read only from trusted proxies."""
 
 KEY_HEADER = "X-API-Key"
 AZURE_KEY_HEADER = "api-key"
@@ -22,14 +22,14 @@ class Headers(Protocol):
         """The value of a header; None if it was not sent."""
 
 
-def choose_request_id(told: str | None) -> str:
+def choose_request_id(asked: str | None) -> str:
     """
-    The id a caller gave a request, if it can stand in a header and in a line; else a new one.
+    The id that a caller gave a request, if it fits into a header and a log line; else a new one.
 
     >>> choose_request_id("order-66/b")
     'order-66/b'
-    >>> [len(choose_request_id(told)) for told in (None, "", "a b", "é", "x" * 129)]
+    >>> [len(choose_request_id(asked)) for asked in (None, "", "a b", "é", "x" * 129)]
     [32, 32, 32, 32, 32]
     """
-    is_fit = told and len(told) <= _LONGEST_ID and all("!" <= letter <= "~" for letter in told)
-    return told if told and is_fit else uuid.uuid4().hex
+    is_fit = asked and len(asked) <= _LONGEST_ID and all("!" <= letter <= "~" for letter in asked)
+    return asked if asked and is_fit else uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""API keys: who holds one and what he may, in one file that is read anew when it changes."""
+"""API keys: who holds one and with what rights, in one file that is read again when it changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 Role = Literal["user", "admin"]
 NAME_PATTERN = r"[A-Za-z0-9._@-]{1,64}"
-"""That of nginx's users too: a key and a user of one name are one owner."""
+"""The same as for nginx's users: a key and a user of one name are one owner."""
 
 KEY_PREFIX = "lh_"
 _RANDOM_BYTES = 32
@@ -34,18 +34,18 @@ _Signature = tuple[int, int, int, int]
 
 
 class KeyFileError(Exception):
-    """The file cannot be changed as wanted; the sentence says why."""
+    """The file of keys cannot be read or changed; the message says why."""
 
 
 class ApiKey(BaseModel):
     """
-    What is kept of a key, which is not the key; what else a file says of it stays there.
+    What the file keeps of a key: its hash, never the key. Unknown fields of the file are kept.
 
     Attributes:
-        name: Who holds it: the owner of what is made with it.
-        rate: How many requests it is good for, as `60/minute`; None for the site's own rate.
-        sha256: Of the key, in hexadecimal. A key is 32 random bytes, so that nobody finds it by
-            trying, and a slow hash would only slow down every request.
+        name: Who holds the key: the owner of the jobs that are made with it.
+        rate: How many requests it allows, as `60/minute`; None for the site's own rate.
+        sha256: The key's hash, in hexadecimal. A key is 32 random bytes, which nobody finds by
+            trying; a slow hash would only slow down every request.
         created_at: RFC 3339.
     """
 
@@ -71,10 +71,10 @@ class _KeyFile(BaseModel):
 
 def check_rate(text: str) -> str:
     """
-    The same rate, if it is one.
+    Check that a text is a rate, and return it.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a rate.
 
     >>> check_rate("60/minute;1000/day")
     '60/minute;1000/day'
@@ -90,7 +90,7 @@ def check_rate(text: str) -> str:
 
 def hash_key(key: str) -> str:
     """
-    What a key is known by.
+    The hash by which the file names a key: SHA-256, in hexadecimal.
 
     >>> hash_key("lh_x") == hash_key("lh_x"), len(hash_key(""))
     (True, 64)
@@ -100,10 +100,10 @@ def hash_key(key: str) -> str:
 
 class ApiKeys:
     """
-    The keys of a file, as it is now: a key that is revoked counts no longer within a second or two.
+    The keys of a file. It is read again when it changes: a revoked key is refused a second later.
 
-    A file that is not there holds no keys. One that cannot be read leaves those that
-    were last read in force, and the log says so.
+    A missing file holds no keys. If a file cannot be read, the keys that were last read stay valid,
+    and the log says so.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,10 +115,10 @@ class ApiKeys:
         self._by_hash: dict[str, ApiKey] = {}
 
     def find(self, key: str) -> ApiKey | None:
-        """Whose key it is; None if it is nobody's."""
+        """The entry of a key; None if the key is not valid."""
         self._look()
         digest = hash_key(key)
-        # Where a hash is looked for tells nothing of the key that it is of.
+        # The time of a look-up by hash tells nothing about the key.
         found = self._by_hash.get(digest)
         return found if found and hmac.compare_digest(found.sha256, digest) else None
 
@@ -138,7 +138,7 @@ class ApiKeys:
                 return
             keys = read_keys(self._path)
         except (OSError, KeyFileError) as error:
-            if isinstance(error, KeyFileError):  # until it changes; what was in the way may go
+            if isinstance(error, KeyFileError):  # until it changes; an OSError may pass
                 self._has_looked, self._signature = True, signature
             _log.error(
                 "LONGHAND_API_KEYS_FILE cannot be read, so the %d keys last read stay in force: %s",
@@ -155,22 +155,22 @@ class ApiKeys:
 
 
 def _signature_of(path: Path) -> _Signature | None:
-    """Equal for as long as a file is what it was; None if there is none."""
+    """A value that changes with the file; None if there is no file."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
-    # The time of the last change of owner or mode too: what was not readable may be now.
+    # ctime too: a change of owner or mode may make the file readable.
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def read_keys(path: Path) -> Sequence[ApiKey]:
     """
-    Read a file of keys; one that is not there holds none.
+    Read a file of keys; a missing file holds none.
 
     Raises:
         OSError: It cannot be read.
-        KeyFileError: It is no file of keys.
+        KeyFileError: It is not a file of keys.
     """
     return _read_file(path).keys
 
@@ -195,10 +195,10 @@ def add_key(path: Path, name: str, *, role: Role = "user", rate: str | None = No
     Make a key.
 
     Returns:
-        The key, which is kept nowhere.
+        The key itself, which is stored nowhere.
 
     Raises:
-        KeyFileError: The name is no name or has a key, or the file is none of keys.
+        KeyFileError: The name is not possible or has a key, or the file is not one of keys.
         OSError: The file cannot be written.
     """
     key = KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
@@ -219,10 +219,10 @@ def add_key(path: Path, name: str, *, role: Role = "user", rate: str | None = No
 
 def revoke_key(path: Path, name: str) -> None:
     """
-    Make a key worth nothing.
+    Revoke the key of a name.
 
     Raises:
-        KeyFileError: Nobody of that name has one, or the file is none of keys.
+        KeyFileError: Nobody of that name has a key, or the file is not one of keys.
         OSError: The file cannot be written.
     """
 
@@ -243,7 +243,7 @@ def _what_is_wrong(error: ValidationError, name: str) -> str:
 
 
 def _change(path: Path, change: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) -> None:
-    """Read, change and write a file of keys, while nobody else does."""
+    """Read, change and write a file of keys under its lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         file = _read_file(path)
@@ -254,7 +254,7 @@ def _change(path: Path, change: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file of keys, which is not the file: that one is replaced."""
+    """Hold the lock of a file of keys: a file of its own, since the file of keys is replaced."""
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -264,7 +264,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file at once, by one that its owner alone reads, or who could read the old one."""
+    """Replace a file in one step. Owner and mode stay; a new file is for its owner alone."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
@@ -274,7 +274,7 @@ def _write(path: Path, text: str) -> None:
             with suppress(FileNotFoundError):
                 before = path.stat()
                 os.fchmod(out.fileno(), before.st_mode & 0o777)
-                with suppress(PermissionError):  # root alone may give it back to whose it was
+                with suppress(PermissionError):  # only root may change the owner
                     os.fchown(out.fileno(), before.st_uid, before.st_gid)
         os.replace(name, path)
     except BaseException:

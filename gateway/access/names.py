@@ -1,9 +1,9 @@
 """
-The names that a site may be called by, where only its own machine reaches it.
+The host names by which a site may be called that only its own machine reaches.
 
-A page of any site can have its name lead to 127.0.0.1 once it is open ("DNS rebinding"). The
-browser then takes us for that site, so that neither `Origin` nor `Sec-Fetch-Site` tells. But the
-page does not choose `Host`: that is the name by which we were called.
+A foreign site can let its own name resolve to 127.0.0.1 once its page is open ("DNS rebinding").
+The browser then takes us for that site, so `Origin` and `Sec-Fetch-Site` show nothing unusual.
+`Host` does: it is the foreign name, and the page cannot change it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from shared.errors import Forbidden
 
 _HOST = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(:[0-9]*)?")
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-# Nobody on the Internet can have these. Containers call the machine they run on `….internal`.
+# Nobody on the Internet can own these. Containers call their host `….internal`.
 _LOCAL = re.compile(r"(.+\.)?localhost|.+\.internal")
 
 
 def refuse_other_names(headers: Headers, listed: Collection[str]) -> None:
     """
-    Refuse a request that calls this machine by a name which others may have.
+    Refuse a request whose `Host` is a name that others may own.
 
     Args:
         listed: The names that the operator gave the site.
 
     Raises:
-        Forbidden: It does so.
+        Forbidden: The name is neither this machine's nor listed.
     """
     host = headers.get("Host") or ""
     if not is_ours(host, listed):
@@ -41,14 +41,14 @@ def refuse_other_names(headers: Headers, listed: Collection[str]) -> None:
 
 def is_ours(host: str, listed: Collection[str]) -> bool:
     """
-    Whether a `Host` is an address, a name of this machine, or one that is listed.
+    Whether a `Host` is an address, a name of this machine, or a listed name.
 
     >>> [is_ours(h, ()) for h in ("127.0.0.1:8499", "[::1]", "localhost:80", "a.localhost", "")]
     [True, True, True, True, True]
     >>> [is_ours(h, {"a.example"}) for h in ("A.Example.:80", "b.a.example", "x@a.example", "[x]")]
     [True, False, False, False]
     """
-    if not host:  # which no browser leaves out
+    if not host:  # browsers always send it
         return True
     found = _HOST.fullmatch(host.lower())
     name = found[1].removesuffix(".") if found else ""
@@ -63,10 +63,10 @@ def is_ours(host: str, listed: Collection[str]) -> bool:
 
 def read_names(text: str) -> frozenset[str]:
     """
-    Read a list of names.
+    Read a list of host names.
 
     Raises:
-        ValueError: One is no name of a host.
+        ValueError: One is not a host name.
 
     >>> sorted(read_names("voice.example.org, Desk"))
     ['desk', 'voice.example.org']

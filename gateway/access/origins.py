@@ -1,9 +1,9 @@
 """
-Which pages of other sites may call, and which may not.
+Which pages of other sites may call (CORS), and which are refused.
 
-A browser sends what a page of any site asks it to, with the passwords it knows.
-So a request that changes something and comes from a page elsewhere is refused,
-unless its origin is listed; programs, which send neither header, are not asked.
+A browser sends requests for a page of any site, together with the passwords that it knows. So a
+request that changes something and comes from a page of another site is refused, unless the
+operator lists its origin. Programs send neither `Origin` nor `Sec-Fetch-Site`, and pass.
 """
 
 from __future__ import annotations
@@ -33,21 +33,20 @@ _PREFLIGHT_LASTS_S = 600
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,80}")  # RFC 9110 §5.6.2
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-"""Programs with a page inside have schemes of their own: `app://obsidian.md`."""
+"""Desktop programs that show pages have schemes of their own: `app://obsidian.md`."""
 
 _NO_PAGES = ("about", "blob", "data", "file", "ftp", "javascript", "ws", "wss")
-"""Schemes that no origin of a page has."""
+"""Schemes that the origin of a page never has."""
 
 NO_ORIGIN = "null"
-"""What a browser calls the origin of a page in a file, or in a frame that is shut in."""
-
+"""What browsers send as the origin of a page in a file, or in a sandboxed frame."""
 
 ANY_ORIGIN = "*"
-"""Pages of every origin: they need a key of their own, and are lent no password."""
+"""Lists every origin. Its pages need a key of their own: browsers may not add a password."""
 
 
 class Origins:
-    """The origins whose pages may call."""
+    """The origins whose pages may call: those that the operator lists."""
 
     def __init__(self, listed: Sequence[str]) -> None:
         self._listed = frozenset(listed)
@@ -57,24 +56,24 @@ class Origins:
         return origin is not None and (origin in self._listed or ANY_ORIGIN in self._listed)
 
     def _is_named(self, origin: str | None) -> bool:
-        """Whether the operator lists it by name, so that no other site can come from it."""
+        """Whether the operator lists it by name, so that only that site has it."""
         return origin in self._listed and origin != NO_ORIGIN
 
     def refuse_foreign(self, method: str, headers: Headers) -> None:
         """
-        Refuse what a page of another site would change.
+        Refuse a change by a page of another site.
 
         Args:
-            method: Of the request; a WebSocket counts as `POST`.
+            method: The request's; a WebSocket counts as `POST`.
 
         Raises:
-            Forbidden: It comes from such a page, and its origin is not listed.
+            Forbidden: The request comes from such a page, and its origin is not listed.
         """
         if method in _SAFE_METHODS:
             return
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
-        # No page can write Sec-Fetch-Site: what the browser says of its own page is so, whatever
-        # a proxy made of `Host`.
+        # Pages cannot set Sec-Fetch-Site, so `same-origin` is true, even where a proxy changed
+        # `Host`.
         if site == "same-origin" or self.is_listed(origin):
             return
         if site == "cross-site" or (origin is not None and not _is_own(origin, headers)):
@@ -83,8 +82,8 @@ class Origins:
                 "its operator may list them in LONGHAND_CORS_ORIGINS"
             )
 
-    def is_shut_in(self, method: str, headers: Headers) -> bool:
-        """Whether a page would change something that any site may have made."""
+    def is_untrusted_page(self, method: str, headers: Headers) -> bool:
+        """Whether a page that any site could have made would change something."""
         origin = headers.get("Origin")
         if method in _SAFE_METHODS or origin is None or self._is_named(origin):
             return False
@@ -94,7 +93,7 @@ class Origins:
         return ANY_ORIGIN in self._listed and not is_own
 
     def answer_headers(self, origin: str | None) -> Mapping[str, str]:
-        """What lets a page of a listed origin read an answer."""
+        """The CORS headers that let a page of a listed origin read an answer."""
         if origin is None or not self.is_listed(origin):
             return {}
         is_named = self._is_named(origin)
@@ -102,18 +101,18 @@ class Origins:
             "Access-Control-Allow-Origin": origin if origin in self._listed else ANY_ORIGIN,
             "Access-Control-Expose-Headers": _ANSWER_HEADERS,
         }
-        # Every site can make a frame without an origin, and `*` is every site: none of them is
-        # lent a password.
+        # Every site can make a frame without an origin, and `*` is every site: their requests
+        # carry no password.
         if is_named:
             found["Access-Control-Allow-Credentials"] = "true"
         return found
 
     def preflight_headers(self, method: str, headers: Headers) -> Mapping[str, str] | None:
         """
-        The answer to a browser that asks beforehand (Fetch standard, CORS-preflight).
+        The answer to a CORS preflight (Fetch standard).
 
         Returns:
-            None if it does not ask that, or asks for a page of an origin that is not listed.
+            Headers; None if this is no preflight, or its origin is not listed.
         """
         asked = headers.get("Access-Control-Request-Method")
         if method != "OPTIONS" or not asked or not self.is_listed(headers.get("Origin")):
@@ -126,12 +125,12 @@ class Origins:
 
     @property
     def vary(self) -> bool:
-        """Whether answers differ by origin."""
+        """Whether answers differ by origin, so that they need `Vary: Origin`."""
         return bool(self._listed)
 
 
 def _allowed(headers: Headers) -> list[str]:
-    """Those we read, and those of SDKs that we pass over; not the one that proxies write."""
+    """The request headers we read and those that SDKs add, but not the one that proxies set."""
     known = {name.lower() for name in (*_REQUEST_HEADERS, USER_HEADER)}
     asked = (headers.get("Access-Control-Request-Headers") or "").split(",")
     others = {name.strip().lower() for name in asked if _TOKEN.fullmatch(name.strip())}
@@ -139,7 +138,7 @@ def _allowed(headers: Headers) -> list[str]:
 
 
 def _is_own(origin: str, headers: Headers) -> bool:
-    """Whether an origin is the site itself, by the name it is called by here."""
+    """Whether an origin is this site, by the request's `Host`."""
     parts = urlsplit(origin)
     host = (headers.get("Host") or "").lower()
     default = f":{_DEFAULT_PORTS.get(parts.scheme)}"
@@ -151,7 +150,7 @@ def read_origins(text: str) -> tuple[str, ...]:
     Read a list of origins.
 
     Raises:
-        ValueError: One is neither `null`, nor `*`, nor a scheme, a host and perhaps a port.
+        ValueError: One is neither `null`, nor `*`, nor a scheme and a host with or without port.
 
     >>> read_origins("https://portal.example.org, null, http://localhost:5000")
     ('https://portal.example.org', 'null', 'http://localhost:5000')

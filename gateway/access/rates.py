@@ -1,4 +1,4 @@
-"""How many requests a caller may make, counted in Redis, or in memory while it is away."""
+"""Rate limits: requests are counted in Redis, or in memory while Redis is away."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def limit_rates(app: Flask, here: Services) -> None:
     """
     Answer 429 to callers who make more requests than they may.
 
-    Routes for everybody, health among them, are not counted. With several gateways a caller's
-    requests to all of them count together. Gateways that cannot reach Redis count for
-    themselves, from the whole rate: a limit shall not be what fails first.
+    Open routes, such as `/health`, are not counted. Several gateways count a caller's requests
+    together. A gateway that cannot reach Redis counts alone, with the whole rate, so that an outage
+    does not refuse callers.
     """
     limiter = Limiter(
         _caller_key,
         application_limits=[_rate],
-        storage_uri="redis://",  # the kind alone: the connections are those we have
+        storage_uri="redis://",  # only the kind; the connections are ours
         storage_options={
             "connection_pool": here.redis.connection_pool,  # type: ignore[dict-item]
             "key_prefix": RATES.prefix.rstrip(":"),
@@ -36,7 +36,7 @@ def limit_rates(app: Flask, here: Services) -> None:
 
     def answer(_error: RateLimitExceeded) -> Response:
         refused = here.breaches.note(present_caller(), request.remote_addr, g.rate_resets_at)
-        # As if a route had raised it: each family of routes has its own shape of errors.
+        # As if a route had raised it, so that it gets the shape of the route's family.
         return app.make_response(app.handle_user_exception(refused))
 
     app.register_error_handler(RateLimitExceeded, answer)
@@ -51,5 +51,5 @@ def _caller_key() -> str:
 
 
 def _note_when_to_return(limit: RequestLimit) -> None:
-    # Here an error of Redis still leads to the count in memory; in `answer` it would be a 500.
+    # Read here: an error of Redis here leads to the count in memory, in `answer` to a 500.
     g.rate_resets_at = limit.reset_at

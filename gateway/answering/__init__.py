@@ -1,1 +1,1 @@
-"""What callers are told: jobs, transcripts, warnings, in the shapes that are documented."""
+"""Answers: jobs, transcripts and warnings in their documented shapes."""

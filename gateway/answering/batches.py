@@ -1,4 +1,4 @@
-"""Batches as their callers are told them."""
+"""Batches as native routes write them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.answering.answers import as_rfc3339, job_value
+from gateway.answering.answers import as_rfc3339, job_shown
+from gateway.answering.shapes.jobs import BatchAnswer
 from gateway.submission.batches import Batch
 from shared.records import JobRecord, Status
 
 
 def batch_value(batch: Batch, records: Sequence[JobRecord]) -> dict[str, Any]:
-    """A batch as its caller is told it."""
+    """What a caller is told of a batch and its jobs."""
     counts = Counter(record.status.value for record in records)
     seconds = sum(record.audio.duration_s for record in records)
     done = sum(
         record.audio.duration_s * (1.0 if record.status.is_final else record.progress)
         for record in records
     )
-    return {
-        "job_id": batch.id,
-        "status": batch_status(records).value,
-        "status_url": f"/jobs/{batch.id}",
-        "progress": round(done / seconds, 4) if seconds else float(bool(records)),
-        "created_at": as_rfc3339(batch.created_at),
-        "label": batch.label,
-        "counts": {status.value: counts[status.value] for status in Status},
-        "children": [job_value(record) for record in records],
-    }
+    return BatchAnswer(
+        success=True,
+        job_id=batch.id,
+        status=batch_status(records),
+        status_url=f"/jobs/{batch.id}",
+        progress=round(done / seconds, 4) if seconds else float(bool(records)),
+        created_at=as_rfc3339(batch.created_at),
+        label=batch.label,
+        counts={status.value: counts[status.value] for status in Status},
+        children=[job_shown(record) for record in records],
+    ).value()
 
 
 def batch_status(records: Sequence[JobRecord]) -> Status:
     """
     The status of several jobs together.
 
-    `running` from the first that is begun to the last that ends; then `failed` if one failed,
-    `cancelled` if one was cancelled, and otherwise `succeeded`. Of none it is `queued`: those
-    of a batch that is being sent a second time may be about to come.
+    `queued` until one starts, and `running` until all have ended. Then `failed` if one failed,
+    else `cancelled` if one was cancelled, else `succeeded`. Without jobs it is `queued`: a batch
+    that is sent a second time may be about to get them.
     """
     statuses = {record.status for record in records}
     if statuses <= {Status.QUEUED}:

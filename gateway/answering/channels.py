@@ -1,4 +1,4 @@
-"""A transcript of channels, each of which is a speaker, channel by channel."""
+"""Splits a transcript into its channels, where each channel was a speaker."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from shared.transcript import Segment, Transcript, join_text
 
 def channel_of(record: JobRecord, speaker: str | None) -> int | None:
     """
-    The channel, from 0, that a speaker is in a transcript of channels.
+    The channel, from 0, of a speaker; None if the speaker is no channel.
 
     Args:
-        speaker: By the name that it has now; see `JobRecord.speaker_names`.
+        speaker: The present name; see `JobRecord.speaker_names`.
     """
     named = {name: label for label, name in record.speaker_names.items()}
     label = named.get(speaker or "", speaker or "")
@@ -20,7 +20,7 @@ def channel_of(record: JobRecord, speaker: str | None) -> int | None:
 
 
 def channels_of(record: JobRecord, tidied: Transcript) -> list[Transcript]:
-    """What is said in each channel, without speakers; the whole where channels are mixed."""
+    """A transcript for each channel, without speakers; the whole one if channels were mixed."""
     if not record.request.multichannel:
         return [tidied]
     found: dict[int, list[Segment]] = {}

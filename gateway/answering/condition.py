@@ -1,4 +1,4 @@
-"""How the site is: what a job would meet, and in one sentence each what is wrong."""
+"""Whether the site works: its parts, and in one sentence what is wrong."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import difflib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from redis.exceptions import RedisError
 
+from gateway.answering.shapes.base import WarningShown
+from gateway.answering.shapes.health import Health, Queue
 from gateway.services import Services
 from gateway.submission.default_model import default_model
 from shared.catalogue import MODELS
@@ -25,29 +27,24 @@ class DefaultModel:
     The model of requests that name none.
 
     Attributes:
-        name: None while Redis cannot be asked which was chosen.
-        is_usable: Whether a live worker would do a job with it, as far as is known.
-        problem: Why none would, and what to do; None where one would, or none lives.
+        name: None while Redis is away, so that the choice is not known.
+        is_usable: Whether a running worker can use it, as far as is known.
+        problem: Why none can, and what to do; None if one can, or no worker is running.
     """
 
     name: str | None
     is_usable: bool
     problem: str | None = None
 
-    @property
-    def warnings(self) -> list[dict[str, str]]:
-        """What is to be known of its texts."""
-        return notices(self.name)
 
-
-def notices(model: str | None) -> list[dict[str, str]]:
-    """What is to be known of every text by a model."""
-    return [{"code": WARNING_CODE, "message": WARNING}] if model == PHRASE_BOOK else []
+def notices(model: str | None) -> list[WarningShown]:
+    """The warnings that every text by a model has."""
+    return [WarningShown(code=WARNING_CODE, message=WARNING)] if model == PHRASE_BOOK else []
 
 
 def look_at_default(here: Services, live: Sequence[WorkerRecord]) -> DefaultModel:
     """
-    Find out whether requests that name no model would be done.
+    Find out whether a worker can do requests that name no model.
 
     Raises:
         RedisError: It is away.
@@ -71,10 +68,11 @@ def _why_not(name: str, live: Sequence[WorkerRecord]) -> str:
     return f"{start} or may fetch it (LONGHAND_DOWNLOADS); `./longhand models pull {name}` does"
 
 
-def condition(here: Services) -> dict[str, Any]:
-    """How the site is, as `/health` tells it."""
+def find_condition(here: Services) -> Health:
+    """Look whether the site works: ask Redis, storage and the records of workers."""
     live: list[WorkerRecord] = []
-    queue, redis, has_begun = None, "connected", True
+    queue, has_begun = None, True
+    redis: Literal["connected", "unreachable"] = "connected"
     default = DefaultModel(None, is_usable=False)
     try:
         live, queue = here.workers.live(), here.jobs.figures.counts()
@@ -83,45 +81,42 @@ def condition(here: Services) -> dict[str, Any]:
     except RedisError as error:
         redis = "unreachable"
         _log.warning("Redis is away: %s", error)
-    storage = "writable"
+    storage: Literal["writable", "not writable"] = "writable"
     try:
         here.storage.check()
     except OSError as error:
         storage = "not writable"
         _log.warning("storage cannot be written: %s", error)
     ready = redis == "connected" and storage == "writable"
-    problem = _problem(redis, storage) or _of_workers(live, has_begun) or default.problem
-    return {
-        "success": True,
-        "status": "degraded" if problem else "healthy",
-        "service": "longhand",
-        "ready": ready,
-        "starting": ready and not has_begun,
-        "backend": ", ".join(sorted({worker.engine for worker in live})) or None,
-        "faster_whisper": "up" if live else "down",  # the word some monitors look for
-        "redis": redis,
-        "storage": storage,
-        "workers": len(live),
-        "queue": queue,
-        "default_model": default.name,
-        "default_model_usable": default.is_usable,
-        "problem": problem,
-        "warnings": default.warnings,
-        "message": "OK",  # some clients wait for this word
-    }
+    problem = _problem(redis, storage, live, has_begun=has_begun) or default.problem
+    return Health(
+        success=True,
+        status="degraded" if problem else "healthy",
+        service="longhand",
+        ready=ready,
+        starting=ready and not has_begun,
+        backend=", ".join(sorted({worker.engine for worker in live})) or None,
+        faster_whisper="up" if live else "down",  # some monitors look for this word
+        redis=redis,
+        storage=storage,
+        workers=len(live),
+        queue=queue and Queue(**queue),
+        default_model=default.name,
+        default_model_usable=default.is_usable,
+        problem=problem,
+        warnings=notices(default.name),
+        message="OK",  # some clients wait for this word
+    )
 
 
-def _problem(redis: str, storage: str) -> str | None:
-    """Why no job would be accepted, and what to do."""
+def _problem(
+    redis: str, storage: str, live: Sequence[WorkerRecord], *, has_begun: bool
+) -> str | None:
+    """Why no job would be accepted, or done, and what to do about it."""
     if redis != "connected":
         return "Redis cannot be reached; see LONGHAND_REDIS_URL"
     if storage != "writable":
         return "storage cannot be written; see LONGHAND_STORAGE_DIR"
-    return None
-
-
-def _of_workers(live: Sequence[WorkerRecord], has_begun: bool) -> str | None:
-    """Why no job would be done."""
     if live:
         return None
     if not has_begun:

@@ -1,4 +1,4 @@
-"""Fields that are passed over, and said to be: where strangers' clients send more than we know."""
+"""Unknown fields of other services' clients: they are ignored, and named in a header."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHARACTERS = 64
 
 
 def name_ignored(answer: Response, names: Iterable[str]) -> None:
-    """Name in a header what was passed over: percent-encoded, twenty names at most."""
+    """Name ignored fields in a header: percent-encoded, twenty names at most."""
     named = [quote(name[:_CHARACTERS], safe="[]") for name in names][:_MOST_NAMES]
     if named:
         answer.headers[HEADER] = ", ".join(named)

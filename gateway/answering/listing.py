@@ -69,7 +69,7 @@ class ListQuery(BaseModel):
         return value
 
     def asked(self) -> JobQuery:
-        """The same as the job record's side takes it."""
+        """The query as `Jobs.list` takes it."""
         names = [name.strip() for name in (self.status or "").split(",")]
         return JobQuery(
             statuses=tuple(Status(name) for name in names if name),
@@ -89,7 +89,7 @@ def _seconds(value: str) -> float:
     >>> _seconds("1970-01-01T01:00:00+01:00")
     0.0
     """
-    # A `+` that was not escaped in a query has become a space.
+    # An unescaped `+` in a query arrives as a space.
     text = value.strip().replace(" ", "+") if "T" in value.upper() else value
     try:
         time = datetime.fromisoformat(text)

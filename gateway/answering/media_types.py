@@ -1,4 +1,4 @@
-"""The media type of stored audio, by its first bytes: what it is called says nothing."""
+"""The media type of stored audio, by its first bytes: file names are not reliable."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _of_matroska(head: bytes) -> str:
 
 
 def _of_frames(head: bytes) -> str:
-    """What has no header: MPEG audio begins with eleven bits that are set."""
+    """Formats without a file header: a frame of MPEG audio begins with eleven set bits."""
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
         return "audio/aac" if head[1] & 0x06 == 0 else "audio/mpeg"
     return "video/mp2t" if head[:1] == b"\x47" and head[188:189] in (b"\x47", b"") else UNKNOWN

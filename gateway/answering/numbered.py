@@ -1,11 +1,11 @@
-"""Speakers by number or letter, as other services call them."""
+"""Numbers and letters for speakers, as other services name them."""
 
 from __future__ import annotations
 
 from shared.transcript import Transcript
 
 ANONYMOUS = "SPEAKER_"
-"""How the name of a speaker begins whom nobody named."""
+"""The prefix of speakers' names that we gave."""
 
 
 def speaker_numbers(transcript: Transcript) -> dict[str, int]:

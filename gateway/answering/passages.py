@@ -1,4 +1,4 @@
-"""Words put together as other services tell of them: utterances, sentences, paragraphs."""
+"""Utterances, sentences and paragraphs, as other services answer them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.formats.sentences import ends_sentence, split_sentences
 from shared.transcript import Segment, Transcript, Word
 
 _MOST_SENTENCES = 5
-"""Of a paragraph."""
+"""Most sentences of a paragraph."""
 
 _PARAGRAPH_PAUSE_S = 2.0
 
@@ -22,8 +22,8 @@ class Passage:
     Some words that follow each other, with times in seconds.
 
     Attributes:
-        words: None are there where no times of words were asked for.
-        sentences: Of a paragraph.
+        words: Empty if word times were not asked for.
+        sentences: Those of a paragraph; else empty.
     """
 
     text: str
@@ -35,51 +35,62 @@ class Passage:
 
     @property
     def confidence(self) -> float:
-        """How sure the model is of its words, in the mean."""
+        """The mean probability of its words."""
         return confidence_of(self.words)
 
 
 def confidence_of(words: Sequence[Word]) -> float:
-    """The mean probability of some words; 0 of none."""
+    """The mean probability of some words; 0 without words."""
     return round(sum(word.probability for word in words) / len(words), 4) if words else 0.0
 
 
 def all_words(transcript: Transcript) -> tuple[Word, ...]:
     """Every word, in order."""
-    return tuple(word for segment in transcript.segments for word in segment.words or ())
+    return words_of(transcript.segments)
+
+
+def words_of(segments: Iterable[Segment]) -> tuple[Word, ...]:
+    """Every word of some segments, in order."""
+    return tuple(word for segment in segments for word in segment.words or ())
 
 
 def text_of(words: Iterable[Word]) -> str:
-    """Some words as one text; each of them begins with the space before it."""
+    """Some words as one text; each holds the space before it."""
     return "".join(word.word for word in words).strip()
 
 
 def bare(word: str) -> str:
     """
-    A word without the signs around it; one that is nothing else is left as it is.
+    A word without punctuation around it; a word of punctuation alone stays as it is.
 
     >>> [bare(word) for word in (" Don't,", "«Oui»", "-", "3.5%", "$7")]
     ["Don't", 'Oui', '-', '3.5', '$7']
     """
     whole = word.strip()
     first, last = 0, len(whole)
-    while first < last and _is_sign(whole[first]):
+    while first < last and _is_punctuation(whole[first]):
         first += 1
-    while last > first and _is_sign(whole[last - 1]):
+    while last > first and _is_punctuation(whole[last - 1]):
         last -= 1
     return whole[first:last] or whole
 
 
-def _is_sign(letter: str) -> bool:
+def bare_text(words: Iterable[Word]) -> str:
+    """Words as one text, without punctuation around them."""
+    spaced = ((" " if word.word[:1].isspace() else "", bare(word.word)) for word in words)
+    return "".join(before + word for before, word in spaced).strip()
+
+
+def _is_punctuation(letter: str) -> bool:
     return unicodedata.category(letter).startswith("P")
 
 
 def utterances_of(tidied: Transcript, *, pause_s: float | None = None) -> list[Passage]:
     """
-    What is said by one speaker without another.
+    Everything that one speaker says before another speaks.
 
     Args:
-        pause_s: A pause of so many seconds ends an utterance too; None if none does.
+        pause_s: A pause of this many seconds also ends an utterance; None for any pause.
     """
     found: list[Passage] = []
     run: list[Word] = []
@@ -115,7 +126,7 @@ def _whole(segment: Segment) -> Iterator[Passage]:
 
 
 def sentences_of(tidied: Transcript) -> list[Passage]:
-    """Every sentence of one speaker; one that runs on into the next segment is one."""
+    """Every sentence, of one speaker each; it may run over several segments."""
     found: list[Passage] = []
     for segment in split_sentences(tidied).segments:
         for part in _whole(segment):

@@ -1,4 +1,4 @@
-"""A model that nobody knows, in whose place the default ran: it is said, never silent."""
+"""Says so when an unknown model was asked for and the default ran in its place."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _SHOWN_CHARACTERS = 64
 
 def warn_of_replaced(transcript: Transcript, asked: str) -> Transcript:
     """
-    The transcript, with a warning if another model ran than the one that was asked for.
+    The transcript, with a warning if another model ran than was asked for.
 
     Args:
-        asked: The model that nobody knows; "" if it ran.
+        asked: The unknown model; "" if the model asked for ran.
     """
     if not asked:
         return transcript
     shown = asked[:_SHOWN_CHARACTERS]
-    told = f"model {shown!r} is not known here; {transcript.model!r} ran in its place"
-    warnings = (*transcript.warnings, Warned(code=CODE, message=told))
+    message = f"model {shown!r} is not known here; {transcript.model!r} ran in its place"
+    warnings = (*transcript.warnings, Warned(code=CODE, message=message))
     return transcript.model_copy(update={"warnings": warnings})
 
 
 def name_replaced(answer: Response, asked: str) -> Response:
     """
-    The answer, saying the same in its header before there is a transcript.
+    The answer, with the same warning in a header, before there is a transcript.
 
     Args:
-        asked: The model that nobody knows; "" if it ran.
+        asked: The unknown model; "" if the model asked for ran.
     """
     if asked:
         named = [answer.headers[HEADER]] if HEADER in answer.headers else []

@@ -1,4 +1,4 @@
-"""Pages of transcripts, as AssemblyAI lists them: newest first, and older ones before an id."""
+"""Pages of transcripts, newest first, as AssemblyAI lists them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.answering.answers import as_rfc3339, error_of
 from gateway.answering.listing import MOST_LISTED
+from gateway.answering.shapes.assemblyai import PageDetails, TranscriptItem, TranscriptPage
 from gateway.assemblyai.values import STATUSES, options_of
 from gateway.services import Services
 from shared.listing import JobQuery
@@ -21,7 +22,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _a_day(value: object) -> object:
-    """A day as a calendar has it; not a number of seconds, which pydantic takes for one."""
+    """Refuse what is not a day: pydantic would also take a number of seconds."""
     if isinstance(value, str) and not _DAY.fullmatch(value):
         raise ValueError(f"created_on is {value[:64]!r}; it must be a day such as 2026-11-30")
     return value
@@ -44,10 +45,10 @@ class TranscriptQuery(BaseModel):
 
     def asked(self, here: Services, owner: str) -> JobQuery:
         """
-        The same as the job record's side takes it.
+        The query as `Jobs.list` takes it.
 
         Raises:
-            JobNotFound: There is no transcript of an id that is named.
+            JobNotFound: There is no transcript of an id in the query.
         """
         since = until = cursor = None
         if self.created_on:
@@ -60,20 +61,20 @@ class TranscriptQuery(BaseModel):
             after = here.jobs.get(self.after_id, owner=owner).created_at
             since = after if since is None else max(since, after)
         statuses = tuple(ours for ours, theirs in STATUSES.items() if theirs == self.status)
-        # Those that come next after an id are the last of all that are newer.
+        # The next page after an id is the last of all that are newer.
         limit = MOST_LISTED if self.after_id else self.limit
         return JobQuery(statuses=statuses, since=since, until=until, limit=limit, cursor=cursor)
 
 
 def list_value(here: Services, owner: str, query: TranscriptQuery, site: str) -> dict[str, Any]:
     """
-    A page.
+    A page of transcripts.
 
     Args:
-        site: Where the caller finds this site.
+        site: The URL of this site, as the caller wrote it.
 
     Raises:
-        JobNotFound: There is no transcript of an id that is named.
+        JobNotFound: There is no transcript of an id in the query.
     """
     page = here.jobs.list(owner, query.asked(here, owner))
     records = [record for record in page.records if record.id != query.after_id]
@@ -86,31 +87,30 @@ def list_value(here: Services, owner: str, query: TranscriptQuery, site: str) ->
         return f"{url}?{urlencode(asked | place)}"
 
     named = query.model_dump(mode="json", exclude_none=True)
-    return {
-        "page_details": {
-            "limit": query.limit,
-            "result_count": len(records),
-            "current_url": f"{url}?{urlencode(named)}",
-            "prev_url": page_url(before_id=records[-1].id) if records and has_older else None,
-            "next_url": page_url(after_id=records[0].id) if records and query.before_id else None,
-        },
-        "transcripts": [_item(record, site) for record in records],
-    }
+    details = PageDetails(
+        limit=query.limit,
+        result_count=len(records),
+        current_url=f"{url}?{urlencode(named)}",
+        prev_url=page_url(before_id=records[-1].id) if records and has_older else None,
+        next_url=page_url(after_id=records[0].id) if records and query.before_id else None,
+    )
+    items = [_item(record, site) for record in records]
+    return TranscriptPage(page_details=details, transcripts=items).value()
 
 
-def _item(record: JobRecord, site: str) -> dict[str, Any]:
+def _item(record: JobRecord, site: str) -> TranscriptItem:
     error, options = error_of(record), options_of(record)
-    return {
-        "id": record.id,
-        "resource_url": f"{site}{PATH}/{record.id}",
-        "status": STATUSES[record.status],
-        "created": as_rfc3339(record.created_at),
-        "completed": as_rfc3339(record.ended_at) if record.status.is_final else None,
-        "audio_url": options.audio_url if options else audio_url_of(record, site),
-        "error": error.message if error else None,
-    }
+    return TranscriptItem(
+        id=record.id,
+        resource_url=f"{site}{PATH}/{record.id}",
+        status=STATUSES[record.status],
+        created=as_rfc3339(record.created_at),
+        completed=as_rfc3339(record.ended_at) if record.status.is_final else None,
+        audio_url=options.audio_url if options else audio_url_of(record, site),
+        error=error.message if error else None,
+    )
 
 
 def audio_url_of(record: JobRecord, site: str) -> str:
-    """Where the audio of a job is that no client of AssemblyAI made."""
+    """The URL of the audio of a job that was made in another way."""
     return f"{site}/jobs/{record.id}/audio"

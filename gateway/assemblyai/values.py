@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from gateway.answering.answers import error_of
 from gateway.answering.channels import channel_of
 from gateway.answering.numbered import ANONYMOUS, letter, speaker_numbers
-from gateway.answering.passages import Passage, all_words, bare, confidence_of, utterances_of
+from gateway.answering.passages import (
+    Passage,
+    all_words,
+    bare,
+    bare_text,
+    confidence_of,
+    paragraphs_of,
+    sentences_of,
+    utterances_of,
+)
 from gateway.answering.replaced import warn_of_replaced
-from gateway.answering.warned import warnings_value
+from gateway.answering.shapes import assemblyai as shapes
 from gateway.assemblyai.options import TranscriptOptions
 from shared.formats import tidy
 from shared.records import JobRecord, Status
 from shared.transcript import Transcript, Word
 
-STATUSES = {
+STATUSES: dict[Status, shapes.Standing] = {
     Status.QUEUED: "queued",
     Status.RUNNING: "processing",
     Status.SUCCEEDED: "completed",
@@ -26,7 +37,7 @@ STATUSES = {
 
 
 def options_of(record: JobRecord) -> TranscriptOptions | None:
-    """As what a job was asked for; None if its caller was no client of AssemblyAI."""
+    """AssemblyAI's options of a job; None if it was made in another way."""
     if record.asked_as is None or record.asked_as.dialect != "assemblyai":
         return None
     sent = record.asked_as.sent
@@ -35,8 +46,10 @@ def options_of(record: JobRecord) -> TranscriptOptions | None:
     )
 
 
-def status_value(record: JobRecord, transcript: Transcript | None) -> tuple[str, str | None]:
-    """How a job is, and why there is no text if it ended without."""
+def status_value(
+    record: JobRecord, transcript: Transcript | None
+) -> tuple[shapes.Standing, str | None]:
+    """A job's status, and why it ended without a text."""
     if error := error_of(record):
         return "error", error.message
     refused = refusal_of(options_of(record), transcript) if transcript else None
@@ -44,7 +57,7 @@ def status_value(record: JobRecord, transcript: Transcript | None) -> tuple[str,
 
 
 def refusal_of(options: TranscriptOptions | None, transcript: Transcript) -> str | None:
-    """Why a transcript is not what its caller would take; None if it is."""
+    """Why the caller's options refuse a transcript; None if they accept it."""
     if options is None:
         return None
     found = round(transcript.language_probability, 4)
@@ -67,39 +80,40 @@ def transcript_value(
     record: JobRecord, transcript: Transcript | None, *, audio_url: str
 ) -> dict[str, Any]:
     """
-    All that there is to tell of a transcript.
+    A transcript's status, options and text.
 
     Args:
         transcript: None while there is none.
-        audio_url: Where its owner finds the audio of a job that was made otherwise.
+        audio_url: Where the audio is of a job that was made in another way.
     """
     options = options_of(record)
     status, error = status_value(record, transcript)
-    value: dict[str, Any] = {
-        "id": record.id,
-        "status": status,
-        "error": error,
-        "audio_url": options.audio_url if options else audio_url,
-        "audio_duration": round(record.audio.duration_s),
-        **_asked_value(record, options),
-        "text": None,
-        "words": None,
-        "utterances": None,
-        "confidence": None,
-    }
+    standing = shapes.TranscriptStanding(
+        id=record.id,
+        status=status,
+        error=error,
+        audio_url=options.audio_url if options else audio_url,
+        audio_duration=round(record.audio.duration_s),
+        text=None,
+        words=None,
+        utterances=None,
+        confidence=None,
+        **_asked(record, options),
+    )
     sent = record.asked_as.sent if record.asked_as and options else {}
     if transcript is not None and status == "completed":
         transcript = warn_of_replaced(transcript, sent.get("replaced", ""))
-        value |= _Written(record, tidy(transcript)).value()
-    told = [f"{name} has no effect here" for name in sent.get("ignored", ())]
-    told += [w["message"] for w in warnings_value(transcript.warnings if transcript else ())]
-    if told:
-        value["metadata"] = {"warnings": [{"message": message} for message in told]}
-    return value
+        _Written(record, tidy(transcript)).fill(standing)
+    messages = [f"{name} has no effect here" for name in sent.get("ignored", ())]
+    messages += [warning.message for warning in transcript.warnings] if transcript else []
+    if messages:
+        warnings = [shapes.TranscriptWarning(message=message) for message in messages]
+        standing.metadata = shapes.TranscriptMetadata(warnings=warnings)
+    return standing.value()
 
 
-def _asked_value(record: JobRecord, options: TranscriptOptions | None) -> dict[str, Any]:
-    """What was asked for, as the answer says it once more."""
+def _asked(record: JobRecord, options: TranscriptOptions | None) -> dict[str, Any]:
+    """The options, which the answer repeats."""
     request = record.request
     return {
         "language_code": request.language,
@@ -124,8 +138,13 @@ def _asked_value(record: JobRecord, options: TranscriptOptions | None) -> dict[s
     }
 
 
+class _Who(TypedDict):
+    speaker: str | None
+    channel: NotRequired[str | None]
+
+
 class _Written:
-    """One transcript, and how its words are to be written."""
+    """Writes one transcript, as the options ask."""
 
     def __init__(self, record: JobRecord, tidied: Transcript) -> None:
         options = options_of(record)
@@ -135,53 +154,48 @@ class _Written:
         self._has_case = options is None or options.format_text is not False
         self._numbers = speaker_numbers(tidied)
 
-    def value(self) -> dict[str, Any]:
-        """What there is once the text is."""
+    def fill(self, standing: shapes.TranscriptStanding) -> None:
+        """Add the text, its words and what was found out."""
         words = all_words(self._tidied)
-        value = {
-            "text": self.text(words, self._tidied.text.strip()),
-            "words": [self.word_value(word) for word in words],
-            "confidence": confidence_of(words),
-            "language_code": self._tidied.language,
-            "language_confidence": round(self._tidied.language_probability, 4),
-            "speech_model_used": self._tidied.model,
-        }
+        standing.text = self.text(words, self._tidied.text.strip())
+        standing.words = [self._word(word) for word in words]
+        standing.confidence = confidence_of(words)
+        standing.language_code = self._tidied.language
+        standing.language_confidence = round(self._tidied.language_probability, 4)
+        standing.speech_model_used = self._tidied.model
         if self._record.request.names_speakers:
             passages = utterances_of(self._tidied)
-            value["utterances"] = [self.passage_value(passage) for passage in passages]
-        return value
+            standing.utterances = [self.passage(passage) for passage in passages]
 
     def text(self, words: tuple[Word, ...], text: str) -> str:
-        """A text; of its words where it is not to be as Whisper wrote it."""
+        """The text; made of bare words where no punctuation is wanted."""
         if words and not self._has_signs:
-            spaced = ((" " if word.word[:1].isspace() else "", bare(word.word)) for word in words)
-            text = "".join(before + word for before, word in spaced).strip()
+            text = bare_text(words)
         return text if self._has_case else text.lower()
 
-    def word_value(self, word: Word) -> dict[str, Any]:
-        """One word."""
+    def _word(self, word: Word) -> shapes.SpokenWord:
         text = word.word.strip() if self._has_signs else bare(word.word)
-        return {
-            "text": text if self._has_case else text.lower(),
-            "start": ms(word.start),
-            "end": ms(word.end),
-            "confidence": round(word.probability, 4),
+        return shapes.SpokenWord(
+            text=text if self._has_case else text.lower(),
+            start=ms(word.start),
+            end=ms(word.end),
+            confidence=round(word.probability, 4),
             **self._speaker(word.speaker),
-        }
+        )
 
-    def passage_value(self, passage: Passage) -> dict[str, Any]:
+    def passage(self, passage: Passage) -> shapes.Spoken:
         """An utterance, a sentence or a paragraph."""
-        return {
-            "text": self.text(passage.words, passage.text),
-            "start": ms(passage.start),
-            "end": ms(passage.end),
-            "confidence": passage.confidence,
+        return shapes.Spoken(
+            text=self.text(passage.words, passage.text),
+            start=ms(passage.start),
+            end=ms(passage.end),
+            confidence=passage.confidence,
             **self._speaker(passage.speaker),
-            "words": [self.word_value(word) for word in passage.words],
-        }
+            words=[self._word(word) for word in passage.words],
+        )
 
-    def _speaker(self, who: str | None) -> dict[str, str | None]:
-        """A letter or a name; of a channel its number from 1, which is its speaker too."""
+    def _speaker(self, who: str | None) -> _Who:
+        """A letter or a name; for a channel its number from 1, which is its speaker too."""
         if self._record.request.multichannel:
             channel = channel_of(self._record, who)
             number = None if channel is None else str(channel + 1)
@@ -190,47 +204,50 @@ class _Written:
         return {"speaker": who if is_named else letter(self._numbers[who or ""])}
 
 
-def passages_value(
-    record: JobRecord, transcript: Transcript, name: str, passages: list[Passage]
-) -> dict[str, Any]:
-    """
-    Sentences or paragraphs.
-
-    Args:
-        name: What they are called.
-    """
+def sentences_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
+    """A transcript by its sentences."""
     tidied = tidy(transcript)
-    written = _Written(record, tidied)
+    passages = [_Written(record, tidied).passage(each) for each in sentences_of(tidied)]
+    return shapes.Sentences(**_about(record, tidied), sentences=passages).value()
+
+
+def paragraphs_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
+    """A transcript by its paragraphs."""
+    tidied = tidy(transcript)
+    passages = [_Written(record, tidied).passage(each) for each in paragraphs_of(tidied)]
+    return shapes.Paragraphs(**_about(record, tidied), paragraphs=passages).value()
+
+
+def _about(record: JobRecord, tidied: Transcript) -> dict[str, Any]:
     return {
         "id": record.id,
         "confidence": confidence_of(all_words(tidied)),
         "audio_duration": record.audio.duration_s,
-        name: [written.passage_value(passage) for passage in passages],
     }
 
 
 def matches_value(record: JobRecord, transcript: Transcript, wanted: list[str]) -> dict[str, Any]:
     """
-    Where some words are said, in any case and whatever signs are around them.
+    Where some words are said; case and punctuation are ignored.
 
     Args:
-        wanted: Each of them one word, or several with spaces.
+        wanted: Words, or phrases with spaces between their words.
     """
     words = all_words(tidy(transcript))
     said = [bare(word.word).lower() for word in words]
-    matches = [_match_value(phrase, said, words) for phrase in wanted]
+    matches = [_match(phrase, said, words) for phrase in wanted]
     found = [match for match in matches if match["count"]]
     n_found = sum(match["count"] for match in found)
-    return {"id": record.id, "total_count": n_found, "matches": found}
+    return shapes.Matches(id=record.id, total_count=n_found, matches=found).value()
 
 
-def _match_value(phrase: str, said: list[str], words: tuple[Word, ...]) -> dict[str, Any]:
+def _match(phrase: str, said: list[str], words: tuple[Word, ...]) -> shapes.Match:
     parts = [bare(part).lower() for part in phrase.split()]
     n_parts = len(parts)
     found = [n for n in range(len(said)) if parts and said[n : n + n_parts] == parts]
     spans = [(words[n].start, words[n + n_parts - 1].end) for n in found]
     times = [[ms(start), ms(end)] for start, end in spans]
-    return {"text": phrase, "count": len(found), "timestamps": times, "indexes": found}
+    return shapes.Match(text=phrase, count=len(found), timestamps=times, indexes=found)
 
 
 def ms(seconds: float) -> int:

@@ -12,11 +12,12 @@ from gateway.answering.passages import (
     Passage,
     all_words,
     bare,
+    bare_text,
     confidence_of,
     paragraphs_of,
     utterances_of,
 )
-from gateway.answering.warned import warnings_value
+from gateway.answering.shapes import deepgram as shapes
 from gateway.deepgram.options import ListenOptions
 from shared.formats import tidy
 from shared.records import JobRecord
@@ -36,55 +37,69 @@ def listen_value(
     ignored: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """
-    What the caller is answered.
+    A transcript as `/v1/listen` answers it.
 
     Args:
-        ignored: Names of parameters that mean nothing here.
+        ignored: Names of parameters that have no effect here.
     """
-    channels = channels_of(record, tidy(transcript))
+    tidied = tidy(transcript)
+    channels = channels_of(record, tidied)
     spoken = [_Spoken(channel, options, n) for n, channel in enumerate(channels)]
-    results: dict[str, Any] = {"channels": [each.channel_value() for each in spoken]}
+    utterances = None
     if options.utterances:
-        told = [value for each in spoken for value in each.utterance_values(record)]
-        results["utterances"] = sorted(told, key=lambda value: float(value["start"]))
-    about = _metadata(record, tidy(transcript), options, ignored)
-    return {"metadata": about | {"channels": len(channels)}, "results": results}
+        found = [utterance for each in spoken for utterance in each.utterances(record)]
+        utterances = sorted(found, key=lambda utterance: utterance.start)
+    return shapes.Listened(
+        metadata=_metadata(record, tidied, options, ignored, n_channels=len(channels)),
+        results=shapes.ListenResults(
+            channels=[each.channel() for each in spoken], utterances=utterances
+        ),
+    ).value()
 
 
 def _metadata(
-    record: JobRecord, tidied: Transcript, options: ListenOptions, ignored: tuple[str, ...]
-) -> dict[str, Any]:
+    record: JobRecord,
+    tidied: Transcript,
+    options: ListenOptions,
+    ignored: tuple[str, ...],
+    *,
+    n_channels: int,
+) -> shapes.ListenMetadata:
     model_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tidied.model}@{tidied.model_revision}"))
     about = {"name": tidied.model, "version": tidied.model_revision, "arch": tidied.engine}
-    value: dict[str, Any] = {
-        "transaction_key": "deprecated",
-        "request_id": request_id_of(record.id),
-        "sha256": record.audio.sha256,
-        "created": as_rfc3339(record.created_at),
-        "duration": tidied.duration,
-        "models": [model_id],
-        "model_info": {model_id: about},
-    }
-    if options.tag:
-        value["tags"] = list(options.tag)
-    if options.extra:
-        pairs = (each.partition(":") for each in options.extra)
-        value["extra"] = {name: told for name, _, told in pairs}
-    warned = [
-        {"parameter": name, "type": "unsupported", "message": f"{name} has no effect here"}
-        for name in ignored
+    pairs = (each.partition(":") for each in options.extra)
+    return shapes.ListenMetadata(
+        transaction_key="deprecated",
+        request_id=request_id_of(record.id),
+        sha256=record.audio.sha256,
+        created=as_rfc3339(record.created_at),
+        duration=tidied.duration,
+        models=[model_id],
+        model_info={model_id: about},
+        tags=list(options.tag) or None,
+        extra={name: text for name, _, text in pairs} or None,
+        warnings=_warnings(tidied, ignored) or None,
+        channels=n_channels,
+    )
+
+
+def _warnings(tidied: Transcript, ignored: tuple[str, ...]) -> list[shapes.ListenWarning]:
+    return [
+        *(
+            shapes.ListenWarning(
+                parameter=name, type="unsupported", message=f"{name} has no effect here"
+            )
+            for name in ignored
+        ),
+        *(
+            shapes.ListenWarning(parameter="", type=warning.code, message=warning.message)
+            for warning in tidied.warnings
+        ),
     ]
-    warned += [
-        {"parameter": "", "type": told["code"], "message": told["message"]}
-        for told in warnings_value(tidied.warnings)
-    ]
-    if warned:
-        value["warnings"] = warned
-    return value
 
 
 class _Spoken:
-    """What is said in a channel, and how its words are to be written."""
+    """Writes what is said in one channel, as the options ask."""
 
     def __init__(self, tidied: Transcript, options: ListenOptions, channel: int) -> None:
         self._tidied = tidied
@@ -92,83 +107,84 @@ class _Spoken:
         self._options = options
         self._numbers = speaker_numbers(tidied)
 
-    def channel_value(self) -> dict[str, Any]:
-        """All that is said."""
+    def channel(self) -> shapes.ListenChannel:
+        """Everything that is said."""
         words = all_words(self._tidied)
-        best: dict[str, Any] = {
-            "transcript": self._written(words, self._tidied.text.strip()),
-            "confidence": confidence_of(words),
-            "words": [self._word_value(word) for word in words],
-        }
-        if self._options.paragraphs or self._options.smart_format:
-            best["paragraphs"] = self._paragraphs_value()
-        value: dict[str, Any] = {"alternatives": [best]}
-        if self._options.detect_language:
-            value["detected_language"] = self._tidied.language
-            value["language_confidence"] = round(self._tidied.language_probability, 4)
-        return value
+        has_paragraphs = self._options.paragraphs or self._options.smart_format
+        best = shapes.ListenAlternative(
+            transcript=self._written(words, self._tidied.text.strip()),
+            confidence=confidence_of(words),
+            words=[self._word(word) for word in words],
+            paragraphs=self._paragraphs() if has_paragraphs else None,
+        )
+        if not self._options.detect_language:
+            return shapes.ListenChannel(alternatives=[best])
+        return shapes.ListenChannel(
+            alternatives=[best],
+            detected_language=self._tidied.language,
+            language_confidence=round(self._tidied.language_probability, 4),
+        )
 
     def _written(self, words: tuple[Word, ...], text: str) -> str:
-        """A text; of bare words where no punctuation is wanted."""
+        """The text; made of bare words where no punctuation is wanted."""
         if not self._options.is_plain or not words:
             return text
-        spaced = ((" " if word.word[:1].isspace() else "", bare(word.word)) for word in words)
-        return "".join(before + word for before, word in spaced).strip().lower()
+        return bare_text(words).lower()
 
-    def _word_value(self, word: Word) -> dict[str, Any]:
-        value: dict[str, Any] = {
-            "word": bare(word.word).lower(),
-            "start": word.start,
-            "end": word.end,
-            "confidence": round(word.probability, 4),
-        }
+    def _word(self, word: Word) -> shapes.ListenWord:
+        found = shapes.ListenWord(
+            word=bare(word.word).lower(),
+            start=word.start,
+            end=word.end,
+            confidence=round(word.probability, 4),
+        )
         if word.speaker is not None:
-            value["speaker"] = self._numbers[word.speaker]
+            found["speaker"] = self._numbers[word.speaker]
         if not self._options.is_plain:
-            value["punctuated_word"] = word.word.strip()
-        return value
+            found["punctuated_word"] = word.word.strip()
+        return found
 
-    def _paragraphs_value(self) -> dict[str, Any]:
+    def _paragraphs(self) -> shapes.ListenParagraphs:
         passages = paragraphs_of(self._tidied)
         texts = [self._named(passage) for passage in passages]
-        return {
-            "transcript": "".join(f"\n{text}\n" for text in texts).rstrip("\n"),
-            "paragraphs": [self._paragraph_value(passage) for passage in passages],
-        }
+        return shapes.ListenParagraphs(
+            transcript="".join(f"\n{text}\n" for text in texts).rstrip("\n"),
+            paragraphs=[self._paragraph(passage) for passage in passages],
+        )
 
     def _named(self, passage: Passage) -> str:
         if passage.speaker is None:
             return passage.text
         return f"Speaker {self._numbers[passage.speaker]}: {passage.text}"
 
-    def _paragraph_value(self, passage: Passage) -> dict[str, Any]:
-        value: dict[str, Any] = {
-            "sentences": [
-                {"text": sentence.text, "start": sentence.start, "end": sentence.end}
+    def _paragraph(self, passage: Passage) -> shapes.ListenParagraph:
+        return shapes.ListenParagraph(
+            sentences=[
+                shapes.ListenSentence(text=sentence.text, start=sentence.start, end=sentence.end)
                 for sentence in passage.sentences
             ],
-            "num_words": len(passage.words),
-            "start": passage.start,
-            "end": passage.end,
-        }
-        return value | self._speaker(passage)
+            num_words=len(passage.words),
+            start=passage.start,
+            end=passage.end,
+            speaker=self._number(passage),
+        )
 
-    def utterance_values(self, record: JobRecord) -> list[dict[str, Any]]:
+    def utterances(self, record: JobRecord) -> list[shapes.ListenUtterance]:
         """What is said between two pauses."""
         passages = utterances_of(self._tidied, pause_s=self._options.utt_split)
-        return [self._utterance_value(record, n, each) for n, each in enumerate(passages)]
+        return [self._utterance(record, n, each) for n, each in enumerate(passages)]
 
-    def _utterance_value(self, record: JobRecord, n: int, passage: Passage) -> dict[str, Any]:
-        value: dict[str, Any] = {
-            "start": passage.start,
-            "end": passage.end,
-            "confidence": passage.confidence,
-            "channel": self._channel,
-            "transcript": self._written(passage.words, passage.text),
-            "words": [self._word_value(word) for word in passage.words],
-        }
-        value |= self._speaker(passage)
-        return value | {"id": str(uuid.uuid5(uuid.UUID(record.id), f"{self._channel}.{n}"))}
+    def _utterance(self, record: JobRecord, n: int, passage: Passage) -> shapes.ListenUtterance:
+        return shapes.ListenUtterance(
+            start=passage.start,
+            end=passage.end,
+            confidence=passage.confidence,
+            channel=self._channel,
+            transcript=self._written(passage.words, passage.text),
+            words=[self._word(word) for word in passage.words],
+            speaker=self._number(passage),
+            id=str(uuid.uuid5(uuid.UUID(record.id), f"{self._channel}.{n}")),
+        )
 
-    def _speaker(self, passage: Passage) -> dict[str, int]:
-        return {} if passage.speaker is None else {"speaker": self._numbers[passage.speaker]}
+    def _number(self, passage: Passage) -> int | None:
+        return None if passage.speaker is None else self._numbers[passage.speaker]

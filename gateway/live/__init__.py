@@ -1,1 +1,1 @@
-"""The gateway's other program: connections that stay open, on starlette and uvicorn."""
+"""The second program: connections that stay open, on starlette and uvicorn."""

@@ -23,13 +23,13 @@ from shared.starting import answer_arguments, naming
 _BACKLOG = 1024
 _GRACE_S = 3
 _MOST_FRAME_BYTES = 1 << 16
-"""Of what a WebSocket's caller says, which nobody reads; it is held until it is whole."""
+"""The longest WebSocket frame taken. Callers need send none; a frame is held until it is whole."""
 
 _log = logging.getLogger("gateway.live")
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Serve until told to stop; the exit status."""
+    """Serve until told to stop. Returns the exit status."""
     if (status := answer_arguments("python -m gateway.live", arguments)) is not None:
         return status
     try:
@@ -59,10 +59,10 @@ def serve(settings: GatewaySettings) -> None:
     app = create_live(settings)
     config = uvicorn.Config(
         app,
-        # The peer is whom we are connected to: what a header says of it is for `Access`.
+        # The peer is the connection's: headers about it are for `Access` to judge.
         proxy_headers=False,
         server_header=False,
-        # One line for each request is nginx's, without the query that may hold a key.
+        # nginx logs requests, without the query, which may hold a key.
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACE_S,
@@ -70,7 +70,7 @@ def serve(settings: GatewaySettings) -> None:
         lifespan="on",
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn's own come first; when it has stopped, it has these called.
+        # uvicorn replaces these while it runs, and calls them when it has stopped.
         signal.signal(number, _stop)
     try:
         Server(config, app.state.tail).run(sockets=[listener])
@@ -79,8 +79,8 @@ def serve(settings: GatewaySettings) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether uvicorn tells of more than a WebSocket that was refused, as it should be."""
-    # Kludex/uvicorn#3138: with `websockets` it takes an answer of ours for none at all.
+    """Whether a line of uvicorn's log is to be kept: not those about refused WebSockets."""
+    # Kludex/uvicorn#3138: it does not count our refusal as an answer. Remove this when it does.
     return "returned without completing handshake" not in record.getMessage()
 
 
@@ -89,14 +89,14 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 class Server(uvicorn.Server):
-    """Sends its listeners away when it is told to stop, and does not wait for them to go."""
+    """Disconnects its listeners when it is told to stop, and does not wait for them to leave."""
 
     def __init__(self, config: uvicorn.Config, tail: Tail) -> None:
         super().__init__(config)
         self._tail = tail
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close every connection, listeners' first."""
+        """Close every connection, those of listeners first."""
         self._tail.stop()
         await super().shutdown(sockets)
 

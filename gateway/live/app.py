@@ -1,4 +1,4 @@
-"""The whole application on one screen."""
+"""The application of gateway.live on one screen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.access.origins import Origins
 from gateway.live.errors import ERROR_ANSWERS
 from gateway.live.listening import Listening
 from gateway.live.routes import Routes
-from gateway.live.standing import Standing
+from gateway.live.status import StatusReader
 from gateway.live.tail import Tail, connect_tail
 from gateway.settings import GatewaySettings
 from shared.connections import connect_briefly
@@ -30,7 +30,7 @@ _STARTS = ("http.response.start", "websocket.http.response.start", "websocket.ac
 
 
 def create_live(settings: GatewaySettings) -> Starlette:
-    """Build gateway.live; `state.tail` of it is what reads events, while it runs."""
+    """Build gateway.live. Its `state.tail` reads events while it runs."""
     url = settings.redis_url.get_secret_value()
     redis, tailed = connect_briefly(url), connect_tail(url)
     storage = open_storage(settings.storage_dir, read_only=True)
@@ -39,7 +39,7 @@ def create_live(settings: GatewaySettings) -> Starlette:
     origins = Origins(settings.listed_origins)
     listening = Listening(
         tail,
-        Standing(redis, jobs),
+        StatusReader(redis, jobs),
         Access(settings, host=settings.live_host),
         origins,
         keepalive_s=settings.sse_keepalive_s,
@@ -63,16 +63,16 @@ def create_live(settings: GatewaySettings) -> Starlette:
         lifespan=run,
     )
     app.state.tail = tail
-    # Around all of it: what starlette says when a route fails is an answer too.
+    # Around everything, starlette's own error answers included.
     app.middleware_stack = Answering(app.build_middleware_stack(), origins)
     return app
 
 
 class Answering:
     """
-    Gives every answer an id, which log lines of the request have too, and what browsers need.
+    Adds headers to every answer: the request's id, CORS for listed origins, and hardening.
 
-    That is: pages of listed origins may read it, and it is taken for what it is.
+    Log lines of the request have the same id.
     """
 
     def __init__(self, app: ASGIApp, origins: Origins) -> None:

@@ -1,4 +1,4 @@
-"""The errors of `gateway.errors`, in the same words, for starlette."""
+"""The error answers of `gateway.errors`, for starlette."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.errors import REDIS_AWAY, STATUSES, error_headers, error_value
+from gateway.errors import REDIS_AWAY, STATUSES, ErrorAnswer, error_headers, error_value
 from shared.errors import Busy, LonghandError
 
 _RETRY_REDIS_S = 5
@@ -35,7 +35,7 @@ async def answer_error(_request: Request, error: Exception) -> Response:
 
 
 async def answer_http(request: Request, error: Exception) -> Response:
-    """Answer what starlette itself refuses: no such path, no such method."""
+    """Answer what starlette itself refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     message = error.detail
@@ -43,7 +43,8 @@ async def answer_http(request: Request, error: Exception) -> Response:
         message = f"there is nothing at {request.url.path[:200]!r}; the gateway has the rest"
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         message = f"{request.method} is not possible here; use GET"
-    value = {"success": False, "error": message, "code": phrase.lower().replace(" ", "_")}
+    code = phrase.lower().replace(" ", "_")
+    value = ErrorAnswer(success=False, error=message, code=code).value()
     return JSONResponse(value, error.status_code, error.headers)
 
 

@@ -1,4 +1,4 @@
-"""What happened to jobs, as Redis holds it and as listeners are told: SSE and JSON frames."""
+"""Events of jobs: read from Redis, and written as SSE and as JSON frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROUNDING_MS = 2
 
 
 class EventId(NamedTuple):
-    """Where an event stands: the id of its entry in a Redis stream, which only grows."""
+    """The id of an event: that of its entry in a Redis stream. Ids only grow."""
 
     ms: int
     n: int
@@ -27,7 +27,7 @@ class EventId(NamedTuple):
         Read an id as a caller, or Redis, writes it.
 
         Raises:
-            InvalidRequest: It is no id of an event.
+            InvalidRequest: It is not the id of an event.
 
         >>> EventId.parse("1700000000000-2") > EventId.parse("1699999999999-7")
         True
@@ -53,9 +53,9 @@ class Event:
     One thing that happened.
 
     Attributes:
-        job: The job it happened to.
-        owner: Whose job that is.
-        kind: `job` (how it stands) or `segments` (what was recognised).
+        job: The id of the job.
+        owner: The job's owner.
+        kind: `job` (its status and progress) or `segments` (what was recognised).
         data: JSON text of an object.
         is_final: Whether nothing more will happen to the job.
     """
@@ -73,7 +73,7 @@ def read_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
     Read an entry of the stream.
 
     Raises:
-        KeyError, ValueError: It is not one of ours.
+        KeyError, ValueError: It is not an event of ours.
     """
     kind, data = fields[b"type"].decode(), fields[b"data"].decode()
     return Event(
@@ -88,10 +88,10 @@ def read_entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
 
 def snapshot(record: JobRecord, at: EventId) -> Event:
     """
-    Tell how a job stands now, as an event of kind `job`.
+    The present status of a job, as an event of kind `job`.
 
     Args:
-        at: What was told last; everything after it is still to come.
+        at: The last event that the listener was sent; later ones follow.
     """
     value: dict[str, object] = {
         "job_id": record.id,
@@ -114,9 +114,10 @@ def snapshot(record: JobRecord, at: EventId) -> Event:
 
 def after_end_of(record: JobRecord) -> EventId:
     """
-    An id that says a listener has heard of a job's end, though no such event may be kept.
+    An event id just after a job's end. A listener who names it, or a later one, knows of the end.
 
-    The ids of events and the times of jobs are of one clock, that of Redis, but for rounding.
+    It works though the event itself may be dropped: event ids and times of jobs are both from
+    Redis's clock, but for rounding.
     """
     return EventId(int((record.ended_at or 0) * 1000) + _ROUNDING_MS, 0)
 

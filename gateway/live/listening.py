@@ -1,4 +1,4 @@
-"""One caller who listens: who he is, what he has missed, and what he is told from then on."""
+"""One caller who listens: who they are, what they missed, and what they are sent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
-from gateway.access.callers import Access, refuse_lent
+from gateway.access.callers import Access, refuse_untrusted_page
 from gateway.access.origins import Origins
 from gateway.answering.shapes.events import EventsQuery
 from gateway.live.events import Event, EventId
-from gateway.live.standing import Standing
+from gateway.live.status import StatusReader
 from gateway.live.tail import Listener, Signal, Tail
 from shared.errors import InvalidRequest, JobNotFound, TooManyRequests
 
@@ -28,25 +28,25 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Hearing:
+class Subscription:
     """
-    What one caller is told: `first`, then all that comes.
+    What one caller is sent: `first`, then every new event.
 
     Attributes:
-        keepalive_s: How long there may be silence.
+        keepalive_s: Seconds without an event after which `events` gives None.
     """
 
     tail: Tail
-    standing: Standing
+    status_reader: StatusReader
     listener: Listener
     first: list[Event]
     keepalive_s: float
 
     async def events(self) -> AsyncIterator[Event | Signal | None]:
         """
-        Give each event; None when there was silence; at last why it ends, if not by an event.
+        Give each event; None after a silence; at last the `Signal` that ended it, if one did.
 
-        A listener to one job has heard all when its job has ended.
+        For a listener to one job it ends with the job.
         """
         try:
             async for item in self._events():
@@ -63,22 +63,22 @@ class Hearing:
         queue = self.listener.queue
         while True:
             try:
-                # What is there already is told at once: to wait for each takes turns of the loop,
+                # Queued events are sent without waiting: each wait takes turns of the event loop,
                 # in which a burst would fill the queue.
                 item = queue.get_nowait() if queue.qsize() else await self._next()
             except TimeoutError:
                 yield None
                 continue
             if isinstance(item, Event) and item.id <= self.listener.position:
-                continue  # it is in what he was told at first
+                continue  # they know it from `first`
             if item is not Signal.LOST:
                 yield item
                 continue
             since, self.listener.lost_after = self.listener.lost_after, None
             try:
-                fresh = await run_in_threadpool(self.standing.now, self.listener, since)
+                fresh = await run_in_threadpool(self.status_reader.now, self.listener, since)
             except (RedisError, JobNotFound) as error:
-                _log.warning("a listener has to come back: %s", error)
+                _log.warning("a listener has to connect again: %s", error)
                 yield Signal.LOST
                 return
             for event in fresh:
@@ -87,25 +87,24 @@ class Hearing:
     async def _next(self) -> Event | Signal:
         return await asyncio.wait_for(self.listener.queue.get(), self.keepalive_s)
 
-    async def serve(self, telling: Coroutine[Any, Any, None]) -> None:
+    async def serve(self, sending: Coroutine[Any, Any, None]) -> None:
         """
-        Run what tells the caller, and stop listening when it ends.
+        Run the sending to the caller, and stop listening when it ends.
 
-        A caller who reads nothing at all would keep it for ever: some time after there was
-        more to tell than is kept for one, it is ended. He may come back and name the last
-        event that he got.
+        A caller who reads nothing would block it for ever. So some seconds after their queue
+        overflowed it is ended. They may connect again and name the last event that they got.
         """
-        told = asyncio.create_task(telling)
+        sent = asyncio.create_task(sending)
         slow = asyncio.create_task(self.listener.is_slow.wait())
         try:
-            await asyncio.wait((told, slow), return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait((told,), timeout=_SLOW_GRACE_S)
+            await asyncio.wait((sent, slow), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sent,), timeout=_SLOW_GRACE_S)
         finally:
             slow.cancel()
-            told.cancel()
+            sent.cancel()
             self.close()
         with suppress(asyncio.CancelledError):
-            await told
+            await sent
 
     def close(self) -> None:
         """Stop listening."""
@@ -118,47 +117,48 @@ class Listening:
     Lets callers listen.
 
     Attributes:
-        max_per_owner: How many of one user, or of one key, may listen at once.
+        max_per_owner: How many listeners one user, or one key, may have at once.
     """
 
     tail: Tail
-    standing: Standing
+    status_reader: StatusReader
     access: Access
     origins: Origins
     keepalive_s: float
     max_per_owner: int
 
-    async def begin(self, caller: HTTPConnection, job_id: str | None) -> Hearing:
+    async def begin(self, caller: HTTPConnection, job_id: str | None) -> Subscription:
         """
-        Let a caller listen, to one job or to all of his.
+        Let a caller listen to one job, or to all of theirs.
 
         Raises:
-            Unauthorized, Forbidden, InvalidRequest, JobNotFound: He may not, or there is no such.
-            TooManyRequests, Busy: He may later.
-            Nothing: There is nothing more to hear.
+            Unauthorized, Forbidden: They may not.
+            InvalidRequest, JobNotFound: The query is not possible, or there is no such job.
+            TooManyRequests, Busy: They may later.
+            NothingLeft: There will be no more events.
         """
         query = _read_query(caller)
         owner = self._admit(caller, query.token)
-        told = caller.headers.get("Last-Event-ID") or query.last_event_id
-        after = EventId.parse(told) if told else None
+        named = caller.headers.get("Last-Event-ID") or query.last_event_id
+        after = EventId.parse(named) if named else None
         listener = self.tail.open(owner, job_id, after=after)
         try:
-            first = await run_in_threadpool(self.standing.first, listener, after)
+            first = await run_in_threadpool(self.status_reader.first, listener, after)
         except BaseException:
             self.tail.close(listener)
             raise
-        return Hearing(self.tail, self.standing, listener, first, self.keepalive_s)
+        return Subscription(self.tail, self.status_reader, listener, first, self.keepalive_s)
 
     def _admit(self, asking: HTTPConnection, token: str | None) -> str:
-        """The owner of what is to be heard, if he may hear it."""
-        # A page of any site may open a WebSocket here, with the password that a browser knows,
-        # and read it: that counts as changing something.
+        """The owner whose events the caller may be sent."""
+        # A page of any site may open a WebSocket here, with the password that the browser knows,
+        # and read it. So it is checked like a request that changes something.
         method = "POST" if asking.scope["type"] == "websocket" else asking.scope["method"]
         self.origins.refuse_foreign(method, asking.headers)
         peer = asking.client.host if asking.client else None
         caller = self.access.identify(headers=asking.headers, peer=peer, token=token)
-        refuse_lent(caller, self.origins, method, asking.headers)
-        # Those whom nobody names are one owner, and many.
+        refuse_untrusted_page(caller, self.origins, method, asking.headers)
+        # Unknown callers share one owner and are many: they have no limit.
         if caller.is_known and self.tail.count(caller.owner) >= self.max_per_owner:
             raise TooManyRequests(
                 f"{self.max_per_owner} listeners of yours are here already "

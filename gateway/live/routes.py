@@ -1,4 +1,4 @@
-"""`/jobs/{id}/events`, `/events` and `/ws/jobs/{id}`: events as they happen."""
+"""Routes of gateway.live: `/jobs/{id}/events`, `/events` and `/ws/jobs/{id}`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gateway.answering.shapes.health import Live
+from gateway.errors import ErrorAnswer
 from gateway.live.errors import error_answer
 from gateway.live.events import Event, as_frame, as_sse
-from gateway.live.listening import Hearing, Listening
-from gateway.live.standing import Nothing
+from gateway.live.listening import Listening, Subscription
+from gateway.live.status import NothingLeft
 from gateway.live.tail import Signal
 
 _RETRY_MS = 2000
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
-    # A proxy shall pass each event on as it comes; nginx reads this one.
+    # Tells nginx to pass on each event as it comes.
     "X-Accel-Buffering": "no",
 }
 # RFC 6455, 7.4.1, and IANA's registry for 1013.
@@ -31,13 +33,13 @@ _CLOSE_CODES = {Signal.STOPPED: _GOING_AWAY, Signal.SLOW: _TRY_AGAIN, Signal.LOS
 
 
 class Routes:
-    """All there is at this program."""
+    """The routes of this program."""
 
     def __init__(self, listening: Listening) -> None:
         self._listening = listening
 
     def all(self) -> list[BaseRoute]:
-        """Paths, and what answers there."""
+        """Every route, for starlette."""
         return [
             Route("/jobs/{job_id}/events", self.stream),
             Route("/events", self.stream),
@@ -50,59 +52,60 @@ class Routes:
     async def stream(self, request: Request) -> Response:
         """Stream events of one job, or of all the caller's jobs (WHATWG HTML, 9.2)."""
         try:
-            hearing = await self._listening.begin(request, request.path_params.get("job_id"))
-        except Nothing:
-            return Response(status_code=204)  # which tells a browser not to come back
+            subscription = await self._listening.begin(request, request.path_params.get("job_id"))
+        except NothingLeft:
+            return Response(status_code=204)  # it tells a browser not to connect again
         if request.method == "HEAD":
-            hearing.close()
+            subscription.close()
             return Response(headers=_HEADERS)
-        return EventStream(hearing)
+        return EventStream(subscription)
 
     async def talk(self, socket: WebSocket) -> None:
         """Send the events of one job as frames of JSON text (S0-33)."""
         try:
-            hearing = await self._listening.begin(socket, socket.path_params["job_id"])
-        except Nothing:
+            subscription = await self._listening.begin(socket, socket.path_params["job_id"])
+        except NothingLeft:
             await socket.accept()
             await socket.close(_DONE)
         except Exception as error:
             await socket.send_denial_response(error_answer(error))
         else:
-            await hearing.serve(_send_all(socket, hearing))
+            await subscription.serve(_send_all(socket, subscription))
 
     async def show_ready(self, _request: Request) -> Response:
         """200 if events are read; else 503."""
         if self._listening.tail.is_up:
             return JSONResponse({"success": True, "status": "ready", "message": "OK"})
         problem = "Redis cannot be reached; see LONGHAND_REDIS_URL"
-        return JSONResponse({"success": False, "error": problem, "code": "not_ready"}, 503)
+        value = ErrorAnswer(success=False, error=problem, code="not_ready").value()
+        return JSONResponse(value, 503)
 
 
 class EventStream(StreamingResponse):
-    """A `text/event-stream` of what a caller hears."""
+    """A `text/event-stream` of events."""
 
-    def __init__(self, hearing: Hearing) -> None:
-        super().__init__(_written(hearing), headers=_HEADERS)
-        self._hearing = hearing
+    def __init__(self, subscription: Subscription) -> None:
+        super().__init__(_written(subscription), headers=_HEADERS)
+        self._hearing = subscription
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._hearing.serve(super().__call__(scope, receive, send))
 
 
-async def _written(hearing: Hearing) -> AsyncIterator[str]:
-    # At once, so that the caller knows that he listens.
+async def _written(subscription: Subscription) -> AsyncIterator[str]:
+    # At once, so that the caller knows that they are connected.
     yield f"retry: {_RETRY_MS}\n\n"
-    async for item in hearing.events():
+    async for item in subscription.events():
         if isinstance(item, Event):
             yield as_sse(item)
         elif item is None:
             yield ": still here\n\n"
 
 
-async def _send_all(socket: WebSocket, hearing: Hearing) -> None:
+async def _send_all(socket: WebSocket, subscription: Subscription) -> None:
     await socket.accept()
     leaving = asyncio.create_task(_until_gone(socket))
-    sending = asyncio.create_task(_send(socket, hearing))
+    sending = asyncio.create_task(_send(socket, subscription))
     try:
         await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -111,10 +114,10 @@ async def _send_all(socket: WebSocket, hearing: Hearing) -> None:
         await asyncio.gather(leaving, sending, return_exceptions=True)
 
 
-async def _send(socket: WebSocket, hearing: Hearing) -> None:
+async def _send(socket: WebSocket, subscription: Subscription) -> None:
     code = _DONE
     with suppress(WebSocketDisconnect):
-        async for item in hearing.events():
+        async for item in subscription.events():
             if isinstance(item, Event):
                 await socket.send_text(as_frame(item))
             elif isinstance(item, Signal):
@@ -123,7 +126,7 @@ async def _send(socket: WebSocket, hearing: Hearing) -> None:
 
 
 async def _until_gone(socket: WebSocket) -> None:
-    """Read, and pass over, what a caller says: whoever hangs up is noticed by it."""
+    """Read and ignore what a caller sends, which is how a disconnect is noticed."""
     with suppress(WebSocketDisconnect):
         while True:
             await socket.receive()
@@ -132,10 +135,10 @@ async def _until_gone(socket: WebSocket) -> None:
 
 
 async def _ask_for_upgrade(_request: Request) -> Response:
-    value = {"success": False, "error": "this is a WebSocket", "code": "upgrade_required"}
-    return JSONResponse(value, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+    refused = ErrorAnswer(success=False, error="this is a WebSocket", code="upgrade_required")
+    return JSONResponse(refused.value(), 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
 
 
 async def _show_live(_request: Request) -> Response:
-    """200: the process answers. It asks nobody."""
-    return JSONResponse({"success": True, "status": "live", "message": "OK"})
+    """Answer 200: the process runs. Nothing else is checked."""
+    return JSONResponse(Live(success=True, status="live", message="OK").value())

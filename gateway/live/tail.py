@@ -1,4 +1,4 @@
-"""Reads the stream of events once, and hands each event to everybody who listens for it."""
+"""Reads the Redis stream of events once, and gives each event to all who listen for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.keys import EVENTS, EVENTS_KEPT
 
 _BLOCK_S = 5.0
 _QUEUE_LENGTH = 256
-# Between two reads listeners empty their queues: a read must not fill one alone.
+# Listeners empty their queues between two reads, so one read must not fill a queue.
 _AT_ONCE = _QUEUE_LENGTH // 4
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _RETRY_S = 5
@@ -28,9 +28,9 @@ _log = logging.getLogger(__name__)
 
 
 class Signal(Enum):
-    """What a listener may be told beside events."""
+    """What a listener may be sent beside events."""
 
-    LOST = "events were lost: tell how things stand now"
+    LOST = "events were lost: send the present status"
     SLOW = "the caller reads too slowly"
     STOPPED = "the program ends"
 
@@ -41,12 +41,12 @@ class Listener:
     Somebody who listens, to one job or to all jobs of an owner.
 
     Attributes:
-        position: The last event he was told, or that was before how things stood when he was told;
-            what comes through `queue` up to this one is passed over.
-        missed: What happened since the caller last listened, or None if that is not known.
-        has_heard_end: Whether the last he was told of his job was its end.
-        lost_after: The last event before some that were lost, until he is told how things stand.
-        is_slow: Set when there was more to tell than `queue` holds.
+        position: The last event that the listener knows. Events up to this one are skipped when
+            they come through `queue`.
+        missed: Events since the caller last listened; None if they are not known.
+        has_heard_end: Whether the last event that the caller got was the end of their job.
+        lost_after: The last event before a gap; None when the present status was sent since.
+        is_slow: Set when `queue` overflowed.
     """
 
     owner: str
@@ -65,7 +65,7 @@ class Listener:
         return event.owner == self.owner and self.job in (None, event.job)
 
     def tell(self, item: Event | Signal) -> None:
-        """Put something into its queue; whoever has not emptied it is told to come back."""
+        """Queue an item. A listener whose queue is full is told to connect again."""
         if self.queue.full():
             while not self.queue.empty():
                 self.queue.get_nowait()
@@ -76,10 +76,10 @@ class Listener:
 
 class Tail:
     """
-    The stream's newest events, and those who listen for more.
+    The newest events of the stream, and those who listen for more.
 
-    Everything but `run` is done between two awaits of one event loop, so that no event
-    slips between what a listener is given at first and what its queue brings.
+    Each method but `run` runs without an await, so no event is lost between what a listener
+    is given at first and what its queue brings.
 
     Args:
         redis: A client whose socket timeout is longer than a read that blocks.
@@ -99,21 +99,16 @@ class Tail:
         """How many of an owner listen."""
         return sum(listener.owner == owner for listener in self._listeners)
 
-    @property
-    def n_listeners(self) -> int:
-        """How many listen."""
-        return len(self._listeners)
-
     def open(self, owner: str, job: str | None, *, after: EventId | None) -> Listener:
         """
         Begin to listen.
 
         Args:
             job: The only job of interest; None for all of the owner's.
-            after: The last event the caller was told; None if he was told none.
+            after: The last event that the caller got; None if they got none.
 
         Raises:
-            Busy: Redis is away, or there are as many listeners as may be.
+            Busy: Redis is away, or there are too many listeners.
         """
         if not self.is_up or self._is_stopped:
             raise Busy("events cannot be read at the moment; try again", retry_after_s=_RETRY_S)
@@ -137,7 +132,7 @@ class Tail:
         self._listeners.discard(listener)
 
     def stop(self) -> None:
-        """Send every listener away, and take no more."""
+        """Disconnect every listener, and take no more."""
         self._is_stopped = True
         self._tell_all(Signal.STOPPED)
 
@@ -145,8 +140,8 @@ class Tail:
         """
         Read until stopped or cancelled; while Redis is away, try again.
 
-        A read that just begins passes over being cancelled (redis-py 8, Python 3.11): told to
-        stop, the next one is not begun.
+        A read that is just beginning ignores its cancelling (redis-py 8, Python 3.11), so
+        `_is_stopped` is checked before each read.
         """
         pause_s = _FIRST_PAUSE_S
         while not self._is_stopped:
@@ -163,12 +158,12 @@ class Tail:
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _holds_all_after(self, after: EventId) -> bool:
-        """Whether nothing that came after an event has been dropped since."""
+        """Whether every event after this one is still kept."""
         first = self._kept[0].id if self._kept else self.position
         return first <= after <= self.position
 
     async def _catch_up(self) -> None:
-        """After a connection was made: go on where we were, or begin anew if that is gone."""
+        """After connecting: go on after the last event read, or start again if it was dropped."""
         at = str(self.position)
         if self.position == BEGINNING or not await self._redis.xrange(EVENTS, at, at):
             before = self.position
@@ -179,7 +174,7 @@ class Tail:
             if newest:
                 self.position = max(self.position, EventId.parse(newest[0][0].decode()))
             if self._listeners:
-                _log.warning("events were lost; listeners are told how their jobs stand")
+                _log.warning("events were lost; listeners are sent the status of their jobs")
             for listener in self._listeners:
                 listener.lost_after = listener.lost_after or before
                 listener.position = self.position
@@ -189,11 +184,11 @@ class Tail:
         self.is_up = True
 
     async def _read(self) -> None:
-        """Wait for events, and hand them on."""
+        """Wait for events, and give them to listeners."""
         answer: Any = await self._redis.xread(
             {EVENTS: str(self.position)}, count=_AT_ONCE, block=int(_BLOCK_S * 1000)
         )
-        # A list of streams (RESP2) or a mapping of them (RESP3), of which there is one.
+        # A list (RESP2) or a mapping (RESP3) of streams; we read one.
         streams = answer.items() if isinstance(answer, Mapping) else (answer or [])
         for _name, entries in streams:
             flat = entries[0] if entries and isinstance(entries[0], list) else entries
@@ -204,7 +199,7 @@ class Tail:
                         listener.tell(event)
             if flat:
                 self.position = EventId.parse(flat[-1][0].decode())
-        await asyncio.sleep(0)  # listeners empty their queues before there is more
+        await asyncio.sleep(0)  # listeners empty their queues now
 
     def _tell_all(self, signal: Signal) -> None:
         for listener in self._listeners:
@@ -217,9 +212,9 @@ def readable(entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterable
         try:
             yield read_entry(entry_id, fields)
         except (KeyError, ValueError) as error:
-            _log.warning("event %s is passed over: %r", entry_id.decode(), error)
+            _log.warning("event %s is ignored: %r", entry_id.decode(), error)
 
 
 def connect_tail(url: str) -> Redis:
-    """A client for `Tail`: a read may block, and a Redis that is gone is noticed all the same."""
+    """A client for `Tail`. Its timeout is longer than a blocking read, so an outage is noticed."""
     return Redis.from_url(url, socket_connect_timeout=2, socket_timeout=_BLOCK_S + 5, retry=None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
-from typing import Any
+from typing import cast
 from urllib.parse import quote
 
 from flask import Response, jsonify
 
-from gateway.answering.answers import transcript_value
+from gateway.answering.answers import transcript_shown
 from gateway.answering.ignored import name_ignored
+from gateway.answering.shapes import older as shapes
 from gateway.answering.warned import name_warnings
 from gateway.older.fields import (
     ASR_FORMATS,
@@ -28,28 +29,32 @@ from shared.records import JobRecord
 from shared.transcript import Transcript
 
 
-def whole_value(record: JobRecord, transcript: Transcript) -> dict[str, Any]:
-    """A result with segments, each with `speaker` where it was asked who speaks: it is indexed."""
-    value = transcript_value(record, transcript, has_segments=True)
+def whole_shown(record: JobRecord, transcript: Transcript) -> shapes.OlderTranscript:
+    """A result with its segments; each has `speaker` if the caller asked who speaks."""
+    shown = transcript_shown(shapes.OlderTranscript, record, transcript, has_segments=True)
     if record.request.names_speakers:
-        value["segments"] = [{"speaker": None, **segment} for segment in value["segments"]]
-    return value
+        # Callers index it unchecked. `cast`: mypy cannot join a dict to a TypedDict.
+        found = [{"speaker": None, **segment} for segment in shown.segments]
+        shown.segments = cast("list[shapes.OlderSegment]", found)
+    return shown
 
 
 def answer_whole(done: Transcribed[DialectSubmission[OlderFields]]) -> Response:
     """What `/transcribe` answers."""
-    return finished(jsonify(whole_value(done.record, done.transcript)), done)
+    return finished(jsonify(whole_shown(done.record, done.transcript).value()), done)
 
 
 def answer_recognised(done: Transcribed[DialectSubmission[RecogniseFields]]) -> Response:
-    """What `/recognise` answers: the object of Whisper's own Python, and once more by its name."""
+    """What `/recognise` answers: openai-whisper's result, twice if `envelope` asks."""
     fields = done.submission.fields
-    whisper = json.loads(render(done.transcript, "whisper"))
-    if fields.detail == "text":
-        whisper = {"text": whisper["text"]}
-    value = {"success": True, "job_id": done.record.id, **whisper}
-    if fields.envelope:
-        value["transcription"] = whisper
+    rendered = json.loads(render(done.transcript, "whisper"))
+    whisper = {"text": rendered["text"]} if fields.detail == "text" else rendered
+    value = shapes.Recognised(
+        success=True,
+        job_id=done.record.id,
+        **whisper,
+        transcription=shapes.WhispersResult(**whisper) if fields.envelope else None,
+    ).value()
     return finished(jsonify(value), done)
 
 
@@ -57,7 +62,7 @@ def answer_asr(done: Transcribed[DialectSubmission[AsrFields]]) -> Response:
     """What `/asr` answers: a file of the kind that was asked for."""
     fields = done.submission.fields
     if fields.output == "json":
-        answer = jsonify(whole_value(done.record, done.transcript))
+        answer = jsonify(whole_shown(done.record, done.transcript).value())
     else:
         wanted = find_format(ASR_FORMATS[fields.output])
         answer = Response(render(done.transcript, wanted.name), content_type=wanted.media_type)
@@ -71,18 +76,18 @@ def answer_asr(done: Transcribed[DialectSubmission[AsrFields]]) -> Response:
 def answer_language(done: Transcribed[DialectSubmission[DetectFields]]) -> Response:
     """What `/detect-language` answers."""
     spoken = tidy(done.transcript).language
-    value = {
-        "success": True,
-        "job_id": done.record.id,
-        "detected_language": NAMES.get(spoken, spoken),
-        "language_code": spoken,
-        "confidence": round(done.transcript.language_probability, 4),
-    }
-    return finished(jsonify(value), done)
+    found = shapes.DetectedLanguage(
+        success=True,
+        job_id=done.record.id,
+        detected_language=NAMES.get(spoken, spoken),
+        language_code=spoken,
+        confidence=round(done.transcript.language_probability, 4),
+    )
+    return finished(jsonify(found.value()), done)
 
 
 def finished(answer: Response, done: Transcribed[DialectSubmission[Own]]) -> Response:
-    """The answer, naming its job and what was passed over."""
+    """The answer, with headers for its job and for ignored fields."""
     answer.headers["Location"] = f"/jobs/{done.record.id}"
     name_ignored(answer, done.submission.ignored)
     return name_warnings(answer, done.transcript)

@@ -1,1 +1,1 @@
-"""What is documented beside each route, and the OpenAPI document made of it."""
+"""What is documented beside each route, and the OpenAPI document made from it."""

@@ -1,12 +1,12 @@
 """
-The OpenAPI 3.1 document of the gateway, made from what it runs.
+The OpenAPI 3.1 document of the gateway, made from the running application.
 
-Its routes are those of the application; what they take and answer is what `documented`
-says beside each view; models are pydantic's; statuses are those of `gateway.errors`.
+Its routes are those of the application. What they take and answer is said by `documented` beside
+each view. Schemas are pydantic's, and statuses are those of `gateway.errors`.
 
-flask-openapi3 and apispec were weighed. The first wants to parse bodies and to declare
-routes itself: ours stream theirs into storage, and share one declaration of access with
-the gate in front of them. The second joins dicts; schemas are the work, and pydantic does it.
+We looked at flask-openapi3 and apispec. flask-openapi3 wants to parse bodies and to declare routes;
+ours stream bodies into storage, and `documented` also says who may call. apispec only joins dicts;
+the schemas are most of the work, and pydantic makes them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,8 @@ from pydantic import BaseModel
 from werkzeug.routing import Rule
 
 from gateway.access.callers import takes_token
-from gateway.answering.shapes.errors import (
-    AssemblyAIErrorAnswer,
-    DeepgramErrorAnswer,
-    ErrorAnswer,
-    OpenAIErrorAnswer,
-)
-from gateway.dialects import Dialect, dialect_of
-from gateway.errors import status_of
+from gateway.dialects import AssemblyAIErrorAnswer, DeepgramErrorAnswer, Dialect, dialect_of
+from gateway.errors import ErrorAnswer, OpenAIErrorAnswer, status_of
 from gateway.openapi.documented import Answer, Body, Header
 from gateway.openapi.operations import Operation, errors_of, operations_of
 from gateway.openapi.schemas import Schema, Schemas, parameter
@@ -71,7 +65,7 @@ _PATH: dict[str, Schema] = {
         "description": "The upload, as the answer that made it named it.",
     },
 }
-"""Parameters of paths by name; a test holds that each is here."""
+"""Path parameters by name. A test checks that every one is here."""
 
 _DIALECTS: dict[Dialect, type[BaseModel]] = {
     "deepgram": DeepgramErrorAnswer,
@@ -93,14 +87,17 @@ _NO_CONTENT = (101, 204, 205, 304, 307)
 
 
 def build_document(app: Flask) -> Schema:
-    """The document of an application; the same one every time."""
+    """Build the document of an application; it is the same every time."""
     operations = sorted(operations_of(app), key=lambda o: (o.path, o.method))
     schemas = Schemas(
         [ErrorAnswer, OpenAIErrorAnswer, *_DIALECTS.values(), *_models_of_answers(operations)],
         [
             model
             for operation in operations
-            for models in (operation.told.query, *(b.models for b in operation.told.bodies))
+            for models in (
+                operation.documentation.query,
+                *(b.models for b in operation.documentation.bodies),
+            )
             for model in models
         ],
     )
@@ -113,7 +110,7 @@ def build_document(app: Flask) -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "Longhand", "version": version(), "description": _ABOUT},
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(o.told.tag for o in operations)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(o.documentation.tag for o in operations)],
         "paths": paths,
         "components": {
             "schemas": schemas.named,
@@ -131,24 +128,24 @@ def version() -> str:
 
 def _models_of_answers(operations: list[Operation]) -> Iterator[Any]:
     for operation in operations:
-        for answer in operation.told.answers.values():
+        for answer in operation.documentation.answers.values():
             if answer.model:
                 yield answer.model
 
 
 def _describe(operation: Operation, schemas: Schemas) -> Schema:
-    told = operation.told
+    documentation = operation.documentation
     summary, _, more = operation.text.partition("\n")
     description = more.partition("\nArgs:")[0].partition("\nRaises:")[0].strip()
-    if told.access == "admin":
+    if documentation.access == "admin":
         description = f"{description}\n\nFor admins.".strip()
-    in_body = {model for body in told.bodies for model in body.models}
-    in_query = [model for model in told.query if model not in in_body]
-    if len(in_query) < len(told.query):
+    in_body = {model for body in documentation.bodies for model in body.models}
+    in_query = [model for model in documentation.query if model not in in_body]
+    if len(in_query) < len(documentation.query):
         description = f"{description}\n\n{_IN_BOTH}".strip()
     described: Schema = {
         "operationId": operation.name,
-        "tags": [told.tag],
+        "tags": [documentation.tag],
         "summary": summary.rstrip("."),
         "security": _security(operation),
         "responses": _responses(operation, schemas),
@@ -158,21 +155,21 @@ def _describe(operation: Operation, schemas: Schemas) -> Schema:
     parameters = [
         *_path_parameters(operation.rule),
         *schemas.query(in_query),
-        *(_header_parameter(name, header) for name, header in told.headers.items()),
+        *(_header_parameter(name, header) for name, header in documentation.headers.items()),
     ]
     if parameters:
         described["parameters"] = parameters
-    if told.bodies:
+    if documentation.bodies:
         content: Schema = {}
-        for body in told.bodies:
+        for body in documentation.bodies:
             content |= _content_of(body, schemas)
-        is_required = all(body.is_required for body in told.bodies)
+        is_required = all(body.is_required for body in documentation.bodies)
         described["requestBody"] = {"required": is_required, "content": content}
     return described
 
 
 def _security(operation: Operation) -> list[Schema]:
-    if operation.told.access == "open":
+    if operation.documentation.access == "open":
         return []
     may_ask = takes_token(re.sub("{.*?}", "1", operation.path))
     return [{name: []} for name in _SCHEMES if name != "token" or may_ask]
@@ -185,8 +182,8 @@ def _path_parameters(rule: Rule) -> list[Schema]:
     ]
 
 
-def _header_parameter(name: str, told: str | Header) -> Schema:
-    header = Header(told) if isinstance(told, str) else told
+def _header_parameter(name: str, described: str | Header) -> Schema:
+    header = Header(described) if isinstance(described, str) else described
     schema = {**header.schema, "description": header.description}
     return parameter(name, "header", schema, header.is_required)
 
@@ -208,7 +205,7 @@ def _content_of(body: Body, schemas: Schemas) -> Schema:
 def _responses(operation: Operation, schemas: Schemas) -> Schema:
     responses = {
         status: _answer(answer, status, schemas)
-        for status, answer in operation.told.answers.items()
+        for status, answer in operation.documentation.answers.items()
     }
     by_status: dict[int, list[type[LonghandError]]] = {}
     for error in errors_of(operation):
@@ -271,7 +268,7 @@ def _error_answer(
 
 
 def _either(answer: Schema, wrong: Schema) -> Schema:
-    """An answer of a status that errors have too."""
+    """The answer of a status that the route and its errors share."""
     schema = answer.get("content", {}).get("application/json", {}).get("schema")
     both = wrong["content"]["application/json"]["schema"]
     if schema is not None:
@@ -285,9 +282,10 @@ def _either(answer: Schema, wrong: Schema) -> Schema:
     }
 
 
-def _headers(told: Any) -> Schema:
+def _headers(described: Any) -> Schema:
     return {
-        name: {"description": what, "schema": {"type": "string"}} for name, what in told.items()
+        name: {"description": what, "schema": {"type": "string"}}
+        for name, what in described.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""What a route takes and answers, written beside it: the code reads it, and so does OpenAPI."""
+"""`documented`: says beside a view what it takes and answers, for access checks and OpenAPI."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from gateway.access.auth import Access, let_in
+from gateway.access.auth import AccessLevel, set_access
 from shared.errors import LonghandError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -23,10 +23,10 @@ class Answer:
     One answer of a route.
 
     Attributes:
-        model: Its JSON; None where it is something else, or nothing.
-        media_types: What it may be; the model belongs to `application/json`.
-        description: When it is given.
-        headers: Names of headers it carries, with what they say.
+        model: Its JSON; None if it is not JSON, or has no body.
+        media_types: What it may be; the model is that of `application/json`.
+        description: When the route gives it.
+        headers: Names of its headers, with what they say.
     """
 
     model: Model | None = None
@@ -38,15 +38,15 @@ class Answer:
 @dataclass(frozen=True)
 class Body:
     """
-    What a route is sent.
+    A request body that a route takes.
 
     Attributes:
-        models: Whose fields together it may hold.
-        media_types: How it may be written.
+        models: The models whose fields it may hold.
+        media_types: What it may be.
         files: Names of the multipart fields that are files; the first of them is required.
         is_raw: Whether the body is the audio itself.
-        allows_others: Whether fields that are not known are passed over.
-        is_required: Whether there has to be one.
+        allows_others: Whether unknown fields are ignored.
+        is_required: Whether the request needs a body.
     """
 
     models: tuple[Model, ...] = ()
@@ -60,11 +60,11 @@ class Body:
 @dataclass(frozen=True)
 class Header:
     """
-    A header a route reads, where a sentence does not say it all.
+    A header that a route reads, where a description is not enough.
 
     Attributes:
-        schema: What its value may be, as JSON Schema.
-        is_required: Whether it has to be there.
+        schema: JSON Schema of its value.
+        is_required: Whether the request needs it.
     """
 
     description: str
@@ -75,23 +75,23 @@ class Header:
 @dataclass(frozen=True)
 class Documentation:
     """
-    One route.
+    What is documented of one route.
 
     Attributes:
         query: Models whose fields are its query parameters.
-        bodies: What it may be sent, one of them at a time; none where there is no body.
+        bodies: The bodies it takes, of which a request has one; empty if it takes none.
         answers: By status.
-        errors: Those it may answer beside what every route may.
-        access: Who may call it: anybody, who may use the site, or an admin.
-        tag: The group it is shown in.
-        headers: Names of request headers it reads, with what they are for.
+        errors: The errors it may answer beside those that every route may.
+        access: Who may call it: everybody, users of the site, or admins.
+        tag: The group in which it is shown.
+        headers: Names of request headers that it reads, with what they mean.
     """
 
     query: tuple[Model, ...]
     bodies: tuple[Body, ...]
     answers: Mapping[int, Answer]
     errors: tuple[type[LonghandError], ...]
-    access: Access
+    access: AccessLevel
     tag: str
     headers: Mapping[str, str | Header]
 
@@ -106,26 +106,26 @@ def documented(
     **more: Any,
 ) -> Callable[[View], View]:
     """
-    Say what a view takes and answers; its docstring says what it does.
+    Document what a view takes and answers; its docstring says what it does.
 
     Args:
-        body: Several where it may be written in several ways, each with fields of its own.
+        body: A tuple if the view takes several kinds of bodies.
         more: `access` (`user` unless given) and `headers`; see `Documentation`.
     """
-    access: Access = more.pop("access", "user")
+    access: AccessLevel = more.pop("access", "user")
     headers: Mapping[str, str | Header] = more.pop("headers", {})
     assert not more, more
 
     def keep(view: View) -> View:
         bodies = (body,) if isinstance(body, Body) else body
-        told = Documentation(query, bodies, answers, errors, access, tag, headers)
-        setattr(view, _NAME, told)
-        let_in(view, access)
+        documentation = Documentation(query, bodies, answers, errors, access, tag, headers)
+        setattr(view, _NAME, documentation)
+        set_access(view, access)
         return view
 
     return keep
 
 
 def documentation_of(view: Callable[..., Any] | None) -> Documentation | None:
-    """What was said of a view; None if nothing was."""
+    """The documentation of a view; None if it has none."""
     return getattr(view, _NAME, None)

@@ -1,4 +1,4 @@
-"""Every method of every route of an application, with what was said of it."""
+"""Every method of every route of an application, with its documentation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one route, and what was said of it."""
+    """One method of one route, with its documentation."""
 
     rule: Rule
     method: str
     name: str
     text: str
-    told: Documentation
+    documentation: Documentation
 
     @property
     def path(self) -> str:
@@ -49,11 +49,11 @@ def operations_of(app: Flask) -> Iterator[Operation]:
     ]
     uses = Counter(view.__name__ for _, _, view in rules)
     for rule, method, view in rules:
-        if told := documentation_of(view):
+        if documentation := documentation_of(view):
             name = view.__name__
             if uses[name] > 1:
                 name = f"{name}_{method.lower()}_{_slug(rule.rule)}"
-            yield Operation(rule, method, name, inspect.getdoc(view) or "", told)
+            yield Operation(rule, method, name, inspect.getdoc(view) or "", documentation)
 
 
 def path_of(rule: Rule) -> str:
@@ -62,7 +62,7 @@ def path_of(rule: Rule) -> str:
 
 
 def methods_of(rule: Rule) -> list[str]:
-    """The methods that a route's own code answers, not those that Flask adds."""
+    """The methods that the route's view answers, without those that Flask adds."""
     methods = set(rule.methods or ())
     if "GET" in methods:
         methods.discard("HEAD")
@@ -72,17 +72,17 @@ def methods_of(rule: Rule) -> list[str]:
 
 
 def errors_of(operation: Operation) -> list[type[LonghandError]]:
-    """Every error an operation may answer: those it names, and those that any like it may."""
-    told = operation.told
-    found: list[type[LonghandError]] = [LonghandError, errors.Busy, *told.errors]
-    if told.access != "open":
+    """Every error that an operation may answer: its own, and those common to such routes."""
+    documentation = operation.documentation
+    found: list[type[LonghandError]] = [LonghandError, errors.Busy, *documentation.errors]
+    if documentation.access != "open":
         found += [errors.Unauthorized, errors.Forbidden]
         found += [errors.TooManyRequests, errors.InvalidRequest]
     elif operation.method in _CHANGING:
         found.append(errors.Forbidden)
-    if told.query or told.headers:
+    if documentation.query or documentation.headers:
         found.append(errors.InvalidRequest)
-    if told.bodies:
+    if documentation.bodies:
         found += [errors.InvalidRequest, errors.AudioTooLarge]
     return list(dict.fromkeys(found))
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of what routes take and answer, made from their pydantic models."""
+"""JSON Schemas of what routes take and answer, made from pydantic models."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Schemas:
     The named schemas of one document.
 
     Args:
-        answers: Models of JSON that is sent; their fields are those that are written.
-        taken: Models of JSON that is taken.
+        answers: Models of answers.
+        taken: Models of queries and bodies.
     """
 
     def __init__(self, answers: Iterable[Model], taken: Iterable[Model]) -> None:
@@ -37,24 +37,24 @@ class Schemas:
         }
 
     def answer(self, model: Model) -> Schema:
-        """What refers to the schema of JSON that is sent."""
+        """A reference to the schema of an answer."""
         return dict(self._refs[model, "serialization"])
 
     def fields(self, model: Model) -> tuple[dict[str, Schema], list[str]]:
-        """The fields of JSON that is taken, and the names of those that must be there."""
+        """The fields of a query or body with their schemas, and the names of the required ones."""
         name = self._refs[model, "validation"]["$ref"].rpartition("/")[2]
         schema = self.named[name]
         return schema.get("properties", {}), schema.get("required", [])
 
     def joined(self, models: Iterable[Model], *, allows_others: bool) -> Schema:
-        """A JSON object that may hold the fields of several models."""
+        """The schema of a JSON object with the fields of several models."""
         properties, required = self._joined(models)
         return _object(properties, required, allows_others=allows_others)
 
     def form(
         self, models: Iterable[Model], files: tuple[str, ...], *, allows_others: bool
     ) -> Schema:
-        """A multipart form of files and of fields, which are all text."""
+        """The schema of a multipart form of files and of fields, which are all text."""
         properties, required = self._joined(models)
         written = {name: as_text(schema) for name, schema in properties.items()}
         uploads = {name: _upload(name) for name in files}
@@ -78,25 +78,25 @@ class Schemas:
             required += needed
         for alias, name in ALIASES.items():
             if name in properties and alias not in properties:
-                told = f"Another name of `{name}`."
-                properties[alias] = {**properties[name], "description": told}
+                described = f"Another name of `{name}`."
+                properties[alias] = {**properties[name], "description": described}
         return properties, required
 
 
 def parameter(name: str, place: str, schema: Mapping[str, Any], is_required: bool) -> Schema:
     """One parameter of a query, a path or a header; all of them are text."""
     written = as_text(schema)
-    told: Schema = {"name": name, "in": place}
+    described: Schema = {"name": name, "in": place}
     if description := written.pop("description", None):
-        told["description"] = description
+        described["description"] = description
     if is_required:
-        told["required"] = True
-    return {**told, "schema": written}
+        described["required"] = True
+    return {**described, "schema": written}
 
 
 def as_text(schema: Mapping[str, Any]) -> Schema:
     """
-    A field as it is written where all is text: no null, lists of numbers with commas.
+    The schema of a field in a query, header or form: no null, and lists of numbers with commas.
 
     >>> as_text({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}], "default": None})
     {'type': 'integer', 'minimum': 1}
@@ -116,7 +116,7 @@ def as_text(schema: Mapping[str, Any]) -> Schema:
     choices = list(written.pop("anyOf", []))
     if _NULL in choices:
         choices.remove(_NULL)
-        if default is not None:  # null is another thing than to leave it out
+        if default is not None:  # null differs from leaving the field out
             choices.append({"type": "string", "enum": ["none", "null"]})
     if len(choices) == 1:
         written = {**as_text(choices[0]), **written}
@@ -151,7 +151,7 @@ def _object(properties: Schema, required: list[str], *, allows_others: bool) -> 
 
 
 def _plain(value: Any, *, is_properties: bool = False) -> Any:
-    """A schema without the titles pydantic makes of names."""
+    """The schema without the titles that pydantic makes from names."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):

@@ -1,1 +1,1 @@
-"""What goes out to addresses that callers name: downloads and webhooks."""
+"""Requests to addresses that callers name: downloads and webhooks."""

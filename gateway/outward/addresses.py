@@ -1,9 +1,9 @@
 """
-A URL that a caller named, taken apart, and the addresses that everybody may reach.
+A caller's URL taken apart, and which IP addresses are public.
 
-Such a URL is fetched by the gateway, which sees hosts that the caller does not: the
-machine itself, its neighbours, a cloud's metadata. So only what everybody can reach is
-fetched, and what the operator allows; and what is checked is what is connected to.
+The gateway fetches such a URL, and it reaches hosts that the caller does not: the machine itself,
+its neighbours, a cloud's metadata (server-side request forgery). So it fetches only from public
+addresses and from those that the operator allows, and connects to the very address it checked.
 """
 
 from __future__ import annotations
@@ -11,13 +11,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 IPAddress = IPv4Address | IPv6Address
@@ -34,9 +28,9 @@ _NOT_PUBLIC = tuple(
     for text in (
         "0.0.0.0/8",
         "10.0.0.0/8",
-        "100.64.0.0/10",  # behind a carrier's NAT, and one cloud's metadata
+        "100.64.0.0/10",  # carrier-grade NAT, and one cloud's metadata
         "127.0.0.0/8",
-        "168.63.129.16/32",  # a cloud's own services, for machines within it
+        "168.63.129.16/32",  # a cloud's services for its own machines
         "169.254.0.0/16",  # link-local, and most clouds' metadata
         "172.16.0.0/12",
         "192.0.0.0/24",
@@ -48,22 +42,22 @@ _NOT_PUBLIC = tuple(
         "203.0.113.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "2001::/23",  # tunnels (Teredo) and what is set aside for protocols
+        "2001::/23",  # Teredo tunnels and other protocol assignments
         "2001:db8::/32",
-        "2002::/16",  # 6to4 carries any IPv4 address
+        "2002::/16",  # 6to4: holds any IPv4 address
         "3fff::/20",
     )
 )
-"""Of IANA's registries of special addresses, those that not everybody reaches."""
+"""The networks of IANA's special-purpose registries that are not globally reachable."""
 
 _UNICAST = IPv6Network("2000::/3")
-"""All of IPv6 that is given out to the world."""
+"""IPv6's global unicast addresses."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class AddressRefused(ValueError):
-    """A URL, or what its host's name leads to, that is not fetched; the reason is for the log."""
+    """A URL, or an address of its host, that may not be called. The reason is for the log."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,8 @@ class Address:
     A URL taken apart.
 
     Attributes:
-        host: In small letters, without a dot at its end; an IP address in its usual spelling.
-        target: Path and query, as a request names them.
+        host: In lower case, without a dot at its end; an IP address in its usual spelling.
+        target: Path and query, as in an HTTP request line.
     """
 
     scheme: str
@@ -89,12 +83,12 @@ class Address:
 
     @property
     def place(self) -> str:
-        """What may stand in a log: path and query often hold a secret."""
+        """The part that may be logged: path and query often hold a secret."""
         return f"{self.scheme}://{self.netloc}"
 
     @property
     def ip(self) -> IPAddress | None:
-        """The host, if it is an IP address."""
+        """The host as an IP address; None if it is a name."""
         try:
             return ip_address(self.host)
         except ValueError:
@@ -102,10 +96,10 @@ class Address:
 
     def join(self, location: str) -> Address:
         """
-        Where a redirect leads.
+        The address to which a redirect leads.
 
         Raises:
-            AddressRefused: Nowhere that may be fetched.
+            AddressRefused: It is not a URL that may be fetched.
         """
         try:
             return parse_address(urljoin(f"{self.place}{self.target}", location))
@@ -115,10 +109,10 @@ class Address:
 
 def parse_address(url: str) -> Address:
     """
-    Take a URL apart, strictly: what programs read in different ways is refused.
+    Take a URL apart strictly: one that programs read in different ways is refused.
 
     Raises:
-        AddressRefused: It is no http or https URL with a plain host.
+        AddressRefused: It is not an http or https URL with a plain host.
 
     >>> parse_address("https://Media.example:8443/a talk.mp3?sig=1")
     Address(scheme='https', host='media.example', port=8443, target='/a%20talk.mp3?sig=1')
@@ -160,14 +154,14 @@ def _read_host(parts: SplitResult) -> str:
     if len(host) > _LONGEST_HOST:
         raise AddressRefused("the host is too long")
     try:
-        # Other alphabets, and letters and digits of other widths, become what they stand for.
+        # IDNA turns other alphabets, and full-width letters and digits, into ASCII.
         name = host.encode("idna").decode().lower().removesuffix(".")
     except UnicodeError as error:
         raise AddressRefused("the host is no name") from error
     if not _NAME.fullmatch(name):
         raise AddressRefused("the host is no name")
     if _LOOKS_LIKE_A_NUMBER.fullmatch(name.rpartition(".")[2]):
-        # A resolver would take 127.1, 0x7f.0.0.1, 0177.0.0.1 and 2130706433 for an address.
+        # A resolver reads 127.1, 0x7f.0.0.1, 0177.0.0.1 and 2130706433 as addresses.
         try:
             return str(IPv4Address(name))
         except ValueError as error:
@@ -177,7 +171,7 @@ def _read_host(parts: SplitResult) -> str:
 
 def is_public(ip: IPAddress) -> bool:
     """
-    Whether an address is one that everybody reaches.
+    Whether an address is globally reachable.
 
     >>> [is_public(ip_address(a)) for a in ("93.184.215.14", "2606:2800::1", "64:ff9b::808:808")]
     [True, True, True]
@@ -192,9 +186,9 @@ def is_public(ip: IPAddress) -> bool:
 
 def is_own(ip: IPAddress) -> bool:
     """
-    Whether an address is this machine's: what listens there may be closed to all others.
+    Whether an address is this machine's own: a program there may listen only for local callers.
 
-    Nothing is sent: a datagram socket that is connected only learns its route.
+    Nothing is sent: to connect a datagram socket only looks up the route.
     """
     ip = _carried(ip)
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
@@ -202,12 +196,12 @@ def is_own(ip: IPAddress) -> bool:
         try:
             probe.connect((str(ip), 9))
             return bool(probe.getsockname()[0] == str(ip))
-        except OSError:  # no way leads there
+        except OSError:  # there is no route
             return False
 
 
 def _carried(ip: IPAddress) -> IPAddress:
-    """The IPv4 address that is meant by an IPv6 one which only carries it; else itself."""
+    """The IPv4 address that an IPv6 address holds; else the address itself."""
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped:
             return ip.ipv4_mapped

@@ -1,4 +1,4 @@
-"""Whether a message could be sent to the `callback_url` that a caller names."""
+"""Checks a `callback_url` before a job is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_callback_url(settings: OutwardSettings, url: str) -> None:
     Refuse a `callback_url` that no message could be sent to.
 
     Raises:
-        InvalidRequest: The site sends none, or the URL leads nowhere that may be called.
+        InvalidRequest: The site sends no messages, or may not call the URL.
     """
     if settings.webhook_secret is None:
         raise InvalidRequest(

@@ -1,9 +1,9 @@
 """
-One exchange over HTTP with a host that a caller named, within a time that nothing can stretch.
+One HTTP exchange with a host that a caller named, within a fixed time.
 
-The connection goes to an address that was checked, never to a name that may by now mean
-another; the certificate and the `Host` header are still those of the name. No proxy of the
-environment comes between, and no redirect is followed.
+The connection goes to an address that was checked, and not to the name, which may resolve to
+another address by now. The certificate and the `Host` header are still those of the name. Proxies
+of the environment are not used, and redirects are not followed.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from shared.starting import naming
 _RESOLVE_S = 10.0
 _CONNECT_S = 10.0
 _SILENCE_S = 60.0
-"""A host may say nothing for so long."""
+"""How long a host may send nothing."""
 
 _MOST_ADDRESSES = 4
 
 
 class DialFailed(Exception):
-    """No answer, or a broken one; the message may be told to the caller."""
+    """There was no answer, or a broken one. The message may be shown to the caller."""
 
 
 class Deadline:
-    """A point in time that every wait is cut off at."""
+    """A point in time at which every wait ends."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -48,7 +48,7 @@ class Deadline:
         Seconds left, at most `most`.
 
         Raises:
-            DialFailed: None are.
+            DialFailed: No time is left.
         """
         left = self._at - time.monotonic()
         if left <= 0:
@@ -58,7 +58,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """What is sent: a GET unless it has a body."""
+    """What is sent: a POST if it has a body, else a GET."""
 
     headers: Mapping[str, str]
     body: bytes | None = None
@@ -66,11 +66,11 @@ class Outgoing:
 
 class Dialer:
     """
-    Connects to public hosts, and to those an operator allows.
+    Connects to public hosts, and to those that the operator allows.
 
     Args:
         resolve: Finds the addresses of a name.
-        ca_file: Certificates to trust beside the system's own.
+        ca_file: Certificates (PEM) to trust beside the system's own.
     """
 
     def __init__(
@@ -92,20 +92,20 @@ class Dialer:
         self, address: Address, outgoing: Outgoing, deadline: Deadline
     ) -> Iterator[HTTPResponse]:
         """
-        Send a request and give the head of its answer; the body is read within the block.
+        Send a request and yield its answer, whose body is to be read within the block.
 
         Raises:
-            AddressRefused: The host may not be connected to; nothing was.
+            AddressRefused: The host may not be called. No connection was made.
             DialFailed: It cannot be reached, is too slow, or does not speak HTTP.
         """
         found = self._find(address, deadline)
         connected = self._connect(address, found, deadline)
         try:
             connection = HTTPConnection(address.host, address.port)
-            # It has its socket, and shall make no other: that would go to the name.
+            # It has its socket. It must not open another: that would connect to the name.
             connection.auto_open = 0
             connection.sock = _Socket(connected, deadline)
-            with _told_apart():
+            with _translating():
                 connection.request(
                     "GET" if outgoing.body is None else "POST",
                     address.target,
@@ -119,10 +119,13 @@ class Dialer:
 
     def _find(self, address: Address, deadline: Deadline) -> list[IPAddress]:
         """
-        Where to connect to, or `AddressRefused` when that is not known in time.
+        The checked addresses of a host.
 
-        The system's resolver cannot be cut off: it is left behind on its thread, and ends by
-        its own limits.
+        The system's resolver cannot be interrupted: if it is late, it is left on its thread, where
+        it ends by its own limits.
+
+        Raises:
+            AddressRefused: The host is not found in time, or may not be called.
         """
         if address.ip:
             return find_addresses(address, self._allowed, self._resolve)
@@ -145,7 +148,7 @@ class Dialer:
         self, address: Address, found: list[IPAddress], deadline: Deadline
     ) -> socket.socket:
         plain = None
-        with _told_apart():
+        with _translating():
             for ip in found[:_MOST_ADDRESSES]:
                 with suppress(OSError):
                     place = (str(ip), address.port)
@@ -164,8 +167,8 @@ class Dialer:
 
 
 @contextmanager
-def _told_apart() -> Iterator[None]:
-    """Say in a few words what went wrong on the wire."""
+def _translating() -> Iterator[None]:
+    """Turn the errors of sockets, TLS and HTTP into `DialFailed`."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
@@ -181,14 +184,14 @@ def read_some(answer: HTTPResponse, n_bytes: int) -> bytes:
     Read a part of an answer's body; nothing at its end.
 
     Raises:
-        DialFailed: It comes too slowly, or was cut off.
+        DialFailed: The host is too slow, or broke the connection off.
     """
-    with _told_apart():
+    with _translating():
         return answer.read(n_bytes)
 
 
 class _Socket:
-    """What `http.client` needs of a socket, each wait of which ends at the deadline."""
+    """The part of a socket that `http.client` uses; each of its waits ends at the deadline."""
 
     def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
         self._connected = connected
@@ -203,11 +206,11 @@ class _Socket:
         return io.BufferedReader(_Received(self._connected, self._deadline))
 
     def close(self) -> None:
-        """Whoever connected closes."""
+        """Do nothing: `exchange` closes the connection."""
 
 
 class _Received(io.RawIOBase):
-    """The bytes of a socket: also a host that sends one now and then is cut off in time."""
+    """The bytes of a socket. The deadline also ends a host that sends a byte now and then."""
 
     def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
         self._connected = connected

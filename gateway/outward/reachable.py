@@ -1,4 +1,4 @@
-"""Where a URL that a caller named may lead to: public addresses, and what an operator allows."""
+"""Which addresses callers' URLs may lead to: public ones, and those that the operator allows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 @dataclass(frozen=True)
 class _Allowed:
-    """One entry of the list: a name or a network, on one port or on all."""
+    """One entry of the list: a host name or a network, on one port or on all."""
 
     name: str = ""
     network: IPv4Network | IPv6Network | None = None
@@ -32,7 +32,7 @@ class _Allowed:
 
 
 class AllowedHosts:
-    """What an operator lets callers name though it is not public: `LONGHAND_ALLOWED_HOSTS`."""
+    """The hosts of `LONGHAND_ALLOWED_HOSTS`: callers may name them though they are not public."""
 
     def __init__(self, entries: Sequence[_Allowed] = ()) -> None:
         self._entries = entries
@@ -43,12 +43,12 @@ class AllowedHosts:
         Read `media.internal, 10.2.0.0/16, files:8080, [fd00::7]:80`.
 
         Raises:
-            ValueError: An entry is none of these.
+            ValueError: An entry has none of these forms.
         """
         return cls([_parse_entry(part.strip()) for part in text.split(",") if part.strip()])
 
     def has_name(self, address: Address) -> bool:
-        """Whether a host is allowed by its name, wherever that leads."""
+        """Whether a host is allowed by name, whatever its address."""
         return any(
             entry.name == address.host and entry.port in (None, address.port)
             for entry in self._entries
@@ -93,11 +93,11 @@ def find_addresses(
     address: Address, allowed: AllowedHosts, resolve: Resolve = resolve_by_system
 ) -> list[IPAddress]:
     """
-    Where to connect to, all of it checked.
+    The addresses of a host, each of them checked.
 
     Raises:
-        AddressRefused: The host is not known, or any of its addresses may not be reached: an
-            answer that mixes them is made to slip past a check.
+        AddressRefused: The host is not known, or one of its addresses may not be called. An answer
+            with both kinds is an attempt to get around the check.
     """
     if address.ip:
         found: list[IPAddress] = [address.ip]

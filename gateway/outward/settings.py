@@ -1,4 +1,4 @@
-"""What the operator of a gateway may set of what it fetches and calls for others."""
+"""Settings of what the gateway fetches and calls for its callers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.settings import SharedSettings
 
 
 class OutwardSettings(SharedSettings):
-    """The part of `GatewaySettings` that is about URLs which callers name."""
+    """The part of `GatewaySettings` about URLs that callers name."""
 
     download_timeout_s: float = Field(
         300.0, ge=1.0, le=86_400.0, description="Seconds a download from a caller's URL may take."
@@ -43,7 +43,7 @@ class OutwardSettings(SharedSettings):
 
     @cached_property
     def reachable_hosts(self) -> AllowedHosts:
-        """What callers' URLs may name though it is not public."""
+        """The hosts that callers' URLs may name though they are not public."""
         return AllowedHosts.parse(self.allowed_hosts)
 
     @field_validator("webhook_secret")

@@ -10,24 +10,29 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.access.auth import present_owner
 from gateway.answering.answers import read_transcript
 from gateway.answering.ignored import name_ignored
-from gateway.answering.passages import paragraphs_of, sentences_of
 from gateway.answering.shapes import assemblyai as shapes
 from gateway.answering.warned import DOCUMENTED, name_warnings
 from gateway.assemblyai.listing import TranscriptQuery, audio_url_of, list_value
 from gateway.assemblyai.options import TranscriptOptions
 from gateway.assemblyai.reading import order_transcript
 from gateway.assemblyai.uploads import keep_upload
-from gateway.assemblyai.values import matches_value, passages_value, status_value, transcript_value
+from gateway.assemblyai.values import (
+    matches_value,
+    paragraphs_value,
+    sentences_value,
+    status_value,
+    transcript_value,
+)
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.reading.fields import read_model
 from gateway.routes.jobs import find_job
 from gateway.routes.legacy import MADE, REFUSED
 from gateway.services import services
 from gateway.submission.options import JobOptions
-from gateway.waiting.hangups import hand_out
+from gateway.waiting.disconnects import note_id_known
 from shared import errors
 from shared.errors import JobFailed, JobNotFinished
-from shared.formats import FormatOptions, find_format, render, tidy
+from shared.formats import FormatOptions, find_format, render
 from shared.records import JobRecord, Status
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript
@@ -71,7 +76,7 @@ class WordSearch(BaseModel):
 def upload_audio() -> Response:
     """Take the audio itself as the body; its URL is for `audio_url`, and for its owner alone."""
     upload = keep_upload(services(), present_owner())
-    return jsonify(upload_url=f"{_site()}/v2/upload/{upload.id}")
+    return jsonify(shapes.Uploaded(upload_url=f"{_site()}/v2/upload/{upload.id}").value())
 
 
 @blueprint.post("/v2/transcript")
@@ -92,7 +97,7 @@ def order() -> Response:
     """Order a transcript; the answer comes at once, with its id."""
     here = services()
     record, ignored = order_transcript(here)
-    hand_out(here, record)
+    note_id_known(here, record)
     answer = jsonify(_value(record))
     answer.headers["Location"] = f"/jobs/{record.id}"
     name_ignored(answer, ignored)
@@ -150,8 +155,7 @@ def delete_transcript(job_id: str) -> Response:
 def read_sentences(job_id: str) -> Response:
     """Give a completed transcript by its sentences."""
     record, transcript = _completed(job_id)
-    found = sentences_of(tidy(transcript))
-    return jsonify(passages_value(record, transcript, "sentences", found))
+    return jsonify(sentences_value(record, transcript))
 
 
 @blueprint.get("/v2/transcript/<job_id>/paragraphs")
@@ -159,8 +163,7 @@ def read_sentences(job_id: str) -> Response:
 def read_paragraphs(job_id: str) -> Response:
     """Give a completed transcript by its paragraphs."""
     record, transcript = _completed(job_id)
-    found = paragraphs_of(tidy(transcript))
-    return jsonify(passages_value(record, transcript, "paragraphs", found))
+    return jsonify(paragraphs_value(record, transcript))
 
 
 @blueprint.get("/v2/transcript/<job_id>/word-search")

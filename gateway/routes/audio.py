@@ -1,4 +1,4 @@
-"""`/jobs/{job_id}/audio`: what was sent, for a player that jumps about in it."""
+"""`/jobs/{job_id}/audio`: the audio that was sent, whole or in parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from werkzeug.utils import send_file
 
 from gateway.access.auth import present_owner
 from gateway.answering.media_types import N_BYTES_LOOKED_AT, media_type_of
-from gateway.answering.shapes.errors import ErrorAnswer
+from gateway.errors import ErrorAnswer
 from gateway.openapi.documented import Answer, documented
 from gateway.reading.fields import read_query
 from gateway.services import services
@@ -27,7 +27,7 @@ _MEDIA_TYPES = ("audio/*", "video/*", "application/octet-stream")
 
 
 class AudioQuery(BaseModel):
-    """What a player may have to say in the URL, since it can send no header."""
+    """The key in the query, for players that can send no header."""
 
     token: str | None = Field(None, description="An API key, for `<audio src>` alone.")
 
@@ -44,9 +44,9 @@ class AudioQuery(BaseModel):
     },
     errors=(errors.InvalidRequest, errors.JobNotFound, errors.AudioGone),
     headers={
-        "Range": "The part that is wanted, as `bytes=0-99`, `bytes=100-` or `bytes=-100`; what is "
-        "no such part is passed over.",
-        "If-Range": "The ETag the part has to be of.",
+        "Range": "The part that is wanted, as `bytes=0-99`, `bytes=100-` or `bytes=-100`; others "
+        "are ignored.",
+        "If-Range": "The ETag that the audio must have for a part.",
     },
 )
 def read_audio(job_id: str) -> Response:
@@ -67,7 +67,7 @@ def read_audio(job_id: str) -> Response:
 
 
 def _answer_file(path: Path, record: JobRecord) -> Response:
-    """The file, which is open from here on and may be deleted while it is read."""
+    """Answer with the file, which stays open while it is sent and may be deleted meanwhile."""
     with path.open("rb") as file:
         media_type = media_type_of(file.read(N_BYTES_LOOKED_AT))
     environ = dict(request.environ)
@@ -88,16 +88,16 @@ def _answer_file(path: Path, record: JobRecord) -> Response:
     answer.headers["Accept-Ranges"] = "bytes"
     answer.headers["Cache-Control"] = "private, no-cache"
     if request.method == "HEAD" or answer.status_code == 304:
-        answer.close()  # nobody reads the file, so nobody else would close it
+        answer.close()  # it has no body, so nothing else would close the file
     return answer
 
 
 def _wanted_part(header: str, n_bytes: int) -> str | None:
     """
-    A Range header as werkzeug understands it; None for one that is to be passed over.
+    A Range header as werkzeug understands it; None if it is to be ignored.
 
-    That is another unit, what is no range and, as may be, several at once (RFC 9110, 14.2). The
-    last so many bytes are all of them, where there are fewer (14.1.2).
+    We ignore other units, invalid ranges and several ranges at once, as RFC 9110, 14.2 allows. A
+    suffix longer than the file means all of it (14.1.2).
 
     >>> _wanted_part("Bytes=0-99", 500), _wanted_part("bytes=-999", 500)
     ('bytes=0-99', 'bytes=0-')

@@ -1,4 +1,4 @@
-"""`/_auth`: nginx asks whether a request's key lets it in (`auth_request`)."""
+"""`/_auth`: nginx asks whether a request's key is valid (`auth_request`)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _NO = 401
 )
 def check_key() -> Response:
     """
-    Say whether a request shows a valid key: 204, else 401.
+    Answer 204 if the request shows a valid key, else 401.
 
-    With keys off it is always 401, so that a nonsense key does not get past a password.
+    With keys off it is always 401, so that an invented key does not replace a password.
     """
     token = token_in(
         request.headers.get("X-Original-URI", ""), request.headers.get("X-Original-Method", "GET")
@@ -44,10 +44,10 @@ def check_key() -> Response:
         caller = services().access.by_key(headers=request.headers, token=token)
     except Unauthorized:
         caller = None
-    # No WWW-Authenticate: nginx would hand it on, and browsers not ask for the password.
+    # No WWW-Authenticate: nginx would pass it on, and browsers would not ask for a password.
     answer = Response(status=204 if caller else _NO)
     answer.headers.pop("Content-Type", None)
     if caller:
-        # So that nginx passes on no user, whose password nobody has looked at then.
+        # nginx then passes on no user name, since it did not check a password.
         answer.headers["X-Longhand-Key"] = "valid"
     return answer

@@ -98,7 +98,7 @@ def transcribe_batch() -> Response:
                 param="files",
             )
         batch = _submit(here, recordings, submission, options, live)
-    answer = jsonify(success=True, **batch_value(batch, here.batches.records(batch)))
+    answer = jsonify(batch_value(batch, here.batches.records(batch)))
     answer.status_code = 202
     answer.headers["Location"] = f"/jobs/{batch.id}"
     return answer

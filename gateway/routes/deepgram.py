@@ -16,7 +16,7 @@ from gateway.routes.legacy import FAILED, MADE, REFUSED
 from gateway.services import services
 from gateway.submission.options import JobOptions
 from gateway.submission.submit import IncomingAudio, submit
-from gateway.waiting.hangups import hand_out
+from gateway.waiting.disconnects import note_id_known
 from gateway.waiting.synchronous import answer_when_done
 from shared import errors
 from shared.request import TranscriptionRequest
@@ -57,8 +57,8 @@ def listen() -> Response:
         record = submit(here, incoming, submission.meant, filename)
     if not submission.fields.callback:
         return answer_when_done(here, record, submission, answer_listened)
-    hand_out(here, record)
-    answer = jsonify(request_id=request_id_of(record.id))
+    note_id_known(here, record)
+    answer = jsonify(shapes.ListenAccepted(request_id=request_id_of(record.id)).value())
     answer.headers["Location"] = f"/jobs/{record.id}"
     name_ignored(answer, submission.ignored)
     return answer

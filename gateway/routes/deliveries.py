@@ -1,4 +1,4 @@
-"""`/jobs/{job_id}/deliveries`: what became of the message to a job's `callback_url`."""
+"""`/jobs/{job_id}/deliveries`: every try to send the message to a job's `callback_url`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from flask import Blueprint, Response, jsonify
 
 from gateway.access.auth import present_owner
 from gateway.answering.answers import as_rfc3339
-from gateway.answering.shapes.deliveries import DeliveriesAnswer
+from gateway.answering.shapes.deliveries import DeliveriesAnswer, DeliveryTry
 from gateway.openapi.documented import Answer, documented
 from gateway.reading.fields import read_query
-from gateway.routes.jobs import Nothing
+from gateway.routes.jobs import NoParameters
 from gateway.services import services
-from gateway.webhooks.deliveries import Deliveries
+from gateway.webhooks.due import DueMessages
 from shared.errors import InvalidRequest, JobNotFound
 
 blueprint = Blueprint("deliveries", __name__)
@@ -24,16 +24,14 @@ blueprint = Blueprint("deliveries", __name__)
     errors=(InvalidRequest, JobNotFound),
 )
 def list_deliveries(job_id: str) -> Response:
-    """List every try to tell the job's `callback_url` that it has ended."""
-    read_query(Nothing)
+    """List every try to send the webhook message of a job."""
+    read_query(NoParameters)
     here = services()
     here.jobs.get(job_id, owner=present_owner())
-    deliveries = Deliveries(here.redis)
-    return jsonify(
-        success=True,
-        job_id=job_id,
-        next_at=as_rfc3339(deliveries.due_at(job_id)),
-        deliveries=[
-            made.model_dump() | {"at": as_rfc3339(made.at)} for made in deliveries.log(job_id)
-        ],
-    )
+    messages = DueMessages(here.redis)
+    tries = [
+        DeliveryTry(**dict(made) | {"at": as_rfc3339(made.at)}) for made in messages.log(job_id)
+    ]
+    next_at = as_rfc3339(messages.due_at(job_id))
+    answer = DeliveriesAnswer(success=True, job_id=job_id, next_at=next_at, deliveries=tries)
+    return jsonify(answer.value())

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: what every route takes and answers, for programs and for people."""
+"""`/openapi.json` and `/docs`: what every route takes and answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _POLICY = (
 def show_openapi() -> Response:
     """Give the OpenAPI 3.1 document of this site."""
     known = current_app.extensions
-    if _NAME not in known:  # all routes are there by now
+    if _NAME not in known:  # built now, when all routes are registered
         known[_NAME] = json.dumps(build_document(current_app), ensure_ascii=False, indent=2)
     answer = Response(known[_NAME], mimetype="application/json")
     answer.add_etag()
@@ -47,7 +47,7 @@ def show_openapi() -> Response:
     answers={200: Answer(media_types=("text/html",), description="The page.")},
 )
 def show_docs() -> Response:
-    """Give a page to read that document on, and to try routes."""
+    """Give a page to read the document and to try routes."""
     answer = current_app.send_static_file("docs.html")
     answer.headers["Content-Security-Policy"] = _POLICY
     answer.headers["X-Frame-Options"] = "DENY"

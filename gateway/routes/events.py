@@ -1,4 +1,4 @@
-"""`/events`, `/jobs/{id}/events`: they are gateway.live's; here is the way there."""
+"""`/events`, `/jobs/{id}/events`: gateway.live answers them; here callers are led there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 
-from gateway.answering.shapes.errors import ErrorAnswer
 from gateway.answering.shapes.events import EventsQuery
+from gateway.errors import ErrorAnswer
 from gateway.openapi.documented import Answer, documented
 from gateway.reading.fields import read_query
 from gateway.services import services
@@ -17,7 +17,7 @@ blueprint = Blueprint("events", __name__)
 
 _STREAM = Answer(
     media_types=("text/event-stream",),
-    description="Events: `job` says how a job stands, `segments` what was recognised.",
+    description="Events: `job` has the status of a job, `segments` what was recognised.",
 )
 _THERE = Answer(
     media_types=(),
@@ -25,7 +25,7 @@ _THERE = Answer(
     headers={"Location": "The same path at gateway.live."},
 )
 _NOT_KNOWN = Answer(ErrorAnswer, description="The gateway does not know where gateway.live is.")
-_HEADERS = {"Last-Event-ID": "The id of the last event you were sent, to be told what came after."}
+_HEADERS = {"Last-Event-ID": "The id of the last event you got: you are sent those after it."}
 
 
 @blueprint.get("/jobs/<job_id>/events")
@@ -34,7 +34,7 @@ _HEADERS = {"Last-Event-ID": "The id of the last event you were sent, to be told
     query=(EventsQuery,),
     answers={
         200: _STREAM,
-        204: Answer(media_types=(), description="The job has ended, and you were told so."),
+        204: Answer(media_types=(), description="The job has ended, and you were sent its end."),
         307: _THERE,
         404: _NOT_KNOWN,
     },
@@ -42,8 +42,8 @@ _HEADERS = {"Last-Event-ID": "The id of the last event you were sent, to be told
     headers=_HEADERS,
 )
 def follow_job(job_id: str) -> Response:
-    """Stream what happens to a job, until it has ended: server-sent events."""
-    return _lead_there()
+    """Stream the events of a job until it has ended, as server-sent events."""
+    return _redirect()
 
 
 @blueprint.get("/events")
@@ -59,20 +59,21 @@ def follow_job(job_id: str) -> Response:
     headers=_HEADERS,
 )
 def follow_jobs() -> Response:
-    """Stream what happens to all jobs of yours: server-sent events."""
-    return _lead_there()
+    """Stream the events of all your jobs, as server-sent events."""
+    return _redirect()
 
 
-def _lead_there() -> Response:
+def _redirect() -> Response:
     read_query(EventsQuery)
     url = services().settings.live_url
     if not url:
-        answer = jsonify(
+        refused = ErrorAnswer(
             success=False,
-            error="events are told by gateway.live; set LONGHAND_LIVE_URL to where callers reach "
+            error="events are sent by gateway.live; set LONGHAND_LIVE_URL to where callers reach "
             "it, or have a proxy send this path there",
             code="not_found",
         )
+        answer = jsonify(refused.value())
         answer.status_code = 404
         return answer
     query = request.query_string.decode("latin-1")

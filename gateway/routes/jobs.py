@@ -1,4 +1,4 @@
-"""`/jobs`: what became of a request."""
+"""`/jobs`: jobs and batches listed, shown, changed, cancelled, retried and deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.access.auth import present_owner
-from gateway.answering.answers import answer_accepted, job_value, read_transcript
+from gateway.answering.answers import answer_accepted, job_shown, read_transcript_if_any
 from gateway.answering.batches import batch_status, batch_value
 from gateway.answering.listing import ListQuery
 from gateway.answering.shapes.jobs import (
@@ -28,12 +28,11 @@ from gateway.services import Services, services
 from gateway.submission.batches import Batch
 from gateway.submission.options import MAX_LABEL_CHARACTERS, WaitOption
 from gateway.waiting.accepting import wait_of
-from gateway.waiting.hangups import is_gone
+from gateway.waiting.disconnects import disconnect_check
 from shared import errors
 from shared.errors import JobCancelled, JobNotFound
 from shared.records import JobRecord, Status
 from shared.request import MOST_SPEAKERS
-from shared.transcript import Transcript
 from shared.wire import Name
 
 blueprint = Blueprint("jobs", __name__)
@@ -42,25 +41,23 @@ POLL_S = 2
 _BATCH_POLL_S = 0.5
 
 
-class Nothing(BaseModel):
+class NoParameters(BaseModel):
     """No parameters."""
 
 
 class JobChanges(BaseModel):
-    """What of a job may be changed; what is not named stays as it is."""
+    """Changes to a job; a field that is left out stays as it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)] = (
-        Field(
-            None, max_length=MAX_LABEL_CHARACTERS, description="Its new label; null takes it away."
-        )
+        Field(None, max_length=MAX_LABEL_CHARACTERS, description="Its new label; null removes it.")
     )
     speaker_names: dict[Name, Name] = Field(
         default_factory=dict,
         max_length=MOST_SPEAKERS,
-        description="Names for its speakers, by what the transcript calls them; `{}` takes them "
-        "away. Every format is read with them.",
+        description="Names for its speakers, by their labels in the transcript; `{}` removes them. "
+        "Every format is read with them.",
     )
 
 
@@ -75,8 +72,8 @@ def list_jobs() -> Response:
     """List the newest jobs, newest first."""
     query = read_query(ListQuery)
     page = services().jobs.list(present_owner(), query.asked())
-    shown = [job_value(record) for record in page.records]
-    return jsonify(success=True, jobs=shown, next_cursor=page.next_cursor)
+    shown = [job_shown(record) for record in page.records]
+    return jsonify(JobList(success=True, jobs=shown, next_cursor=page.next_cursor).value())
 
 
 @blueprint.get("/jobs/<job_id>")
@@ -89,9 +86,9 @@ def list_jobs() -> Response:
 )
 def show_job(job_id: str) -> Response:
     """
-    Tell all there is to know of a job, or of a batch and its jobs.
+    Show everything that is known of a job, or of a batch and its jobs.
 
-    With `wait` the answer comes when the job changes its status or ends, or time runs out.
+    With `wait` the answer comes when the status changes, or the time is over.
     """
     asked = read_query(WaitOption).wait
     here = services()
@@ -105,8 +102,8 @@ def show_job(job_id: str) -> Response:
         status, value = batch_status(records), batch_value(batch, records)
     else:
         record, waited = _await_change(here, record, seconds)
-        status, value = record.status, _told(here, record)
-    answer = jsonify(success=True, **value)
+        status, value = record.status, _job_value(here, record)
+    answer = jsonify(value)
     if is_preferred and waited:
         answer.headers["Preference-Applied"] = f"wait={seconds:g}"
     if not status.is_final:
@@ -121,13 +118,14 @@ def show_job(job_id: str) -> Response:
     errors=(errors.InvalidRequest, errors.JobNotFound),
 )
 def cancel_job(job_id: str) -> Response:
-    """Cancel a job that has not ended, or all those of a batch; what was sent is kept."""
-    read_query(Nothing)
+    """Cancel a job that has not ended, or all jobs of a batch; the audio is kept."""
+    read_query(NoParameters)
     here = services()
     batch = _batch_or_none(here, job_id)
     moved = here.batches.cancel(batch) if batch else here.jobs.cancel(find_job(job_id).id)
     status = batch_status(here.batches.records(batch)) if batch else find_job(job_id).status
-    return jsonify(success=True, job_id=job_id, status=status.value, cancelled=moved)
+    answer = Cancelled(success=True, job_id=job_id, status=status, cancelled=moved)
+    return jsonify(answer.value())
 
 
 @blueprint.post("/jobs/<job_id>/retry")
@@ -142,8 +140,8 @@ def cancel_job(job_id: str) -> Response:
     ),
 )
 def retry_job(job_id: str) -> Response:
-    """Have a job that failed or was cancelled tried again, with its options."""
-    read_query(Nothing)
+    """Try a job that failed or was cancelled again, with the same options."""
+    read_query(NoParameters)
     return answer_accepted(services().jobs.retry(find_job(job_id).id))
 
 
@@ -155,15 +153,15 @@ def retry_job(job_id: str) -> Response:
     errors=(errors.InvalidRequest, errors.UnsupportedMedia, errors.JobNotFound),
 )
 def change_job(job_id: str) -> Response:
-    """Give a job another label, or its speakers other names."""
-    read_query(Nothing)
+    """Change a job's label or the names of its speakers."""
+    read_query(NoParameters)
     here = services()
     find_job(job_id)
     sent = read_object()
     refuse_unknown(sent, known=JobChanges.model_fields)
     changes = read_model(JobChanges, sent)
     named = {name: getattr(changes, name) for name in changes.model_fields_set}
-    return jsonify(success=True, **_told(here, here.jobs.edit(job_id, named)))
+    return jsonify(_job_value(here, here.jobs.edit(job_id, named)))
 
 
 @blueprint.delete("/jobs/<job_id>")
@@ -176,7 +174,7 @@ def delete_job(job_id: str) -> Response:
         status = batch_status(here.batches.delete(batch))
     else:
         status = here.jobs.delete(find_job(job_id).id).status
-    return jsonify(success=True, job_id=job_id, status=status.value, deleted=True)
+    return jsonify(Deleted(success=True, job_id=job_id, status=status, deleted=True).value())
 
 
 def find_job(job_id: str) -> JobRecord:
@@ -184,7 +182,7 @@ def find_job(job_id: str) -> JobRecord:
     The caller's job of that id.
 
     Raises:
-        JobNotFound: There is none, it is another's, or it is a batch.
+        JobNotFound: There is none, it is another owner's, or it is a batch.
     """
     here, owner = services(), present_owner()
     try:
@@ -204,7 +202,7 @@ def _batch_or_none(here: Services, job_id: str) -> Batch | None:
 
 
 def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[JobRecord, bool]:
-    """Wait, if there is a slot, until a job's status is another; and whether there was one."""
+    """Wait until a job's status changes. Returns the job, and whether there was a slot."""
     if seconds <= 0:
         return record, False
     with here.waiting.hold() as has_slot:
@@ -212,7 +210,10 @@ def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[Jo
             return record, False
         try:
             now = here.waiting.watch(
-                record, seconds, is_gone(), is_enough=lambda seen: seen.status is not record.status
+                record,
+                seconds,
+                disconnect_check(),
+                is_enough=lambda seen: seen.status is not record.status,
             )
         except JobCancelled as error:  # deleted
             raise JobNotFound(f"there is no job {record.id!r}") from error
@@ -222,14 +223,14 @@ def _await_change(here: Services, record: JobRecord, seconds: float) -> tuple[Jo
 def _await_change_of_batch(
     here: Services, batch: Batch, seconds: float
 ) -> tuple[list[JobRecord], bool]:
-    """The same for a batch, whose status is that of its jobs together."""
+    """Wait until a batch's status changes. Returns its jobs, and whether there was a slot."""
     records = here.batches.records(batch)
-    status, gone = batch_status(records), is_gone() or (lambda: False)
+    status, has_disconnected = batch_status(records), disconnect_check()
     if seconds <= 0 or status.is_final:
         return records, False
     with here.waiting.hold() as has_slot:
         deadline = time.monotonic() + seconds if has_slot else 0.0
-        while batch_status(records) is status and not gone():
+        while batch_status(records) is status and not has_disconnected():
             left_s = deadline - time.monotonic()
             if left_s <= 0 or here.waiting.pause(min(_BATCH_POLL_S, left_s)):
                 break
@@ -237,23 +238,17 @@ def _await_change_of_batch(
         return records, has_slot
 
 
-def _told(here: Services, record: JobRecord) -> dict[str, object]:
-    """All there is to know of a job."""
-    transcript = _transcript_or_none(here, record)
+def _job_value(here: Services, record: JobRecord) -> dict[str, object]:
+    """Everything that is known of a job."""
+    transcript = read_transcript_if_any(here.jobs, record, chinese="none")
     is_queued = record.status is Status.QUEUED
-    return {
-        **job_value(record),
-        "queue_position": here.jobs.figures.queue_position(record.run_id) if is_queued else None,
-        "model": transcript.model if transcript else None,
-        "options": transcript.options if transcript else None,
-        "warnings": warnings_value(transcript.warnings if transcript else record.warnings),
-    }
-
-
-def _transcript_or_none(here: Services, record: JobRecord) -> Transcript | None:
-    if record.status is not Status.SUCCEEDED:
-        return None
-    try:
-        return read_transcript(here.jobs, record, chinese="none")
-    except JobNotFound:
-        return None
+    shown = dict(job_shown(record))
+    if transcript:
+        shown["warnings"] = warnings_value(transcript.warnings)
+    return JobAnswer(
+        success=True,
+        **shown,
+        queue_position=here.jobs.figures.queue_position(record.run_id) if is_queued else None,
+        model=transcript.model if transcript else None,
+        options=transcript.options if transcript else None,
+    ).value()

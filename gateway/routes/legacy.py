@@ -6,18 +6,18 @@ from flask import Blueprint, Response, jsonify
 from pydantic import BaseModel
 
 from gateway.access.auth import present_owner
-from gateway.answering.answers import answer_accepted, job_value, read_transcript
+from gateway.answering.answers import answer_accepted, job_shown, read_transcript
 from gateway.answering.ignored import name_ignored
 from gateway.answering.shapes import older as shapes
 from gateway.answering.warned import DOCUMENTED
-from gateway.older.answers import answer_recognised, answer_whole, whole_value
+from gateway.older.answers import answer_recognised, answer_whole, whole_shown
 from gateway.older.fields import OlderFields, RecogniseFields, known_to_older, read_older
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.reading.forms import no_choice, no_file, receive_form
 from gateway.services import Services, services
 from gateway.submission.options import DialectSubmission, JobOptions
 from gateway.submission.submit import IncomingAudio, submit
-from gateway.waiting.hangups import hand_out
+from gateway.waiting.disconnects import note_id_known
 from gateway.waiting.synchronous import answer_when_done
 from shared import errors
 from shared.delivery import QUEUES
@@ -102,7 +102,7 @@ def transcribe_async() -> Response:
     """Make a job of a form's `file` and answer with its id at once."""
     here = services()
     record, submission = _submit(here)
-    hand_out(here, record)
+    note_id_known(here, record)
     answer = answer_accepted(record)
     name_ignored(answer, submission.ignored)
     return answer
@@ -119,8 +119,9 @@ def show_status(job_id: str) -> Response:
     jobs = services().jobs
     record = jobs.get(job_id, owner=present_owner())
     has_result = record.status is Status.SUCCEEDED
-    result = whole_value(record, read_transcript(jobs, record)) if has_result else None
-    answer = jsonify(success=True, **job_value(record), result=result)
+    result = whole_shown(record, read_transcript(jobs, record)) if has_result else None
+    job = dict(job_shown(record))
+    answer = jsonify(shapes.OlderStatus(success=True, **job, result=result).value())
     if not record.status.is_final:
         answer.headers["Retry-After"] = str(_POLL_S)
     return answer
@@ -133,12 +134,14 @@ def show_queue() -> Response:
     here = services()
     live = here.workers.live()
     return jsonify(
-        success=True,
-        queue_name=QUEUES["normal"],
-        **here.jobs.figures.counts(),
-        **_ended(here),
-        workers=len(live),
-        slots=sum(worker.slots for worker in live),
+        shapes.QueueStats(
+            success=True,
+            queue_name=QUEUES["normal"],
+            **here.jobs.figures.counts(),
+            **_ended(here),
+            workers=len(live),
+            slots=sum(worker.slots for worker in live),
+        ).value()
     )
 
 

@@ -18,5 +18,5 @@ blueprint = Blueprint("metrics", __name__)
     access="admin",
 )
 def show_metrics() -> Response:
-    """Every metric of docs/metrics.md; 200 even while Redis is away, which is one of them."""
+    """Give every metric of docs/metrics.md. It is 200 even while Redis is away."""
     return Response(services().metrics.text(), content_type=CONTENT_TYPE)

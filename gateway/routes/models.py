@@ -1,4 +1,4 @@
-"""`/models`: which may be asked for now. `/reload`: take another, or read their files anew."""
+"""`/models` lists the models; `/reload` changes the default one, or has files read again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
 from gateway.answering.condition import notices
-from gateway.answering.shapes.models import Reloaded, UsableModels
+from gateway.answering.shapes.models import Reloaded, UsableModel, UsableModels
 from gateway.openapi.documented import Answer, Body, documented
 from gateway.reading.fields import read_model, refuse_unknown
 from gateway.services import services
@@ -25,13 +25,13 @@ _MAX_RELOAD_BYTES = 10_000
 
 
 class Reload(BaseModel):
-    """What a reload takes."""
+    """The body of a reload."""
 
     model_name: str | None = Field(
         None,
         min_length=1,
         max_length=200,
-        description="Model of requests that name none, from now on; left out, files are read anew.",
+        description="Default model from now on; left out, files are read again.",
     )
 
 
@@ -39,9 +39,9 @@ class Reload(BaseModel):
 @documented(tag="Models", answers={200: Answer(UsableModels)}, errors=(Busy,))
 def list_models() -> Response:
     """
-    List the models a request may name now.
+    List the models that a request may name now.
 
-    With no live worker that is every model we know: a job may wait for one.
+    Without a running worker these are all that we know: a job may wait for a worker.
     """
     here = services()
     catalogue = here.settings.catalogue
@@ -50,24 +50,20 @@ def list_models() -> Response:
     names = offered_names(here)
     meant = {name: catalogue.resolve(name, known) for name in names}
     data = [
-        {
-            "name": name,
-            "aliases": [alias for alias in names if meant[alias] == name != alias],
-            "is_multilingual": entry.is_multilingual,
-            "translates": entry.translates,
-            "present": sum(name in worker.models for worker in live),
-            "loaded": sum(name in worker.loaded for worker in live),
-            "warnings": notices(name),
-        }
+        UsableModel(
+            name=name,
+            aliases=[alias for alias in names if meant[alias] == name != alias],
+            is_multilingual=entry.is_multilingual,
+            translates=entry.translates,
+            present=sum(name in worker.models for worker in live),
+            loaded=sum(name in worker.loaded for worker in live),
+            warnings=notices(name),
+        )
         for name, entry in known.items()
         if can_run(name, live)
     ]
-    return jsonify(
-        success=True,
-        models=names,
-        default=default_model(here),
-        data=data,
-    )
+    shown = UsableModels(success=True, models=names, default=default_model(here), data=data)
+    return jsonify(shown.value())
 
 
 @blueprint.post("/reload")
@@ -80,21 +76,22 @@ def list_models() -> Response:
 )
 def reload_models() -> Response:
     """
-    Choose the model of requests that name none; or have every worker read its files anew.
+    Change the default model, or have every worker read its models' files again.
 
-    With `model_name` that model is taken from the next request on, by every gateway. Without, the
-    files of every model are read anew before a worker's next job with it.
+    With `model_name`, every gateway uses that model from the next request on. Without it, workers
+    read the files of each model again before their next job with it.
     """
     here = services()
     wanted = _read_reload()
     if wanted.model_name is None:
-        return jsonify(success=True, generation=Generations(here.redis).advance())
+        return jsonify(Reloaded(success=True, generation=Generations(here.redis).advance()).value())
     asked, live = TranscriptionRequest(model=wanted.model_name), here.workers.live()
     check_model(asked, here.settings.catalogue, live)
     model = here.settings.catalogue.resolve(wanted.model_name, known_models(live))
     assert model is not None
     choose_default(here, model)
-    return jsonify(success=True, message=f"Model {wanted.model_name} loaded", model=model)
+    message = f"Model {wanted.model_name} loaded"
+    return jsonify(Reloaded(success=True, message=message, model=model).value())
 
 
 def _read_reload() -> Reload:

@@ -33,7 +33,7 @@ from gateway.services import Services, services
 from gateway.submission.models import is_offered, offered_names
 from gateway.submission.options import JobOptions
 from gateway.submission.submit import IncomingAudio, submit
-from gateway.waiting.hangups import Reader, is_gone
+from gateway.waiting.disconnects import Reader, disconnect_check
 from gateway.waiting.synchronous import answer_when_done, take_slot
 from shared import errors
 from shared.records import JobRecord
@@ -125,7 +125,8 @@ def create_translation(deployment: str = "") -> Response:
 @documented(tag=_TAG, answers={200: Answer(shapes.ModelList)}, errors=(errors.Busy,))
 def list_openai_models() -> Response:
     """List the models a request may name now."""
-    return jsonify(object="list", data=[_model(name) for name in offered_names(services())])
+    data = [_model(name) for name in offered_names(services())]
+    return jsonify(shapes.ModelList(object="list", data=data).value())
 
 
 @_at("GET", "/models/<path:model>", *_MODELS)
@@ -139,11 +140,11 @@ def show_openai_model(model: str) -> Response:
             f"model {model[:200]!r} does not exist here; GET /v1/models lists those that do",
             param="model",
         )
-    return jsonify(_model(model))
+    return jsonify(_model(model).value())
 
 
-def _model(name: str) -> dict[str, str | int]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "longhand"}
+def _model(name: str) -> shapes.Model:
+    return shapes.Model(id=name, object="model", created=0, owned_by="longhand")
 
 
 def _answer(kind: type[OpenAIFields], deployment: str) -> Response:
@@ -183,7 +184,7 @@ def _stream(here: Services, record: JobRecord, submission: OpenAISubmission) -> 
     with suppress(*REDIS_AWAY):
         reader.stay()  # before another reader of the same job leaves
     answer = Response(
-        stream_events(here, record, submission, reader, is_gone() or (lambda: False)),
+        stream_events(here, record, submission, reader, disconnect_check()),
         content_type="text/event-stream; charset=utf-8",
     )
     answer.headers["Cache-Control"] = "no-cache"

@@ -1,15 +1,21 @@
-"""`/jobs/{job_id}/result` and `/segments`: the text, when it is done and while it is made."""
+"""`/jobs/{job_id}/result` and `/segments`: the text when it is done, and while it is made."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
+from typing import cast
 from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 from pydantic import BaseModel, Field
 
-from gateway.answering.answers import error_of, read_transcript, transcript_value, wants_segments
-from gateway.answering.shapes.jobs import ResultAnswer, SegmentsAnswer
+from gateway.answering.answers import error_of, read_transcript, transcript_shown, wants_segments
+from gateway.answering.shapes.jobs import (
+    ResultAnswer,
+    SegmentsAnswer,
+    SegmentShown,
+    TranscriptAnswer,
+)
 from gateway.answering.warned import DOCUMENTED, name_warnings, name_warnings_early
 from gateway.errors import answer_error
 from gateway.openapi.documented import Answer, documented
@@ -38,15 +44,15 @@ _MEDIA_TYPES = ("application/json", *sorted({known.media_type for known in FORMA
 
 
 class ResultQuery(BaseModel):
-    """How a result is read."""
+    """The query of a result."""
 
     format: str | None = Field(
         None,
-        description="How it is written; omitted, as the answer to an upload is.",
+        description="The format; left out, JSON as an upload is answered.",
         json_schema_extra={"enum": [*FORMATS]},
     )
     timestamps: bool | None = Field(None, description="Whether the answer holds `segments`.")
-    chinese: Variant | None = Field(None, description="Script that Chinese is read in.")
+    chinese: Variant | None = Field(None, description="The script to read Chinese in.")
 
 
 @blueprint.get("/jobs/<job_id>/result")
@@ -72,7 +78,7 @@ class ResultQuery(BaseModel):
     ),
 )
 def read_result(job_id: str) -> Response:
-    """Give the transcript, whole or in one of the formats."""
+    """Give the transcript as JSON, or in one of the formats."""
     fields = once_each(request.args)
     options_known = FormatOptions.model_fields
     refuse_unknown(fields, known=[*ResultQuery.model_fields, *options_known])
@@ -96,8 +102,9 @@ def read_result(job_id: str) -> Response:
     transcript = read_transcript(jobs, record, chinese=chinese)
     if wanted is not None:
         return name_warnings(_answer_format(record, transcript, wanted, options), transcript)
-    value = transcript_value(record, transcript, has_segments=wants_segments(record, asked))
-    return name_warnings(jsonify(value), transcript)
+    has_segments = wants_segments(record, asked)
+    shown = transcript_shown(TranscriptAnswer, record, transcript, has_segments=has_segments)
+    return name_warnings(jsonify(shown.value()), transcript)
 
 
 @blueprint.get("/jobs/<job_id>/segments")
@@ -108,28 +115,28 @@ def read_result(job_id: str) -> Response:
 )
 def read_segments(job_id: str) -> Response:
     """
-    Give the segments that are done, while the job runs; all of them once it succeeded.
+    Give the segments that are done while the job runs, and all of them once it succeeded.
 
-    While it runs, what takes the whole audio is not there yet: aligned words and speakers.
+    While it runs, aligned words and speakers are missing: they need the whole audio.
     """
     refuse_unknown(once_each(request.args), known=[])
     jobs = services().jobs
     run_id = find_job(job_id).run_id
-    # Before the record is read again: the end of a run removes them.
+    # They are read before the record, since the end of a run removes them.
     segments = jobs.runs.chunks.segments(run_id)
     record = find_job(job_id)
     if error := error_of(record):
         raise error
     if record.status is Status.SUCCEEDED:
         segments = list(read_transcript(jobs, record).segments)
-    answer = jsonify(
+    shown = SegmentsAnswer(
         success=True,
         job_id=record.id,
-        status=record.status.value,
+        status=record.status,
         progress=round(record.progress, 4),
-        segments=[segment_value(segment) for segment in segments],
+        segments=cast("list[SegmentShown]", [segment_value(segment) for segment in segments]),
     )
-    return name_warnings_early(answer, services().settings.catalogue, record)
+    return name_warnings_early(jsonify(shown.value()), services().settings.catalogue, record)
 
 
 def _answer_failed(record: JobRecord) -> Response:

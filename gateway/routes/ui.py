@@ -1,4 +1,4 @@
-"""`/`: a page for people, or what this service is for programs."""
+"""`/`: a page for people, or JSON about the service for programs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _POLICY = (
     tag="Site",
     answers={200: Answer(ServiceInfo, media_types=("text/html", "application/json"))},
     access="open",
-    headers={"Accept": "`application/json` for what this is, else the page."},
+    headers={"Accept": "`application/json` for JSON, else the page."},
 )
 def show_page() -> Response:
-    """Give the page, or JSON to whoever asks for that."""
+    """Give the page, or JSON to a program that asks for it."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json"])
     if best == "application/json":
-        answer = jsonify(success=True, service="longhand", routes=_routes())
+        answer = jsonify(ServiceInfo(success=True, service="longhand", routes=_routes()).value())
     else:
         answer = current_app.send_static_file("index.html")
         answer.headers["Content-Security-Policy"] = _POLICY
@@ -43,7 +43,7 @@ def show_page() -> Response:
 @blueprint.get("/test_form.html")
 @documented(tag="Older systems", access="open", answers={200: Answer(media_types=("text/html",))})
 def show_test_form() -> Response:
-    """Give a page that tries the routes by hand; its file works from a disk as well."""
+    """Give a page to try routes by hand; its file also works when opened from disk."""
     answer = current_app.send_static_file("test_form.html")
     answer.headers["Content-Security-Policy"] = _test_form_policy()
     answer.headers["X-Frame-Options"] = "DENY"
@@ -52,7 +52,7 @@ def show_test_form() -> Response:
 
 @cache
 def _test_form_policy() -> str:
-    """Allow the one script and the one style that stand in the page, and no others."""
+    """A policy that allows only the script and the style in the page itself."""
     assert current_app.static_folder
     page = (Path(current_app.static_folder) / "test_form.html").read_text(encoding="utf-8")
     found = {}

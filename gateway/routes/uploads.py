@@ -13,8 +13,8 @@ from werkzeug.http import http_date
 
 from gateway.access.auth import present_owner
 from gateway.answering.answers import as_rfc3339
-from gateway.answering.shapes.errors import ErrorAnswer
 from gateway.answering.shapes.uploads import UploadCreated
+from gateway.errors import ErrorAnswer
 from gateway.openapi.documented import Answer, Body, Header, documented
 from gateway.reading.audio import clean_filename
 from gateway.reading.resumable import CHECKSUMS, MOST_PART_BYTES, Upload, part_too_large
@@ -106,7 +106,9 @@ def create_upload() -> Response:
     upload = services().uploads.create(present_owner(), n_bytes, metadata, filename)
     url = f"/uploads/{upload.id}"
     expires_at = as_rfc3339(upload.expires_at)
-    answer = jsonify(success=True, upload=upload.id, upload_url=url, expires_at=expires_at)
+    answer = jsonify(
+        UploadCreated(success=True, upload=upload.id, upload_url=url, expires_at=expires_at).value()
+    )
     answer.status_code = 201
     answer.headers["Location"] = url
     return _with_standing(answer, upload)

@@ -1,1 +1,1 @@
-"""Our waitress: what is refused before a body is read, and requests that are put aside."""
+"""What we replace of waitress: refusing before a body is read, and putting requests aside."""

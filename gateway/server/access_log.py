@@ -1,4 +1,4 @@
-"""Every request has an id, one line in the log, and is counted."""
+"""Every request gets an id and one line in the log, and is counted."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from shared.errors import LonghandError
 from shared.logs import request_logged
 
 UNMATCHED = "unmatched"
-"""The route of what was asked for where there is nothing."""
+"""The route in metrics of a path that is no route."""
 
 _LONGEST_PATH = 200
 _PROBES = ("/health", "/health/live", "/health/ready", "/metrics", "/_auth")
-"""Asked for every few seconds, or by nginx with each request: a line if it did not go well."""
+"""Asked every few seconds, or by nginx with each request: logged at debug unless they fail."""
 
 _log = logging.getLogger("gateway.access_log")
 
 
 def note_requests(app: Flask) -> None:
-    """Give an application's requests ids and lines; to be called before it gets other hooks."""
+    """Give requests ids and log lines. Call it before the application gets other hooks."""
     app.before_request(_begin)
     app.after_request(_end)
     app.teardown_request(_forget)
 
 
 def log_refusal(*, request_id: str, method: str, path: str, status: int) -> None:
-    """Write the line of a request that never came to the application."""
+    """Log a request that was refused before it reached the application."""
     with request_logged(request_id):
         _log.info("refused", extra={"method": method, "path": _shown_path(path), "status": status})
 
 
 def count_refusal(app: Flask, method: str, path: str, status: int) -> None:
-    """Count a request that never came to an application, by the route it would have come to."""
+    """Count a request that was refused before it reached the application, by its route."""
     try:
         rule, _ = app.url_map.bind("").match(path, method=method, return_rule=True)
         route = rule.rule
@@ -69,7 +69,7 @@ def _end(answer: Response) -> Response:
             "path": _shown_path(request.path),
             "status": answer.status_code,
             "seconds": round(seconds, 4),
-            # Of a body that is still being made, not: counting would wait for its end.
+            # Not of a streamed body: counting would wait for its end.
             "bytes": None if answer.is_streamed else answer.calculate_content_length(),
             "owner": _owner(),
         },
@@ -84,10 +84,10 @@ def _forget(_error: BaseException | None) -> None:
 def _owner() -> str:
     try:
         return present_owner()
-    except LonghandError:  # nobody's, and it was refused
+    except LonghandError:  # the request was refused, so it has no owner
         return ""
 
 
 def _shown_path(path: str) -> str:
-    """A path as it was sent, on one line and without its query."""
+    """A path as it was sent, without its query. Control characters are quoted."""
     return quote(path, safe="/:@!$&'()*+,;=~")[:_LONGEST_PATH]

@@ -1,9 +1,10 @@
 """
-Who may send a body is decided from its header, before any of it is kept.
+Whether a caller may send a body is decided from the request's header.
 
-waitress hands a request to the application when its whole body lies on disk: without
-this, whoever has no key could fill that disk. It is asked on waitress's only I/O thread:
-callers are told apart from memory, with a look at the file of keys once a second.
+waitress receives the whole body to disk before it calls the application, so a caller without a key
+could fill the disk. The parser here checks the key first. It runs on waitress's only I/O thread,
+so it reads callers from memory and the file of keys at most once a second.
+To be removed when waitress calls the application before the body has been received.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.access.breaches import Breaches
-from gateway.access.callers import Access, refuse_lent
+from gateway.access.callers import Access, refuse_untrusted_page
 from gateway.access.origins import Origins
 from gateway.server.channel import Channel, JsonErrorTask, Parser, Refusal, listeners_of
 from shared.errors import InvalidRequest, LonghandError
 
 
 class Admission:
-    """Whether a caller may send what he is about to send."""
+    """Decides whether a caller may send the body they announce."""
 
     def __init__(self, access: Access, origins: Origins, breaches: Breaches) -> None:
         self._access = access
@@ -30,7 +31,7 @@ class Admission:
         self, method: str, headers: Mapping[str, str], peer: str | None
     ) -> LonghandError | None:
         """
-        What a caller is told in place of being listened to; None if he may go on.
+        The error to answer before the body is read; None if the caller may send it.
 
         Args:
             headers: As waitress keeps them: `X_API_KEY`.
@@ -40,19 +41,19 @@ class Admission:
         try:
             self._origins.refuse_foreign(method, named)
             caller = self._access.identify(headers=named, peer=peer)
-            refuse_lent(caller, self._origins, method, named)
+            refuse_untrusted_page(caller, self._origins, method, named)
         except LonghandError as error:
             return error
         return self._breaches.refusal(caller, peer)
 
     def answer_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """What lets a page of a listed origin read an answer; see `Origins`."""
+        """The CORS headers that let a page of a listed origin read the answer; see `Origins`."""
         return self._origins.answer_headers(headers.get("ORIGIN"))
 
 
 class WaitressHeaders:
     """
-    Headers by their usual names.
+    waitress's headers, looked up by their usual names.
 
     >>> WaitressHeaders({"X_API_KEY": "k"}).get("X-API-Key")
     'k'
@@ -67,15 +68,15 @@ class WaitressHeaders:
 
 
 class AdmittingParser(Parser):
-    """Ends a request at its header if its caller may not send the rest."""
+    """Ends a request at its header if its caller may not send the body."""
 
     admission: Admission
     peer: str | None = None
 
     def refusal(self) -> Refusal | None:
-        """The answer to a request that should go no further; what has no body goes on."""
+        """The answer to a request that is refused now. One without a body is left to the routes."""
         if self.content_length > 0 or self.chunked:
-            if self.command == "OPTIONS":  # which a proxy may pass on without a password
+            if self.command == "OPTIONS":  # proxies may pass it on without a password
                 return Refusal(InvalidRequest("a request with OPTIONS has no body here"))
             error = self.admission.refusal(self.command, self.headers, self.peer)
             if error is not None:
@@ -84,7 +85,7 @@ class AdmittingParser(Parser):
 
 
 class AdmittingErrorTask(JsonErrorTask):
-    """Lets pages of listed origins read why they were refused."""
+    """Lets pages of listed origins read why their request was refused."""
 
     def execute(self) -> None:
         """Write the answer."""
@@ -94,7 +95,7 @@ class AdmittingErrorTask(JsonErrorTask):
 
 
 class AdmittingChannel(Channel):
-    """A connection whose requests know where they come from."""
+    """A connection that tells each request's parser the address of its peer."""
 
     site_parser: type[AdmittingParser]
 
@@ -106,7 +107,7 @@ class AdmittingChannel(Channel):
 
 
 def use_admission(server: Any, admission: Admission) -> None:
-    """Let a waitress server ask `admission` before it takes a body; after `use_channel`."""
+    """Let a waitress server ask `admission` before it takes a body. Call it after `use_channel`."""
     for listener in listeners_of(server):
         channel = listener.channel_class
         parser = type(

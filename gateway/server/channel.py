@@ -1,9 +1,14 @@
 """
-A request that cannot be taken is refused from its header, before any of its body is kept.
+A request that cannot be taken is refused from its header, before any of its body is stored.
 
-waitress hands a request to the application when the last byte of its body has
-arrived, so what is too large must be refused here, on its only I/O thread:
-nothing in this module may wait for anything.
+Replaced of waitress:
+- `HTTPRequestParser`: it takes the whole body before the application is called, so the application
+  could refuse a body only after it was sent. To be removed when waitress calls it earlier.
+- `ErrorTask`: its answers are plain text; ours are JSON, logged and counted. To be removed when
+  waitress lets the application write them.
+- `HTTPChannel`'s close after an error: a caller who is still sending would get a reset in place of
+  the answer. To be removed when waitress closes such a connection in two steps (RFC 9112, 9.6).
+All of it runs on waitress's only I/O thread, so nothing in this module may wait.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import Error, RequestEntityTooLarge
 
 from gateway.access.headers import REQUEST_ID, choose_request_id
-from gateway.errors import STATUSES, error_headers, error_value, shaped
+from gateway.errors import STATUSES, ErrorAnswer, error_headers, error_value, shaped
 from gateway.reading.audio import too_large
 from gateway.reading.resumable import MOST_PART_BYTES, part_too_large
 from gateway.server.access_log import log_refusal
@@ -31,10 +36,10 @@ from shared.errors import AudioTooLarge, Busy, LonghandError, StorageFull
 from shared.storage import FULL, is_full
 
 FORM_ALLOWANCE_BYTES = 100_000
-"""What a form may hold beside its audio: boundaries, names, options, a prompt of 10 000 letters."""
+"""What a form may hold beside its audio: boundaries, names, options, a long prompt."""
 
 Count = Callable[[str, str, int], None]
-"""Takes the method, the path and the status of a request."""
+"""Counts a request by its method, path and status."""
 
 _JOB_PATHS = (
     "/transcribe", "/v1/audio", "/audio", "/openai", "/v1/listen", "/v2/transcript", "/recognise",
@@ -47,12 +52,12 @@ _CODES = {400: "invalid_request", 413: AudioTooLarge.code, 431: "header_too_larg
 
 
 def body_limit(max_audio_bytes: int) -> int:
-    """The size from which waitress refuses a body (`max_request_body_size`)."""
+    """The size in bytes from which waitress refuses a body (`max_request_body_size`)."""
     return max_audio_bytes + FORM_ALLOWANCE_BYTES + 1
 
 
 class Refusal(Error):  # type: ignore[misc]  # waitress has no types
-    """An answer given in place of the application's."""
+    """An error that is answered in place of the application's answer."""
 
     def __init__(self, error: LonghandError, reason: str | None = None) -> None:
         super().__init__(error.message)
@@ -63,13 +68,13 @@ class Refusal(Error):  # type: ignore[misc]  # waitress has no types
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Reads a request; ends it at the header when it is to be refused."""
+    """Reads a request, and ends it at the header if it is refused."""
 
     busy: Callable[[], Busy | None] = staticmethod(lambda: None)
-    """Why no new job is taken now; asked on the I/O thread, so it may wait for nothing."""
+    """Why no new job is taken now. It is called on the I/O thread, so it may not wait."""
 
     def refusal(self) -> Refusal | None:
-        """The answer to a request that should go no further, decided from its header."""
+        """The answer to a request that is refused by its header; None if it may go on."""
         if self.content_length >= self.adj.max_request_body_size:
             return _too_large(self.content_length, self.adj.max_request_body_size)
         if self.content_length > MOST_PART_BYTES and is_part(self.command, self.path):
@@ -85,9 +90,9 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if refusal is not None:
             self.error = refusal
             self.completed = True
-            # Or waitress would ask for the body with `100 Continue`.
+            # Else waitress would ask for the body with `100 Continue`.
             self.expect_continue = False
-            # Or waitress would put its own error in the place of this one.
+            # Else waitress would replace this error with its own.
             self.content_length = 0
             self.body_rcv = None
 
@@ -95,21 +100,21 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         """Take what arrived; see `HTTPRequestParser.received`."""
         try:
             n_taken = int(super().received(data))
-        except OSError as error:  # the body is written to disk as it comes
+        except OSError as error:  # the body is written to disk as it arrives
             if not is_full(error):
                 raise
             self._refuse_unstored()
             return len(data)
-        if isinstance(self.error, RequestEntityTooLarge):  # a chunked body has grown too large
+        if isinstance(self.error, RequestEntityTooLarge):  # a chunked body grew too large
             self.error = _too_large(None, self.adj.max_request_body_size)
-        # What follows a request that is refused is its body, not another request.
+        # What follows a refused request is the rest of its body, not another request.
         return len(data) if self.error is not None else n_taken
 
     def _refuse_unstored(self) -> None:
-        """Let go of a body for which there is no room."""
+        """Drop a body for which the disk has no room."""
         body: Any = self.body_rcv
         self.body_rcv = None
-        with suppress(OSError):  # it would still write the last of it
+        with suppress(OSError):  # closing writes what is buffered
             body.getbuf().close()
         self.error = Refusal(StorageFull(FULL))
         self.completed = True
@@ -121,7 +126,7 @@ def _too_large(n_bytes: int | None, limit: int) -> Refusal:
 
 def makes_job(method: str, path: str) -> bool:
     """
-    Whether a request would put a job into the queue.
+    Whether a request would queue a job.
 
     >>> [makes_job("POST", path) for path in ("/transcribe/file", "/jobs/1/retry", "/reload")]
     [True, True, False]
@@ -140,10 +145,10 @@ def is_part(method: str, path: str) -> bool:
 
 
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]
-    """Answers an error of waitress, or a `Refusal`, in the shape of every other error."""
+    """Answers an error of waitress, or a `Refusal`, as JSON in the shape of the path's family."""
 
     count: Count = staticmethod(lambda method, path, status: None)
-    """Counts what never comes to the application; asked on a thread of its own."""
+    """Counts requests that do not reach the application."""
 
     def execute(self) -> None:
         """Write the answer."""
@@ -152,9 +157,9 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
             value = error.value
         else:
             code = _CODES.get(error.code, "internal_error" if error.code == 500 else "bad_request")
-            value = {"success": False, "error": str(error.body), "code": code}
+            value = ErrorAnswer(success=False, error=str(error.body), code=code).value()
         request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID"))
-        # A header that could not be read has no path.
+        # There is no path if the header could not be read.
         path = getattr(self.request, "path", None) or ""
         value = shaped(value, error.code, path, request_id=request_id)
         body = json.dumps(value, separators=(",", ":")).encode()
@@ -167,7 +172,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
     def _note(self, status: int, request_id: str) -> None:
-        """Give the request its id and its line: no application will."""
+        """Add the request's id, log and count it, as the application does for others."""
         self.response_headers.append((REQUEST_ID, request_id))
         method, path = getattr(self.request, "command", ""), getattr(self.request, "path", "")
         log_refusal(request_id=request_id, method=method, path=path, status=status)
@@ -178,9 +183,9 @@ class Channel(ResumableChannel):
     """
     One connection.
 
-    A caller that is still sending when it is refused would lose the answer to a
-    reset, if the connection were closed at once. So after a refusal the sending
-    side is closed and what still comes is thrown away, for some seconds.
+    After a refusal only our sending side is closed, and what still arrives is discarded for some
+    seconds. If the connection were closed at once, a caller who is still sending would get a reset
+    and lose the answer.
     """
 
     parser_class = Parser
@@ -189,28 +194,28 @@ class Channel(ResumableChannel):
     _discard_until = 0.0
 
     def received(self, data: bytes) -> bool:
-        """Take what arrived, unless a request on this connection was refused."""
+        """Take what arrived, unless a request of this connection was refused."""
         if self._refused or any(request.error is not None for request in list(self.requests)):
             return False
         return bool(super().received(data))
 
     def service(self) -> None:
-        """Answer a request, on a thread of its own."""
+        """Answer a request; called on one of waitress's threads."""
         self._refused = self.requests[0].error is not None
         super().service()
 
     def readable(self) -> bool:
-        """Whether to look for more."""
+        """Whether to read."""
         return bool(self._discard_until or super().readable())
 
     def writable(self) -> bool:
-        """Whether something is to be sent or done."""
+        """Whether there is something to send, or the connection is to be closed."""
         if self._discard_until:
             return bool(self.will_close)
         return bool(super().writable())
 
     def handle_read(self) -> None:
-        """Receive; a refused caller's bytes go nowhere."""
+        """Receive; the bytes of a refused caller are discarded."""
         if not self._discard_until:
             super().handle_read()
             return
@@ -222,17 +227,17 @@ class Channel(ResumableChannel):
             self.handle_close()
 
     def handle_close(self) -> None:
-        """Close; after a refusal only our own side at first."""
+        """Close; after a refusal first our sending side alone."""
         if self._refused and not self._discard_until and self.connected:
             self._discard_until = time.monotonic() + _LINGER_S
             self.will_close = False
-            # waitress closes what stays silent so long; here that is soon.
+            # waitress closes a connection that is silent for `channel_timeout`: make that soon.
             self.last_activity = time.time() - self.adj.channel_timeout + _LINGER_S
             try:
                 self.socket.shutdown(1)
                 return
             except OSError:
-                pass  # gone already
+                pass  # closed already
         super().handle_close()
 
 
@@ -243,10 +248,10 @@ def use_channel(
     count: Count = lambda method, path, status: None,
 ) -> None:
     """
-    Make a waitress server speak through `Channel`.
+    Make a waitress server use `Channel` for its connections.
 
     Args:
-        watcher: Looks after the requests that wait for a job.
+        watcher: Watches the jobs of requests that were put aside.
         busy: Why no new job is taken now; None if there is no reason.
         count: Counts a request that is refused from its header.
     """
@@ -259,13 +264,13 @@ def use_channel(
 
 
 def listeners_of(server: Any) -> list[Any]:
-    """What takes connections for a waitress server, one for each address."""
+    """The listening sockets of a waitress server, one for each address."""
     found = server.map.values() if isinstance(server, MultiSocketServer) else [server]
     return [listener for listener in found if hasattr(listener, "channel_class")]
 
 
 def listens_on(server: Any) -> list[tuple[str, str]]:
-    """The hosts and ports of a waitress server."""
+    """The hosts and ports that a waitress server listens on."""
     if isinstance(server, MultiSocketServer):
         return list(server.effective_listen)
     return [(server.effective_host, server.effective_port)]

@@ -1,4 +1,4 @@
-"""Is the queue full? Asked once a second, so that nobody has to ask Redis for it."""
+"""Is the queue full? Redis is asked once a second, so that no request has to ask."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 
 class Fullness(threading.Thread):
     """
-    Keeps a flag: whether as many jobs wait as may.
+    Keeps a flag: whether the queue is full.
 
     Args:
-        most: How many may wait.
+        most: How many jobs may wait.
     """
 
     def __init__(self, jobs: Jobs, *, most: int) -> None:
@@ -32,18 +32,18 @@ class Fullness(threading.Thread):
         self.is_full = False
 
     def run(self) -> None:
-        """Look again and again, until stopped."""
+        """Look every second, until stopped."""
         while True:
             self.look()
             if self._stopped.wait(LOOK_AGAIN_S):
                 return
 
     def stop(self) -> None:
-        """End within a moment."""
+        """End at once."""
         self._stopped.set()
 
     def look(self) -> None:
-        """Look now. While Redis is away nothing is known, and requests find that out."""
+        """Look now. While Redis is away the queue counts as not full."""
         try:
             is_full = self._jobs.figures.counts()["queued"] >= self._most
         except RedisError:
@@ -53,7 +53,7 @@ class Fullness(threading.Thread):
         self.is_full = is_full
 
     def refusal(self) -> Busy | None:
-        """What whoever wants a new job is told now; None if he is let in."""
+        """The error for a request for a new job; None if the queue takes it."""
         if not self.is_full:
             return None
         return Busy(

@@ -1,10 +1,13 @@
 """
 The waitress side of `Postponed`: a request is put aside, and served again when its job has ended.
 
-waitress answers a request when the application returns, on a thread that is taken until then.
-Here the application may say that it has no answer yet. Then the request keeps its place on its
-connection, so that nothing overtakes it, and its thread is free; later the connection is put
-into waitress's queue once more, and the application is called with the same request.
+Replaced of waitress:
+- `WSGITask` and `HTTPChannel.service`: a request holds a thread until the application returns.
+  Here the application may return without an answer. The request then keeps its place on its
+  connection, so later requests wait for it, and its thread is free. When the job has ended, the
+  connection enters waitress's queue again and the application is called with the same request.
+- `ThreadedTaskDispatcher.shutdown`: it drops what is queued; ours first answers all who wait.
+To be removed when waitress itself can answer a request later, without a thread.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class _PutAside(BaseException):
-    """Leaves waitress's `service` as it stands, which would take the request for answered."""
+    """Raised to leave `HTTPChannel.service` before it counts the request as answered."""
 
     def __init__(self, postponed: Postponed) -> None:
         super().__init__()
@@ -35,19 +38,19 @@ class _PutAside(BaseException):
 
 
 class ResumableTask(WSGITask):  # type: ignore[misc]  # waitress has no types
-    """Calls the application; its answer may be postponed."""
+    """Calls the application, whose answer may be postponed."""
 
     _postponed: Postponed | None = None
 
     def get_environment(self) -> dict[str, Any]:
-        """The WSGI environment, with what a postponed answer needs."""
+        """The WSGI environment, with what `Postponed` needs."""
         environ: dict[str, Any] = super().get_environment()
         environ[POSTPONE] = self._postpone
         environ[POSTPONED] = getattr(self.request, "postponed", None)
         return environ
 
     def finish(self) -> None:
-        """Write the end of the answer, if there is one."""
+        """Finish the answer, unless it was postponed."""
         if self._postponed is not None:
             raise _PutAside(self._postponed)
         super().finish()
@@ -63,45 +66,45 @@ class ResumableChannel(HTTPChannel):  # type: ignore[misc]
     watcher: Watcher
 
     def service(self) -> None:
-        """Answer a request, or put it aside, on a thread of its own."""
+        """Answer a request or put it aside; called on one of waitress's threads."""
         request = self.requests[0]
         if getattr(request, "postponed", None) is not None and not self.connected:
             self._answer_nobody(request)
         try:
             super().service()
         except _PutAside as aside:
-            _let_go_of_body(request)
+            _drop_body(request)
             request.postponed = aside.postponed
-            # The last that this thread does: another may serve the request from here on.
+            # Last: from here on another thread may serve the request.
             self.watcher.watch(self._watched(aside.postponed))
 
     def _watched(self, postponed: Postponed) -> Watched:
         return Watched(
             postponed.job_id,
             resume=lambda: self.server.add_task(self),
-            is_gone=lambda: not self.connected,
+            has_disconnected=lambda: not self.connected,
             stay=postponed.reader.stay,
             until=time.monotonic() + postponed.seconds,
         )
 
     def _answer_nobody(self, request: Any) -> None:
-        """Let the application know that the caller has hung up; waitress would not ask it."""
+        """Call the application for a caller who disconnected; waitress would skip the request."""
         task = self.task_class(self, request)
         try:
             with suppress(ClientDisconnected):
                 task.service()
         except Exception:
-            _log.exception("the end of %s failed, whose caller has gone", request.path)
+            _log.exception("ending %s failed, whose caller has disconnected", request.path)
 
 
-def _let_go_of_body(request: Any) -> None:
-    """Close what was read already, and may lie on disk: the wait may be hours."""
+def _drop_body(request: Any) -> None:
+    """Close the body, which was read and may lie on disk: the wait may take hours."""
     request.close()
     request.body_rcv = None
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    """Waitress's threads, which answer all that waits before they end."""
+    """waitress's threads, which answer every waiting request before they end."""
 
     def __init__(self, watcher: Watcher, n_threads: int) -> None:
         super().__init__()

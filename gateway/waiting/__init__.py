@@ -1,1 +1,1 @@
-"""Callers who wait for a job to end, and those who hang up meanwhile."""
+"""Callers who wait for a job to end, and those who disconnect meanwhile."""

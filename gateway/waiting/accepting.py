@@ -8,12 +8,13 @@ from gateway.answering.answers import (
     answer_accepted,
     error_of,
     read_transcript,
-    transcript_value,
+    transcript_shown,
     wants_segments,
 )
+from gateway.answering.shapes.jobs import TranscriptAnswer
 from gateway.answering.warned import name_warnings
 from gateway.services import Services
-from gateway.waiting.hangups import Reader, hand_out, let_go
+from gateway.waiting.disconnects import Reader, abandon_if_disconnected, note_id_known
 from gateway.waiting.postponed import wait_for
 from gateway.waiting.slots import preferred_wait_s
 from shared.records import JobRecord, Status
@@ -30,8 +31,8 @@ def answer_submitted(here: Services, record: JobRecord, wait_s: float | None) ->
     reader = Reader(here, record)
 
     def answer_then(seen: JobRecord) -> Response:
-        if seconds <= 0 or not let_go(here, seen, reader):
-            hand_out(here, seen)
+        if seconds <= 0 or not abandon_if_disconnected(here, seen, reader):
+            note_id_known(here, seen)
         # A job may have its result at once. A caller who does not wait gets 202 all the same.
         answer = _answer_ended(here, seen) if seconds > 0 else answer_accepted(seen)
         if preferred and seconds > 0:
@@ -66,6 +67,8 @@ def _answer_ended(here: Services, record: JobRecord) -> Response:
     if record.status is not Status.SUCCEEDED:
         return answer_accepted(record)
     transcript = read_transcript(here.jobs, record)
-    answer = jsonify(transcript_value(record, transcript, has_segments=wants_segments(record)))
+    has_segments = wants_segments(record)
+    shown = transcript_shown(TranscriptAnswer, record, transcript, has_segments=has_segments)
+    answer = jsonify(shown.value())
     answer.headers["Location"] = f"/jobs/{record.id}"
     return name_warnings(answer, transcript)

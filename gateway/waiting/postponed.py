@@ -1,4 +1,4 @@
-"""An answer that is given when a job ends: until then its request holds no thread."""
+"""An answer that is given when a job ends. Until then the request holds no thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.errors import REDIS_AWAY
 from gateway.services import Services
-from gateway.waiting.hangups import Reader, is_gone
+from gateway.waiting.disconnects import Reader, disconnect_check
 from shared.errors import JobCancelled, JobNotFound
 from shared.records import JobRecord
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 POSTPONE = "longhand.postpone"
-"""In the environment of a server that can put a request aside: takes a `Postponed`."""
+"""Key in the WSGI environment of a function that takes a `Postponed` and puts its request aside."""
 
 POSTPONED = "longhand.postponed"
-"""In the environment of a request that was put aside: the `Postponed` to answer now."""
+"""Key in the WSGI environment of the `Postponed` that is to be answered now."""
 
 Answer = Callable[[JobRecord], Response]
 
@@ -32,13 +32,16 @@ def wait_for(
     here: Services, record: JobRecord, answer: Answer, *, seconds: float, reader: Reader
 ) -> Response:
     """
-    Answer when a job has ended, when the time is over, or when the gateway is told to stop.
+    Answer when a job has ended, when the time is over, or when the gateway stops.
 
     Args:
-        answer: Makes the answer of the job as it is then. It is called on another thread, as part
-            of the same request.
-        seconds: How long at most; 0 answers now.
+        answer: Makes the answer from the job's record. It is called on another thread, as part of
+            the same request.
+        seconds: The longest wait; 0 answers now.
         reader: The caller.
+
+    Returns:
+        The answer, or a `Postponed` in its place.
     """
     if seconds <= 0 or record.status.is_final or here.waiting.is_stopped:
         return answer(record)
@@ -47,11 +50,11 @@ def wait_for(
 
 class Postponed(Response):
     """
-    What a route returns in place of an answer that is not there yet.
+    What a route returns when it has no answer yet.
 
     Attributes:
-        seconds: How long its caller waits at most.
-        reader: The caller, who says so again and again while they are there.
+        seconds: The longest wait.
+        reader: The caller.
     """
 
     def __init__(
@@ -73,22 +76,24 @@ class Postponed(Response):
 
     @property
     def job_id(self) -> str:
-        """The job that is waited for."""
+        """The job that the caller waits for."""
         return self._record.id
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Have the server put the request aside; nothing of an answer is sent."""
+        """Have the server put the request aside; nothing is sent."""
         self._kept = {name: g.get(name) for name in g}
         environ[POSTPONE](self)
         return ()
 
     def wait_here(self) -> Response:
-        """The answer, waited for on this thread: for a server that cannot put a request aside."""
+        """Wait on this thread and answer: for a server that cannot put a request aside."""
         watch = self._here.waiting.watch
-        return self._answer(watch(self._record, self.seconds, is_gone(), stay=self.reader.stay))
+        return self._answer(
+            watch(self._record, self.seconds, disconnect_check(), stay=self.reader.stay)
+        )
 
     def resume(self) -> None:
-        """Make the present request what it was when it was put aside, and look at the job."""
+        """Give the present request what Flask's `g` held when it was put aside."""
         for name, value in self._kept.items():
             setattr(g, name, value)
         if "request_id" in g:
@@ -96,7 +101,7 @@ class Postponed(Response):
 
     def answer(self) -> Response:
         """
-        The answer at last.
+        Make the answer.
 
         Raises:
             LonghandError: The job was deleted, or the route answers with an error.
@@ -111,7 +116,7 @@ class Postponed(Response):
         except JobNotFound as error:
             raise JobCancelled("the job was deleted before it ended", job_id=self.job_id) from error
         except REDIS_AWAY:
-            # The job is accepted: its caller gets the id, not an error.
+            # The job was accepted, so its caller gets the id and no error.
             return self._record
 
 
@@ -119,12 +124,12 @@ class PostponingFlask(Flask):
     """
     An application whose routes may return `Postponed`.
 
-    Such a request comes twice. What has to be passed before a route (who calls, how often, the
-    line in the log) is passed once, the first time; what follows a route once, the second time.
+    Such a request is dispatched twice. What comes before a route (access, rates, the request's id)
+    runs only the first time; what comes after a route (headers, the log line) only the second.
     """
 
     def full_dispatch_request(self) -> Response:
-        """Answer a request; see `Flask`."""
+        """Answer a request, or finish one that was put aside; see `Flask`."""
         postponed = request.environ.pop(POSTPONED, None)
         if postponed is None:
             return super().full_dispatch_request()
@@ -135,7 +140,7 @@ class PostponingFlask(Flask):
     def finalize_request(
         self, rv: ResponseReturnValue | HTTPException, from_error_handler: bool = False
     ) -> Response:
-        """Do what follows a route, unless that comes later; see `Flask`."""
+        """Run what comes after a route, unless the answer comes later; see `Flask`."""
         if not isinstance(rv, Postponed):
             return super().finalize_request(rv, from_error_handler)
         if POSTPONE in request.environ:

@@ -1,4 +1,4 @@
-"""Who holds a thread while he waits: streams, and questions after a change of a job."""
+"""Slots for requests that hold a thread while they wait: streams, and waits for a change."""
 
 from __future__ import annotations
 
@@ -26,71 +26,74 @@ class Waiting:
     """
     The slots for requests that hold a thread while they wait.
 
-    Whoever waits for a job's end holds none: see `gateway/waiting/postponed.py`.
+    Requests that wait for a job's end need none; see `gateway/waiting/postponed.py`.
 
     Args:
-        n_slots: Fewer than the server's threads, so that `/health` always finds one.
+        n_slots: Fewer than the server's threads, so that `/health` always finds a thread.
+
+    Attributes:
+        n_held: How many slots are taken.
     """
 
     def __init__(self, jobs: Jobs, *, n_slots: int) -> None:
         self._jobs = jobs
         self.n_slots = n_slots
-        self._slots = threading.BoundedSemaphore(n_slots)
-        self._holders: set[object] = set()
+        self.n_held = 0
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Answer every request that waits, and let none wait from now on."""
+        """Have every waiting request answered, and let none wait from now on."""
         self._stopped.set()
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nobody is to wait any more."""
+        """Whether no request may wait any more."""
         return self._stopped.is_set()
 
     def pause(self, seconds: float) -> bool:
-        """Let some time pass; whether nobody is to wait any more."""
+        """Let some time pass. Returns whether no request may wait any more."""
         return self._stopped.wait(seconds)
 
     @contextmanager
     def hold(self) -> Iterator[bool]:
-        """Hold a slot within the block; whether there was one."""
-        has_slot = self._slots.acquire(blocking=False)
-        holder = object()
-        if has_slot:
-            self._holders.add(holder)
+        """Hold a slot within the block. Yields whether there was a free one."""
+        with self._lock:
+            has_slot = self.n_held < self.n_slots
+            self.n_held += has_slot
         try:
             yield has_slot
         finally:
-            if has_slot:
-                self._holders.discard(holder)
-                self._slots.release()
-
-    @property
-    def n_held(self) -> int:
-        """How many slots are taken."""
-        return len(self._holders)
+            with self._lock:
+                self.n_held -= has_slot
 
     def watch(
         self,
         record: JobRecord,
         seconds: float,
-        is_gone: Callable[[], bool] | None = None,
+        has_disconnected: Callable[[], bool],
         *,
         is_enough: Callable[[JobRecord], bool] | None = None,
         stay: Callable[[], object] | None = None,
     ) -> JobRecord:
         """
-        Wait for a job to end, on this thread; the job as it was last seen.
+        Wait for a job to end, on this thread.
 
         Args:
-            is_enough: Whether the caller wants to know already, though it has not ended.
-            stay: Called at every look at the job while the caller is there.
+            seconds: The longest wait.
+            is_enough: Whether the wait is over though the job has not ended.
+            stay: Called before each look at the job; see `Reader.stay`.
+
+        Returns:
+            The job as it was last seen.
+
+        Raises:
+            JobCancelled: The job was deleted.
         """
         deadline = time.monotonic() + seconds
         pause_s = _FIRST_PAUSE_S
         while not record.status.is_final:
-            if (is_gone and is_gone()) or (is_enough and is_enough(record)):
+            if has_disconnected() or (is_enough and is_enough(record)):
                 break
             left_s = deadline - time.monotonic()
             if left_s <= 0 or self._stopped.wait(min(pause_s, left_s)):
@@ -101,7 +104,7 @@ class Waiting:
                     stay()
                 record = self._jobs.get(record.id)
             except REDIS_AWAY as error:
-                # The job is accepted: its caller gets the id, not an error.
+                # The job was accepted, so its caller gets the id and no error.
                 _log.warning("job %s is not waited for, Redis is away: %s", record.id, error)
                 break
             except JobNotFound as error:
@@ -113,7 +116,7 @@ class Waiting:
 
 def preferred_wait_s(prefer: str | None) -> float | None:
     """
-    The `wait` of a `Prefer` header (RFC 7240), or None; what is not understood is ignored.
+    The `wait` of a `Prefer` header (RFC 7240), in seconds; None if there is none to be read.
 
     >>> preferred_wait_s("respond-async, wait=10"), preferred_wait_s("wait=soon")
     (10.0, None)

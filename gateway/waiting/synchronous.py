@@ -11,7 +11,7 @@ from flask import Response
 
 from gateway.answering.answers import error_of, read_transcript
 from gateway.services import Services
-from gateway.waiting.hangups import Reader, hand_out, let_go
+from gateway.waiting.disconnects import Reader, abandon_if_disconnected, note_id_known
 from gateway.waiting.postponed import wait_for
 from shared.errors import Busy, WaitTimedOut
 from shared.records import JobRecord, Status
@@ -59,8 +59,8 @@ def answer_when_done(
         if error := error_of(seen):
             raise error
         if seen.status is not Status.SUCCEEDED:
-            if not let_go(here, seen, reader):
-                hand_out(here, seen)
+            if not abandon_if_disconnected(here, seen, reader):
+                note_id_known(here, seen)
             raise _not_ended(here, seen)
         return answer(Transcribed(seen, submission, read_transcript(here.jobs, seen)))
 

@@ -1,4 +1,4 @@
-"""One thread looks, for all requests that were put aside, whether their jobs have ended."""
+"""One thread watches the jobs of all requests that were put aside."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 _GROWTH = 1.3
 _TICK_S = 0.25
-"""So soon it is seen that somebody has hung up."""
+"""How soon a disconnect is noticed."""
 
 _STAY_EVERY_S = 2.0
-"""A reader by an Idempotency-Key is believed to be there for ten seconds."""
+"""Readers by an Idempotency-Key have to say this often that they are still there."""
 
 _AWAY_PAUSE_S = 1.0
 _STOP_DEADLINE_S = 10.0
@@ -32,15 +32,15 @@ class Watched:
     A request that waits for a job.
 
     Attributes:
-        resume: Has the request answered; called once.
-        is_gone: Whether its caller has hung up.
-        stay: Says that they are still there.
-        until: When it is answered at the latest, by `time.monotonic()`.
+        resume: Has the request answered. It is called once.
+        has_disconnected: Whether its caller has disconnected.
+        stay: Says that the caller is still there; see `Reader.stay`.
+        until: The latest time to answer, by `time.monotonic()`.
     """
 
     job_id: str
     resume: Callable[[], None]
-    is_gone: Callable[[], bool]
+    has_disconnected: Callable[[], bool]
     stay: Callable[[], None]
     until: float
     look_at: float = 0.0
@@ -48,16 +48,16 @@ class Watched:
     pause_s: float = field(default=_FIRST_PAUSE_S)
 
     def wait_more(self, now: float) -> None:
-        """Look again in some time, which grows."""
+        """Put the next look off; each time for longer."""
         self.look_at = now + self.pause_s
         self.pause_s = min(self.pause_s * _GROWTH, _LONGEST_PAUSE_S)
 
 
 class Watcher:
     """
-    Has requests answered when their jobs have ended, their time is over or their callers gone.
+    Has a request answered when its job has ended, its time is over or its caller disconnected.
 
-    While Redis is away they go on waiting: their jobs are there when it comes back.
+    While Redis is away requests go on waiting: their jobs are there when it comes back.
     """
 
     def __init__(self, jobs: Jobs) -> None:
@@ -74,18 +74,18 @@ class Watcher:
         return len(self._watched)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Have every request answered now, and end."""
+        """Have every request answered now, and end the thread."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()
         self._thread.join(_STOP_DEADLINE_S)
 
     def watch(self, watched: Watched) -> None:
-        """Wait for a job; once this is called `resume` may be at any moment."""
+        """Watch a job. From here on `resume` may be called at any moment, from any thread."""
         watched.wait_more(time.monotonic())
         with self._changed:
             if not self._is_stopped:
@@ -99,7 +99,7 @@ class Watcher:
             try:
                 self._look()
             except Exception:
-                _log.exception("waiting requests were not looked after; trying again")
+                _log.exception("looking at waiting requests failed; trying again")
                 time.sleep(_AWAY_PAUSE_S)
             with self._changed:
                 if not self._is_stopped:
@@ -109,7 +109,7 @@ class Watcher:
         self._resume(left)
 
     def _idle_s(self) -> float | None:
-        """How long nothing is to be done; None while nobody waits."""
+        """Seconds until the next look; None while no request waits."""
         if not self._watched:
             return None
         soonest = min(watched.look_at for watched in self._watched)
@@ -119,7 +119,7 @@ class Watcher:
         now = time.monotonic()
         with self._changed:
             everybody = list(self._watched)
-        self._resume([w for w in everybody if w.until <= now or w.is_gone()])
+        self._resume([w for w in everybody if w.until <= now or w.has_disconnected()])
         due = [w for w in everybody if w.look_at <= now and w in self._watched]
         if not due:
             return
@@ -138,7 +138,7 @@ class Watcher:
             watched.wait_more(time.monotonic() + pause_s)
 
     def _ended(self, due: Collection[Watched]) -> list[Watched]:
-        """Those whose job has ended, was let go of by its owner, or is no longer there."""
+        """Those whose job has ended, was cancelled by its owner, or is no longer there."""
         ended = self._jobs.have_ended([watched.job_id for watched in due])
         return [watched for watched, has_ended in zip(due, ended, strict=True) if has_ended]
 

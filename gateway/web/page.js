@@ -36,7 +36,7 @@ async function read(response) {
   return value;
 }
 
-// What is said of texts before there are any: of the model chosen, and of the site.
+// Warnings that every text will have: of the chosen model, and of the site.
 function say(id, sentences) {
   element(id).textContent = sentences.map((text) => `${text}.`).join(" ");
   show(id, sentences.length > 0);
@@ -64,7 +64,7 @@ async function listModels() {
 function send(form) {
   const data = new FormData(form);
   for (const name of ["model", "language"]) if (!data.get(name)) data.delete(name);
-  upload = new XMLHttpRequest(); // fetch() does not tell how much was sent
+  upload = new XMLHttpRequest(); // fetch() has no progress of the upload
   upload.open("POST", "/transcribe/file");
   upload.responseType = "json";
   upload.upload.onprogress = (event) => {
@@ -100,7 +100,7 @@ async function follow(url) {
 
 async function finish(url) {
   const result = await read(await fetch(`${url}/result`));
-  // As text it has a line for each time somebody speaks.
+  // The format `text` has one line for each speaker turn.
   const told = result.turns ? await (await fetch(`${url}/result?format=text`)).text() : result.text;
   element("text").textContent = told || "(nobody speaks)";
   element("facts").textContent =

@@ -1,1 +1,1 @@
-"""Messages to callers' own servers when a job has ended."""
+"""Webhook messages: callers' own servers are told when a job has ended."""

@@ -1,4 +1,4 @@
-"""What a caller is told when their job has ended: in our words, or in those of their service."""
+"""The body of a webhook message: in our format, or in that of the service a client speaks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.answering.answers import as_rfc3339, error_of, job_value, read_transcript
+from gateway.answering.answers import as_rfc3339, error_of, job_shown, read_transcript_if_any
 from gateway.answering.replaced import warn_of_replaced
 from gateway.assemblyai.values import options_of, status_value
 from gateway.deepgram.options import options_as_kept
@@ -17,17 +17,16 @@ from gateway.dialects import error_in
 from gateway.errors import STATUSES, error_value
 from shared.errors import JobNotFound
 from shared.jobs import Jobs
-from shared.records import AskedAs, JobRecord, Status
-from shared.transcript import Transcript
+from shared.records import AskedAs, JobRecord
 
 
 @dataclass(frozen=True)
 class Message:
     """
-    What is sent, the same at every try.
+    A webhook message, the same at every try.
 
     Attributes:
-        headers: Those that the caller asked for.
+        headers: Headers that the caller asked for.
     """
 
     id: str
@@ -36,7 +35,7 @@ class Message:
 
 
 def write_message(jobs: Jobs, record: JobRecord) -> Message:
-    """The message of a job that has ended."""
+    """Write the message of a job that has ended."""
     headers: dict[str, str] = {}
     if record.asked_as is None:
         value = _our_value(record)
@@ -44,7 +43,7 @@ def write_message(jobs: Jobs, record: JobRecord) -> Message:
         value = _deepgrams_value(jobs, record, record.asked_as)
     else:
         value, headers = _assemblyais_value(jobs, record)
-    # The attempt: a job that is tried again by hand ends a second time, which is news.
+    # With the attempt: a job that is tried again by hand ends twice, with two messages.
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return Message(f"{record.id}-{record.attempt}", body, headers)
 
@@ -53,36 +52,27 @@ def _our_value(record: JobRecord) -> dict[str, Any]:
     return {
         "type": f"job.{record.status.value}",
         "timestamp": as_rfc3339(record.ended_at or time.time()),
-        "data": job_value(record),
+        "data": job_shown(record).value(),
     }
 
 
 def _deepgrams_value(jobs: Jobs, record: JobRecord, asked_as: AskedAs) -> dict[str, Any]:
-    """The answer that the caller did not wait for."""
-    transcript = _transcript_of(jobs, record)
+    """The answer that the caller would have got by waiting."""
+    transcript = read_transcript_if_any(jobs, record)
     if transcript is not None:
         asked = options_as_kept(asked_as)
-        told = warn_of_replaced(transcript, asked.replaced)
-        return listen_value(record, told, asked.options, ignored=asked.ignored)
+        transcript = warn_of_replaced(transcript, asked.replaced)
+        return listen_value(record, transcript, asked.options, ignored=asked.ignored)
     error = error_of(record) or JobNotFound("the result is no longer stored", job_id=record.id)
     status = STATUSES[type(error)]
     return error_in("deepgram", error_value(error), status, request_id_of(record.id))
 
 
 def _assemblyais_value(jobs: Jobs, record: JobRecord) -> tuple[dict[str, Any], dict[str, str]]:
-    """Which transcript it is and how; and the header that lets the receiver know us."""
-    status, _ = status_value(record, _transcript_of(jobs, record))
+    """The transcript's id and status; and the header by which the receiver checks the sender."""
+    status, _ = status_value(record, read_transcript_if_any(jobs, record))
     options = options_of(record)
     headers = {}
     if options and options.webhook_auth_header_name:
         headers[options.webhook_auth_header_name] = options.webhook_auth_header_value or ""
     return {"transcript_id": record.id, "status": status}, headers
-
-
-def _transcript_of(jobs: Jobs, record: JobRecord) -> Transcript | None:
-    if record.status is not Status.SUCCEEDED:
-        return None
-    try:
-        return read_transcript(jobs, record)
-    except JobNotFound:
-        return None

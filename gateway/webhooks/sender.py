@@ -1,8 +1,8 @@
 """
-Tells callers that their job has ended: a signed message to its `callback_url`.
+Sends webhook messages: when a job has ended, a signed message goes to its `callback_url`.
 
-Signed as https://www.standardwebhooks.com says. A message is sent at least once: a receiver
-tells a repeated one by its `webhook-id`.
+Messages are signed as https://www.standardwebhooks.com specifies. Each is sent at least once; a
+receiver recognises a repeated one by its `webhook-id`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.outward.addresses import Address, AddressRefused, parse_address
 from gateway.outward.dialing import Deadline, Dialer, DialFailed, Outgoing
 from gateway.outward.reachable import Resolve, resolve_by_system
 from gateway.outward.settings import OutwardSettings
-from gateway.webhooks.deliveries import Deliveries, Try
+from gateway.webhooks.due import DueMessages, Try
 from gateway.webhooks.messages import Message, write_message
 from shared.errors import JobNotFound
 from shared.jobs import Jobs
@@ -32,7 +32,7 @@ from shared.logs import job_logged
 from shared.records import JobRecord
 
 SCHEDULE_S: Sequence[float] = (0, 30, 120, 600, 3600)
-"""Seconds before each try, from the one before."""
+"""Seconds from one try to the next."""
 
 _EVERY_S = 0.5
 _TRY_S = 15.0
@@ -41,14 +41,14 @@ _LEASE_S = 60.0
 
 _SENDERS = 16
 _SENDERS_EACH = 2
-"""For one receiver: were it dead, and all of them its, it would keep the others waiting."""
+"""Senders for one receiver, so that a dead one does not delay the others."""
 
 _SENDERS_OF_ONE = 12
-"""For one owner: were many receivers of his dead, they would keep the others' waiting."""
+"""Senders for one owner, so that their dead receivers do not delay other owners."""
 
 _PUT_OFF_S = 5.0
 _UNREADABLE_S = 600.0
-"""A record that cannot be read may be a newer gateway's; this one is perhaps replaced by then."""
+"""A record that cannot be read may be a newer gateway's: it may have replaced this one by then."""
 
 _GONE = 410
 
@@ -60,9 +60,9 @@ class Webhooks(threading.Thread):
     Sends every message that is due, several at a time.
 
     Args:
-        redis: A client that soon gives up; an outage only makes this thread wait.
+        redis: A client with a short timeout; during an outage this thread waits.
         resolve: Finds the addresses of a host.
-        schedule_s: Seconds before each try.
+        schedule_s: Seconds from one try to the next.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Webhooks(threading.Thread):
         super().__init__(name="webhooks", daemon=True)
         assert settings.webhook_secret is not None
         self._jobs = jobs
-        self._deliveries = Deliveries(redis)
+        self._due = DueMessages(redis)
         self._signer = Webhook(settings.webhook_secret.get_secret_value())
         self._dialer = Dialer(settings.reachable_hosts, resolve=resolve, ca_file=settings.ca_file)
         self._schedule_s = schedule_s
@@ -87,53 +87,53 @@ class Webhooks(threading.Thread):
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """End the thread at its next turn; what is being sent by then is sent again later."""
+        """End the thread at its next turn. What it is sending then may be sent again later."""
         self._stopped.set()
 
     def run(self) -> None:
         """Send until stopped."""
         while not self._stopped.is_set():
             try:
-                is_more = self._hand_out()
+                is_more = self._start_due()
             except (RedisError, OSError) as error:
                 _log.warning("Redis is away, messages wait: %s", error)
                 is_more = False
             except Exception:
-                _log.exception("handing out messages failed")
+                _log.exception("starting to send messages failed")
                 is_more = False
             if not is_more:
                 self._stopped.wait(_EVERY_S)
 
-    def _hand_out(self) -> bool:
-        """Start senders for what is due; whether there may be more."""
+    def _start_due(self) -> bool:
+        """Start senders for messages that are due. Returns whether there may be more."""
         with self._lock:
             n_free = _SENDERS - self._busy.total()
         if n_free <= 0:
             return False
-        found = self._deliveries.take(n_free, lease_s=_LEASE_S)
+        found = self._due.take(n_free, lease_s=_LEASE_S)
         for taken in found:
             try:
                 self._start(taken)
             except RedisError:
-                raise  # the others are taken again when this one is
-            except Exception:  # of this one alone: the others shall not wait for it
+                raise  # the leases of all that were taken run out
+            except Exception:  # of this message alone
                 _log.exception("the message of job %s cannot be sent yet", taken.job_id)
-                self._deliveries.settle(taken, next_s=_UNREADABLE_S)
+                self._due.settle(taken, next_s=_UNREADABLE_S)
         return len(found) == n_free
 
     def _start(self, taken: Taken) -> None:
         try:
             record = self._jobs.get(taken.job_id)
         except JobNotFound:
-            self._deliveries.settle(taken)
+            self._due.settle(taken)
             return
         if record.callback_url is None or not record.status.is_final:  # tried again meanwhile
-            self._deliveries.settle(taken)
+            self._due.settle(taken)
             return
         receiver = _receiver(record.callback_url)
         is_one_too_many = self._busy_owners[record.owner] >= _SENDERS_OF_ONE
         if is_one_too_many or self._busy[receiver] >= _SENDERS_EACH:
-            self._deliveries.settle(taken, next_s=_PUT_OFF_S)
+            self._due.settle(taken, next_s=_PUT_OFF_S)
             return
         self._count(record, receiver, 1)
         threading.Thread(
@@ -141,10 +141,10 @@ class Webhooks(threading.Thread):
         ).start()
 
     def _send(self, taken: Taken, record: JobRecord, receiver: str) -> None:
-        """Make one try and note it; what Redis does not learn of is sent again."""
+        """Make one try. If Redis cannot note it, the message is sent again."""
         try:
             with job_logged(record.id):
-                self._deliver(taken, record)
+                self._try(taken, record)
         except RedisError as error:
             _log.warning("Redis is away, a message may be sent again: %s", error)
         except Exception:
@@ -157,11 +157,11 @@ class Webhooks(threading.Thread):
             for busy, name in ((self._busy, receiver), (self._busy_owners, record.owner)):
                 busy[name] += change
                 if not busy[name]:
-                    del busy[name]  # there are as many names as callers like
+                    del busy[name]  # else the table would grow with every name
 
-    def _deliver(self, taken: Taken, record: JobRecord) -> None:
+    def _try(self, taken: Taken, record: JobRecord) -> None:
         message = write_message(self._jobs, record)
-        n_before = sum(t.webhook_id == message.id for t in self._deliveries.log(record.id))
+        n_before = sum(t.webhook_id == message.id for t in self._due.log(record.id))
         began_at, began = time.time(), time.monotonic()
         status, error = self._post(record.callback_url or "", message)
         outcome: Outcome = "failed"
@@ -179,11 +179,11 @@ class Webhooks(threading.Thread):
             error=error,
         )
         next_s = self._schedule_s[n_before + 1] if outcome == "failed" else None
-        self._deliveries.settle(taken, made=made, next_s=next_s)
+        self._due.settle(taken, made=made, next_s=next_s)
         _log.info("message %s: %s (%s)", message.id, outcome, error or status)
 
     def _post(self, url: str, message: Message) -> tuple[int | None, str | None]:
-        """The receiver's status, and what is wrong with it or with getting any."""
+        """POST a message. Returns the status, None if there was no answer, and what is wrong."""
         now = datetime.now(UTC)
         signature = self._signer.sign(message.id, now, message.body.decode())
         headers = {

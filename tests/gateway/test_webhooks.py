@@ -12,7 +12,7 @@ from waiting import wait_until
 from work import fail, succeed, upload
 
 from gateway.settings import GatewaySettings
-from gateway.webhooks.deliveries import Deliveries
+from gateway.webhooks.due import DueMessages
 from gateway.webhooks.sender import Webhooks
 from shared.keys import JOB
 
@@ -149,7 +149,7 @@ def test_a_record_that_cannot_be_read_delays_no_other(
     [request] = wait_until(lambda: host.requests, 20)
 
     assert read_message(request)["data"]["job_id"] == second
-    assert Deliveries(services.redis).due_at(first) > due_at + 500
+    assert DueMessages(services.redis).due_at(first) > due_at + 500
 
 
 def test_a_receiver_that_is_gone_is_given_up_at_once(
@@ -170,9 +170,9 @@ def test_the_second_try_comes_half_a_minute_later(client, services, speech, rece
     succeed(services, job_id)
     start_sender()
     wait_until(lambda: outcomes(client, job_id), 20)
-    due_at = wait_until(lambda: Deliveries(services.redis).due_at(job_id), 5)
+    due_at = wait_until(lambda: DueMessages(services.redis).due_at(job_id), 5)
 
-    [first] = Deliveries(services.redis).log(job_id)
+    [first] = DueMessages(services.redis).log(job_id)
     assert 29 < due_at - (first.at + first.took_s) < 45
 
 
@@ -241,7 +241,7 @@ def test_what_a_gateway_that_died_had_taken_is_sent_by_another(
     host = receive()
     job_id = accept(client, speech, host)
     services.jobs.cancel(job_id)
-    [taken] = Deliveries(services.redis).take(10, lease_s=1.0)
+    [taken] = DueMessages(services.redis).take(10, lease_s=1.0)
     start_sender()
     wait_until(lambda: host.requests, 20)
 
@@ -252,7 +252,7 @@ def test_what_a_gateway_that_died_had_taken_is_sent_by_another(
 def test_a_lease_that_has_run_out_settles_nothing(client, services, speech, receive):
     job_id = accept(client, speech, receive())
     services.jobs.cancel(job_id)
-    of_all = Deliveries(services.redis)
+    of_all = DueMessages(services.redis)
     [late] = of_all.take(10, lease_s=-1.0)
     [mine] = of_all.take(10, lease_s=60.0)
     of_all.settle(late)

@@ -10,8 +10,8 @@ import pytest
 from journal import Journal
 
 from gateway.live.events import Event, EventId
-from gateway.live.listening import Hearing
-from gateway.live.standing import Standing
+from gateway.live.listening import Subscription
+from gateway.live.status import StatusReader
 from gateway.live.tail import Tail, connect_tail
 
 DEADLINE_S = 20
@@ -46,17 +46,18 @@ def hear_late(redis_url: str, journal: Journal) -> Callable[..., list[Event]]:
         job_id: str | None, before: Act, then: Act, n_events: int, after: str | None
     ) -> list[Event]:
         redis, since = connect_tail(redis_url), EventId.parse(after) if after else None
-        tail, standing = Tail(redis, max_listeners=1), Standing(journal.redis, journal.jobs)
+        tail = Tail(redis, max_listeners=1)
+        status_reader = StatusReader(journal.redis, journal.jobs)
         async with reading(tail):
             pass
         before()
         listener = tail.open("local", job_id, after=since)
-        first = standing.first(listener, since)
+        first = status_reader.first(listener, since)
         then()
-        hearing = Hearing(tail, standing, listener, first, keepalive_s=DEADLINE_S)
+        subscription = Subscription(tail, status_reader, listener, first, keepalive_s=DEADLINE_S)
         heard: list[Event] = []
         async with reading(tail), asyncio.timeout(DEADLINE_S):
-            async for item in hearing.events():
+            async for item in subscription.events():
                 assert isinstance(item, Event)
                 heard.append(item)
                 if len(heard) == n_events:

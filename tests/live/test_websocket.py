@@ -129,9 +129,9 @@ def test_who_hangs_up_makes_room(make_client, journal):
     job_id = journal.submit()
     with client.websocket_connect(f"/ws/jobs/{job_id}") as socket:
         socket.receive_json()
-        assert client.app.state.tail.n_listeners == 1
+        assert client.app.state.tail.count("local") == 1
 
-    wait_until(lambda: client.app.state.tail.n_listeners == 0, 20, "nobody listens")
+    wait_until(lambda: client.app.state.tail.count("local") == 0, 20, "nobody listens")
 
 
 @pytest.mark.promise("S0-33")

@@ -2,55 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from gateway.answering.shapes.base import ClosedShape
+
+Standing = Literal["queued", "processing", "completed", "error"]
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Uploaded(_Shape):
+class Uploaded(ClosedShape):
     """Where the audio is: for `audio_url`."""
 
     upload_url: str
 
 
-class SpokenWord(_Shape):
-    """A word; `speaker` is `A`, `B` …, or a name."""
+@with_config(extra="forbid")
+class SpokenWord(TypedDict):
+    """A word; `speaker` is `A`, `B` …, or a name, `channel` a number with `multichannel`."""
 
     text: str
     start: int
     end: int
     confidence: float
     speaker: str | None
-    channel: str | None = Field(None, description="From 1, with `multichannel`.")
+    channel: NotRequired[Annotated[str | None, Field(description="From 1, with `multichannel`.")]]
 
 
+@with_config(extra="forbid")
 class Spoken(SpokenWord):
     """What one person says: an utterance, a sentence or a paragraph."""
 
     words: list[SpokenWord]
 
 
-class TranscriptWarning(_Shape):
+class TranscriptWarning(ClosedShape):
     """What did not stop the transcript but should be known."""
 
     message: str
 
 
-class TranscriptMetadata(_Shape):
-    """What else is to be known."""
+class TranscriptMetadata(ClosedShape):
+    """The warnings of a transcript."""
 
     warnings: list[TranscriptWarning]
 
 
-class TranscriptStanding(_Shape):
-    """A transcript, and what was asked of it; its `id` is the job's."""
+class TranscriptStanding(ClosedShape):
+    """A transcript's status, text and options; its `id` is the job's."""
 
     id: str
-    status: Literal["queued", "processing", "completed", "error"]
+    status: Standing
     error: str | None
     audio_url: str
     audio_duration: int = Field(description="In seconds.")
@@ -80,8 +83,8 @@ class TranscriptStanding(_Shape):
     metadata: TranscriptMetadata | None = None
 
 
-class PageDetails(_Shape):
-    """Where a page stands among the others."""
+class PageDetails(ClosedShape):
+    """Where a page is among the others."""
 
     limit: int
     result_count: int
@@ -90,26 +93,26 @@ class PageDetails(_Shape):
     next_url: str | None = Field(description="Newer ones.")
 
 
-class TranscriptItem(_Shape):
+class TranscriptItem(ClosedShape):
     """One transcript of a page."""
 
     id: str
     resource_url: str
-    status: Literal["queued", "processing", "completed", "error"]
+    status: Standing
     created: str
     completed: str | None
     audio_url: str
     error: str | None
 
 
-class TranscriptPage(_Shape):
+class TranscriptPage(ClosedShape):
     """Some transcripts, newest first."""
 
     page_details: PageDetails
     transcripts: list[TranscriptItem]
 
 
-class _Passages(_Shape):
+class _Passages(ClosedShape):
     id: str
     confidence: float
     audio_duration: float = Field(description="In seconds.")
@@ -127,7 +130,8 @@ class Paragraphs(_Passages):
     paragraphs: list[Spoken]
 
 
-class Match(_Shape):
+@with_config(extra="forbid")
+class Match(TypedDict):
     """Where a word or phrase is said: begin and end of each time, and the number of its word."""
 
     text: str
@@ -136,7 +140,7 @@ class Match(_Shape):
     indexes: list[int]
 
 
-class Matches(_Shape):
+class Matches(ClosedShape):
     """Where some words are said."""
 
     id: str

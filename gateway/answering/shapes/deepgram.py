@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel, with_config
+from typing_extensions import TypedDict
+
+from gateway.answering.shapes.base import ClosedShape
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ListenWord(_Shape):
-    """A word in small letters, and as it is written."""
+@with_config(extra="forbid")
+class ListenWord(TypedDict):
+    """A word in small letters, and as it is written; `speaker` is a number from 0."""
 
     word: str
     start: float
     end: float
     confidence: float
-    speaker: int | None = Field(None, description="From 0, where it was asked who speaks.")
-    punctuated_word: str | None = None
+    speaker: NotRequired[int]
+    punctuated_word: NotRequired[str]
 
 
-class ListenSentence(_Shape):
+@with_config(extra="forbid")
+class ListenSentence(TypedDict):
     """A sentence of a paragraph."""
 
     text: str
@@ -30,7 +31,7 @@ class ListenSentence(_Shape):
     end: float
 
 
-class ListenParagraph(_Shape):
+class ListenParagraph(ClosedShape):
     """Some sentences of one speaker."""
 
     sentences: list[ListenSentence]
@@ -40,14 +41,14 @@ class ListenParagraph(_Shape):
     speaker: int | None = None
 
 
-class ListenParagraphs(_Shape):
+class ListenParagraphs(ClosedShape):
     """`paragraphs=true` or `smart_format=true`."""
 
     transcript: str
     paragraphs: list[ListenParagraph]
 
 
-class ListenAlternative(_Shape):
+class ListenAlternative(ClosedShape):
     """The text, and its words."""
 
     transcript: str
@@ -56,7 +57,7 @@ class ListenAlternative(_Shape):
     paragraphs: ListenParagraphs | None = None
 
 
-class ListenChannel(_Shape):
+class ListenChannel(ClosedShape):
     """One channel of the recording."""
 
     alternatives: list[ListenAlternative]
@@ -64,7 +65,7 @@ class ListenChannel(_Shape):
     language_confidence: float | None = None
 
 
-class ListenUtterance(_Shape):
+class ListenUtterance(ClosedShape):
     """`utterances=true`: what one person says between two pauses."""
 
     start: float
@@ -77,7 +78,7 @@ class ListenUtterance(_Shape):
     id: str
 
 
-class ListenWarning(_Shape):
+class ListenWarning(ClosedShape):
     """What did not stop the transcript but should be known."""
 
     parameter: str
@@ -85,7 +86,7 @@ class ListenWarning(_Shape):
     message: str
 
 
-class ListenMetadata(_Shape):
+class ListenMetadata(ClosedShape):
     """What is known of the recording and of how it was done; `request_id` is the job's id."""
 
     transaction_key: str
@@ -93,29 +94,29 @@ class ListenMetadata(_Shape):
     sha256: str
     created: str
     duration: float
-    channels: int
     models: list[str]
     model_info: dict[str, dict[str, Any]]
     tags: list[str] | None = None
     extra: dict[str, str] | None = None
     warnings: list[ListenWarning] | None = None
+    channels: int
 
 
-class ListenResults(_Shape):
+class ListenResults(ClosedShape):
     """What is said."""
 
     channels: list[ListenChannel]
     utterances: list[ListenUtterance] | None = None
 
 
-class Listened(_Shape):
+class Listened(ClosedShape):
     """A transcript."""
 
     metadata: ListenMetadata
     results: ListenResults
 
 
-class ListenAccepted(_Shape):
+class ListenAccepted(ClosedShape):
     """With `callback`: the transcript goes there."""
 
     request_id: str

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from gateway.answering.shapes.base import ClosedShape, Succeeded
 
 Outcome = Literal["delivered", "failed", "given_up"]
 
 
-class DeliveryTry(BaseModel):
+class DeliveryTry(ClosedShape):
     """One try to send the message of a job that ended."""
-
-    model_config = ConfigDict(extra="forbid")
 
     webhook_id: str = Field(description="The message's id, the same at every try.")
     attempt: int = Field(description="Which try it was, from 1.")
@@ -25,12 +25,11 @@ class DeliveryTry(BaseModel):
     error: str | None = Field(description="Why there is no answer, or why it is no success.")
 
 
-class DeliveriesAnswer(BaseModel):
-    """What became of the message to a job's `callback_url`."""
+class DeliveriesAnswer(Succeeded):
+    """Every try to send the message to a job's `callback_url`."""
 
     model_config = ConfigDict(extra="forbid")
 
-    success: Literal[True]
     job_id: str
     next_at: str | None = Field(description="When it is sent next, at the latest; null: never.")
     deliveries: list[DeliveryTry] = Field(description="Every try, the oldest first.")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class OpenAPIDocument(BaseModel):
-    """An OpenAPI document, as far as a reader has to know it to read on."""
+    """An OpenAPI document; only its outer fields are listed here."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""What those who listen to events may say."""
+"""The query of routes that stream events."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class EventsQuery(BaseModel):
-    """The query of those who listen."""
+    """The query of a caller who listens to events."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     last_event_id: str | None = Field(
         None,
         max_length=40,
-        description="The id of the last event you were sent, to be told what came after it; the "
-        "header `Last-Event-ID` says the same.",
+        description="The id of the last event you got: you are sent those after it. The header "
+        "`Last-Event-ID` means the same.",
     )
     token: str | None = Field(
-        None, description="Your key, where a browser can send no header: EventSource and WebSocket."
+        None, description="Your key, where browsers can send no header: EventSource and WebSocket."
     )

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
-from gateway.answering.shapes.jobs import WarningShown
+from gateway.answering.shapes.base import Succeeded, WarningShown
 
 
-class Live(BaseModel):
+class Live(Succeeded):
     """The process answers."""
 
-    success: Literal[True]
     status: Literal["live"]
     message: Literal["OK"]
 
 
-class StatusShown(BaseModel):
+class StatusShown(Succeeded):
     """The process answers, and this is its version."""
 
-    success: Literal[True]
     status: Literal["live"]
     version: str = Field(description="As `Longhand 0.1.0`.")
 
@@ -34,28 +32,29 @@ class Queue(BaseModel):
     running: int
 
 
-class Health(BaseModel):
-    """How the site is."""
+class Health(Succeeded):
+    """Whether the site works, and what is wrong if it does not."""
 
     model_config = ConfigDict(extra="allow")
 
-    success: Literal[True]
     status: Literal["healthy", "degraded"]
-    service: str
+    service: Literal["longhand"]
     ready: bool = Field(description="Whether a job would be accepted.")
-    starting: bool = Field(description="Whether no worker has come up yet, ever.")
-    backend: str | None = Field(description="The engines of the workers that live.")
-    faster_whisper: Literal["up", "down"] = Field(description="Whether a worker lives.")
+    starting: bool = Field(description="Whether no worker has ever run.")
+    backend: str | None = Field(description="The engines of the workers that are running.")
+    faster_whisper: Literal["up", "down"] = Field(description="Whether a worker is running.")
     redis: Literal["connected", "unreachable"]
     storage: Literal["writable", "not writable"]
-    workers: int = Field(description="Workers that live.")
+    workers: int = Field(description="Workers that are running.")
     queue: Queue | None
     default_model: str | None = Field(description="The model of requests that name none.")
     default_model_usable: bool = Field(
-        description="Whether a live worker has it, or may fetch it, and did not fail to load it."
+        description="Whether a running worker has it, or may fetch it, and did not fail to load it."
     )
     problem: str | None = Field(description="Why it is degraded, and what to do.")
-    warnings: list[WarningShown] = Field(description="Of every text by the default model.")
+    warnings: SkipValidation[list[WarningShown]] = Field(
+        description="Of every text by the default model."
+    )
     message: Literal["OK"]
 
 
@@ -68,6 +67,6 @@ class NotReady(Health):
 
 
 class ReadyOption(BaseModel):
-    """What ready means."""
+    """When a site counts as ready."""
 
-    workers: bool = Field(False, description="Whether a worker has to live, too.")
+    workers: bool = Field(False, description="Whether a worker must be running, too.")

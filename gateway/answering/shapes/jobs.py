@@ -2,60 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import ConfigDict, Field, RootModel, SkipValidation, with_config
+from typing_extensions import TypedDict
 
+from gateway.answering.shapes.base import Shape, StatusName, Succeeded, Task, TimeSpan, WarningShown
 from shared.records import Priority
 
-StatusName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Time = str | None
 
 
-class Links(BaseModel):
-    """Where a job and its result are found."""
+class OneJob(Succeeded):
+    """Which job an answer is about, and its status."""
+
+    job_id: str
+    status: StatusName
+
+
+class Accepted(OneJob):
+    """The job was accepted: its id, and where to ask for it."""
 
     status_url: str
     result_url: str
 
 
-class Accepted(Links):
-    """The job goes on, and this is its name."""
-
-    success: Literal[True]
-    job_id: str
-    status: StatusName
-
-
-class ErrorShown(BaseModel):
+@with_config(extra="allow")
+class ErrorShown(TypedDict):
     """Why a job failed."""
 
-    model_config = ConfigDict(extra="allow")
-
     code: str
     message: str
-    spans: list[TimeSpan] | None = Field(None, description="Of `speech_without_text`: where.")
+    spans: NotRequired[list[TimeSpan]]
 
 
-class TimeSpan(BaseModel):
-    """A part of the audio, in seconds."""
-
-    model_config = ConfigDict(extra="allow")
-
-    start: float
-    end: float
-
-
-class WarningShown(BaseModel):
-    """What did not stop the transcript but should be known."""
-
-    model_config = ConfigDict(extra="allow")
-
-    code: str
-    message: str
-
-
-class JobShown(Links):
+class JobShown(Shape):
     """What a job's record tells its caller; times are RFC 3339, in UTC."""
 
     job_id: str
@@ -79,34 +60,33 @@ class JobShown(Links):
     duration: float = Field(description="Of the audio, in seconds.")
     eta_s: float | None = Field(description="Seconds it will still take, as it goes now.")
     request: dict[str, Any] = Field(description="The options it was asked with.")
-    error: ErrorShown | None
-    warnings: list[WarningShown] = Field(description="Of its transcript, once there is one.")
+    error: SkipValidation[ErrorShown | None]
+    warnings: SkipValidation[list[WarningShown]] = Field(
+        description="Of its transcript, once there is one."
+    )
+    status_url: str
+    result_url: str
     audio_url: str
 
 
-class JobAnswer(JobShown):
-    """One job with all there is to know of it."""
+class JobAnswer(JobShown, Succeeded):
+    """One job with everything that is known of it."""
 
-    success: Literal[True]
     queue_position: int | None = Field(description="From 1, while it waits.")
     model: str | None = Field(description="The model that ran.")
     options: dict[str, Any] | None = Field(description="The options that were used.")
 
 
-class JobList(BaseModel):
+class JobList(Succeeded):
     """Some jobs, newest first."""
 
-    success: Literal[True]
     jobs: list[JobShown]
     next_cursor: str | None = Field(description="Where the next page begins; null for the last.")
 
 
-class BatchAnswer(BaseModel):
+class BatchAnswer(OneJob):
     """A batch: the jobs that came in one request."""
 
-    success: Literal[True]
-    job_id: str
-    status: StatusName
     status_url: str
     progress: float = Field(ge=0, le=1)
     created_at: str
@@ -119,10 +99,9 @@ class JobOrBatch(RootModel[JobAnswer | BatchAnswer]):
     """One job, or a batch and its jobs."""
 
 
-class SegmentShown(BaseModel):
-    """One phrase, with all that is known of it; times are seconds."""
-
-    model_config = ConfigDict(extra="allow")
+@with_config(extra="allow")
+class SegmentShown(TypedDict):
+    """One phrase, with all that is known of it; times are in seconds."""
 
     id: int
     start: float
@@ -130,8 +109,8 @@ class SegmentShown(BaseModel):
     text: str
 
 
-class Facts(BaseModel):
-    """What was found out of the audio, and how it was transcribed."""
+class Facts(Shape):
+    """What was found out about the audio, and how it was transcribed; durations in seconds."""
 
     language: str
     language_probability: float
@@ -140,25 +119,25 @@ class Facts(BaseModel):
     transcription_options: dict[str, Any]
 
 
-class TranscriptAnswer(BaseModel):
+class TranscriptAnswer(OneJob):
     """A whole result; `segments`, `turns` and `speaker_embeddings` only where they are wanted."""
 
     model_config = ConfigDict(extra="allow")
 
-    success: Literal[True]
-    job_id: str
-    status: StatusName
-    task: Literal["transcribe", "translate"]
+    task: Task
     text: str
     language: str
+    segments: SkipValidation[list[SegmentShown]] | None = None
+    turns: list[dict[str, Any]] | None = Field(None, description="Who speaks when.")
+    speaker_embeddings: dict[str, list[float]] | None = None
     info: Facts
     filename: str
-    model: str
-    process_time: float | None
-    warnings: list[WarningShown]
+    model: str = Field(description="The model that ran, whatever name it was asked by.")
+    process_time: float | None = Field(description="Seconds from the job's start to its end.")
+    warnings: SkipValidation[list[WarningShown]]
 
 
-class FormattedTranscript(BaseModel):
+class FormattedTranscript(Shape):
     """A result in one of the formats that are JSON: `json`, `verbose_json` or `whisper`."""
 
     model_config = ConfigDict(extra="allow")
@@ -170,29 +149,20 @@ class ResultAnswer(RootModel[TranscriptAnswer | FormattedTranscript]):
     """A result as its reader asks for it, where that is JSON."""
 
 
-class SegmentsAnswer(BaseModel):
+class SegmentsAnswer(OneJob):
     """The segments that are done."""
 
-    success: Literal[True]
-    job_id: str
-    status: StatusName
     progress: float
-    segments: list[SegmentShown]
+    segments: SkipValidation[list[SegmentShown]]
 
 
-class Deleted(BaseModel):
-    """What was removed, and how it stood."""
+class Deleted(OneJob):
+    """What was removed, and its last status."""
 
-    success: Literal[True]
-    job_id: str
-    status: StatusName
     deleted: Literal[True]
 
 
-class Cancelled(BaseModel):
-    """How a job stands that was to be cancelled."""
+class Cancelled(OneJob):
+    """The status of a job after it was asked to stop."""
 
-    success: Literal[True]
-    job_id: str
-    status: StatusName
     cancelled: bool = Field(description="Whether this did it; false if the job had ended before.")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pydantic import ConfigDict, Field, SkipValidation
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from gateway.answering.shapes.jobs import WarningShown
+from gateway.answering.shapes.base import Shape, Succeeded, WarningShown
 
 
-class UsableModel(BaseModel):
+class UsableModel(Shape):
     """A model that a request may name now."""
 
     model_config = ConfigDict(extra="allow")
@@ -20,26 +18,24 @@ class UsableModel(BaseModel):
     translates: bool
     present: int = Field(description="Workers that have its files.")
     loaded: int = Field(description="Workers that have it in memory.")
-    warnings: list[WarningShown] = Field(description="Of every text by it.")
+    warnings: SkipValidation[list[WarningShown]] = Field(description="Of every text by it.")
 
 
-class UsableModels(BaseModel):
+class UsableModels(Succeeded):
     """The models that a request may name now."""
 
     model_config = ConfigDict(extra="allow")
 
-    success: Literal[True]
     models: list[str]
     default: str | None
     data: list[UsableModel]
 
 
-class Reloaded(BaseModel):
-    """Another model was chosen, or workers will read their models' files anew."""
+class Reloaded(Succeeded):
+    """The default model was changed, or workers will read their models' files again."""
 
     model_config = ConfigDict(extra="allow")
 
-    success: Literal[True]
-    generation: int | None = Field(None, description="Of the files that are read anew.")
-    message: str | None = Field(None, description="That the model was chosen.")
+    generation: int | None = Field(None, description="Counts how often files were read again.")
+    message: str | None = Field(None, description="That the model is the default now.")
     model: str | None = Field(None, description="The model of requests that name none.")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel, SkipValidation, WithJsonSchema, with_config
+from typing_extensions import TypedDict
 
-from gateway.answering.shapes.segments import WhisperSegment
-
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+from gateway.answering.shapes.base import ClosedShape, Task, TimedSegment, WarningShown
 
 
-class Usage(_Shape):
+class Usage(ClosedShape):
     """What was worked on: seconds of audio."""
 
     type: Literal["duration"]
     seconds: float
 
 
-class Logprob(_Shape):
+@with_config(extra="forbid")
+class Logprob(TypedDict):
     """How sure the model is of a word; `token` is the word as it is written, `bytes` its UTF-8."""
 
     token: str
@@ -28,22 +26,7 @@ class Logprob(_Shape):
     bytes: list[int]
 
 
-class WarnedSpan(_Shape):
-    """A part of the audio, in seconds."""
-
-    start: float
-    end: float
-
-
-class Warned(_Shape):
-    """Something that did not stop the transcript but should be known."""
-
-    code: str
-    message: str
-    spans: list[WarnedSpan] | None = Field(None, description="Of `speech_without_text`: where.")
-
-
-class Text(_Shape):
+class Text(ClosedShape):
     """`response_format=json`."""
 
     text: str
@@ -51,43 +34,34 @@ class Text(_Shape):
     logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
 
 
-class TimedWord(_Shape):
-    """A word and when it is spoken, in seconds."""
+@with_config(extra="forbid")
+class TimedWord(TypedDict):
+    """A word and when it is spoken, in seconds; `speaker` if it was asked and is known."""
 
     word: str
     start: float
     end: float
-    speaker: str | None = Field(None, description="Where it was asked who speaks, and is known.")
+    speaker: NotRequired[str]
 
 
-class TimedSegment(WhisperSegment):
-    """A phrase with all that Whisper says of it; `seek` is in frames of 10 ms."""
-
-    speaker: str | None = Field(None, description="In every segment where it was asked who speaks.")
-    language: str | None = Field(None, description="Where each chunk had its own detected.")
-    chars: list[dict[str, Any]] | None = Field(
-        None, description="Times of characters, where `return_char_alignments` asked for them."
-    )
-
-
-class Verbose(_Shape):
+class Verbose(ClosedShape):
     """`response_format=verbose_json`."""
 
-    task: Literal["transcribe", "translate"]
+    task: Task
     language: str
     duration: float
     text: str
-    segments: list[TimedSegment]
-    words: list[TimedWord] | None = Field(
-        None, description="Where they were asked for, or no granularity was named."
-    )
+    segments: SkipValidation[list[TimedSegment]]
     usage: Usage | None = Field(None, description="Of a transcription.")
     logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
     model: str = Field(description="The model that ran, whatever name it was asked by.")
-    warnings: list[Warned] | None = None
+    words: list[TimedWord] | None = Field(
+        None, description="Where they were asked for, or no granularity was named."
+    )
+    warnings: SkipValidation[list[WarningShown] | None] = None
 
 
-class SpokenSegment(_Shape):
+class SpokenSegment(ClosedShape):
     """What one person says; `speaker` is `A`, `B` …, a known name, or `unknown`."""
 
     type: Literal["transcript.text.segment"]
@@ -98,23 +72,23 @@ class SpokenSegment(_Shape):
     speaker: str
 
 
-class Diarized(_Shape):
+class Diarized(ClosedShape):
     """`response_format=diarized_json`."""
 
-    task: Literal["transcribe"]
+    task: Annotated[str, WithJsonSchema({"const": "transcribe", "type": "string"})]
     duration: float
     text: str
     segments: list[SpokenSegment]
     usage: Usage
     model: str = Field(description="The model that ran, whatever name it was asked by.")
-    warnings: list[Warned] | None = None
+    warnings: SkipValidation[list[WarningShown] | None] = None
 
 
 class OpenAITranscript(RootModel[Text | Verbose | Diarized]):
     """What `response_format` asks for, where that is JSON."""
 
 
-class Delta(_Shape):
+class Delta(ClosedShape):
     """More of the text, in an event; all of them one after the other are the whole."""
 
     type: Literal["transcript.text.delta"]
@@ -122,19 +96,19 @@ class Delta(_Shape):
     logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
 
 
-class Done(_Shape):
+class Done(ClosedShape):
     """The whole text, in the last event."""
 
     type: Literal["transcript.text.done"]
     text: str
-    segments: list[TimedSegment] | list[SpokenSegment] = Field(
+    segments: SkipValidation[list[TimedSegment] | list[SpokenSegment]] = Field(
         description="As in `verbose_json`, or in `diarized_json`, where that was asked for."
     )
     logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
-    warnings: list[Warned] | None = None
+    warnings: SkipValidation[list[WarningShown] | None] = None
 
 
-class Model(_Shape):
+class Model(ClosedShape):
     """A model a request may name; `created` is 0, since it is not known."""
 
     id: str
@@ -143,7 +117,7 @@ class Model(_Shape):
     owned_by: str
 
 
-class ModelList(_Shape):
+class ModelList(ClosedShape):
     """Every model that is advertised."""
 
     object: Literal["list"]

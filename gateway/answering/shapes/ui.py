@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pydantic import ConfigDict
 
-from pydantic import BaseModel, ConfigDict
+from gateway.answering.shapes.base import Succeeded
 
 
-class ServiceInfo(BaseModel):
-    """What this is, for programs."""
+class ServiceInfo(Succeeded):
+    """The name of the service and its routes, for programs."""
 
     model_config = ConfigDict(extra="allow")
 
-    success: Literal[True]
     service: str
     routes: list[str]

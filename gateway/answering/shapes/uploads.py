@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import BaseModel
+from gateway.answering.shapes.base import Succeeded
 
 
-class UploadCreated(BaseModel):
+class UploadCreated(Succeeded):
     """An upload was begun."""
 
-    success: Literal[True]
     upload: str
     upload_url: str
     expires_at: str

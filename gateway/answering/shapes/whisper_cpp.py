@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import Field, RootModel, with_config
+from typing_extensions import TypedDict
+
+from gateway.answering.shapes.base import ClosedShape, Task
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class InferenceText(_Shape):
+class InferenceText(ClosedShape):
     """`response_format=json`: a line of text for each segment."""
 
     text: str
 
 
-class InferenceWord(_Shape):
+@with_config(extra="forbid")
+class InferenceWord(TypedDict):
     """A word; times in seconds."""
 
     word: str
-    start: float | None = None
-    end: float | None = None
+    start: NotRequired[float]
+    end: NotRequired[float]
     probability: float
 
 
-class InferenceSegment(_Shape):
-    """A phrase; times in seconds."""
+@with_config(extra="forbid")
+class InferenceSegment(TypedDict):
+    """A phrase; times in seconds, unless `no_timestamps` asked; `speaker` is a number."""
 
     id: int
     text: str
-    start: float | None = Field(None, description="Unless `no_timestamps` was asked.")
-    end: float | None = None
-    speaker: str | None = Field(None, description="A number, where `diarize` asked who speaks.")
+    start: NotRequired[float]
+    end: NotRequired[float]
+    speaker: NotRequired[str]
     tokens: list[int]
     words: list[InferenceWord]
     temperature: float
@@ -41,10 +42,10 @@ class InferenceSegment(_Shape):
     no_speech_prob: float
 
 
-class InferenceVerbose(_Shape):
+class InferenceVerbose(ClosedShape):
     """`response_format=verbose_json`."""
 
-    task: Literal["transcribe", "translate"]
+    task: Task
     language: str = Field(description="Its English name, as Whisper has it.")
     duration: float
     text: str

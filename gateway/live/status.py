@@ -1,4 +1,4 @@
-"""How jobs stand: what a listener is told first, and what again after events were lost."""
+"""The present status of jobs: sent to a listener at first, and after events were lost."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from shared.records import JobRecord, Status
 
 _TRIES = 3
 _MOST = 1000
-"""Of those that have not ended, and of those that the site ended meanwhile."""
+"""Most jobs that are sent: of those that have not ended, and of those that ended meanwhile."""
 
 
-class Nothing(Exception):
-    """The job has ended and the caller knows it: there will be nothing more to tell."""
+class NothingLeft(Exception):
+    """The job has ended and the caller knows it: there will be no more events."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Tells how jobs stand; every method asks Redis and waits for it."""
+class StatusReader:
+    """Reads the status of jobs. Every method waits for Redis."""
 
     redis: Redis
     jobs: Jobs
 
     def first(self, listener: Listener, after: EventId | None) -> list[Event]:
         """
-        What a caller is told at once: what he missed, or, if that is not known, how things stand.
+        What a listener is sent at once: what they missed, or else the present status of jobs.
 
         Raises:
-            JobNotFound: There is no such job of his.
-            Nothing: There is nothing more to hear.
+            JobNotFound: The owner has no such job.
+            NothingLeft: There will be no more events.
         """
         if listener.job is None:
             return self.now(listener, after) if listener.missed is None else listener.missed
@@ -49,11 +49,11 @@ class Standing:
             return missed
         is_told = listener.has_heard_end or (after is not None and after >= after_end_of(record))
         if is_told and not missed:
-            raise Nothing
+            raise NothingLeft
         return [*missed, snapshot(record, listener.position)]
 
     def _missed_till_now(self, listener: Listener) -> list[Event]:
-        """What he missed, with what the tail has not read yet: the end of his job is in it."""
+        """What the listener missed, with events that the tail has not read yet."""
         if listener.missed is None:
             return []
         entries: Any = self.redis.xrange(EVENTS, f"({listener.position}", "+")
@@ -64,29 +64,29 @@ class Standing:
 
     def now(self, listener: Listener, since: EventId | None) -> list[Event]:
         """
-        How his job stands; or all of his that have not ended, and those that ended meanwhile.
+        The status of the listener's job; or of all jobs that have not ended or ended meanwhile.
 
-        He goes on after what is told here: none of it comes again through his queue.
+        The listener goes on after these events: none of them comes again through the queue.
 
         Args:
-            since: The last event he heard; None if he heard none, and is told of no end.
+            since: The last event the listener got; None if they got none, and need no ended jobs.
 
         Raises:
-            JobNotFound: His job is there no more.
+            JobNotFound: The job is no longer there.
         """
         for _ in range(_TRIES):
             at = self._newest(listener.position)
             records = self._read(listener, since)
             if self._newest(at) == at:
-                break  # else what happened while they were read may be in them, and is told again
+                break  # else an event during the reading may be in them, and would be sent twice
         listener.position = at
         if listener.job is not None:
             return [snapshot(record, at) for record in records]
-        # What comes after `at` is still to be heard of the others, whatever one's own end was.
+        # All with the id `at`: a later one, of a job's end, would skip events of other jobs.
         return [replace(snapshot(record, at), id=at) for record in records]
 
     def _newest(self, known: EventId) -> EventId:
-        """The newest event there is."""
+        """The id of the newest event."""
         found: Any = self.redis.xrevrange(EVENTS, count=1)
         return max(known, EventId.parse(found[0][0].decode())) if found else known
 
@@ -103,6 +103,6 @@ class Standing:
 
     def _ended(self, owner: str, since: EventId) -> Iterable[JobRecord]:
         """In the order of their ends."""
-        # Ids of events and ends of jobs are of one clock, that of Redis.
+        # Event ids and the ends of jobs are both from Redis's clock.
         ended = self.jobs.ended_since(since.ms / 1000, _MOST)
         return [record for record in ended if record.owner == owner]

@@ -1,4 +1,4 @@
-"""Callers who hang up while they wait for a job or read it: does anybody else know of it?"""
+"""Callers who disconnect while they wait for a job or read it: does anyone else know the job?"""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from shared.records import JobRecord, new_job_id
 _log = logging.getLogger(__name__)
 
 
-def is_gone() -> Callable[[], bool] | None:
-    """What tells whether the present caller has hung up; None where the server cannot tell."""
+def disconnect_check() -> Callable[[], bool]:
+    """
+    A function that says whether the present caller has disconnected.
+
+    It always says no under a server that cannot tell, such as Flask's own.
+    """
     found: Callable[[], bool] | None = request.environ.get("waitress.client_disconnected")
-    return found
+    return found or (lambda: False)
 
 
 class Reader:
     """
     The present caller, who waits for a job or reads it while it is made.
 
-    Only an Idempotency-Key brings several to one job, or somebody who was given its id.
-    Without one nobody else can keep the job, and nobody is asked.
+    Several callers share one job only by an Idempotency-Key, or when one was given the job's id.
+    So without such a key this caller is the only one, and Redis is not asked.
     """
 
     def __init__(self, here: Services, record: JobRecord) -> None:
@@ -36,20 +40,25 @@ class Reader:
         self._name = new_job_id()
 
     def stay(self) -> None:
-        """Say that he is still there: to be called again and again."""
+        """Say that this caller is still there. To be called every few seconds."""
         if self._has_key:
             self._here.jobs.callers.sign(self._job_id, self._name)
 
     def leave(self) -> bool:
-        """Say that he has gone; whether nobody is left who knows of the job."""
+        """
+        Say that this caller has gone.
+
+        Returns:
+            Whether nobody is left who reads the job or knows its id.
+        """
         return not self._has_key or self._here.jobs.callers.sign_off(self._job_id, self._name)
 
 
-def hand_out(here: Services, record: JobRecord) -> None:
+def note_id_known(here: Services, record: JobRecord) -> None:
     """
-    Note that a caller is given the id of a job that goes on: no connection ends it now.
+    Note that a caller is told the id of a job that goes on, so that no disconnect ends the job.
 
-    Only a job with an Idempotency-Key has callers who may hang up later.
+    This matters only for a job with an Idempotency-Key: others have one caller, who now knows it.
     """
     if record.status.is_final or KEY_HEADER not in request.headers:
         return
@@ -59,19 +68,21 @@ def hand_out(here: Services, record: JobRecord) -> None:
         _log.warning("job %s may end with a connection, Redis is away: %s", record.id, error)
 
 
-def let_go(here: Services, record: JobRecord, reader: Reader) -> bool:
+def abandon_if_disconnected(here: Services, record: JobRecord, reader: Reader) -> bool:
     """
-    Abandon a job if the caller who waited for it has hung up; whether he has.
+    Abandon a job if the caller who waited for it has disconnected.
 
-    It is cancelled after `LONGHAND_ABANDON_AFTER_S`, unless somebody else reads it, or its id is
-    handed out.
+    The job is cancelled `LONGHAND_ABANDON_AFTER_S` later, unless somebody else reads it or is
+    told its id.
+
+    Returns:
+        Whether the caller has disconnected.
     """
-    gone = is_gone()
-    if record.status.is_final or gone is None or not gone():
+    if record.status.is_final or not disconnect_check()():
         return False
     try:
         here.jobs.callers.abandon(record.id, here.settings.abandon_after_s)
-        # Looked at afterwards: whoever stays, or hands the id out, takes it back himself.
+        # Checked after the abandoning: a reader who comes later takes it back themselves.
         if not reader.leave():
             here.jobs.callers.keep(record.id)
     except REDIS_AWAY as error:
