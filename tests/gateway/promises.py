@@ -32,7 +32,7 @@ class _Document:
     @classmethod
     def of(cls, app: Flask) -> _Document:
         """The document of an application."""
-        operations: list[object] = [(o.path, o.method, o.told) for o in operations_of(app)]
+        operations: list[object] = [(o.path, o.method, o.documentation) for o in operations_of(app)]
         for document in cls._built:
             if document.operations == operations:
                 return document
