@@ -21,9 +21,10 @@ from shared.errors import error_classes
 READS_QUERIES = {
     "gateway/access/auth.py": "`token`, which is a security scheme",
     "gateway/reading/bodies.py": "options beside a body, which are fields of models",
+    "gateway/reading/forms.py": "options beside an upload, which are fields of models",
+    "gateway/routes/transcribe.py": "options beside an upload, which are fields of models",
     "gateway/deepgram/reading.py": "options, which are fields of models; others are named as such",
     "gateway/reading/fields.py": "`read_query` reads what a model names",
-    "gateway/submission/receiving.py": "options beside an upload, which are fields of models",
     "gateway/routes/assemblyai.py": "by the models that each route names; others mean nothing",
     "gateway/routes/asr.py": "`encode`, which its query model names",
     "gateway/routes/batches.py": "options of a batch, which are fields of models",
