@@ -72,6 +72,6 @@ class Reaper(threading.Thread):
         for job_id in self._jobs.runs.redeliver_lost_slips(LOST_SLIP_S):
             _log.warning("job %s had no delivery slip and got a new one", job_id)
         for job_id in self._jobs.runs.settle_left():
-            _log.warning("those who wait for job %s had not been told of its end", job_id)
+            _log.warning("job %s had ended, and those who wait did not have the result", job_id)
         for job_id in self._jobs.cancel_abandoned():
             _log.info("job %s was cancelled: its caller went away", job_id)

@@ -124,6 +124,18 @@ def test_keys_of_redis_are_spelled_in_one_module():
     assert {path: texts for path, texts in spelled.items() if texts} == {}
 
 
+@pytest.mark.parametrize("module", modules("gateway", "cli"), ids=lambda m: m.path)
+def test_jobs_are_read_and_moved_through_jobs_alone(module):
+    of_others = {
+        "BATCH", "BATCH_IDEMPOTENCY", "CHOSEN_MODEL", "EVENTS", "EVENTS_KEPT", "RATES", "SWEEPER",
+        "UPLOAD", "UPLOADS", "UPLOAD_PARTS", "UPLOAD_TAKEN", "WALKED",
+    }  # fmt: skip
+    keys = {n.removeprefix("shared.keys.") for n in module.imports() if "shared.keys." in n}
+
+    assert keys - of_others == set()
+    assert module.imports() & {"shared.jobs.moves", "shared.jobs.scripts"} == set()
+
+
 def documented_nodes(tree):
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     return [node for node in ast.walk(tree) if isinstance(node, kinds)]

@@ -14,6 +14,7 @@ from typing import get_args
 import pytest
 from source_code import ROOT
 
+from shared import keys
 from shared.chinese import VARIANTS
 from shared.formats import FORMATS
 from shared.settings import SharedSettings
@@ -52,6 +53,17 @@ def test_what_is_written_from_code_is_up_to_date():
     )
 
     assert (checked.stderr, checked.returncode) == ("", 0)
+
+
+def test_every_key_of_redis_has_a_row(page):
+    kinds = {"any", "hash", "list", "set", "sorted set", "stream", "string"}
+    rows = re.findall(r"^\| `(longhand:.+?)` \| (.*?) \|$", page("docs/redis.md"), re.MULTILINE)
+    known = [value for value in vars(keys).values() if isinstance(value, keys.Key)]
+
+    assert [key for key, _ in rows] == known
+    assert [
+        row for _, row in rows if row.count(" | ") != 3 or row.split(" | ")[0] not in kinds
+    ] == []
 
 
 def test_every_route_has_a_section(page, routes):

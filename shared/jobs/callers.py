@@ -11,7 +11,7 @@ _KNOWN_S = 24 * 3600
 """As long as an Idempotency-Key stands for its job."""
 
 _SIGN_LASTS_S = 10
-"""A caller who gave no sign for so long counts as gone: their gateway died."""
+"""A caller who did not sign for so long counts as gone: their gateway died."""
 
 
 class Callers:
@@ -25,7 +25,7 @@ class Callers:
         self._redis = redis
 
     def sign(self, job_id: str, name: str) -> None:
-        """Say that a caller is still there: to be repeated well within ten seconds."""
+        """Note that a caller still waits; to be repeated well within ten seconds."""
         readers, now = READERS.of(job_id), redis_time(self._redis)
         pipe = self._redis.pipeline()
         pipe.zadd(readers, {name: now + _SIGN_LASTS_S})
@@ -35,7 +35,7 @@ class Callers:
         pipe.execute()
 
     def sign_off(self, job_id: str, name: str) -> bool:
-        """Say that a caller is gone; whether nobody is left who waits or knows the job's id."""
+        """Note that a caller is gone; whether nobody else waits for the job or was given its id."""
         readers, now = READERS.of(job_id), redis_time(self._redis)
         pipe = self._redis.pipeline()
         pipe.zrem(readers, name)

@@ -99,7 +99,7 @@ class Following:
         return cache
 
     def _take_result(self, record: JobRecord, run_id: str) -> JobRecord | None:
-        """A job as it stands with the result of a run; None if that is there no more."""
+        """A job with the result of a run that ended; None if the result was removed."""
         run = self.read_run(run_id)
         try:
             if run is None or run.result_key is None:

@@ -28,8 +28,8 @@ return 1
 """
 
 MARK_AUDIO_REMOVED = """
--- KEYS  job, the run that began with it, those who wait for that
--- ARGV  when, by the clock of whoever asks
+-- KEYS  job, the run that began with it, the jobs that wait for that run
+-- ARGV  the present time
 local run = redis.call('HGET', KEYS[2], 'status')
 if run == 'queued' or run == 'running' or redis.call('SCARD', KEYS[3]) > 0 then return 0 end
 local v = redis.call('HMGET', KEYS[1], 'status', 'audio_removed_at')

@@ -105,8 +105,8 @@ class Jobs:
         outcome, record = self._following.enter(record, entry)
         if outcome == "same":
             return self.get(record.id)
-        # The job is there. Should Redis go away, or this process die, just here, it goes on all
-        # the same: the reaper writes the slip.
+        # The job exists now. If Redis goes away or this process dies here, the reaper writes the
+        # slip.
         try:
             if outcome == "lead":
                 self._delivery.enqueue(job_id, 1, priority=record.priority)
@@ -118,7 +118,7 @@ class Jobs:
         return record
 
     def _hurry(self, follower: JobRecord) -> None:
-        """Let a run that waits have the turn of whoever follows it, if that comes sooner."""
+        """Deliver a waiting run by the priority of a job that joined it, if that is higher."""
         run = self._following.read_run(follower.run_id)
         if run is None or run.status is not Status.QUEUED:
             return

@@ -1,7 +1,7 @@
 """
 Every change of a job or a run: scripts that Redis runs whole, or not at all.
 
-Each change is told on the stream `EVENTS`, to the owner of each job that it is about.
+Each change is written to the stream `EVENTS`, for the owner of each job that it is about.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Moves:
         return bool(self._leave(keys=[JOB.of(job_id)], args=args) == b"left")
 
     def settle(self, job_id: str, run_id: str, result_key: str) -> bool:
-        """End a job as its run ended; False if it is there no more, or ended before."""
+        """End a job as its run ended; False if the job was deleted, or had ended before."""
         keys = [JOB.of(job_id), RUN.of(run_id)]
         answer = self._settle(keys=keys, args=[job_id, run_id, result_key])
         return bool(answer == b"settled")
