@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from shared.settings import CHECKOUT
 from shared.transcript import Segment
 from tools.demo_model.scores import Errors
-from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
 from worker.models.files import ModelFiles
 
 SAMPLES = CHECKOUT / "samples"

@@ -15,10 +15,11 @@ from shared.speaker_names import rename_speakers
 from shared.times import segments_in_order
 from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import N_SAMPLES
+from worker.audio.source import AudioSource, Span
 from worker.decoding.checkpoints import Checkpoint, NoCheckpoint, Plan
 from worker.decoding.decode import ChunkStream, Work, decode_lanes, lane_options
-from worker.decoding.lanes import MAX_CHUNK_S, Done
+from worker.decoding.lanes import Done
 from worker.decoding.pauses import long_pauses
 from worker.decoding.progress import Progress, Report
 from worker.decoding.untold import untold_warnings
@@ -265,7 +266,7 @@ def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:
     if subject.request.language or not used.is_multilingual:
         return Guess(subject.request.language or "en", 1.0)
     audio = subject.audio
-    whole = Span(0, min(audio.n_samples, int(MAX_CHUNK_S * SAMPLE_RATE_HZ)))
+    whole = Span(0, min(audio.n_samples, N_SAMPLES))
     return models.detect_language(used.name, audio, whole)
 
 

@@ -23,7 +23,8 @@ from tools.demo_aligner.measure import (
 from tools.demo_model.phrasebook import DIGITS
 from tools.demo_model.voices import Utterance
 from worker.alignment import Aligner, AlignOptions, aligner_name
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.models.alignment_catalogue import ALIGNERS
 
 ENGLISH = AlignOptions("en")

@@ -12,7 +12,8 @@ from dialogs import THREE, TWO
 from shared.errors import JobCancelled
 from tools.demo_diarization.dialogs import UNSEEN, draw_dialog, say
 from tools.demo_diarization.measure import TARGET, score, words_with_speakers
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization import DiarizationOptions, KnownSpeaker
 
 

@@ -17,7 +17,8 @@ from sounds import make_sound
 from shared.errors import JobCancelled
 from shared.request import TranscriptionRequest
 from tools.demo_model.clips import draw_utterances
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.speech.search import Speech, SpeechOptions, cut_lanes, find_speech, look_for_speech
 from worker.speech.voice_activity import WINDOW, VoiceActivity
 

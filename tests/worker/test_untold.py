@@ -10,7 +10,8 @@ import pytest
 from decodings import seconds, segment
 
 from shared.transcript import Warned
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.decoding.untold import find_untold, untold_warnings
 from worker.speech.search import Speech
 from worker.speech.sounds import find_sounds

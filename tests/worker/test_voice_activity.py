@@ -16,7 +16,8 @@ from sounds import SOUNDS, make_sound
 
 from shared.errors import EngineFailed
 from tools.demo_model.clips import draw_utterances
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.speech.search import SpeechOptions, find_speech
 from worker.speech.voice_activity import (
     WINDOW,

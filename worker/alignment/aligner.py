@@ -11,7 +11,8 @@ from worker.alignment.network import Network, find_labels, open_network
 from worker.alignment.order import in_order
 from worker.alignment.phrases import AlignOptions, Phrase, as_it_was, make_phrases, written
 from worker.alignment.times import Found, Guide, time_letters
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.models.alignment_files import AlignerFiles, description_of
 from worker.models.store import ModelStore
 

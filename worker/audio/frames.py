@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from shared.sound_clock import SoundClock, start_of
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from av import AudioFrame

@@ -15,9 +15,9 @@ import numpy as np
 from shared.errors import AudioUnreadable
 from shared.sound_clock import SILENT_BELOW, in_order_of_choice
 from shared.tracks import check_channels, check_track
+from worker.audio.constants import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 from worker.audio.frames import Run, resampled, runs
 from worker.audio.levels import Levels, Mix, choose_mix, level_each
-from worker.audio.source import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from worker.audio.constants import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SAMPLE_RATE_HZ = 16_000
-BYTES_PER_SAMPLE = 2
 
 
 class Span(NamedTuple):

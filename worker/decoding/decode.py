@@ -9,9 +9,10 @@ from typing import Literal, Protocol
 
 from shared.catalogue import ModelEntry
 from shared.request import TranscriptionRequest
+from worker.audio.constants import CHUNK_S
 from worker.audio.source import Span
 from worker.decoding.checkpoints import LANES_APART, Checkpoint
-from worker.decoding.lanes import MAX_CHUNK_S, Done, Lane, LaneOptions
+from worker.decoding.lanes import Done, Lane, LaneOptions
 from worker.decoding.looks import shared_s
 from worker.decoding.progress import Progress
 from worker.engines.base import DecodeOptions, Decoding
@@ -138,7 +139,7 @@ def lane_options(
     has_context = request.condition_on_previous_text
     return LaneOptions(
         decode_options(request, None if detects_always else language),
-        chunk_s=min(MAX_CHUNK_S, request.chunk_size or entry.chunk_s),
+        chunk_s=min(CHUNK_S, request.chunk_size or entry.chunk_s),
         detects_always=detects_always,
         has_context=entry.knows_context if has_context is None else has_context,
         ends_at_pauses=not entry.knows_context,

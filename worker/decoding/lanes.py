@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from shared.transcript import Segment
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import CHUNK_S, SAMPLE_RATE_HZ
+from worker.audio.source import Span
 from worker.decoding import looks
 from worker.decoding.looks import Look, better, is_doubtful, likelier, shared_s
 from worker.decoding.pauses import end_of
@@ -15,9 +16,6 @@ from worker.decoding.placing import is_heard, place_segments
 from worker.decoding.repeats import as_often_as_said
 from worker.engines.base import DecodeOptions, Decoding
 from worker.speech.search import Speech
-
-MAX_CHUNK_S = 30.0
-"""What Whisper hears at once."""
 
 MAX_PAUSE_S = 5.0
 """A chunk ends where a longer pause begins: into silence a model may write what nobody said."""
@@ -72,7 +70,7 @@ class LaneOptions:
     """
 
     chunk: DecodeOptions
-    chunk_s: float = MAX_CHUNK_S
+    chunk_s: float = CHUNK_S
     detects_always: bool = False
     has_context: bool = True
     ends_at_pauses: bool = False

@@ -7,7 +7,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from shared.transcript import Segment, Word
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import Span
 from worker.engines.base import Decoding
 
 _KEPT_S = 0.5

@@ -9,7 +9,8 @@ from statistics import median
 
 from shared.times import in_order
 from shared.transcript import Segment, Word
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import Span
 
 FRAMES_PER_S = 100
 

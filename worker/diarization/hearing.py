@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization.features import HOP, WINDOW, filter_bank
 from worker.diarization.segmentation import CHUNK_S, N_SPEAKERS
 from worker.diarization.timeline import CHUNK_STEP, FRAME_S, Timeline, alone, seconds_at

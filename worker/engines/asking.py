@@ -9,10 +9,8 @@ from typing import Protocol
 from unicodedata import category
 
 from shared.errors import EngineFailed
+from worker.audio.constants import N_TIME_TOKENS
 from worker.engines.base import DecodeOptions
-
-N_TIMESTAMPS = 1_501
-"""Timestamp tokens of every Whisper model: 0.00 to 30.00 s."""
 
 WHISPERS_OWN = -1
 """Stands for Whisper's own list of tokens that are not speech."""
@@ -107,7 +105,7 @@ class SuppressedTokens:
             numerals: As `DecodeOptions.suppress_numerals`.
         """
         t = self._tokenizer
-        n_vocabulary = t.timestamp_begin + N_TIMESTAMPS
+        n_vocabulary = t.timestamp_begin + N_TIME_TOKENS
         suppressed = {token for token in asked if 0 <= token < n_vocabulary}
         # From the end of text to the timestamps: languages, tasks and marks. The end itself and
         # "no timestamps" are left to the engine's own rules.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from shared.transcript import Segment
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,7 @@ class Chunk:
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return len(self.waveform) / 16_000
+        return len(self.waveform) / SAMPLE_RATE_HZ
 
 
 class Guess(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worker.audio.constants import FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES
 from worker.engines.asking import language_not_known, patience
 from worker.engines.base import DecodeOptions, Guess
 from worker.engines.timed_words import TimedWord
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from faster_whisper import WhisperModel
     from faster_whisper.tokenizer import Tokenizer
     from numpy.typing import NDArray
-
-
-N_SAMPLES = 480_000
-N_FRAMES = 3_000
-"""Of a model's input: 30 s."""
 
 
 def features_of(model: WhisperModel, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -111,7 +107,7 @@ def word_timer(
     def time_words(tokens: list[int]) -> list[TimedWord]:
         # One by one: side by side, the shorter texts are padded, and in int8 that moves the
         # probabilities of their words.
-        n_frames = max(1, int(duration_s * 100))
+        n_frames = max(1, int(duration_s * FRAMES_PER_SECOND))
         [words] = model.find_alignment(tokenizer, [tokens], rows.row(row), n_frames)
         return [_timed(word) for word in words]
 

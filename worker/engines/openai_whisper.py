@@ -12,19 +12,13 @@ from zlib import crc32
 
 import torch
 from whisper import _ALIGNMENT_HEADS, Whisper
-from whisper.audio import (
-    HOP_LENGTH,
-    N_FFT,
-    N_FRAMES,
-    N_SAMPLES,
-    log_mel_spectrogram,
-    pad_or_trim,
-)
+from whisper.audio import N_FFT, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask
 from whisper.model import ModelDimensions
 from whisper.timing import find_alignment
 from whisper.tokenizer import LANGUAGES, Tokenizer, get_tokenizer
 
+from worker.audio.constants import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, N_SAMPLES
 from worker.engines.asking import (
     SuppressedTokens,
     earlier_tokens,
@@ -139,7 +133,7 @@ class OpenaiWhisperEngine:
     def _time_words(
         self, mel: torch.Tensor, tokenizer: Tokenizer, duration_s: float, tokens: list[int]
     ) -> list[TimedWord]:
-        n_frames = max(1, int(duration_s * 100))
+        n_frames = max(1, int(duration_s * FRAMES_PER_SECOND))
         return [
             TimedWord(w.word, len(w.tokens), float(w.start), float(w.end), float(w.probability))
             for w in find_alignment(self._model, tokenizer, tokens, mel, n_frames)

@@ -17,6 +17,7 @@ from faster_whisper.tokenizer import Tokenizer
 from whisperx.asr import WhisperModel, load_model
 from whisperx.vads import Vad
 
+from worker.audio.constants import N_SAMPLES, SAMPLE_RATE_HZ
 from worker.engines.asking import SuppressedTokens, earlier_tokens, patience, rows_alike
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.ctranslate2_output import (
@@ -32,8 +33,6 @@ from worker.engines.whisper_text import make_decoding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_RATE_HZ = 16_000
 
 
 class WhisperxEngine:
@@ -91,7 +90,7 @@ class WhisperxEngine:
         if not self.is_multilingual:
             return Guess("en", 1.0)
         with memory_watched(*self._where):
-            return self._guess(waveform[: 30 * _RATE_HZ])
+            return self._guess(waveform[:N_SAMPLES])
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
@@ -179,7 +178,7 @@ class _GivenChunks(Vad):  # type: ignore[misc]  # whisperx has no types
         """Have chunks of so many samples, one after the other."""
         ends = np.cumsum([0, *lengths]).tolist()
         # whisperx cuts fractions of samples off: half a sample more, and none is lost.
-        at = [(end + 0.5) / _RATE_HZ for end in ends]
+        at = [(end + 0.5) / SAMPLE_RATE_HZ for end in ends]
         self._spans = [{"start": a, "end": b} for a, b in zip(at, at[1:], strict=False)]
 
     def __call__(self, audio: object) -> list[dict[str, float]]:

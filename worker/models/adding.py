@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.catalogue import may_be_own
 from shared.errors import InvalidRequest, LonghandError
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.engines import open_engine
 from worker.engines.base import Chunk, DecodeOptions
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from worker.models.files import ModelFiles
 
 _TAKEN_OVER = (WEIGHTS_FILE, "config.json", TOKENIZER_FILE, "vocabulary.*", PREPROCESSOR_FILE)
-_RATE_HZ = 16_000
 _USUAL_MELS = 80
 
 
@@ -135,7 +135,7 @@ def _try_out(part: Path, source: Path) -> dict[str, bool]:
     """
     import numpy as np
 
-    noise = np.random.default_rng(0).normal(0, 1e-3, _RATE_HZ).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
     try:
         engine = open_engine("faster_whisper", part, device="cpu", compute_type="int8", threads=1)
         engine.transcribe([Chunk(noise, DecodeOptions("en", beam_size=1))])

@@ -13,6 +13,7 @@ from shared.catalogue import MODELS
 from shared.errors import EngineFailed, JobTimedOut, ModelNotFound
 from shared.transcript import Segment
 from worker.alignment import AlignOptions
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource, Span
 from worker.decoding.decode import Turn
 from worker.diarization import Diarization, DiarizationOptions, diarizer_name
@@ -272,4 +273,5 @@ class PooledStream:
 
 
 def _clock(span: Span) -> str:
-    return f"{span.start / 16_000:.1f}-{span.end / 16_000:.1f} s"
+    start_s, end_s = (sample / SAMPLE_RATE_HZ for sample in span)
+    return f"{start_s:.1f}-{end_s:.1f} s"

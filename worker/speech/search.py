@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from shared.request import TranscriptionRequest
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.speech.sounds import find_sounds
 from worker.speech.voice_activity import Method, VoiceActivity, measure_voice
 

@@ -26,7 +26,7 @@ from bench.evaluation.speakers.words import hear_words
 from bench.evaluation.speech import SPEECH
 from bench.measures import keep
 from shared.settings import CHECKOUT
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.diarization.light import open_light
 from worker.models.diarization_files import LIGHT, diarizer_files
 from worker.models.files import ModelFiles

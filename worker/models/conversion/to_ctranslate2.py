@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worker.audio.constants import SECONDS_PER_TIME_TOKEN
 from worker.models.conversion.ctranslate2_file import NotConvertible
 from worker.models.conversion.names import alike, joined, of_transformers
 from worker.models.conversion.vocabulary import (
@@ -157,7 +158,9 @@ def _describe(spec: WhisperSpec, whisper: _Whisper) -> None:
     t = whisper_tokenizer(dims["n_vocab"])
     tokens = [named.id_to_token(number) for number in range(dims["n_vocab"])]
     # A tokenizer may leave the timestamps out, which come last. One token is empty.
-    stamps = [f"<|{n * 0.02:.2f}|>" for n in range(-t.timestamp_begin, len(tokens))]
+    stamps = [
+        f"<|{n * SECONDS_PER_TIME_TOKEN:.2f}|>" for n in range(-t.timestamp_begin, len(tokens))
+    ]
     spec.register_vocabulary(
         [stamp if token is None else token for token, stamp in zip(tokens, stamps, strict=False)]
     )

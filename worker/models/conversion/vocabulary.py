@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker.audio.constants import N_TIME_TOKENS
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as HubTokenizer
     from whisper.tokenizer import Tokenizer
@@ -18,7 +20,6 @@ SIZES = (51_864, 51_865, 51_866)
 """Tokens of models for English alone, of all others, and of those since large-v3."""
 
 _MULTILINGUAL_SIZE = SIZES[1]
-_N_TIMESTAMPS = 1_501
 
 
 def whisper_tokenizer(n_vocabulary: int) -> Tokenizer:
@@ -49,8 +50,8 @@ def make_tokenizer(n_vocabulary: int) -> HubTokenizer:
     made.decoder = decoders.ByteLevel()
     special = whisper_tokenizer(n_vocabulary).special_tokens
     named = sorted(special, key=special.__getitem__)
-    made.add_special_tokens(list(named[:-_N_TIMESTAMPS]))
-    stamps = named[-_N_TIMESTAMPS:]
+    made.add_special_tokens(list(named[:-N_TIME_TOKENS]))
+    stamps = named[-N_TIME_TOKENS:]
     made.add_tokens([AddedToken(stamp, normalized=False, special=False) for stamp in stamps])
     return made
 
