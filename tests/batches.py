@@ -27,8 +27,8 @@ class Engine:
         self.pid = id(self)
         self.is_killed = False
 
-    def wait_until_ready(self, tick: Callable[[], None] = lambda: None) -> None:
-        tick()
+    def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
+        check()
         if not self._starts:
             raise ChildDied("it ended with status 1")
 

@@ -161,10 +161,10 @@ def test_stopping_ends_an_engine_that_is_still_starting() -> None:
     site = Site()
     starting, stopped = threading.Event(), threading.Event()
 
-    def wait_until_ready(tick: Callable[[], None]) -> None:
+    def wait_until_ready(check: Callable[[], None]) -> None:
         starting.set()
         assert stopped.wait(20)
-        tick()
+        check()
 
     engine = Engine(site)
     engine.wait_until_ready = wait_until_ready  # type: ignore[method-assign]

@@ -49,7 +49,7 @@ class Aligner:
         audio: AudioSource,
         segments: Sequence[Segment],
         options: AlignOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> list[Segment]:
         """
         Time words, and with them the segments, by what is heard.
@@ -62,7 +62,7 @@ class Aligner:
             segments: In time order. Their words keep text and probability; where
                 there are none, the text is split: at spaces, or into characters in
                 languages without spaces.
-            note: Called now and then with the fraction that is done; what it
+            report: Called now and then with the fraction that is done; what it
                 raises ends the work.
 
         Returns:
@@ -79,7 +79,7 @@ class Aligner:
                 if _fits(phrase, log_probs):
                     aligned[phrase.number] = self._timed(phrase, log_probs, options)
             n_done += len(batch)
-            note(n_done / len(phrases))
+            report(n_done / len(phrases))
         return in_order(aligned, audio.duration_s, options.after_s or 0.0)
 
     def _batches(self, phrases: Sequence[Phrase]) -> Iterator[list[Phrase]]:

@@ -129,14 +129,14 @@ def hear(
     timeline: Timeline,
     windows: Sequence[tuple[int, int]],
     prints: VoicePrints,
-    note: Callable[[float], None],
+    report: Callable[[float], None],
 ) -> Heard:
     """
     Take voiceprints.
 
     Args:
         windows: Frames where they start and end, in the order of their starts.
-        note: Called with the fraction done; what it raises ends the work.
+        report: Called with the fraction done; what it raises ends the work.
     """
     trunk = _Trunk(audio, prints)
     per_chunk = round(CHUNK_S / _TRUNK_S)
@@ -161,7 +161,7 @@ def hear(
         for i in range(-(-start // per_step), min(len(tracks), -(-(start + _BLOCK) // per_step))):
             first = i * per_step - low
             tracks[i] = _tracks(frames[first : first + per_chunk], timeline.voices[i], prints)
-        note(min(1.0, (start + _BLOCK) / max(1, trunk.n_frames)))
+        report(min(1.0, (start + _BLOCK) / max(1, trunk.n_frames)))
     return Heard(places, of_windows, tracks)
 
 

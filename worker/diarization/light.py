@@ -80,18 +80,18 @@ class LightDiarizer:
         self,
         audio: AudioSource,
         options: DiarizationOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> Diarization:
         """See `Diarizer.find_turns`."""
         if not audio.n_samples:
             return Diarization()
-        found = self._find(audio, options, note)
+        found = self._find(audio, options, report)
         labels = _in_order(found.who)
         prints = {labels[i]: print_ for i, print_ in enumerate(found.voices) if i in labels}
         names, warned = self._match(prints, options)
         called = {i: names.get(label, label) for i, label in labels.items()}
         exclusive = found.holds[:, None] == np.arange(len(found.voices))
-        note(1.0)
+        report(1.0)
         return Diarization(
             _turns(found.who, called, audio.duration_s),
             _turns(exclusive, called, audio.duration_s),
@@ -102,9 +102,9 @@ class LightDiarizer:
         )
 
     def _find(
-        self, audio: AudioSource, options: DiarizationOptions, note: Callable[[float], None]
+        self, audio: AudioSource, options: DiarizationOptions, report: Callable[[float], None]
     ) -> _Found:
-        timeline = self._segment(audio, lambda fraction: note(_SEGMENTED * fraction))
+        timeline = self._segment(audio, lambda fraction: report(_SEGMENTED * fraction))
         if not timeline.counts.any():
             return _nobody(timeline)
         thresholds = self._thresholds
@@ -112,14 +112,14 @@ class LightDiarizer:
             thresholds = thresholds.far_apart(options.clustering_threshold)
         fewest = options.num_speakers or options.min_speakers or 1
         most = options.num_speakers or options.max_speakers or 1000
-        heard, voices = self._hear(audio, timeline, thresholds, (fewest, most), note)
+        heard, voices = self._hear(audio, timeline, thresholds, (fewest, most), report)
         if not len(voices):
             return _nobody(timeline)
         who, holds = who_speaks(timeline, heard, voices, self._weights)
-        note(0.98)
+        report(0.98)
         return _Found(who, holds, _settled(heard, timeline, holds, voices))
 
-    def _segment(self, audio: AudioSource, note: Callable[[float], None]) -> Timeline:
+    def _segment(self, audio: AudioSource, report: Callable[[float], None]) -> Timeline:
         found, total = [], n_chunks(audio.n_samples)
         for first in range(0, total, _BATCH):
             starts = range(first * CHUNK_STEP, min(total, first + _BATCH) * CHUNK_STEP, CHUNK_STEP)
@@ -127,7 +127,7 @@ class LightDiarizer:
             samples = np.pad(samples, (0, starts[-1] + CHUNK - starts[0] - len(samples)))
             chunks = np.stack([samples[s - starts[0] : s - starts[0] + CHUNK] for s in starts])
             found.append(voices(self.segmentation.listen(chunks)))
-            note(min(total, first + _BATCH) / total)
+            report(min(total, first + _BATCH) / total)
         return Timeline.of(np.concatenate(found), audio.n_samples)
 
     def _hear(
@@ -136,7 +136,7 @@ class LightDiarizer:
         timeline: Timeline,
         thresholds: Thresholds,
         count: tuple[int, int],
-        note: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> tuple[Heard, NDArray[np.float32]]:
         """
         Take voiceprints, and tell how many voices there are.
@@ -154,7 +154,7 @@ class LightDiarizer:
             audio,
             timeline,
             [(int(start), int(end)) for start, end in spans[order]],
-            lambda fraction: note(_SEGMENTED + (_HEARD - _SEGMENTED) * fraction),
+            lambda fraction: report(_SEGMENTED + (_HEARD - _SEGMENTED) * fraction),
         )
         prints = np.empty_like(heard.windows)
         prints[order] = heard.windows
@@ -166,7 +166,7 @@ class LightDiarizer:
             windows,
             tries,
             (at_least, *count),
-            lambda fraction: note(_HEARD + (_CLUSTERED - _HEARD) * fraction),
+            lambda fraction: report(_HEARD + (_CLUSTERED - _HEARD) * fraction),
         )
         if len(best) < at_least and len(timeline.voices) <= _FEW_CHUNKS:
             told = apart(heard.tracks, at_once, thresholds.alike_though_apart)[: count[1]]
@@ -178,9 +178,9 @@ class LightDiarizer:
         audio: AudioSource,
         timeline: Timeline,
         spans: Sequence[tuple[int, int]],
-        note: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> Heard:
-        return hear(audio, timeline, spans, self.prints, note)
+        return hear(audio, timeline, spans, self.prints, report)
 
     def _match(
         self, prints: Mapping[str, NDArray[np.float32]], options: DiarizationOptions

@@ -64,7 +64,7 @@ class Diarizer(Protocol):
         self,
         audio: AudioSource,
         options: DiarizationOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> Diarization:
         """
         Find who speaks when.
@@ -73,7 +73,7 @@ class Diarizer(Protocol):
         go by the name of a known speaker with their voice.
 
         Args:
-            note: Called now and then with the fraction that is done; may raise to stop.
+            report: Called now and then with the fraction that is done; may raise to stop.
         """
         ...
 

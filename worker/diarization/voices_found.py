@@ -18,7 +18,7 @@ def most_voices(
     windows: Sequence[Windows],
     tries: Sequence[Thresholds],
     count: tuple[int, int, int],
-    note: Callable[[float], None],
+    report: Callable[[float], None],
 ) -> NDArray[np.float32]:
     """
     (n_voices, 192): the voices of the first try that finds enough, or of the one that finds most.
@@ -26,13 +26,13 @@ def most_voices(
     Args:
         prints: Of each try, (n_windows, 192).
         count: How many are enough, and the fewest and the most that there may be.
-        note: Called with the fraction done.
+        report: Called with the fraction done.
     """
     best = np.empty((0, prints[0].shape[1]), np.float32)
     for i, (each, part, found) in enumerate(zip(tries, prints, windows, strict=True)):
 
         def tell(fraction: float, n: int = i) -> None:
-            note((n + fraction) / len(tries))
+            report((n + fraction) / len(tries))
 
         told = find_voices(part, found, each, count[1:], tell)
         if len(told) > len(best):

@@ -76,10 +76,10 @@ class AnnotationModels:
         audio: AudioSource,
         segments: Sequence[Segment],
         options: AlignOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> list[Segment]:
         """See `Annotators.align`."""
-        return self.load_aligner(aligner).align(audio, segments, options, note)
+        return self.load_aligner(aligner).align(audio, segments, options, report)
 
     def find_turns(
         self,

@@ -92,19 +92,19 @@ class ChunkBatcher:
 
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
 
-    def start(self, tick: Callable[[], None] = lambda: None) -> None:
+    def start(self, check: Callable[[], None] = lambda: None) -> None:
         """
         Start the engine process and the thread that feeds it; wait until it is ready.
 
         Args:
-            tick: Called a few times a second; what it raises ends the wait.
+            check: Called a few times a second; what it raises ends the wait.
 
         Raises:
             EngineFailed: It cannot be started.
         """
         self._thread.start()
         while not self._ready.wait(POLL_S):
-            tick()
+            check()
             self.check()
 
     def check(self) -> None:
@@ -130,12 +130,12 @@ class ChunkBatcher:
         """Where one job hands in its calls."""
         return Stream(self._changed, self._streams)
 
-    def answer(self, call: Call, tick: Callable[[], None] = lambda: None) -> Any:
+    def answer(self, call: Call, check: Callable[[], None] = lambda: None) -> Any:
         """Have one call answered; see `Stream.next`."""
         stream = self.open_stream()
         try:
             stream.add(0, call)
-            return stream.next(tick)[1]
+            return stream.next(check)[1]
         finally:
             stream.close()
 

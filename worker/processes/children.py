@@ -61,36 +61,36 @@ class Child:
         """Process id."""
         return self._process.pid
 
-    def wait_until_ready(self, tick: Callable[[], None] = lambda: None) -> None:
+    def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """
         Wait for the child to have made its object.
 
         Args:
-            tick: Called a few times a second; what it raises ends the child and the wait.
+            check: Called a few times a second; what it raises ends the child and the wait.
 
         Raises:
             ChildDied: It could not.
         """
-        self._receive(None, _START_S, tick)
+        self._receive(None, _START_S, check)
 
     def call(
         self,
         method: str,
         *args: object,
         stall_s: float,
-        note: Callable[[Any], None] | None = None,
-        tick: Callable[[], None] = lambda: None,
+        report: Callable[[Any], None] | None = None,
+        check: Callable[[], None] = lambda: None,
         stop_s: float = 0.0,
     ) -> Any:
         """
         Call a method in the child.
 
         Args:
-            stall_s: Without a note or an answer for so long, the child is killed.
-            note: Takes what the method reports meanwhile; with it, the method is given a
-                `note` argument of its own.
-            tick: Called a few times a second; what it raises ends the call, as what `note` raises.
-            stop_s: For so long a method that is given up may go on to its next note, where it
+            stall_s: Without a report or an answer for so long, the child is killed.
+            report: Takes what the method reports meanwhile; with it, the method is given a
+                `report` argument of its own.
+            check: Called a few times a second. What it, or `report`, raises ends the call.
+            stop_s: For so long a method that is given up may go on to its next report, where it
                 ends; if it does, the child lives on with all that it has loaded. Else it is killed.
 
         Raises:
@@ -99,20 +99,20 @@ class Child:
             LonghandError: What the method raised.
         """
         try:
-            self._connection.send((method, args, note is not None))
+            self._connection.send((method, args, report is not None))
         except (OSError, ValueError) as error:
             raise ChildDied(f"{self.name} is gone") from error
-        return self._receive(note, stall_s, tick, stop_s)
+        return self._receive(report, stall_s, check, stop_s)
 
     def _receive(
         self,
-        note: Callable[[Any], None] | None,
+        report: Callable[[Any], None] | None,
         stall_s: float,
-        tick: Callable[[], None],
+        check: Callable[[], None],
         stop_s: float = 0.0,
     ) -> Any:
         try:
-            kind, value = self._answer(note, stall_s, tick)
+            kind, value = self._answer(report, stall_s, check)
         except (EOFError, ConnectionError) as error:
             self._process.join(5)
             status = self._process.exitcode
@@ -128,20 +128,20 @@ class Child:
         return value
 
     def _answer(
-        self, note: Callable[[Any], None] | None, stall_s: float, tick: Callable[[], None]
+        self, report: Callable[[Any], None] | None, stall_s: float, check: Callable[[], None]
     ) -> tuple[str, Any]:
         heard = time.monotonic()
         while True:
             while not self._connection.poll(_POLL_S):
-                tick()
+                check()
                 if time.monotonic() - heard > stall_s:
                     raise TimeoutError(f"{self.name} made no progress for {stall_s:.0f} s")
             heard = time.monotonic()
             kind, value = self._connection.recv()
-            if kind != "note":
+            if kind != "report":
                 return kind, value
-            if note:
-                note(value)
+            if report:
+                report(value)
 
     def _stops(self, stop_s: float) -> bool:
         """Tell the method in hand to end; whether it does in time."""
@@ -150,7 +150,7 @@ class Child:
             if stop_s:
                 self._connection.send(None)
             while (left_s := deadline - time.monotonic()) > 0 and self._connection.poll(left_s):
-                if self._connection.recv()[0] != "note":
+                if self._connection.recv()[0] != "report":
                     return True
         return False
 
@@ -181,8 +181,8 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
             call = connection.recv()
             if call is None:  # to stop, of a call that had ended
                 continue
-            method, args, wants_notes = call
-            options = {"note": functools.partial(_note, connection)} if wants_notes else {}
+            method, args, wants_reports = call
+            options = {"report": functools.partial(_report, connection)} if wants_reports else {}
             try:
                 value = getattr(service, method)(*args, **options)
             except _Stopped:
@@ -196,9 +196,9 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
                 connection.send(("ok", value))
 
 
-def _note(connection: Connection, value: object) -> None:
+def _report(connection: Connection, value: object) -> None:
     """Tell the parent how far the method is; end it if that is what the parent says meanwhile."""
-    connection.send(("note", value))
+    connection.send(("report", value))
     if connection.poll():  # nothing else comes before the answer
         connection.recv()
         raise _Stopped
@@ -223,20 +223,20 @@ class ChildPool:
             self._idle.put(None)  # made when first needed
 
     @contextmanager
-    def lend(self, tick: Callable[[], None] = lambda: None) -> Iterator[Child]:
-        """Lend a child; waits, calling `tick`, while all are lent."""
+    def lend(self, check: Callable[[], None] = lambda: None) -> Iterator[Child]:
+        """Lend a child; waits, calling `check`, while all are lent."""
         while True:
             try:
                 child = self._idle.get(timeout=_POLL_S)
                 break
             except queue.Empty:
-                tick()
+                check()
         try:
             if child is None or not child.is_alive:
                 self._children = self._children - {child}
                 child = Child(self._factory, self._name)
                 self._children = {*self._children, child}  # whole, for who reads it meanwhile
-                child.wait_until_ready(tick)
+                child.wait_until_ready(check)
             yield child
         finally:
             self._idle.put(child)

@@ -25,7 +25,7 @@ class FailedLoads:
         self._lock = threading.Lock()
         self._failures: dict[str, _Failure] = {}
 
-    def note(self, model: str, why: str) -> None:
+    def remember(self, model: str, why: str) -> None:
         """A model did not load."""
         with self._lock:
             self._failures[model] = _Failure(why[:_LONGEST])

@@ -69,15 +69,15 @@ class SharedProcesses:
         )
 
     @contextmanager
-    def running(self, tick: Callable[[], None] = lambda: None) -> Iterator[SharedProcesses]:
+    def running(self, check: Callable[[], None] = lambda: None) -> Iterator[SharedProcesses]:
         """
         Start the children, and end them with the block.
 
         Args:
-            tick: Called a few times a second while they start; what it raises ends them.
+            check: Called a few times a second while they start; what it raises ends them.
         """
         try:
-            self.batcher.start(tick)
+            self.batcher.start(check)
             yield self
         finally:
             self.batcher.stop()
@@ -98,15 +98,15 @@ class PooledModels:
     `pipeline.Models` for one job: its chunks go into batches with those of other jobs.
 
     Args:
-        tick: Called a few times a second while the job waits; what it raises ends the job.
+        check: Called a few times a second while the job waits; what it raises ends the job.
         generation: Models loaded before this one was called for are loaded anew.
     """
 
     def __init__(
-        self, processes: SharedProcesses, tick: Callable[[], None], *, generation: int = 0
+        self, processes: SharedProcesses, check: Callable[[], None], *, generation: int = 0
     ) -> None:
         self._processes = processes
-        self._tick = tick
+        self._check = check
         self._generation = generation
 
     def decode(
@@ -134,9 +134,9 @@ class PooledModels:
         )
         failed = self._processes.failed_loads
         try:
-            used: ModelUsed = self._processes.batcher.answer(call, self._tick)
+            used: ModelUsed = self._processes.batcher.answer(call, self._check)
         except (ModelNotFound, EngineFailed) as error:
-            failed.note(name, str(error))
+            failed.remember(name, str(error))
             raise
         failed.forget(name)
         return used
@@ -159,12 +159,12 @@ class PooledModels:
         """See `Models.detect_language`."""
         label = f"the audio at {_clock(chunk)}"
         call = Call("detect_language", (model,), (audio, chunk), label, is_batched=False)
-        guess: Guess = self._processes.batcher.answer(call, self._tick)
+        guess: Guess = self._processes.batcher.answer(call, self._check)
         return guess
 
     def open_stream(self, model: str, audio: AudioSource) -> PooledStream:
         """See `Models.open_stream`."""
-        return PooledStream(self._processes.batcher.open_stream(), self._tick, model, audio)
+        return PooledStream(self._processes.batcher.open_stream(), self._check, model, audio)
 
     def align(
         self, aligner: str, audio: AudioSource, segments: Sequence[Segment], options: AlignOptions
@@ -224,13 +224,13 @@ class PooledModels:
         patience_s = stall_s or self._processes.settings.stall_s
 
         def call() -> Any:
-            with pool.lend(self._tick) as child:
+            with pool.lend(self._check) as child:
                 return child.call(
                     method,
                     *args,
                     stall_s=patience_s,
-                    note=report,
-                    tick=self._tick,
+                    report=report,
+                    check=self._check,
                     stop_s=stop_s,
                 )
 
@@ -245,10 +245,10 @@ class PooledStream:
     """`decoding.ChunkStream` into the batches that all jobs share."""
 
     def __init__(
-        self, stream: Stream, tick: Callable[[], None], model: str, audio: AudioSource
+        self, stream: Stream, check: Callable[[], None], model: str, audio: AudioSource
     ) -> None:
         self._stream = stream
-        self._tick = tick
+        self._check = check
         self._model = model
         self._audio = audio
 
@@ -265,7 +265,7 @@ class PooledStream:
 
     def next(self) -> tuple[int, Decoding]:
         """See `ChunkStream.next`."""
-        return self._stream.next(self._tick)
+        return self._stream.next(self._check)
 
     def close(self) -> None:
         """See `ChunkStream.close`."""

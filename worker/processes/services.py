@@ -88,22 +88,22 @@ class AudioService:
     """What runs in the CPU pool."""
 
     def decode(
-        self, path: Path, scratch: Path, track: int | None, note: Callable[[float], None]
+        self, path: Path, scratch: Path, track: int | None, report: Callable[[float], None]
     ) -> AudioSource:
         """Decode a file to scratch."""
-        return decode(path, scratch, note, track=track)
+        return decode(path, scratch, report, track=track)
 
     def decode_channels(
-        self, path: Path, scratch: Path, track: int | None, note: Callable[[float], None]
+        self, path: Path, scratch: Path, track: int | None, report: Callable[[float], None]
     ) -> tuple[AudioSource, ...]:
         """Decode each channel of a file."""
-        return decode_channels(path, scratch, note, track=track)
+        return decode_channels(path, scratch, report, track=track)
 
     def find_speech(
-        self, audio: AudioSource, options: SpeechOptions, note: Callable[[float], None]
+        self, audio: AudioSource, options: SpeechOptions, report: Callable[[float], None]
     ) -> Speech:
         """Find speech and cut it into chunks."""
-        return look_for_speech(audio, options, note)
+        return look_for_speech(audio, options, report)
 
 
 class AnnotationService:
@@ -112,11 +112,11 @@ class AnnotationService:
     def __init__(self, settings: WorkerSettings) -> None:
         self._models = AnnotationModels(settings)
 
-    def load_aligner(self, name: str, note: Callable[[float], None]) -> None:
+    def load_aligner(self, name: str, report: Callable[[float], None]) -> None:
         """Load an alignment model, which may have to be downloaded first."""
         self._models.load_aligner(name)
 
-    def load_diarizer(self, name: str, note: Callable[[float], None]) -> None:
+    def load_diarizer(self, name: str, report: Callable[[float], None]) -> None:
         """Load a diarization pipeline, which may have to be downloaded first."""
         self._models.load_diarizer(name)
 
@@ -126,20 +126,20 @@ class AnnotationService:
         audio: AudioSource,
         segments: Sequence[Segment],
         options: AlignOptions,
-        note: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> list[Segment]:
         """Give words their times."""
-        return self._models.align(aligner, audio, segments, options, note)
+        return self._models.align(aligner, audio, segments, options, report)
 
     def find_turns(
         self,
         diarizer: str,
         audio: AudioSource,
         options: DiarizationOptions,
-        note: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> Diarization:
         """Find out who speaks when."""
-        return self._models.find_turns(diarizer, audio, options, note)
+        return self._models.find_turns(diarizer, audio, options, report)
 
 
 def engine_service(settings: WorkerSettings) -> EngineService:

@@ -74,12 +74,12 @@ class Stream:
                 self._streams.append(self)
             self._changed.notify_all()
 
-    def next(self, tick: Callable[[], None] = lambda: None) -> tuple[int, Any]:
+    def next(self, check: Callable[[], None] = lambda: None) -> tuple[int, Any]:
         """
         Wait for one of the answers, whichever comes first.
 
         Args:
-            tick: Called a few times a second; what it raises ends the wait.
+            check: Called a few times a second; what it raises ends the wait.
 
         Raises:
             EngineFailed: A call killed the engine, or the engine refused it.
@@ -91,7 +91,7 @@ class Stream:
                 index, answer = self.answers.get(timeout=POLL_S)
                 break
             except queue.Empty:
-                tick()
+                check()
         if isinstance(answer, LonghandError):
             raise answer
         return index, answer

@@ -105,13 +105,13 @@ class Speech:
 def look_for_speech(
     audio: AudioSource,
     options: SpeechOptions,
-    note: Callable[[float], None] = lambda fraction: None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> Speech:
     """
     Find what is to be transcribed.
 
     Args:
-        note: Called now and then with the fraction done; what it raises ends the work.
+        report: Called now and then with the fraction done; what it raises ends the work.
 
     Raises:
         EngineFailed: This worker lacks the model that is asked for.
@@ -126,7 +126,7 @@ def look_for_speech(
     heard = 0.0
     for clip in clips:
         share = (clip.end - clip.start) / total
-        activity = measure_voice(audio, clip, method, _noted_as(note, heard, share))
+        activity = measure_voice(audio, clip, method, _reported_as(report, heard, share))
         found = find_speech(activity, clip, options)
         voiced += found
         sounds += find_sounds(audio, clip, found)
@@ -137,10 +137,10 @@ def look_for_speech(
     return Speech(tuple(lanes), tuple(spans), tuple(voiced), sounds=tuple(sounds))
 
 
-def _noted_as(
-    note: Callable[[float], None], before: float, share: float
+def _reported_as(
+    report: Callable[[float], None], before: float, share: float
 ) -> Callable[[float], None]:
-    return lambda fraction: note(min(1.0, before + share * fraction))
+    return lambda fraction: report(min(1.0, before + share * fraction))
 
 
 def _clips(times_s: Sequence[float], n_samples: int) -> list[Span]:

@@ -34,7 +34,7 @@ def find_sounds(
     audio: AudioSource,
     part: Span,
     voiced: Sequence[Span],
-    note: Callable[[float], None] = lambda fraction: None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> list[Span]:
     """
     Spans of a part of the audio that sound about as loud as its speech, but hold none.
@@ -43,14 +43,14 @@ def find_sounds(
 
     Args:
         voiced: Where somebody speaks in it, in time order.
-        note: Called now and then with the fraction done; what it raises ends the work.
+        report: Called now and then with the fraction done; what it raises ends the work.
 
     Returns:
         Spans of more than a second, in time order.
     """
     import numpy as np
 
-    levels = _levels(audio, part, note)
+    levels = _levels(audio, part, report)
     is_voiced = np.zeros(len(levels), bool)
     for span in voiced:
         first, last = (span.start - part.start) // WINDOW, -(-(span.end - part.start) // WINDOW)
@@ -65,7 +65,7 @@ def find_sounds(
     return [span for span in found if span.duration_s > _SHORTEST_S]
 
 
-def _levels(audio: AudioSource, part: Span, note: Callable[[float], None]) -> NDArray[np.float32]:
+def _levels(audio: AudioSource, part: Span, report: Callable[[float], None]) -> NDArray[np.float32]:
     """(n_windows,): the mean square of each window; a last one is filled up with silence."""
     import numpy as np
 
@@ -74,7 +74,7 @@ def _levels(audio: AudioSource, part: Span, note: Callable[[float], None]) -> ND
         samples = audio.read(start, min(part.end, start + _BLOCK))
         windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
         found.append((windows**2).mean(axis=1))
-        note((start - part.start) / (part.end - part.start))
+        report((start - part.start) / (part.end - part.start))
     return np.concatenate(found)
 
 

@@ -71,19 +71,19 @@ def measure_voice(
     audio: AudioSource,
     part: Span,
     method: Method,
-    note: Callable[[float], None] = lambda fraction: None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> VoiceActivity:
     """
     How probable speech is throughout a part of the audio, by a model.
 
     Args:
-        note: Called after each block with the fraction done; what it raises ends the work.
+        report: Called after each block with the fraction done; what it raises ends the work.
 
     Raises:
         EngineFailed: This worker lacks the model.
     """
     measure = {"silero": _measure_by_silero, "pyannote": _measure_by_pyannote}[method]
-    return measure(audio, part, note)
+    return measure(audio, part, report)
 
 
 @cache
@@ -94,7 +94,7 @@ def _silero() -> Any:
 
 
 def _measure_by_silero(
-    audio: AudioSource, part: Span, note: Callable[[float], None]
+    audio: AudioSource, part: Span, report: Callable[[float], None]
 ) -> VoiceActivity:
     """
     The model forgets what it heard every few seconds.
@@ -109,7 +109,7 @@ def _measure_by_silero(
         end = min(part.end, start + _FRESH_WINDOWS * WINDOW)
         warm = max(part.start, start - _WARM_WINDOWS * WINDOW)
         found.append(_silero_levels(audio, warm, end)[(start - warm) // WINDOW :])
-        note((end - part.start) / (part.end - part.start))
+        report((end - part.start) / (part.end - part.start))
     return VoiceActivity(np.concatenate(found), part.start, WINDOW)
 
 
@@ -191,7 +191,7 @@ def _segmentation() -> Any:
 
 
 def _measure_by_pyannote(
-    audio: AudioSource, part: Span, note: Callable[[float], None]
+    audio: AudioSource, part: Span, report: Callable[[float], None]
 ) -> VoiceActivity:
     """
     The model hears 5 s at a time, every half second; what it says of one moment is averaged.
@@ -219,7 +219,7 @@ def _measure_by_pyannote(
             at = round((first + n) * hop / step)
             total[at : at + len(shape)] += levels * shape
             weight[at : at + len(shape)] += shape
-        note(last / n_windows)
+        report(last / n_windows)
     levels = (total / np.maximum(weight, 1e-12))[: n_samples // step + 1].astype(np.float32)
     return VoiceActivity(levels, part.start + middle, step)
 
