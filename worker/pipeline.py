@@ -18,7 +18,7 @@ from worker.annotation import Annotators, Subject, align_words, find_speakers
 from worker.audio.constants import N_SAMPLES
 from worker.audio.source import AudioSource, Span
 from worker.decoding.checkpoints import Checkpoint, NoCheckpoint, Plan
-from worker.decoding.decode import ChunkStream, Work, decode_lanes, lane_options
+from worker.decoding.decode import ChunkQueue, Work, decode_lanes, lane_options
 from worker.decoding.lanes import Done
 from worker.decoding.pauses import long_pauses
 from worker.decoding.progress import Progress, Report
@@ -64,8 +64,8 @@ class Models(Annotators, Protocol):
         """Guess the language of a span of at most 30 s."""
         ...
 
-    def open_stream(self, model: str, audio: AudioSource) -> ChunkStream:
-        """Where chunks of this audio are decoded."""
+    def open_queue(self, model: str, audio: AudioSource) -> ChunkQueue:
+        """A queue for chunks of this audio that are to be decoded."""
         ...
 
 
@@ -229,11 +229,11 @@ def _decoded(
     skipped = () if options.ends_at_pauses else long_pauses(plan.speech.spans)
     heard = replace(plan.speech, skipped=skipped)
     work = Work(heard, options, used.n_lanes, done, checkpoint, extras.is_read)
-    stream = models.open_stream(used.name, replace(subject.audio, skipped=skipped))
+    queue = models.open_queue(used.name, replace(subject.audio, skipped=skipped))
     try:
-        found = decode_lanes(work, stream, progress)
+        found = decode_lanes(work, queue, progress)
     finally:
-        stream.close()
+        queue.close()
     chunks = [found[index] for index in sorted(found)]
     language = _language_of(chunks) or _guess(subject, used, models)
     return _Decoded(plan.speech, _segments_of(chunks, request), language)

@@ -45,7 +45,7 @@ class Run:
 
 
 def runs(
-    container: InputContainer, stream: Any, n_bytes: int, report: Callable[[float], None]
+    container: InputContainer, track: Any, n_bytes: int, report: Callable[[float], None]
 ) -> Iterator[Run]:
     """
     Yield the frames of a track; each run has to be read before the next is asked for.
@@ -56,7 +56,7 @@ def runs(
         n_bytes: Of the file.
         report: Called now and then with the fraction of bytes read.
     """
-    placed = _placed(container, stream, _decoded(container, stream, n_bytes, report))
+    placed = _placed(container, track, _decoded(container, track, n_bytes, report))
     # A resampler takes one kind of frame; recordings put together change theirs on the way.
     for _, group in groupby(placed, lambda one: (one[0], _kind(one[2]))):
         yield _run(group)
@@ -70,10 +70,10 @@ def _run(placed: Iterator[tuple[int, float, AudioFrame]]) -> Run:
 
 
 def _decoded(
-    container: InputContainer, stream: Any, n_bytes: int, report: Callable[[float], None]
+    container: InputContainer, track: Any, n_bytes: int, report: Callable[[float], None]
 ) -> Iterator[AudioFrame]:
     fraction = 0.0
-    for i, packet in enumerate(container.demux(stream)):
+    for i, packet in enumerate(container.demux(track)):
         if packet.pos is not None:
             fraction = min(1.0, packet.pos / n_bytes)
         if i % _REPORT_EVERY == 0:
@@ -83,10 +83,10 @@ def _decoded(
 
 
 def _placed(
-    container: InputContainer, stream: Any, frames: Iterator[AudioFrame]
+    container: InputContainer, track: Any, frames: Iterator[AudioFrame]
 ) -> Iterator[tuple[int, float, AudioFrame]]:
     """Frames with the silence before each, and how many holes there were so far."""
-    clock = SoundClock(start_of(container, stream))
+    clock = SoundClock(start_of(container, track))
     n_holes = 0
     for frame in frames:
         if not frame.samples or not frame.sample_rate:

@@ -18,15 +18,19 @@ from worker.decoding.progress import Progress
 from worker.engines.base import DecodeOptions, Decoding
 from worker.speech.search import Speech
 
-Turn = Literal["last", "next", "first"]
-"""When a call has its turn: after the others of its job, before them, or before everybody's and
-in a batch of its own: somebody reads along and has nothing yet."""
+QueuePosition = Literal["last", "next", "first"]
+"""
+Where in the queue a chunk goes: after the other chunks of its job, before them, or before those of
+all jobs and in a batch of its own, since somebody reads along and has nothing yet.
+"""
 
 
-class ChunkStream(Protocol):
-    """Where the chunks of one job are decoded, some at a time."""
+class ChunkQueue(Protocol):
+    """Chunks of one job that wait to be decoded, and the decoded ones."""
 
-    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
+    def add(
+        self, index: int, span: Span, options: DecodeOptions, position: QueuePosition = "last"
+    ) -> None:
         """Have a chunk decoded."""
         ...
 
@@ -58,18 +62,18 @@ class Work:
     is_read: bool = False
 
 
-def decode_lanes(work: Work, stream: ChunkStream, progress: Progress) -> dict[int, Done]:
+def decode_lanes(work: Work, queue: ChunkQueue, progress: Progress) -> dict[int, Done]:
     """Decode what is not done, and keep each chunk as it comes; all of them by number."""
     done = dict(work.done)
     _tell(work.speech, done, progress)
-    for index, chunk in _decode(work, stream):
+    for index, chunk in _decode(work, queue):
         done[index] = chunk
         work.checkpoint.keep(index, chunk, _jump(index, chunk, len(work.speech.lanes)))
         _tell(work.speech, done, progress)
     return done
 
 
-def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, Done]]:
+def _decode(work: Work, queue: ChunkQueue) -> Iterator[tuple[int, Done]]:
     """Yield each chunk that is done, with its number."""
     waiting = deque(_open_lanes(work))
     active: dict[int, Lane] = {}
@@ -78,8 +82,8 @@ def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, Done]]:
         while waiting and len(active) < work.n_lanes:
             number, lane = waiting.popleft()
             active[number] = lane
-            _ask(lane, number, stream, is_first=work.is_read and not n_done)
-        number, decoding = stream.next()
+            _ask(lane, number, queue, is_first=work.is_read and not n_done)
+        number, decoding = queue.next()
         lane = active[number]
         chunk = lane.take(decoding)
         if chunk is not None:
@@ -89,7 +93,7 @@ def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, Done]]:
         if lane.ask is None:
             del active[number]
         else:
-            _ask(lane, number, stream, is_first=work.is_read and not n_done)
+            _ask(lane, number, queue, is_first=work.is_read and not n_done)
 
 
 def _jump(index: int, chunk: Done, n_lanes: int) -> int | None:
@@ -98,10 +102,10 @@ def _jump(index: int, chunk: Done, n_lanes: int) -> int | None:
     return next_lane * LANES_APART if chunk.is_last and next_lane < n_lanes else None
 
 
-def _ask(lane: Lane, number: int, stream: ChunkStream, *, is_first: bool) -> None:
+def _ask(lane: Lane, number: int, queue: ChunkQueue, *, is_first: bool) -> None:
     assert lane.ask is not None
-    turn: Turn = "first" if is_first else "next" if lane.ask.is_again else "last"
-    stream.add(number, lane.ask.chunk, lane.ask.options, turn)
+    position: QueuePosition = "first" if is_first else "next" if lane.ask.is_again else "last"
+    queue.add(number, lane.ask.chunk, lane.ask.options, position)
 
 
 def _open_lanes(work: Work) -> Iterator[tuple[int, Lane]]:

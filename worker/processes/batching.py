@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import EngineFailed, GpuOutOfMemory, JobTimedOut, LonghandError
+from worker.processes.calls import POLL_S, Call, CallQueue, PendingCall
 from worker.processes.children import Child, ChildDied
-from worker.processes.streams import POLL_S, Call, Piece, Stream
 
 _RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """After so many starts that fail in a row the engine is given up."""
@@ -41,11 +41,11 @@ class BatchCounts:
     n_chunks: int = 0
     n_halved: int = 0
 
-    def add(self, batch: Sequence[Piece]) -> None:
+    def add(self, batch: Sequence[PendingCall]) -> None:
         """Count a batch that was answered."""
         self.n_batches += 1
         self.n_chunks += len(batch)
-        self.n_mixed += len({id(piece.stream) for piece in batch}) > 1
+        self.n_mixed += len({id(pending.queue) for pending in batch}) > 1
 
 
 class ChunkBatcher:
@@ -54,7 +54,7 @@ class ChunkBatcher:
 
     Args:
         start_engine: Starts the process; called again whenever it has died.
-        batch_size: Most pieces in a batch.
+        batch_size: Most calls in a batch.
         stall_s: Without an answer for so long, the process is killed.
         pauses_s: Between starts that fail; after the last the engine is lost.
         when_idle: A call made whenever there was nothing to do for so many seconds.
@@ -75,8 +75,8 @@ class ChunkBatcher:
         self._pauses_s = pauses_s
         self._when_idle = when_idle
         self._changed = threading.Condition()
-        self._streams: deque[Stream] = deque()
-        self._again: deque[list[Piece]] = deque()  # batches that are to run again as they are
+        self._queues: deque[CallQueue] = deque()
+        self._again: deque[list[PendingCall]] = deque()  # batches that are to run again as they are
         self._limits: dict[Hashable, int] = {}  # batches that fitted into memory, by kind
         self._stopped = False
         self._ready = threading.Event()
@@ -126,18 +126,18 @@ class ChunkBatcher:
         """Process that owns the models now."""
         return self._engine.pid if self._engine else None
 
-    def open_stream(self) -> Stream:
-        """Where one job hands in its calls."""
-        return Stream(self._changed, self._streams)
+    def open_queue(self) -> CallQueue:
+        """A queue for the calls of one job."""
+        return CallQueue(self._changed, self._queues)
 
     def answer(self, call: Call, check: Callable[[], None] = lambda: None) -> Any:
-        """Have one call answered; see `Stream.next`."""
-        stream = self.open_stream()
+        """Have one call answered; see `CallQueue.next`."""
+        queue = self.open_queue()
         try:
-            stream.add(0, call)
-            return stream.next(check)[1]
+            queue.add(0, call)
+            return queue.next(check)[1]
         finally:
-            stream.close()
+            queue.close()
 
     def _run(self) -> None:
         try:
@@ -148,51 +148,51 @@ class ChunkBatcher:
             _log.exception("the engine is fed no more")
             self.is_lost = True
 
-    def _next_batch(self) -> list[Piece] | None:
+    def _next_batch(self) -> list[PendingCall] | None:
         """Wait for work; None when stopped."""
         with self._changed:
             while not self._stopped:
                 while self._again:
-                    wanted = [p for p in self._again.popleft() if not p.stream.is_dropped]
+                    wanted = [p for p in self._again.popleft() if not p.queue.is_dropped]
                     if wanted:
                         return wanted
-                for stream in [s for s in self._streams if not s.waiting]:
-                    self._streams.remove(stream)
-                if self._streams:
+                for queue in [s for s in self._queues if not s.waiting]:
+                    self._queues.remove(queue)
+                if self._queues:
                     return self._gather()
                 idle_s, call = self._when_idle or (None, None)
                 if not self._changed.wait(idle_s) and call:
-                    return [Piece(call, 0, self.open_stream())]
+                    return [PendingCall(call, 0, self.open_queue())]
             return None
 
-    def _gather(self) -> list[Piece]:
+    def _gather(self) -> list[PendingCall]:
         """
-        Take pieces from the streams in turn, all alike to the first of the first stream.
+        Take calls from the queues in turn, all of the same kind as the first of the first queue.
 
-        One that somebody waits to read goes before them all, and alone.
+        A call that is to go first goes alone.
         """
-        for stream in self._streams:
-            if stream.waiting[0].is_first:
-                return [stream.waiting.popleft()]
-        first = self._streams[0].waiting[0].call
+        for queue in self._queues:
+            if queue.waiting[0].is_first:
+                return [queue.waiting.popleft()]
+        first = self._queues[0].waiting[0].call
         limit = self._limits.get(first.kind, self._batch_size) if first.is_batched else 1
-        batch: list[Piece] = []
+        batch: list[PendingCall] = []
         took = True
         while took and len(batch) < limit:
             took = False
-            for stream in list(self._streams):
-                call = stream.waiting[0].call if stream.waiting else None
+            for queue in list(self._queues):
+                call = queue.waiting[0].call if queue.waiting else None
                 if call and call.kind == first.kind and len(batch) < limit:
-                    batch.append(stream.waiting.popleft())
+                    batch.append(queue.waiting.popleft())
                     took = True
                     # Whoever was served stands at the back for the next batch.
-                    self._streams.remove(stream)
-                    self._streams.append(stream)
+                    self._queues.remove(queue)
+                    self._queues.append(queue)
         return batch
 
-    def _answer(self, batch: list[Piece]) -> None:
+    def _answer(self, batch: list[PendingCall]) -> None:
         call = batch[0].call
-        items = [piece.call.item for piece in batch] if call.is_batched else call.item
+        items = [pending.call.item for pending in batch] if call.is_batched else call.item
         engine = self._engine
         assert engine is not None
         try:
@@ -212,10 +212,10 @@ class ChunkBatcher:
             return
         if call.is_batched:
             self.counts.add(batch)
-        for piece, answer in zip(batch, answers, strict=True):
-            piece.stream.answers.put((piece.index, answer))
+        for pending, answer in zip(batch, answers, strict=True):
+            pending.queue.answers.put((pending.index, answer))
 
-    def _split(self, batch: list[Piece], error: LonghandError) -> None:
+    def _split(self, batch: list[PendingCall], error: LonghandError) -> None:
         """Run a batch again: in halves if it was too large, else one by one to find the culprit."""
         _log.warning("a batch of %d chunks is split: %s", len(batch), error)
         size = 1
@@ -225,17 +225,17 @@ class ChunkBatcher:
             self.counts.n_halved += 1
         self._again.extend(batch[i : i + size] for i in range(0, len(batch), size))
 
-    def _survive(self, batch: list[Piece], error: Exception) -> None:
-        """Replace the engine; run what was in it again, or give a deadly piece up."""
+    def _survive(self, batch: list[PendingCall], error: Exception) -> None:
+        """Replace the engine; run what was in it again, or give up a call that kills it."""
         _log.error("the engine was lost with %d chunks in it: %s", len(batch), error)
-        for piece in batch:
-            piece.n_deaths += 1
-            if len(batch) > 1 or piece.n_deaths < _MAX_DEATHS:
-                self._again.append([piece])
+        for pending in batch:
+            pending.n_deaths += 1
+            if len(batch) > 1 or pending.n_deaths < _MAX_DEATHS:
+                self._again.append([pending])
                 continue
             kind = JobTimedOut if isinstance(error, TimeoutError) else EngineFailed
-            message = f"the engine was lost twice over {piece.call.label} ({error})"
-            piece.stream.answers.put((piece.index, kind(message)))
+            message = f"the engine was lost twice over {pending.call.label} ({error})"
+            pending.queue.answers.put((pending.index, kind(message)))
         self._replace_engine()
 
     def _replace_engine(self) -> None:

@@ -15,16 +15,16 @@ from shared.transcript import Segment
 from worker.alignment import AlignOptions
 from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource, Span
-from worker.decoding.decode import Turn
+from worker.decoding.decode import QueuePosition
 from worker.diarization import Diarization, DiarizationOptions, diarizer_name
 from worker.engines.base import DecodeOptions, Decoding, Guess
 from worker.pipeline import ModelUsed
 from worker.processes.batching import ChunkBatcher
 from worker.processes.cache import ChunkTask
+from worker.processes.calls import Call, CallQueue
 from worker.processes.children import Child, ChildDied, ChildPool
 from worker.processes.loads import FailedLoads
 from worker.processes.services import annotation_service, audio_service, engine_service
-from worker.processes.streams import Call, Stream
 from worker.settings import WorkerSettings
 from worker.speech.search import Speech, SpeechOptions
 
@@ -162,9 +162,9 @@ class PooledModels:
         guess: Guess = self._processes.batcher.answer(call, self._check)
         return guess
 
-    def open_stream(self, model: str, audio: AudioSource) -> PooledStream:
-        """See `Models.open_stream`."""
-        return PooledStream(self._processes.batcher.open_stream(), self._check, model, audio)
+    def open_queue(self, model: str, audio: AudioSource) -> PooledQueue:
+        """See `Models.open_queue`."""
+        return PooledQueue(self._processes.batcher.open_queue(), self._check, model, audio)
 
     def align(
         self, aligner: str, audio: AudioSource, segments: Sequence[Segment], options: AlignOptions
@@ -241,19 +241,21 @@ class PooledModels:
             return call()
 
 
-class PooledStream:
-    """`decoding.ChunkStream` into the batches that all jobs share."""
+class PooledQueue:
+    """A `ChunkQueue` whose chunks are decoded in batches with those of other jobs."""
 
     def __init__(
-        self, stream: Stream, check: Callable[[], None], model: str, audio: AudioSource
+        self, calls: CallQueue, check: Callable[[], None], model: str, audio: AudioSource
     ) -> None:
-        self._stream = stream
+        self._calls = calls
         self._check = check
         self._model = model
         self._audio = audio
 
-    def add(self, index: int, span: Span, options: DecodeOptions, turn: Turn = "last") -> None:
-        """See `ChunkStream.add`."""
+    def add(
+        self, index: int, span: Span, options: DecodeOptions, position: QueuePosition = "last"
+    ) -> None:
+        """See `ChunkQueue.add`."""
         call = Call(
             "transcribe",
             (self._model,),
@@ -261,15 +263,15 @@ class PooledStream:
             f"the audio at {_clock(span)}",
             alike=options.shared,
         )
-        self._stream.add(index, call, turn)
+        self._calls.add(index, call, position)
 
     def next(self) -> tuple[int, Decoding]:
-        """See `ChunkStream.next`."""
-        return self._stream.next(self._check)
+        """See `ChunkQueue.next`."""
+        return self._calls.next(self._check)
 
     def close(self) -> None:
-        """See `ChunkStream.close`."""
-        self._stream.close()
+        """See `ChunkQueue.close`."""
+        self._calls.close()
 
 
 def _clock(span: Span) -> str:

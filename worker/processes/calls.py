@@ -1,4 +1,4 @@
-"""What a job has to be answered by the engine, and where the answers go."""
+"""Calls to the engine that wait, in a queue for each job, and the answers to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import LonghandError
-from worker.decoding.decode import Turn
+from worker.decoding.decode import QueuePosition
 
 POLL_S = 0.2
 
@@ -21,10 +21,11 @@ class Call:
     One piece of work for the engine.
 
     Attributes:
-        method: What to call: with `args`, then the item; or, if it is batched, a list of items.
-        alike: What must be equal, beside method and arguments, for calls to share a batch.
-        label: What the piece is, for an error.
-        stall_s: Patience with this call, where it is not the batcher's own.
+        method: The engine's method. It is given `args` and the item, or a list of the items of
+            all calls in a batch if `is_batched`.
+        alike: Calls share a batch if this, the method and the arguments are equal.
+        label: Names the item in error messages.
+        stall_s: How long this call may take without an answer; None for the batcher's own limit.
     """
 
     method: str
@@ -37,41 +38,48 @@ class Call:
 
     @property
     def kind(self) -> Hashable:
-        """What is equal in all calls of a batch."""
+        """Equal for all calls of a batch."""
         return self.method, self.args, self.alike
 
 
 @dataclass(eq=False)
-class Piece:
-    """A call on its way: whose it is, its turn, and how often the engine died over it."""
+class PendingCall:
+    """
+    A call that is not answered yet.
+
+    Attributes:
+        index: Comes back with the answer.
+        is_first: Whether it goes before the calls of all jobs.
+        n_deaths: How often the engine died while it worked on this call.
+    """
 
     call: Call
     index: int
-    stream: Stream
+    queue: CallQueue
     is_first: bool = False
     n_deaths: int = 0
 
 
-class Stream:
-    """The calls of one job and where their answers go. For one thread."""
+class CallQueue:
+    """The calls of one job and the answers to them. For one thread."""
 
-    def __init__(self, changed: threading.Condition, streams: deque[Stream]) -> None:
+    def __init__(self, changed: threading.Condition, queues: deque[CallQueue]) -> None:
         self._changed = changed
-        self._streams = streams
-        self.waiting: deque[Piece] = deque()
+        self._queues = queues
+        self.waiting: deque[PendingCall] = deque()
         self.answers: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self.is_dropped = False
 
-    def add(self, index: int, call: Call, turn: Turn = "last") -> None:
-        """Have a call answered; `index` comes back with the answer."""
+    def add(self, index: int, call: Call, position: QueuePosition = "last") -> None:
+        """Ask for a call to be answered; `index` comes back with the answer."""
         with self._changed:
-            piece = Piece(call, index, self, turn == "first")
-            if turn == "last":
-                self.waiting.append(piece)
+            pending = PendingCall(call, index, self, position == "first")
+            if position == "last":
+                self.waiting.append(pending)
             else:
-                self.waiting.appendleft(piece)
-            if self not in self._streams:
-                self._streams.append(self)
+                self.waiting.appendleft(pending)
+            if self not in self._queues:
+                self._queues.append(self)
             self._changed.notify_all()
 
     def next(self, check: Callable[[], None] = lambda: None) -> tuple[int, Any]:
@@ -97,7 +105,7 @@ class Stream:
         return index, answer
 
     def close(self) -> None:
-        """Give up what is not answered."""
+        """Give up the calls that are not answered yet."""
         with self._changed:
             self.is_dropped = True
             self.waiting.clear()
