@@ -14,8 +14,8 @@ from spoken import transcribe_here
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
 from shared.settings import CHECKOUT
+from worker.engines.compact import COMPACT_FILE, expand
 from worker.models.adding import add_model
-from worker.models.compact import COMPACT_FILE, expand
 from worker.models.files import ModelFiles
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings

@@ -14,7 +14,7 @@ import pytest
 from published import Published
 
 from shared.catalogue import MODELS
-from worker.models.compact import COMPACT_FILE, expand
+from worker.engines.compact import COMPACT_FILE, expand
 from worker.models.conversion.checkpoint import write_checkpoint
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables
 from worker.models.conversion.to_ctranslate2 import convert_checkpoint

@@ -26,11 +26,11 @@ from worker.engines.asking import (
     patience,
 )
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
+from worker.engines.compact import COMPACT_FILE, expand
 from worker.engines.memory import memory_watched
 from worker.engines.penalties import LengthRanker, NoRepeatedRun, RepetitionPenalty
 from worker.engines.timed_words import TimedWord
 from worker.engines.whisper_text import Output, make_decoding
-from worker.models.compact import COMPACT_FILE, expand
 
 if TYPE_CHECKING:
     import numpy as np

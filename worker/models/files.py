@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from shared.catalogue import MODELS, ModelEntry, may_be_own
 from shared.errors import ModelNotFound
-from worker.models.compact import COMPACT_FILE
+from worker.engines.compact import COMPACT_FILE
 from worker.models.conversion.ctranslate2_file import NotConvertible
 from worker.models.folders import alone, move_in
 from worker.models.manifest import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.models.compact import COMPACT_FILE
+from worker.engines.compact import COMPACT_FILE
 
 DESCRIPTION_FILE = "longhand.json"
 _SHORT_HASH = 12

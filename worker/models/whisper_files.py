@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.catalogue import MODELS
-from worker.models.compact import COMPACT_FILE
+from worker.engines.compact import COMPACT_FILE
 from worker.models.file_set import FileSet, Origin, Repository, lacking
 from worker.models.published import PUBLISHED, Published
 
