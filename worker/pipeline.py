@@ -145,8 +145,7 @@ def notices(model: str) -> list[Warned]:
 def ignored_options(request: TranscriptionRequest, used: ModelUsed) -> list[Warned]:
     """A warning for options that change nothing, by name."""
     chosen = request.chosen()
-    ignores = used.ignores | ({"temperature_increment"} if "temperature" in used.ignores else set())
-    by_engine = sorted(ignores & chosen.keys())
+    by_engine = sorted(used.ignores & chosen.keys())
     without_diarize = sorted(_OF_SPEAKERS & chosen.keys()) if not request.diarize else []
     without_vad = sorted(_OF_VAD & chosen.keys()) if not request.vad else []
     unaligned = sorted(_OF_ALIGNMENT & chosen.keys()) if not _aligns(request) else []

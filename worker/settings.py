@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -18,6 +18,12 @@ from pydantic_settings import SettingsConfigDict
 from shared.catalogue import may_be_own
 from shared.settings import BASE_NAMES, SharedSettings
 from worker.cores import usable_cores
+from worker.engines import ENGINES
+
+if TYPE_CHECKING:
+    EngineName = str
+else:
+    EngineName = Literal[tuple(ENGINES)]
 
 MODELS_CACHE = "~/.cache/longhand/models"
 """Where models land; below `XDG_CACHE_HOME`, where that is set."""
@@ -53,9 +59,7 @@ class WorkerSettings(SharedSettings):
         "OMP_NUM_THREADS": "engine_threads",
     }
 
-    engine: Literal["faster_whisper", "openai_whisper", "whisperx"] = Field(
-        "faster_whisper", description="Which library runs the models."
-    )
+    engine: EngineName = Field("faster_whisper", description="Which library runs the models.")
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
@@ -166,14 +170,14 @@ class WorkerSettings(SharedSettings):
 
     @model_validator(mode="after")
     def _engine_knows_the_number_format(self) -> Self:
-        kind = self.compute_type
-        if self.engine != "openai_whisper" or kind == "auto":
+        formats = ENGINES[self.engine].number_formats
+        if formats is None or self.compute_type == "auto":
             return self
-        usable = ("float32",) if self.device == "cpu" else ("float32", "float16")
-        if kind not in usable:
+        usable = formats["cpu" if self.device == "cpu" else "cuda"]
+        if self.compute_type not in usable:
             raise ValueError(
-                f"LONGHAND_COMPUTE_TYPE is {kind!r}; openai_whisper on {self.device!r} computes in "
-                f"{' or '.join(usable)}"
+                f"LONGHAND_COMPUTE_TYPE is {self.compute_type!r}; {self.engine} on "
+                f"{self.device!r} computes in {' or '.join(usable)}"
             )
         return self
 

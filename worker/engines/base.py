@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from shared.transcript import Segment
 from worker.audio.constants import SAMPLE_RATE_HZ
@@ -107,9 +107,6 @@ class Decoding:
 
 class Engine(Protocol):
     """One loaded model."""
-
-    ignores: ClassVar[frozenset[str]]
-    """Fields of `DecodeOptions` that this engine cannot honour."""
 
     @property
     def is_multilingual(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from faster_whisper import WhisperModel
@@ -42,8 +42,6 @@ class FasterWhisperEngine:
         device: `cpu`, `cuda` or `cuda:N`.
         compute_type: As CTranslate2 names them.
     """
-
-    ignores: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
         kind, _, index = device.partition(":")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import torch
@@ -46,8 +46,6 @@ class OpenaiWhisperEngine:
         device: `cpu`, `cuda` or `cuda:N`.
         compute_type: `float32`, or `float16` on a GPU.
     """
-
-    ignores: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
         torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -46,8 +46,6 @@ class WhisperxEngine:
         device: `cpu`, `cuda` or `cuda:N`.
         compute_type: As CTranslate2 names them.
     """
-
-    ignores: ClassVar[frozenset[str]] = frozenset({"temperature", "best_of"})
 
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
         kind, _, index = device.partition(":")

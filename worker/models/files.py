@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from shared.catalogue import MODELS, ModelEntry, may_be_own
 from shared.errors import ModelNotFound
+from worker.engines import ENGINES
 from worker.engines.compact import COMPACT_FILE
 from worker.models.conversion.ctranslate2_file import NotConvertible
 from worker.models.folders import alone, move_in
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from worker.models.sources.arrivals import Progress
     from worker.settings import WorkerSettings
 
-_CHECKPOINTS = "openai_whisper"
-"""The engine that reads checkpoints; all others read what CTranslate2 reads."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -49,7 +47,7 @@ class ModelFiles:
 
     def __init__(self, directory: Path, engine: str, fetching: Fetching = NOTHING_FETCHED) -> None:
         self.store = ModelStore(directory, fetching)
-        self._engine = engine
+        self._reads = ENGINES[engine].weights
         self._may_fetch = fetching.is_allowed
         self._manifests: dict[Path, tuple[tuple[int, int], Manifest]] = {}
 
@@ -79,7 +77,7 @@ class ModelFiles:
         Raises:
             NotFetched: It cannot be had. Nothing of it is left.
         """
-        if self._engine != _CHECKPOINTS:
+        if self._reads != "checkpoint":
             return self.store.pull(CTranslate2Files(name), progress)
         folder = self.store.find(CheckpointFiles(name)) or self._get_checkpoint(name, progress)
         weights = weights_of(folder, name)
@@ -118,11 +116,11 @@ class ModelFiles:
         return weights.stat().st_size if weights else 0
 
     def _form(self, name: str) -> CheckpointFiles | CTranslate2Files:
-        return (CheckpointFiles if self._engine == _CHECKPOINTS else CTranslate2Files)(name)
+        return (CheckpointFiles if self._reads == "checkpoint" else CTranslate2Files)(name)
 
     def _weights(self, name: str) -> Path | None:
         """The weights that the engine reads, or those that it would be given a copy of."""
-        if self._engine == _CHECKPOINTS and (folder := self.store.find(CheckpointFiles(name))):
+        if self._reads == "checkpoint" and (folder := self.store.find(CheckpointFiles(name))):
             return weights_of(folder, name)
         folder = self.store.find(CTranslate2Files(name))
         return folder / WEIGHTS_FILE if folder else None

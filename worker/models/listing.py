@@ -17,7 +17,6 @@ from worker.models.files import ModelFiles
 from worker.models.manifest import State, own_files, read_manifest
 from worker.models.whisper_files import CTranslate2Files, WhisperFiles, weights_of
 
-_CHECKPOINTS = "openai_whisper"
 _SHIPPED_ALIGNERS = ("demo-aligner-en",)
 _DIARIZERS = (LIGHT, *PIPELINES, "demo-diarization")
 
@@ -102,10 +101,10 @@ def _stored(files: FileSet, folder: Path, here: ModelFiles) -> StoredModel:
 def _engines(files: FileSet, folder: Path) -> Iterator[str]:
     if isinstance(files, WhisperFiles):
         has_all = not CTranslate2Files(files.name).missing(folder)
-        for engine in ENGINES:
-            is_checkpoint = engine == _CHECKPOINTS and weights_of(folder, files.name)
+        for name, engine in ENGINES.items():
+            is_checkpoint = engine.weights == "checkpoint" and weights_of(folder, files.name)
             if has_all or is_checkpoint:  # a checkpoint is made of the others' form
-                yield engine
+                yield name
 
 
 def _revision(files: FileSet, folder: Path, here: ModelFiles) -> str:

@@ -16,7 +16,7 @@ from shared.catalogue import MODELS
 from shared.errors import GpuOutOfMemory, LonghandError
 from shared.sizes import in_words
 from worker.audio.source import AudioSource, Span
-from worker.engines import check_installed, open_engine
+from worker.engines import ENGINES, check_installed, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess
 from worker.models.files import ModelFiles
 from worker.pipeline import ModelUsed
@@ -169,7 +169,8 @@ class ModelCache:
             time.monotonic() - started,
         )  # fmt: skip
         used = ModelUsed(
-            name, revision, self._settings.engine, engine.is_multilingual, engine.ignores,
+            name, revision, self._settings.engine, engine.is_multilingual,
+            ENGINES[self._settings.engine].ignores,
             # A CPU is as fast with one chunk at a time as with several.
             n_lanes=1 if self.device == "cpu" else self._settings.batch_size,
         )  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from shared.errors import EngineFailed
+from worker.engines import ENGINES
 
 _QUICKEST = {"cpu": "int8", "cuda": "float16"}
 
@@ -43,7 +46,7 @@ def choose_compute_type(engine: str, wanted: str, device: str) -> str:
     >>> choose_compute_type("openai_whisper", "auto", "cpu")
     'float32'
     """
-    usable = _compute_types(engine, device)
+    usable = _number_formats(engine, device)
     if wanted == "auto":
         quickest = _QUICKEST[_kind(device)]
         return quickest if quickest in usable else "float32"
@@ -55,13 +58,14 @@ def choose_compute_type(engine: str, wanted: str, device: str) -> str:
     return wanted
 
 
-def _compute_types(engine: str, device: str) -> set[str]:
-    if engine == "openai_whisper":
-        return {"float32"} if device == "cpu" else {"float32", "float16"}
+def _number_formats(engine: str, device: str) -> Collection[str]:
+    known = ENGINES[engine].number_formats
+    if known is not None:
+        return known[_kind(device)]
     import ctranslate2
 
-    types: set[str] = ctranslate2.get_supported_compute_types(_kind(device), _index(device))
-    return types
+    found: set[str] = ctranslate2.get_supported_compute_types(_kind(device), _index(device))
+    return found
 
 
 def _kind(device: str) -> str:
