@@ -108,10 +108,11 @@ def _transcribe(services: WorkerServices, record: JobRecord, lease: Lease) -> Tr
         with _stored(services, record.audio.key) as path:
             decode = models.decode_channels if request.multichannel else models.decode
             audio = decode(
-                path, Path(folder) / "audio.pcm",
-                lambda fraction: lease.report(FIRST_STAGE, _DECODED * fraction),
+                path,
+                Path(folder) / "audio.pcm",
                 request.audio_track,
-            )  # fmt: skip
+                lambda fraction: lease.report(FIRST_STAGE, _DECODED * fraction),
+            )
         known = _known_speakers(services, models, record.request, Path(folder))
         checkpoint = JobCheckpoint(services.jobs.chunks, record.id, record.attempt)
 
@@ -136,7 +137,7 @@ def _known_speakers(
         scratch = folder / f"{n}.pcm"
         try:
             with _stored(services, key) as path:
-                voice = models.decode(path, scratch, lambda fraction: None)
+                voice = models.decode(path, scratch)
             known.append(KnownSpeaker(name, voice))
         except AudioUnreadable as error:
             _log.warning("the voice of a known speaker: %s", error)

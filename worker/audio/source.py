@@ -74,9 +74,8 @@ class AudioSource:
 def decode(
     path: Path,
     scratch: Path,
-    report: Callable[[float], None] = lambda fraction: None,
-    *,
     track: int | None = None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> AudioSource:
     """
     Decode one audio track of any container to `scratch`, all its channels as one.
@@ -86,8 +85,8 @@ def decode(
     far too quiet to be heard, or one of the channels alone, is raised (`worker.audio.levels`).
 
     Args:
-        report: Called now and then with the fraction of bytes read.
         track: Which one, from 1; None for the one marked default, or the next that sounds.
+        report: Called now and then with the fraction of bytes read; what it raises ends the work.
 
     Raises:
         AudioUnreadable: Nothing in it can be decoded.
@@ -101,9 +100,8 @@ def decode(
 def decode_channels(
     path: Path,
     scratch: Path,
-    report: Callable[[float], None] = lambda fraction: None,
-    *,
     track: int | None = None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[AudioSource, ...]:
     """
     Decode as `decode` does, but each channel by itself: into files named after `scratch`.

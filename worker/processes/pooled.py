@@ -110,18 +110,26 @@ class PooledModels:
         self._generation = generation
 
     def decode(
-        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+        self,
+        path: Path,
+        scratch: Path,
+        track: int | None = None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> AudioSource:
-        """Decode a file to scratch in the CPU pool; see `audio.decode`."""
+        """Decode a file in an audio child; see `worker.audio.source.decode`."""
         audio: AudioSource = self._in_child(
             self._processes.audio, "decode", path, scratch, track, report=report
         )
         return audio
 
     def decode_channels(
-        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+        self,
+        path: Path,
+        scratch: Path,
+        track: int | None = None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> tuple[AudioSource, ...]:
-        """Decode each channel of a file in the CPU pool; see `audio.decode_channels`."""
+        """Decode each channel of a file in an audio child; see `decode_channels` there."""
         channels: tuple[AudioSource, ...] = self._in_child(
             self._processes.audio, "decode_channels", path, scratch, track, report=report
         )
@@ -171,7 +179,9 @@ class PooledModels:
     ) -> list[Segment]:
         """See `Annotators.align`."""
         self._annotate("load_aligner", aligner, stall_s=LOAD_S)
-        aligned: list[Segment] = self._annotate("align", aligner, audio, segments, options)
+        aligned: list[Segment] = self._annotate(
+            "align", aligner, audio, segments, options, report=lambda fraction: None
+        )
         return aligned
 
     def find_turns(
@@ -194,7 +204,7 @@ class PooledModels:
         self,
         method: str,
         *args: Any,
-        report: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] | None = None,
         stall_s: float | None = None,
     ) -> Any:
         try:
@@ -216,7 +226,7 @@ class PooledModels:
         pool: ChildPool,
         method: str,
         *args: Any,
-        report: Callable[[float], None],
+        report: Callable[[float], None] | None,
         stall_s: float | None = None,
         stop_s: float = 0.0,
     ) -> Any:
