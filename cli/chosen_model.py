@@ -10,7 +10,7 @@ from shared.catalogue import MODELS
 from shared.phrase_book import PHRASE_BOOK
 
 if TYPE_CHECKING:
-    from worker.models.files import ModelFiles
+    from worker.models.whisper_models import WhisperModels
     from worker.settings import WorkerSettings
 
 WANTED = "base"
@@ -49,7 +49,7 @@ def choose_model(out: TextIO) -> ChosenModel:
     Raises:
         ValidationError: A setting is wrong.
     """
-    from worker.models.files import ModelFiles
+    from worker.models.whisper_models import WhisperModels
     from worker.settings import WorkerSettings
 
     read = WorkerSettings()
@@ -59,7 +59,7 @@ def choose_model(out: TextIO) -> ChosenModel:
     name = read.catalogue.resolve(None)
     assert name is not None  # or the settings would not be valid
     chosen = ChosenModel(name, _told(read))
-    files = ModelFiles.of(read)
+    files = WhisperModels.of(read)
     why = _why_not_here(files, read, name, out)
     if not why:
         return replace(chosen, sentence=_why_no_speakers(files, read, name, out))
@@ -73,7 +73,7 @@ def choose_model(out: TextIO) -> ChosenModel:
     )
 
 
-def _why_no_speakers(files: ModelFiles, read: WorkerSettings, name: str, out: TextIO) -> str:
+def _why_no_speakers(files: WhisperModels, read: WorkerSettings, name: str, out: TextIO) -> str:
     """Fetch what tells speakers apart, unless that takes somebody's token; see `_why_not_here`."""
     from worker.models.diarization_files import LIGHT, diarizer_name
 
@@ -92,13 +92,13 @@ def _told(read: WorkerSettings) -> dict[str, str]:
 
 
 def _why_not_here(
-    files: ModelFiles, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
+    files: WhisperModels, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
 ) -> str:
     """Fetch what is missing of a model; one sentence if it cannot be had, else ""."""
     from cli.pulling import pull_shown
     from shared.errors import ModelNotFound
+    from worker.models.fetching import NotFetched
     from worker.models.listing import named_files
-    from worker.models.store import NotFetched
     from worker.settings import quieten_libraries
 
     if name in files.local_revisions():
@@ -110,7 +110,7 @@ def _why_not_here(
             return ""
         if not read.downloads:
             return f"the {kind} {name} is not here, and LONGHAND_DOWNLOADS is off"
-        pull_shown(files, wanted, out)
+        pull_shown(files.store, wanted, out)
     except NotFetched as error:
         reasons = "; ".join(error.failures) or "no source has it"
         return f"the {kind} {name} could not be fetched ({reasons})"

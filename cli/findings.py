@@ -14,8 +14,8 @@ from shared.phrase_book import PHRASE_BOOK, WARNING
 from shared.sizes import in_words
 from worker.engines import check_installed
 from worker.models.diarization_files import LIGHT
-from worker.models.files import ModelFiles
 from worker.models.listing import named_files
+from worker.models.whisper_models import WhisperModels
 from worker.processes.devices import best_device, choose_compute_type
 from worker.settings import WorkerSettings
 
@@ -58,7 +58,7 @@ def _of_engine(settings: WorkerSettings) -> Iterator[Finding]:
 
 
 def _of_default_model(settings: WorkerSettings) -> Iterator[Finding]:
-    files = ModelFiles.of(settings)
+    files = WhisperModels.of(settings)
     name = settings.catalogue.resolve(None)
     if name is None:  # the settings say so themselves
         return
@@ -123,7 +123,7 @@ def _of_speakers(settings: WorkerSettings) -> Iterator[Finding]:
             is_problem=False,
         )
         return
-    files = ModelFiles.of(settings)
+    files = WhisperModels.of(settings)
     try:
         wanted = named_files(name, files)
     except LonghandError:

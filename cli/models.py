@@ -17,9 +17,9 @@ from cli.signals import end_on
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.models.files import ModelFiles
     from worker.models.listing import StoredModel
     from worker.models.manifest import Checked
+    from worker.models.whisper_models import WhisperModels
     from worker.settings import WorkerSettings
 
 _DAMAGED = 1
@@ -51,8 +51,8 @@ def pull(name: str) -> None:
     may be an aligner or a diarization model too.
     """
     from cli.pulling import pull_shown
+    from worker.models.fetching import NotFetched
     from worker.models.listing import named_files
-    from worker.models.store import NotFetched
     from worker.settings import quieten_libraries
 
     end_on(signal.SIGTERM, signal.SIGHUP)
@@ -61,7 +61,7 @@ def pull(name: str) -> None:
     with _told():
         wanted = named_files(name, files, may_be_new=True)
     try:
-        pull_shown(files, wanted, sys.stderr)
+        pull_shown(files.store, wanted, sys.stderr)
     except NotFetched as error:
         lines = [
             f"{wanted.kind} {wanted.name!r} could not be fetched",
@@ -92,7 +92,7 @@ def add(name: str, path: Path) -> None:
     quieten_libraries()
     files = _files()
     with _told(), ProgressLine(sys.stderr) as line:
-        add_model(files, name, path, say=line.show, taken=_settings().catalogue.aliases or {})
+        add_model(files.store, name, path, say=line.show, taken=_settings().catalogue.aliases or {})
     click.echo(_table(_listed(files, name)))
 
 
@@ -168,19 +168,19 @@ def _settings() -> WorkerSettings:
         raise click.ClickException("\n".join(problems)) from error
 
 
-def _files() -> ModelFiles:
-    from worker.models.files import ModelFiles
+def _files() -> WhisperModels:
+    from worker.models.whisper_models import WhisperModels
 
-    return ModelFiles.of(_settings())
+    return WhisperModels.of(_settings())
 
 
-def _listed(files: ModelFiles, name: str) -> list[StoredModel]:
+def _listed(files: WhisperModels, name: str) -> list[StoredModel]:
     from worker.models.listing import list_models
 
     return [model for model in list_models(files) if model.name == name]
 
 
-def _verified(files: ModelFiles, name: str | None) -> dict[str, Checked]:
+def _verified(files: WhisperModels, name: str | None) -> dict[str, Checked]:
     from worker.models.listing import list_models, named_files
 
     names = [name] if name else [model.name for model in list_models(files)]

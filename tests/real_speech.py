@@ -16,7 +16,7 @@ from shared.transcript import Segment
 from tools.demo_model.scores import Errors
 from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import decode
-from worker.models.files import ModelFiles
+from worker.models.store import ModelStore
 
 SAMPLES = CHECKOUT / "samples"
 CONVERSATION, MANDARIN = SAMPLES / "conversation.flac", SAMPLES / "mandarin.flac"
@@ -84,4 +84,4 @@ def as_checkpoint(models: Path, name: str, folder: Path) -> Path:
             (target / path.name).symlink_to(path)
     (target / "longhand.json").unlink(missing_ok=True)
     shutil.copy(models / name / "longhand.json", target)
-    return ModelFiles(folder, "openai_whisper").pull(name)
+    return ModelStore(folder, engine="openai_whisper").locate("model", name)

@@ -34,7 +34,7 @@ from worker.job import WorkerServices, run_job
 from worker.jobs.leases import RENEW_S, Leases
 from worker.jobs.rq_worker import Puller
 from worker.jobs.scratch import own_folder
-from worker.models.files import ModelFiles
+from worker.models.whisper_models import WhisperModels
 from worker.processes.gpu_lease import one_gpu
 from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.processes.services import EngineStatus, engine_service
@@ -76,7 +76,7 @@ class Worker:
             for client in (redis, brief)
         )
         self._workers = Workers(brief)
-        self._files = ModelFiles.of(settings)
+        self._on_disk = WhisperModels.of(settings)
         self._started_at = time.time()
         self.processes = SharedProcesses(settings, make_engine)
         self._leases = Leases(jobs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
@@ -167,7 +167,7 @@ class Worker:
         settings, batcher = self._settings, self.processes.batcher
         status: EngineStatus | None = batcher.status
         memory = status.gpu_memory if status else None
-        on_disk = self._files.local_revisions()
+        on_disk = self._on_disk.local_revisions()
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
@@ -176,7 +176,7 @@ class Worker:
             device=status.device if status else settings.device,
             compute_type=status.compute_type if status else settings.compute_type,
             models=tuple(on_disk),
-            own_models=tuple(self._files.own()),
+            own_models=tuple(self._on_disk.own()),
             loaded=status.loaded if status else (),
             revisions=on_disk | dict(status.revisions if status else {}),
             engine_options={
@@ -206,7 +206,7 @@ class Worker:
     def _diarizers(self) -> dict[str, Any]:
         """What the record tells of diarization models."""
         site_default = self._settings.diarizer
-        usable = usable_diarizers(self._files.store, site_default)
+        usable = usable_diarizers(self._on_disk.store, site_default)
         return {
             "diarization_model": site_default,
             "diarizers": usable.names,

@@ -13,7 +13,7 @@ from worker.alignment.phrases import AlignOptions, Phrase, as_it_was, make_phras
 from worker.alignment.times import Found, Guide, time_letters
 from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource
-from worker.models.alignment_files import AlignerFiles, description_of
+from worker.models.alignment_files import description_of
 from worker.models.store import ModelStore
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def open_aligner(name: str, store: ModelStore, *, device: str, threads: int = 1)
         ModelNotFound: It is not here and cannot be fetched.
         EngineFailed: What is here cannot be loaded.
     """
-    folder = store.locate(AlignerFiles(name))
+    folder = store.locate("aligner", name)
     try:
         import torch
 

@@ -17,6 +17,9 @@ from shared.errors import EngineFailed
 from worker.engines.base import Engine
 from worker.engines.memory import memory_watched
 
+Form = Literal["ctranslate2", "checkpoint"]
+"""Of weights: a folder of CTranslate2, or a checkpoint of openai-whisper."""
+
 
 @dataclass(frozen=True)
 class EngineEntry:
@@ -27,8 +30,7 @@ class EngineEntry:
         class_path: `module:Class`.
         library: The library that it needs, by the name that is imported.
         extra: The extra of pyproject.toml that installs the library.
-        weights: The form of the weights that it reads: a folder of CTranslate2, or a checkpoint of
-            openai-whisper.
+        weights: The form of the weights that it reads.
         number_formats: Those it computes in, on `cpu` and on `cuda`; None if CTranslate2 is to be
             asked what the device has.
         ignores: Options of a request that change nothing with it.
@@ -37,7 +39,7 @@ class EngineEntry:
     class_path: str
     library: str
     extra: str
-    weights: Literal["ctranslate2", "checkpoint"] = "ctranslate2"
+    weights: Form = "ctranslate2"
     number_formats: Mapping[str, tuple[str, ...]] | None = None
     ignores: frozenset[str] = frozenset()
 

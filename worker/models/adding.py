@@ -22,14 +22,14 @@ from worker.models.store import SHIPPED
 from worker.models.whisper_files import PREPROCESSOR_FILE, WEIGHTS_FILE, CTranslate2Files
 
 if TYPE_CHECKING:
-    from worker.models.files import ModelFiles
+    from worker.models.store import ModelStore
 
 _TAKEN_OVER = (WEIGHTS_FILE, "config.json", TOKENIZER_FILE, "vocabulary.*", PREPROCESSOR_FILE)
 _USUAL_MELS = 80
 
 
 def add_model(
-    files: ModelFiles,
+    store: ModelStore,
     name: str,
     source: Path,
     *,
@@ -47,7 +47,7 @@ def add_model(
     Raises:
         InvalidRequest: The name cannot be taken, or the model does not work. Nothing is left.
     """
-    folder = files.store.directory / name
+    folder = store.directory / name
     _check_name(name, folder, taken)
     with alone(folder) as part:
         if folder.exists():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from worker.models.alignment_catalogue import BUNDLES, REPOSITORIES
-from worker.models.file_set import FileSet, Origin, Repository, lacking
+from worker.models.file_set import FileSet, Kind, Origin, Repository, lacking
 from worker.models.manifest import DESCRIPTION_FILE
 
 _DESCRIBING = ("config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.json")
@@ -18,7 +18,7 @@ _BUNDLES_ADDRESS = "https://download.pytorch.org/torchaudio/models"
 class AlignerFiles(FileSet):
     """One aligner's files."""
 
-    kind = "aligner"
+    kind: ClassVar[Kind] = "aligner"
     param = "align_model"
 
     @property

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.catalogue import ModelEntry
 from shared.errors import ModelNotFound
-from worker.models.file_set import FileSet, Origin, Repository, lacking
+from worker.models.file_set import FileSet, Kind, Origin, Repository, lacking
 from worker.models.published import PUBLISHED
 
 LIGHT = "diarization"
@@ -89,7 +89,7 @@ class DiarizerFiles(FileSet):
         ModelNotFound: It can be no name.
     """
 
-    kind = "diarization model"
+    kind: ClassVar[Kind] = "diarization model"
     param = "diarize_model"
 
     def __post_init__(self) -> None:
@@ -129,7 +129,7 @@ class DiarizerFiles(FileSet):
 class LightFiles(FileSet):
     """pyannote's segmentation-3.0 and 3D-Speaker's CAM++, as weights alone."""
 
-    kind = "diarization model"
+    kind: ClassVar[Kind] = "diarization model"
     param = "diarize_model"
 
     @property

@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+Kind = Literal["model", "aligner", "diarization model"]
+"""What a model is for; one that transcribes is called `model` alone. Error messages say it so."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,11 @@ class FileSet(ABC):
     The files of one model.
 
     Attributes:
-        kind: What it is called in sentences.
         param: The field of a request that names it.
     """
 
     name: str
-    kind: ClassVar[str] = "model"
+    kind: ClassVar[Kind] = "model"
     param: ClassVar[str] = "model"
 
     @property
@@ -93,6 +95,27 @@ class FileSet(ABC):
     @abstractmethod
     def missing(self, folder: Path) -> list[str]:
         """What a folder lacks of it; nothing where the model is whole."""
+
+    @property
+    def made_from(self) -> FileSet | None:
+        """Another form of the same model, which this one can be converted from."""
+        return None
+
+    def convert(self, source: Path, part: Path) -> None:
+        """
+        Write this form of the model into the empty folder `part`.
+
+        Args:
+            source: The folder of `made_from`.
+
+        Raises:
+            NotConvertible: Its weights cannot be converted, or not on this machine.
+        """
+        raise NotImplementedError
+
+    def read_path(self, folder: Path) -> Path:
+        """What is to be loaded of the model's folder: all of it, unless a kind says otherwise."""
+        return folder
 
     @property
     def by_hand(self) -> str:

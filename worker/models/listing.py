@@ -13,9 +13,9 @@ from worker.models.alignment_catalogue import BUNDLES, REPOSITORIES
 from worker.models.alignment_files import AlignerFiles
 from worker.models.diarization_files import LIGHT, PIPELINES, diarizer_files
 from worker.models.file_set import FileSet
-from worker.models.files import ModelFiles
 from worker.models.manifest import State, own_files, read_manifest
-from worker.models.whisper_files import CTranslate2Files, WhisperFiles, weights_of
+from worker.models.whisper_files import CTranslate2Files, WhisperFiles, checkpoint_in
+from worker.models.whisper_models import WhisperModels
 
 _SHIPPED_ALIGNERS = ("demo-aligner-en",)
 _DIARIZERS = (LIGHT, *PIPELINES, "demo-diarization")
@@ -44,7 +44,7 @@ class StoredModel:
     problems: tuple[str, ...]
 
 
-def named_files(name: str, here: ModelFiles, *, may_be_new: bool = False) -> FileSet:
+def named_files(name: str, here: WhisperModels, *, may_be_new: bool = False) -> FileSet:
     """
     The files of the model that an operator names, of whichever kind.
 
@@ -69,7 +69,7 @@ def named_files(name: str, here: ModelFiles, *, may_be_new: bool = False) -> Fil
     return WhisperFiles(known)
 
 
-def list_models(here: ModelFiles) -> list[StoredModel]:
+def list_models(here: WhisperModels) -> list[StoredModel]:
     """Every model whose folder is here, whole or not."""
     return [
         _stored(files, folder, here)
@@ -78,13 +78,13 @@ def list_models(here: ModelFiles) -> list[StoredModel]:
     ]
 
 
-def _all_files(here: ModelFiles) -> Iterator[FileSet]:
+def _all_files(here: WhisperModels) -> Iterator[FileSet]:
     yield from map(WhisperFiles, (*MODELS, *here.own_names()))
     yield from map(AlignerFiles, sorted({*REPOSITORIES, *BUNDLES, *_SHIPPED_ALIGNERS}))
     yield from map(diarizer_files, _DIARIZERS)
 
 
-def _stored(files: FileSet, folder: Path, here: ModelFiles) -> StoredModel:
+def _stored(files: FileSet, folder: Path, here: WhisperModels) -> StoredModel:
     checked = here.store.verify(files, hashes=False)
     return StoredModel(
         files.name,
@@ -102,12 +102,12 @@ def _engines(files: FileSet, folder: Path) -> Iterator[str]:
     if isinstance(files, WhisperFiles):
         has_all = not CTranslate2Files(files.name).missing(folder)
         for name, engine in ENGINES.items():
-            is_checkpoint = engine.weights == "checkpoint" and weights_of(folder, files.name)
+            is_checkpoint = engine.weights == "checkpoint" and checkpoint_in(folder, files.name)
             if has_all or is_checkpoint:  # a checkpoint is made of the others' form
                 yield name
 
 
-def _revision(files: FileSet, folder: Path, here: ModelFiles) -> str:
+def _revision(files: FileSet, folder: Path, here: WhisperModels) -> str:
     if isinstance(files, WhisperFiles) and (revision := here.revision(files.name)):
         return revision
     try:

@@ -19,7 +19,7 @@ from worker.diarization import (
     diarizer_name,
     open_diarizer,
 )
-from worker.models.store import Fetching, ModelStore
+from worker.models.store import ModelStore
 from worker.processes.devices import best_device
 from worker.settings import WorkerSettings
 
@@ -36,7 +36,7 @@ class AnnotationModels:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._store = ModelStore(settings.models_dir, Fetching.of(settings))
+        self._store = ModelStore.of(settings)
         self._aligners: OrderedDict[str, Aligner] = OrderedDict()
         self._diarizers: OrderedDict[str, Diarizer] = OrderedDict()
 

@@ -18,7 +18,7 @@ from shared.sizes import in_words
 from worker.audio.source import AudioSource, Span
 from worker.engines import ENGINES, check_installed, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess
-from worker.models.files import ModelFiles
+from worker.models.whisper_models import WhisperModels
 from worker.pipeline import ModelUsed
 from worker.processes.devices import best_device, choose_compute_type
 from worker.settings import WorkerSettings
@@ -69,7 +69,7 @@ class ModelCache:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._files = ModelFiles.of(settings)
+        self._on_disk = WhisperModels.of(settings)
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
         self._generation = 0
         check_installed(settings.engine)
@@ -155,9 +155,10 @@ class ModelCache:
         self._residents[name] = renewed
 
     def _open(self, name: str) -> _Resident:
-        path = self._files.locate(name)  # first: a model that is not to be had moves nobody out
-        n_bytes = self._files.weights_bytes(name)
-        revision = self._files.revision(name)
+        # First: a model that cannot be had makes no other leave.
+        path = self._on_disk.store.locate("model", name)
+        n_bytes = self._on_disk.weights_bytes(name)
+        revision = self._on_disk.revision(name)
         self._make_room(name, n_bytes)
         started = time.monotonic()
         compute_type = self._compute_type_for(name)

@@ -13,7 +13,7 @@ from worker.models.sources.source import Source
 from worker.models.sources.web import Web
 
 if TYPE_CHECKING:
-    from worker.models.store import Fetching
+    from worker.models.fetching import Fetching
 
 
 def open_sources(fetching: Fetching) -> tuple[Source, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.sizes import in_words
 
-Progress = Callable[[str, int, int], None]
+ReportBytes = Callable[[str, int, int], None]
 """Takes the name of the source, the bytes that are here and the bytes of the whole."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -28,10 +28,10 @@ class Arrivals:
         folder: Where it lands.
     """
 
-    def __init__(self, source: str, folder: Path, progress: Progress) -> None:
+    def __init__(self, source: str, folder: Path, report: ReportBytes) -> None:
         self._source = source
         self._folder = folder
-        self._progress = progress
+        self._report = report
         self._n_here = 0
         self._n_whole = 0
 
@@ -53,7 +53,7 @@ class Arrivals:
     def add(self, n_bytes: int) -> None:
         """Note that so much has come; less than nothing where it begins again."""
         self._n_here += n_bytes
-        self._progress(self._source, self._n_here, max(self._n_here, self._n_whole))
+        self._report(self._source, self._n_here, max(self._n_here, self._n_whole))
 
     @contextmanager
     def room_watched(self) -> Iterator[None]:
