@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
+import click
+
+from cli.settings import read_settings
 from shared.catalogue import MODELS
 from shared.phrase_book import PHRASE_BOOK
 
@@ -39,20 +43,28 @@ class ChosenModel:
         return self.name == PHRASE_BOOK
 
 
-def choose_model(out: TextIO) -> ChosenModel:
+def choose_model() -> ChosenModel:
     """
-    Have a model here before a stack is started, fetched if need be while `out` says how far it is.
+    Choose the model of a stack, fetch it if it is not here, and say on stderr what is to be known.
 
-    It is the operator's, or `base` if they named none. Only that one is stood in for: of a model
-    that was asked for by name it is said why it is not here.
+    It is the operator's, or `base` if they named none. Where `base` cannot be had, the phrase-book
+    takes its place; no other model is replaced.
 
     Raises:
-        ValidationError: A setting is wrong.
+        ClickException: A setting is wrong.
     """
+    from worker.settings import WorkerSettings
+
+    chosen = _choose(read_settings(WorkerSettings), sys.stderr)
+    if chosen.sentence:
+        click.echo(chosen.sentence, err=True)
+    return chosen
+
+
+def _choose(read: WorkerSettings, out: TextIO) -> ChosenModel:
     from worker.models.whisper_models import WhisperModels
     from worker.settings import WorkerSettings
 
-    read = WorkerSettings()
     is_named = "default_model" in read.model_fields_set
     if not is_named:
         read = WorkerSettings(default_model=WANTED)

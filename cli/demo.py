@@ -8,18 +8,16 @@ import time
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from cli.calls import GatewayCalls, RequestRefused
-from cli.chosen_model import ChosenModel, choose_model
+from cli.chosen_model import choose_model
 from cli.processes import ChildFailed
 from cli.progress import ProgressLine
 from cli.redis_server import RedisNotFound
 from cli.settings import only, own_settings
 from cli.stack import Stack, Watch
 from shared.formats import FORMATS
-from shared.settings import CHECKOUT, describe_problems
-from worker.settings import WorkerSettings
+from shared.settings import CHECKOUT
 
 CONVERSATION = CHECKOUT / "samples" / "conversation.flac"
 PHRASES = CHECKOUT / "samples" / "demo.wav"
@@ -45,7 +43,7 @@ def run_demo(audio: Path | None, format_name: str) -> None:
         audio: None for a sample that the model understands.
     """
     _check_inputs(audio, format_name)
-    chosen = _choose()
+    chosen = choose_model()
     # Of two people talking one wants to know who says what; a file of one's own comes as text.
     has_speakers = not (audio or chosen.is_phrase_book or chosen.sentence)
     audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
@@ -65,16 +63,6 @@ def run_demo(audio: Path | None, format_name: str) -> None:
         except (ChildFailed, RedisNotFound, RequestRefused, OSError) as error:
             raise DemoFailed(str(error)) from error
     _print_result(result)
-
-
-def _choose() -> ChosenModel:
-    try:
-        chosen = choose_model(sys.stderr)
-    except ValidationError as error:
-        raise DemoFailed("\n".join(describe_problems(error, WorkerSettings))) from error
-    if chosen.sentence:
-        click.echo(chosen.sentence, err=True)
-    return chosen
 
 
 def _check_inputs(audio: Path | None, format_name: str) -> None:

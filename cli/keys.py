@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.settings import read_settings
+from cli.table import table_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -68,16 +71,9 @@ def revoke(name: str) -> None:
 
 
 def _settings() -> GatewaySettings:
-    from pydantic import ValidationError
-
     from gateway.settings import GatewaySettings
-    from shared.settings import describe_problems
 
-    try:
-        return GatewaySettings()
-    except ValidationError as error:
-        problems = describe_problems(error, GatewaySettings)
-        raise click.ClickException("\n".join(problems)) from error
+    return read_settings(GatewaySettings)
 
 
 @contextmanager
@@ -96,6 +92,4 @@ def _told() -> Iterator[None]:
 def _table(found: Sequence[ApiKey]) -> str:
     rows = [("name", "role", "rate", "created")]
     rows += [(key.name, key.role, key.rate or "-", key.created_at or "-") for key in found]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
+    return "\n".join(table_lines(rows))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.settings import read_settings
 from cli.signals import end_on
+from cli.table import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,16 +158,9 @@ def reload() -> None:
 
 
 def _settings() -> WorkerSettings:
-    from pydantic import ValidationError
-
-    from shared.settings import describe_problems
     from worker.settings import WorkerSettings
 
-    try:
-        return WorkerSettings()
-    except ValidationError as error:
-        problems = describe_problems(error, WorkerSettings)
-        raise click.ClickException("\n".join(problems)) from error
+    return read_settings(WorkerSettings)
 
 
 def _files() -> WhisperModels:
@@ -221,8 +216,7 @@ def _table(stored: Sequence[StoredModel]) -> str:
          ", ".join(m.engines) or _USES[m.kind], str(m.where))
         for m in stored
     ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines = table_lines(rows)
     for model in stored:
         if model.state in ("damaged", "incomplete"):
             lines += [f"{model.name}: {problem}" for problem in model.problems]

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from cli.addresses import PortInUse
 from cli.chosen_model import ChosenModel, choose_model
@@ -18,8 +17,6 @@ from cli.redis_server import RedisNotFound
 from cli.settings import own_settings
 from cli.stack import DirectoryInUse, Stack, Watch
 from shared.phrase_book import WARNING
-from shared.settings import describe_problems
-from worker.settings import WorkerSettings
 
 _DEFAULT_PORT = 8499
 _HIGHEST_PORT = 65535
@@ -40,7 +37,7 @@ def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
     settings.setdefault("LONGHAND_LIVE_HOST", settings.get("LONGHAND_HOST", "127.0.0.1"))
     settings = {name: value for name, value in settings.items() if name not in _OWN}
     try:
-        chosen = _choose() if n_workers else None
+        chosen = choose_model() if n_workers else None
         with (
             ProgressLine(sys.stderr) as line,
             Stack(
@@ -64,17 +61,6 @@ def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
         raise click.ClickException(told) from error
     except (ChildFailed, RedisNotFound, DirectoryInUse, OSError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _choose() -> ChosenModel:
-    try:
-        chosen = choose_model(sys.stderr)
-    except ValidationError as error:
-        problems = describe_problems(error, WorkerSettings)
-        raise click.ClickException("\n".join(problems)) from error
-    if chosen.sentence:
-        click.echo(chosen.sentence, err=True)
-    return chosen
 
 
 def _banner(stack: Stack, chosen: ChosenModel | None) -> str:
