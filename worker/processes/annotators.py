@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class AnnotationModels:
-    """`annotation.Annotators` in this very process. Not for several threads at once."""
+    """`annotation.Annotators` in this process. Not for several threads at once."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings

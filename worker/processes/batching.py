@@ -1,13 +1,15 @@
 """
-Chunks of all jobs in batches for the one engine.
+Batches of chunks, from all jobs, for the one engine.
 
-Whoever waits longest leads the next batch, and jobs take turns within it, so
-that a ten-second clip is not stuck behind a ten-hour file; a chunk that is
-alone never waits for company. The first chunk of a job that somebody reads
-along with has a batch of its own, before everybody's. When the engine process dies, or refuses a
-batch, no job pays for another's chunk: what was in it runs again one by one,
-and only a chunk that was alone at a second death, or when it was refused,
-fails its job. A batch that does not fit into memory runs again in halves.
+The job that waits longest comes first in the next batch, and jobs take turns within it: a
+ten-second clip is not stuck behind a ten-hour file. A chunk never waits for a batch to be full. If
+somebody reads the text of a job as it is made, its first chunk goes before all others, in a batch
+of its own.
+
+No job fails because of another job's chunk. When the engine process dies, or refuses a batch, the
+chunks of the batch run again one by one. A chunk fails its job only if the engine refuses it when
+it is alone, or dies a second time over it alone. A batch that does not fit into memory runs again
+in halves.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from worker.processes.calls import POLL_S, Call, CallQueue, PendingCall
 from worker.processes.children import Child, ChildDied
 
 _RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
-"""After so many starts that fail in a row the engine is given up."""
+"""Pauses between starts that fail; after the last of them the engine is given up."""
 
 _MAX_DEATHS = 2
 
@@ -34,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class BatchCounts:
-    """What the engine was fed so far; `n_mixed` batches held chunks of more than one job."""
+    """What the engine has done so far; `n_mixed` batches held chunks of more than one job."""
 
     n_batches: int = 0
     n_mixed: int = 0
@@ -42,7 +44,7 @@ class BatchCounts:
     n_halved: int = 0
 
     def add(self, batch: Sequence[PendingCall]) -> None:
-        """Count a batch that was answered."""
+        """Count a batch that the engine has answered."""
         self.n_batches += 1
         self.n_chunks += len(batch)
         self.n_mixed += len({id(pending.queue) for pending in batch}) > 1
@@ -50,14 +52,15 @@ class BatchCounts:
 
 class ChunkBatcher:
     """
-    Feeds one engine process from many jobs.
+    Gives one engine process the calls of many jobs, in batches.
 
     Args:
-        start_engine: Starts the process; called again whenever it has died.
+        start_engine: Starts the process; called again each time it has died.
         batch_size: Most calls in a batch.
-        stall_s: Without an answer for so long, the process is killed.
+        stall_s: The process is killed if it gives no answer for so long.
         pauses_s: Between starts that fail; after the last the engine is lost.
-        when_idle: A call made whenever there was nothing to do for so many seconds.
+        when_idle: Seconds and a call: the call is made each time there was nothing to do for so
+            long.
     """
 
     def __init__(
@@ -76,17 +79,17 @@ class ChunkBatcher:
         self._when_idle = when_idle
         self._changed = threading.Condition()
         self._queues: deque[CallQueue] = deque()
-        self._again: deque[list[PendingCall]] = deque()  # batches that are to run again as they are
-        self._limits: dict[Hashable, int] = {}  # batches that fitted into memory, by kind
+        self._again: deque[list[PendingCall]] = deque()  # batches to be run again as they are
+        self._limits: dict[Hashable, int] = {}  # largest batch that fits into memory, by kind
         self._stopped = False
         self._ready = threading.Event()
         self._engine: Child | None = None
         self.is_lost = False
-        """Whether the engine cannot be started: what waits will never be answered."""
+        """Whether the engine cannot be started: calls that wait will never be answered."""
 
         self.n_starts = 0
         self.status: Any = None
-        """What the engine said of itself after its last call."""
+        """What the engine process said about itself after its last call."""
 
         self.counts = BatchCounts()
 
@@ -123,7 +126,7 @@ class ChunkBatcher:
 
     @property
     def engine_pid(self) -> int | None:
-        """Process that owns the models now."""
+        """The id of the engine process."""
         return self._engine.pid if self._engine else None
 
     def open_queue(self) -> CallQueue:
@@ -131,7 +134,7 @@ class ChunkBatcher:
         return CallQueue(self._changed, self._queues)
 
     def answer(self, call: Call, check: Callable[[], None] = lambda: None) -> Any:
-        """Have one call answered; see `CallQueue.next`."""
+        """Make one call and return its answer; see `CallQueue.next`."""
         queue = self.open_queue()
         try:
             queue.add(0, call)
@@ -145,7 +148,7 @@ class ChunkBatcher:
             while not self.is_lost and (batch := self._next_batch()) is not None:
                 self._answer(batch)
         except Exception:
-            _log.exception("the engine is fed no more")
+            _log.exception("the batcher has failed: the engine gets no more work")
             self.is_lost = True
 
     def _next_batch(self) -> list[PendingCall] | None:
@@ -185,7 +188,7 @@ class ChunkBatcher:
                 if call and call.kind == first.kind and len(batch) < limit:
                     batch.append(queue.waiting.popleft())
                     took = True
-                    # Whoever was served stands at the back for the next batch.
+                    # For the next batch, this job comes after the others.
                     self._queues.remove(queue)
                     self._queues.append(queue)
         return batch
@@ -206,7 +209,7 @@ class ChunkBatcher:
                 self._split(batch, error)
                 return
             answers = [error]
-        except Exception as error:  # the process is gone, or was killed since it stalled
+        except Exception as error:  # the process has ended, or was killed because it stalled
             if not self._stopped:
                 self._survive(batch, error)
             return
@@ -216,7 +219,7 @@ class ChunkBatcher:
             pending.queue.answers.put((pending.index, answer))
 
     def _split(self, batch: list[PendingCall], error: LonghandError) -> None:
-        """Run a batch again: in halves if it was too large, else one by one to find the culprit."""
+        """Run a batch again: in halves if it did not fit, else one by one to find the bad chunk."""
         _log.warning("a batch of %d chunks is split: %s", len(batch), error)
         size = 1
         if isinstance(error, GpuOutOfMemory):
@@ -226,7 +229,7 @@ class ChunkBatcher:
         self._again.extend(batch[i : i + size] for i in range(0, len(batch), size))
 
     def _survive(self, batch: list[PendingCall], error: Exception) -> None:
-        """Replace the engine; run what was in it again, or give up a call that kills it."""
+        """Replace the dead engine; run its batch again one by one, or give a deadly call up."""
         _log.error("the engine was lost with %d chunks in it: %s", len(batch), error)
         for pending in batch:
             pending.n_deaths += 1
@@ -239,7 +242,7 @@ class ChunkBatcher:
         self._replace_engine()
 
     def _replace_engine(self) -> None:
-        """Start an engine process in place of the one there was; after some tries it is lost."""
+        """Start a new engine process; after some tries that fail the engine is lost."""
         for pause_s in (*self._pauses_s, 0.0):
             self._end_engine()
             if self._stopped:
@@ -247,7 +250,7 @@ class ChunkBatcher:
             try:
                 self._engine = self._start_engine()
                 self.n_starts += 1
-                self._limits.clear()  # what was too much for the last one may fit now
+                self._limits.clear()  # a new process may have more memory
                 self._engine.wait_until_ready(self._check_stopped)
                 self._ready.set()
                 return

@@ -1,8 +1,9 @@
 """
-The processes a worker owns: one that holds the models, others that decode and find speech.
+The child processes of a worker: each serves the methods of one object.
 
-Each can die alone. A child runs one call at a time and says how far it is, so
-that its parent can tell slow from stuck; it ends by itself when its parent does.
+A child runs one call at a time and reports its progress, so that the parent can tell a slow child
+from a stuck one. If a child dies, the other children go on. A child ends by itself when its parent
+ends.
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ _log = logging.getLogger(__name__)
 
 
 class ChildDied(Exception):
-    """The process ended, or was ended, in the middle of a call."""
+    """The process ended, or was killed, during a call."""
 
 
 class _Stopped(BaseException):
-    """In the child: the call in hand is no longer wanted. No library takes it for its own error."""
+    """
+    In the child: the parent no longer wants the current call.
+
+    A `BaseException`, so that no library catches it as an error of its own.
+    """
 
 
 class Child:
@@ -42,8 +47,8 @@ class Child:
     A process that serves the methods of one object.
 
     Args:
-        factory: Makes the object, in the child; must be importable by name.
-        name: For logs.
+        factory: Makes the object, in the child. It has to be importable by name.
+        name: Appears in logs and messages.
     """
 
     def __init__(self, factory: Callable[[], object], name: str) -> None:
@@ -58,18 +63,18 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Process id."""
+        """The id of the process."""
         return self._process.pid
 
     def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """
-        Wait for the child to have made its object.
+        Wait until the child has made its object.
 
         Args:
-            check: Called a few times a second; what it raises ends the child and the wait.
+            check: Called a few times a second. What it raises ends the wait and the child.
 
         Raises:
-            ChildDied: It could not.
+            ChildDied: The object could not be made.
         """
         self._receive(None, _START_S, check)
 
@@ -86,16 +91,16 @@ class Child:
         Call a method in the child.
 
         Args:
-            stall_s: Without a report or an answer for so long, the child is killed.
-            report: Takes what the method reports meanwhile; with it, the method is given a
-                `report` argument of its own.
+            stall_s: The child is killed if it sends no report and no answer for so long.
+            report: Takes what the method reports. If it is given, the method gets an argument
+                `report`.
             check: Called a few times a second. What it, or `report`, raises ends the call.
-            stop_s: For so long a method that is given up may go on to its next report, where it
-                ends; if it does, the child lives on with all that it has loaded. Else it is killed.
+            stop_s: A call that is given up ends at the method's next report. If that comes within
+                so many seconds the child keeps running, with its models; else it is killed.
 
         Raises:
-            TimeoutError: The child was killed since it stalled.
-            ChildDied: It ended in the middle of the call.
+            TimeoutError: The child stalled and was killed.
+            ChildDied: It ended during the call.
             LonghandError: What the method raised.
         """
         try:
@@ -119,7 +124,7 @@ class Child:
             self.kill()
             raise ChildDied(f"{self.name} ended with status {status}") from error
         except BaseException as error:
-            # It may be at work still: its answer would be taken for that of the next call.
+            # It may still be at work, and its answer would be taken for that of the next call.
             if isinstance(error, TimeoutError) or not self._stops(stop_s):
                 self.kill()
             raise
@@ -144,7 +149,7 @@ class Child:
                 report(value)
 
     def _stops(self, stop_s: float) -> bool:
-        """Tell the method in hand to end; whether it does in time."""
+        """Tell the running method to end; returns whether it does in time."""
         deadline = time.monotonic() + stop_s
         with suppress(OSError, EOFError, ValueError):
             if stop_s:
@@ -155,7 +160,7 @@ class Child:
         return False
 
     def kill(self) -> None:
-        """End the process now."""
+        """Kill the process."""
         self._process.kill()
         self._process.join(5)
         self._connection.close()
@@ -167,19 +172,19 @@ class Child:
 
 
 def _serve(factory: Callable[[], object], connection: Connection, parent_pid: int) -> None:
-    # Ctrl-C goes to the whole group; the parent decides when its children end.
+    # Ctrl-C goes to the whole process group, but the parent decides when its children end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
     with suppress(EOFError, ConnectionError):
         try:
             service = factory()
-        except LonghandError as error:  # an operator's to mend, who needs no traceback
+        except LonghandError as error:  # the operator can fix it, and needs no traceback
             _log.error("the process cannot start: %s", error)
             raise SystemExit(1) from None
         connection.send(("ready", None))
         while True:
             call = connection.recv()
-            if call is None:  # to stop, of a call that had ended
+            if call is None:  # a request to stop a call that has already ended
                 continue
             method, args, wants_reports = call
             options = {"report": functools.partial(_report, connection)} if wants_reports else {}
@@ -197,22 +202,22 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
 
 
 def _report(connection: Connection, value: object) -> None:
-    """Tell the parent how far the method is; end it if that is what the parent says meanwhile."""
+    """Send a report to the parent; end the method if the parent has asked for that."""
     connection.send(("report", value))
-    if connection.poll():  # nothing else comes before the answer
+    if connection.poll():  # during a call the parent sends nothing but that
         connection.recv()
         raise _Stopped
 
 
 def _end_with(parent_pid: int) -> None:
-    """End this process when its parent has ended, even in the middle of a computation."""
+    """End this process when its parent has ended, even during a computation."""
     while os.getppid() == parent_pid:
         time.sleep(0.5)
     os._exit(1)
 
 
 class ChildPool:
-    """So many alike children, each lent to one thread at a time; a dead one is replaced."""
+    """Children of one kind. Each is lent to one thread at a time; a dead one is replaced."""
 
     def __init__(self, factory: Callable[[], object], name: str, size: int) -> None:
         self._factory = factory
@@ -220,11 +225,11 @@ class ChildPool:
         self._children: set[Child | None] = set()
         self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
         for _ in range(size):
-            self._idle.put(None)  # made when first needed
+            self._idle.put(None)  # started when first needed
 
     @contextmanager
     def lend(self, check: Callable[[], None] = lambda: None) -> Iterator[Child]:
-        """Lend a child; waits, calling `check`, while all are lent."""
+        """Lend a child for the block. Waits while all are lent, and calls `check` meanwhile."""
         while True:
             try:
                 child = self._idle.get(timeout=_POLL_S)
@@ -235,18 +240,21 @@ class ChildPool:
             if child is None or not child.is_alive:
                 self._children = self._children - {child}
                 child = Child(self._factory, self._name)
-                self._children = {*self._children, child}  # whole, for who reads it meanwhile
+                self._children = {
+                    *self._children,
+                    child,
+                }  # a new set: another thread may be reading the old one
                 child.wait_until_ready(check)
             yield child
         finally:
             self._idle.put(child)
 
     def pids(self) -> tuple[int, ...]:
-        """The processes that run now."""
+        """The ids of the processes that run now."""
         return tuple(c.pid for c in self._children if c and c.pid and c.is_alive)
 
     def stop(self) -> None:
-        """End every child that is not lent; a lent one ends with this process."""
+        """Kill every child that is not lent; a lent one ends with this process."""
         with suppress(queue.Empty):
             while True:
                 child = self._idle.get_nowait()

@@ -1,4 +1,4 @@
-"""The device a worker computes on, and the number formats that device and engine have."""
+"""Which device a worker computes on, and in which number format."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Collection
 from shared.errors import EngineFailed
 from worker.engines import ENGINES
 
-_QUICKEST = {"cpu": "int8", "cuda": "float16"}
+_FASTEST = {"cpu": "int8", "cuda": "float16"}
 
 
 def best_device(wanted: str) -> str:
     """
-    The device to load models on: the one wanted, or for `auto` the first GPU if there is one.
+    The device to load models on. `auto` means the first GPU, or the CPU if there is none.
 
     Raises:
         EngineFailed: There is no such GPU.
@@ -37,7 +37,8 @@ def choose_compute_type(engine: str, wanted: str, device: str) -> str:
     The number format to compute in.
 
     Args:
-        wanted: A format, or `auto` for the quickest that is good enough.
+        wanted: A format; or `auto`, which is int8 on a CPU and float16 on a GPU, but float32 if
+            engine or device do not have that.
         device: `cpu`, `cuda` or `cuda:N`.
 
     Raises:
@@ -48,8 +49,8 @@ def choose_compute_type(engine: str, wanted: str, device: str) -> str:
     """
     usable = _number_formats(engine, device)
     if wanted == "auto":
-        quickest = _QUICKEST[_kind(device)]
-        return quickest if quickest in usable else "float32"
+        fastest = _FASTEST[_kind(device)]
+        return fastest if fastest in usable else "float32"
     if wanted not in usable:
         raise EngineFailed(
             f"LONGHAND_COMPUTE_TYPE is {wanted!r}; {engine} on {device!r} computes in "

@@ -1,4 +1,4 @@
-"""`pipeline.Models` in this very process, one chunk at a time: for the CLI and for tests."""
+"""`pipeline.Models` in this process, one chunk at a time: for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.speech.search import Speech, SpeechOptions, look_for_speech
 
 
 class LocalModels(AnnotationModels):
-    """Everything the pipeline needs, loaded when it is first needed."""
+    """All models that the pipeline needs, each loaded when it is first used."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         super().__init__(settings)

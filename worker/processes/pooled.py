@@ -1,4 +1,4 @@
-"""`pipeline.Models` in other processes: what a worker's jobs share."""
+"""`pipeline.Models` in child processes, which all jobs of a worker share."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from worker.settings import WorkerSettings
 from worker.speech.search import Speech, SpeechOptions
 
 LOAD_S = 3600.0
-"""Patience with loading a model, which may have to be downloaded first."""
+"""How long loading a model may take; it may have to be downloaded first."""
 
 STOP_S = 30.0
-"""How long a cancelled annotation may go on to where it can end, so that its models stay loaded."""
+"""How long a cancelled annotation has to end by itself; if it does, its models stay loaded."""
 
 _LOOK_FOR_IDLE_S = 30.0
 
@@ -44,7 +44,7 @@ class SharedProcesses:
     The children of one worker.
 
     Args:
-        make_engine: Makes what runs in the engine process; tests give their own.
+        make_engine: Makes the object that the engine process serves; tests give their own.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class SharedProcesses:
     @contextmanager
     def running(self, check: Callable[[], None] = lambda: None) -> Iterator[SharedProcesses]:
         """
-        Start the children, and end them with the block.
+        Start the engine process, and end all children when the block ends.
 
         Args:
-            check: Called a few times a second while they start; what it raises ends them.
+            check: Called a few times a second while it starts. What it raises ends the wait.
         """
         try:
             self.batcher.start(check)
@@ -86,7 +86,7 @@ class SharedProcesses:
 
 
 def _when_idle(settings: WorkerSettings) -> tuple[float, Call] | None:
-    """How often idle models are looked for, if any is to leave memory."""
+    """How often to unload idle models, and the call that does; None if models stay."""
     if not settings.model_ttl_s:
         return None
     call = Call("unload_idle", (), None, "idle models", is_batched=False)
@@ -95,11 +95,11 @@ def _when_idle(settings: WorkerSettings) -> tuple[float, Call] | None:
 
 class PooledModels:
     """
-    `pipeline.Models` for one job: its chunks go into batches with those of other jobs.
+    `pipeline.Models` for one job. Its chunks go into batches with those of other jobs.
 
     Args:
-        check: Called a few times a second while the job waits; what it raises ends the job.
-        generation: Models loaded before this one was called for are loaded anew.
+        check: Called a few times a second while the job waits. What it raises ends the job.
+        generation: Models of an older generation are loaded again.
     """
 
     def __init__(
@@ -158,9 +158,9 @@ class PooledModels:
                 self._processes.audio, "find_speech", audio, options, report=report
             )
         except TimeoutError as error:
-            raise JobTimedOut(f"the search for speech stood still ({error})") from error
+            raise JobTimedOut(f"the search for speech made no progress ({error})") from error
         except ChildDied as error:
-            raise EngineFailed(f"speech could not be looked for ({error})") from error
+            raise EngineFailed(f"the search for speech failed ({error})") from error
         return speech
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
@@ -217,9 +217,9 @@ class PooledModels:
                 stop_s=STOP_S,
             )
         except TimeoutError as error:
-            raise EngineFailed(f"it stood still ({error})") from error
+            raise EngineFailed(f"it made no progress ({error})") from error
         except ChildDied as error:
-            raise EngineFailed(f"its process was lost twice ({error})") from error
+            raise EngineFailed(f"its process died twice ({error})") from error
 
     def _in_child(
         self,
@@ -230,7 +230,7 @@ class PooledModels:
         stall_s: float | None = None,
         stop_s: float = 0.0,
     ) -> Any:
-        """Call a method in a child; once more if the child dies: it may be no fault of the job."""
+        """Call a method in a child. If the child dies, call it once more in a new one."""
         patience_s = stall_s or self._processes.settings.stall_s
 
         def call() -> Any:
@@ -247,7 +247,7 @@ class PooledModels:
         try:
             return call()
         except ChildDied as error:
-            _log.warning("%s begins again: %s", method, error)
+            _log.warning("%s is tried again: %s", method, error)
             return call()
 
 

@@ -1,4 +1,4 @@
-"""What each kind of child of a worker serves."""
+"""The object that each kind of child process serves."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class EngineStatus:
     """
-    What the engine process says of itself after each call.
+    What the engine process says about itself after each call.
 
     Attributes:
-        revisions: Of the weights in memory, by model.
+        revisions: Those of the weights in memory, by model.
     """
 
     device: str
@@ -44,7 +44,7 @@ class EngineStatus:
 
 
 class EngineService:
-    """What runs in the engine process: every answer comes with the process's status."""
+    """What the engine process serves: a list of answers, and the process's status."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._cache = ModelCache(settings)
@@ -66,7 +66,7 @@ class EngineService:
         return decoded, self._status()
 
     def unload_idle(self, _item: None) -> tuple[list[int], EngineStatus]:
-        """Let go of models that nobody used for a while."""
+        """Unload models that were idle for too long."""
         return [self._cache.unload_idle()], self._status()
 
     def _status(self) -> EngineStatus:
@@ -82,13 +82,13 @@ class EngineService:
 
 
 def engine_service(settings: WorkerSettings) -> EngineService:
-    """Set this process up for an engine."""
+    """Set this process up for an engine, and open it."""
     _set_up(settings, settings.n_threads)
     return EngineService(settings)
 
 
 def audio_service(settings: WorkerSettings) -> SimpleNamespace:
-    """Set this process up to decode audio and to find speech; the functions that do."""
+    """Set this process up to decode audio and to find speech; returns the functions for it."""
     give_memory_back()
     _set_up(settings, 1)
     return SimpleNamespace(
