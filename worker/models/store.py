@@ -14,7 +14,7 @@ from worker.models.alignment_files import AlignerFiles
 from worker.models.conversion.ctranslate2_file import NotConvertible
 from worker.models.diarization_files import diarizer_files
 from worker.models.fetching import NOTHING_FETCHED, Fetching, NotFetched, fetch
-from worker.models.file_set import FileSet, Kind, how_to_be_let_in
+from worker.models.file_set import FileSet, Kind, how_to_get_access
 from worker.models.folders import alone, move_in
 from worker.models.manifest import Checked, check_files
 from worker.models.whisper_files import whisper_files
@@ -54,15 +54,15 @@ class ModelStore:
 
     @property
     def has_mirror(self) -> bool:
-        """Whether there is a source that may have models which no catalogue knows."""
+        """Whether there is a mirror: it may have models that no catalogue knows."""
         return bool(self._fetching.mirror)
 
     def find(self, files: FileSet) -> Path | None:
-        """The folder that holds a whole model, or None."""
+        """The folder of a model that is complete, or None."""
         return next((f for f in self._folders(files) if not files.missing(f)), None)
 
     def find_any(self, files: FileSet) -> Path | None:
-        """The folder of a model that is here, if need be one that lacks something."""
+        """The folder of a model, also one that lacks files, or None."""
         return self.find(files) or next(filter(Path.is_dir, self._folders(files)), None)
 
     def files_of(self, kind: Kind, name: str) -> FileSet:
@@ -97,10 +97,10 @@ class ModelStore:
 
     def why_not(self, files: FileSet) -> str | None:
         """
-        Why `locate` would fail, as far as that is known without asking a source.
+        Why `locate` would fail, as far as that can be said without asking a source.
 
         Returns:
-            A sentence that says how to mend it; None where the model is here or may be fetched.
+            A sentence that says what to do; None if the model is here or may be fetched.
         """
         if self._has_nothing(files):
             return f"{self._absence(files)}; {files.by_hand}"
@@ -113,7 +113,7 @@ class ModelStore:
             return None
         return (
             f"{files.kind} {files.name!r} is not on this worker; to have it fetched "
-            f"{how_to_be_let_in(origin.repositories)}"
+            f"{how_to_get_access(origin.repositories)}"
         )
 
     def pull(self, files: FileSet, report: ReportBytes = lambda source, here, whole: None) -> Path:
@@ -181,7 +181,7 @@ class ModelStore:
         Delete a model's folder.
 
         Raises:
-            InvalidRequest: It is not ours to delete.
+            InvalidRequest: It ships with Longhand.
             ModelNotFound: It is not here.
         """
         folder, shipped = self._folders(files)
@@ -197,13 +197,13 @@ class ModelStore:
             if folder.is_symlink():
                 folder.unlink()
                 return
-            # Out of sight first: half a model must not be found.
+            # Hidden first, so that nobody finds half a model.
             folder.replace(part)
             shutil.rmtree(part)
 
     def verify(self, files: FileSet, *, hashes: bool = True) -> Checked:
         """
-        Compare a model's files with what was noted, and with what it needs.
+        Compare a model's files with its description, and with what it needs.
 
         Raises:
             ModelNotFound: It is not here.
@@ -215,7 +215,7 @@ class ModelStore:
 
     def _folders(self, files: FileSet) -> tuple[Path, Path]:
         name = files.folder_name
-        if not name[:1].isalnum():  # it would be hidden, or lead elsewhere
+        if not name[:1].isalnum():  # a hidden folder, or one elsewhere
             raise ModelNotFound(f"{files.name!r} is no name of a {files.kind}", param=files.param)
         return self.directory / name, SHIPPED / name
 

@@ -1,4 +1,4 @@
-"""Which files make a Whisper model, in each of the forms that engines read."""
+"""Which files make a Whisper model, in each form that an engine reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CTRANSLATE2_FILES = (WEIGHTS_FILE, "config.json", "tokenizer.json", "vocabulary
 
 
 class CTranslate2Files(FileSet):
-    """The form of faster-whisper and whisperx."""
+    """A folder of CTranslate2: the form of faster-whisper and whisperx."""
 
     @property
     def origin(self) -> Origin | None:
@@ -55,7 +55,7 @@ class CTranslate2Files(FileSet):
 
     @property
     def _needed(self) -> tuple[str, ...]:
-        # Without it a spectrogram has 80 rows: these models would not take it.
+        # Without it the spectrogram would have 80 rows, and these models need more.
         has_more_mels = MODELS[self.name].n_mels != 80
         return (*_CTRANSLATE2_FILES, PREPROCESSOR_FILE) if has_more_mels else _CTRANSLATE2_FILES
 
@@ -65,14 +65,14 @@ class CTranslate2Files(FileSet):
 
 
 class CheckpointFiles(FileSet):
-    """The form of openai-whisper; `compact.pt` is that of the model that ships."""
+    """A checkpoint: the form of openai-whisper. That of the demo model is `compact.pt`."""
 
     @property
     def origin(self) -> Origin | None:
-        """See `FileSet.origin`; there is none to fetch from without openai-whisper itself."""
+        """See `FileSet.origin`; only openai-whisper itself knows the addresses."""
         openai_name = MODELS[self.name].openai_name
         try:
-            from whisper import _MODELS  # there is no public list of the addresses
+            from whisper import _MODELS  # it has no public list of the addresses
         except ImportError:
             return None
         if openai_name not in _MODELS:
@@ -126,7 +126,7 @@ class CheckpointFiles(FileSet):
 
 
 class WhisperFiles(CTranslate2Files):
-    """A Whisper model's folder, whichever engine can read what is in it."""
+    """The files of a Whisper model in any form: for lists and checks."""
 
     def missing(self, folder: Path) -> list[str]:
         """See `FileSet.missing`."""
@@ -139,5 +139,5 @@ def whisper_files(name: str, form: Form) -> CTranslate2Files | CheckpointFiles:
 
 
 def checkpoint_in(folder: Path, name: str) -> Path | None:
-    """The checkpoint in a model's folder."""
+    """The checkpoint in a model's folder, or None."""
     return next((p for p in (folder / COMPACT_FILE, folder / f"{name}.pt") if p.is_file()), None)

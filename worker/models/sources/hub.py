@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
-from worker.models.file_set import FileSet, Repository, how_to_be_let_in
+from worker.models.file_set import FileSet, Repository, how_to_get_access
 from worker.models.sources.addresses import below
 from worker.models.sources.arrivals import Arrivals
 from worker.models.sources.settings import HubSettings
@@ -63,7 +63,7 @@ class Hub:
 
     def _describe(self, repository: Repository, together: tuple[Repository, ...]) -> dict[str, Any]:
         if repository.is_gated and not self._headers:
-            raise SourceFailed(how_to_be_let_in(together))
+            raise SourceFailed(how_to_get_access(together))
         url = below(self._endpoint, f"api/models/{repository.name}/revision/{repository.revision}")
         try:
             details = json.loads(self._web.read(f"{url}?blobs=true", self._headers).content)
@@ -71,7 +71,7 @@ class Hub:
         except SourceFailed as error:
             if error.status in _REFUSED:
                 raise SourceFailed(
-                    f"{repository.name} is refused ({error.status}); {how_to_be_let_in(together)}"
+                    f"{repository.name} is refused ({error.status}); {how_to_get_access(together)}"
                 ) from error
             if error.status is not None:
                 raise SourceFailed(f"{repository.name}: answer {error.status}") from error
