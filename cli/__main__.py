@@ -1,4 +1,4 @@
-"""The command `longhand`. What a command needs is imported when it runs."""
+"""The command `longhand`. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check() -> None:
     Say what is wrong with the settings and this machine, and what mends it.
 
     It looks at Redis, storage, keys, the engine and its device, the default model, speakers and
-    room on disks. What jobs would fail of ends it with status 1.
+    room on disks. It ends with status 1 if jobs would fail.
     """
     from cli.check import look
 

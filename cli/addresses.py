@@ -1,4 +1,4 @@
-"""Addresses of this machine: which are free, and who answers there."""
+"""Addresses of this machine: whether a port is free, and whether a program is ready there."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import socket
 
 
 class PortInUse(Exception):
-    """Another program listens where the gateway, or gateway.live, was to."""
+    """Another program listens on the port of the gateway or of gateway.live."""
 
 
 def claim(host: str, port: int) -> None:
     """
-    Fail now if somebody else has a port: their site would answer for ours meanwhile.
+    Fail if another program has a port: it would answer in place of ours.
 
     Raises:
         PortInUse: Another program has it.
-        OSError: `host` is no address of this machine.
+        OSError: `host` is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as free:
@@ -32,7 +32,7 @@ def claim(host: str, port: int) -> None:
 
 def reachable(host: str) -> str:
     """
-    An address of this machine at which a program is found that listens on `host`.
+    The address at which this machine reaches a program that listens on `host`.
 
     >>> reachable("0.0.0.0"), reachable("::"), reachable("10.0.0.5")
     ('127.0.0.1', '::1', '10.0.0.5')
@@ -41,7 +41,7 @@ def reachable(host: str) -> str:
 
 
 def in_url(host: str) -> str:
-    """A host as it stands in a URL."""
+    """A host as it is written in a URL."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -1,4 +1,4 @@
-"""The few requests the demo makes of a gateway on this machine."""
+"""The few requests that the demo sends to a gateway on this machine."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ _TIMEOUT_S = 120
 
 
 class RequestRefused(Exception):
-    """The gateway answered with an error; the message is its own."""
+    """The gateway answered with an error; the message is the gateway's."""
 
 
 class GatewayCalls:
-    """A gateway on 127.0.0.1. Proxies named in the environment are not for it."""
+    """A gateway on 127.0.0.1; proxies in the environment are not used."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def upload(self, audio: Path, *, diarize: bool = False) -> str:
         """
-        Submit a file; the id of its job.
+        Submit a file.
 
         Args:
-            diarize: Whether to be told who speaks too; words are timed by Whisper then, since an
-                alignment model may have to be fetched first.
+            diarize: Whether to find out who speaks. Words are timed by Whisper then, since an
+                alignment model might have to be fetched first.
+
+        Returns:
+            The id of the job.
         """
         fields = {"ext": audio.suffix.lstrip(".")} if audio.suffix else {}
         query = urlencode(fields | ({"diarize": "true", "align": "false"} if diarize else {}))
@@ -37,7 +40,7 @@ class GatewayCalls:
         return str(json.loads(answer)["job_id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """How the job stands."""
+        """The record of the job."""
         record: dict[str, Any] = json.loads(self._ask("GET", f"/jobs/{job_id}"))
         return record
 

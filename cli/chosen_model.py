@@ -1,4 +1,4 @@
-"""Which model a stack of this checkout runs: a real one if it can be had, else the phrase-book."""
+"""Which model a stack of this checkout runs: a real one if possible, else the phrase-book."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 WANTED = "base"
-"""Small enough to be fetched while somebody waits, and good enough to show what Whisper can do."""
+"""Small enough to be fetched while somebody waits, and good enough to show what Whisper does."""
 
 _DEFAULT = "LONGHAND_DEFAULT_MODEL"
 
@@ -29,8 +29,8 @@ class ChosenModel:
     The model of a stack.
 
     Attributes:
-        env: What the stack is told of it: the settings that differ from a stack's own.
-        sentence: Why it is not the one that was wanted, or what to expect of it; "" if nothing.
+        env: Settings for the stack.
+        sentence: Why another model was wanted or what does not work with it; "" if all is well.
     """
 
     name: str
@@ -39,13 +39,13 @@ class ChosenModel:
 
     @property
     def is_phrase_book(self) -> bool:
-        """Whether it is the model that ships with Longhand."""
+        """Whether it is the demo model that ships with Longhand."""
         return self.name == PHRASE_BOOK
 
 
 def choose_model() -> ChosenModel:
     """
-    Choose the model of a stack, fetch it if it is not here, and say on stderr what is to be known.
+    Choose the model of a stack, and fetch it if it is not here; problems are told on stderr.
 
     It is the operator's, or `base` if they named none. Where `base` cannot be had, the phrase-book
     takes its place; no other model is replaced.
@@ -69,8 +69,8 @@ def _choose(read: WorkerSettings, out: TextIO) -> ChosenModel:
     if not is_named:
         read = WorkerSettings(default_model=WANTED)
     name = read.catalogue.resolve(None)
-    assert name is not None  # or the settings would not be valid
-    chosen = ChosenModel(name, _told(read))
+    assert name is not None  # else the settings would not be valid
+    chosen = ChosenModel(name, _settings_of(read))
     files = WhisperModels.of(read)
     why = _why_not_here(files, read, name, out)
     if not why:
@@ -86,16 +86,16 @@ def _choose(read: WorkerSettings, out: TextIO) -> ChosenModel:
 
 
 def _why_no_speakers(files: WhisperModels, read: WorkerSettings, name: str, out: TextIO) -> str:
-    """Fetch what tells speakers apart, unless that takes somebody's token; see `_why_not_here`."""
+    """Fetch the diarization model, unless that takes a token; see `_why_not_here`."""
     from worker.models.diarization_files import LIGHT, diarizer_name
 
     if diarizer_name(MODELS[name], read.diarizer, None) != LIGHT:
         return ""
     why = _why_not_here(files, read, LIGHT, out, kind="diarization model")
-    return f"{why}: until it is here, nobody learns who speaks" if why else ""
+    return f"{why}: without it, it is not known who speaks" if why else ""
 
 
-def _told(read: WorkerSettings) -> dict[str, str]:
+def _settings_of(read: WorkerSettings) -> dict[str, str]:
     return {
         _DEFAULT: read.default_model,
         "LONGHAND_MODELS_DIR": str(read.models_dir.absolute()),
@@ -106,7 +106,7 @@ def _told(read: WorkerSettings) -> dict[str, str]:
 def _why_not_here(
     files: WhisperModels, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
 ) -> str:
-    """Fetch what is missing of a model; one sentence if it cannot be had, else ""."""
+    """Fetch what is missing of a model; "", or a sentence that says why that failed."""
     from cli.pulling import pull_shown
     from shared.errors import ModelNotFound
     from worker.models.fetching import NotFetched

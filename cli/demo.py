@@ -1,4 +1,4 @@
-"""One file through a private stack, from upload to transcript."""
+"""`longhand demo`: one file through a private stack, from upload to transcript."""
 
 from __future__ import annotations
 
@@ -21,36 +21,39 @@ from shared.settings import CHECKOUT
 
 CONVERSATION = CHECKOUT / "samples" / "conversation.flac"
 PHRASES = CHECKOUT / "samples" / "demo.wav"
-"""The one recording that the phrase-book understands."""
+"""The only recording that the phrase-book understands."""
 
 _POLL_S = 0.1
 _OF_ENGINES = ("LONGHAND_ENGINE", "LONGHAND_ENGINE_THREADS", "LONGHAND_COMPUTE_TYPE")
-"""Settings of the caller's that hold here too, beside those that say where models are."""
+"""The caller's settings that are used here, beside those of the model."""
 
 
 class DemoFailed(click.ClickException):
-    """The demo printed no transcript; the message says why."""
+    """There is no transcript; the message says why."""
 
 
 def run_demo(audio: Path | None, format_name: str) -> None:
     """
     Print the transcript of `audio`, and nothing else, on standard output.
 
-    What happens meanwhile is told on standard error. Everything that was
-    started is stopped, and nothing of it is kept but a model that was fetched.
+    Progress goes to standard error. All that was started is stopped, and nothing is kept but a
+    model that was fetched.
 
     Args:
         audio: None for a sample that the model understands.
+
+    Raises:
+        ClickException: There is no transcript; says why.
     """
     _check_inputs(audio, format_name)
     chosen = choose_model()
-    # Of two people talking one wants to know who says what; a file of one's own comes as text.
+    # The sample is a conversation, in which it is of interest who speaks.
     has_speakers = not (audio or chosen.is_phrase_book or chosen.sentence)
     audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
-    # A GPU may lack libraries, and these models need none.
+    # On the CPU: these models are small, and for a GPU libraries may be missing.
     env = only(_OF_ENGINES, own_settings()) | {**chosen.env, "LONGHAND_DEVICE": "cpu"}
     progress = ProgressLine(sys.stderr)
-    # Not always removed by the last who writes there: a killed worker may have left a file open.
+    # Errors are ignored, since a killed worker may still write there.
     with (
         tempfile.TemporaryDirectory(prefix="longhand-demo-", ignore_cleanup_errors=True) as name,
         progress,

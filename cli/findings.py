@@ -1,4 +1,4 @@
-"""What a worker here would meet: models, device, engine, speakers, room on disks; and each cure."""
+"""What a worker on this machine would find: engine, device, models, disks; and how to fix it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Finding:
     One sentence for an operator.
 
     Attributes:
-        is_problem: Whether jobs will fail of it; else it is good to know.
+        is_problem: Whether jobs will fail because of it.
     """
 
     sentence: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def find_in_worker(settings: WorkerSettings) -> list[Finding]:
-    """All there is to say, what concerns every job first."""
+    """All findings; those that concern every job come first."""
     return [
         *_of_engine(settings),
         *_of_default_model(settings),
@@ -60,7 +60,7 @@ def _of_engine(settings: WorkerSettings) -> Iterator[Finding]:
 def _of_default_model(settings: WorkerSettings) -> Iterator[Finding]:
     files = WhisperModels.of(settings)
     name = settings.catalogue.resolve(None)
-    if name is None:  # the settings say so themselves
+    if name is None:  # the check of the settings says so
         return
     if name == PHRASE_BOOK:
         yield Finding(f"{_DEFAULT}: {WARNING}", is_problem=False)
@@ -100,10 +100,10 @@ def _of_disks(settings: WorkerSettings) -> Iterator[Finding]:
         "LONGHAND_MODELS_DIR": settings.models_dir,
     }.items():
         there = _existing(folder.absolute())
-        free = shutil.disk_usage(there).free
-        if free < _LEAST_FREE_BYTES:
+        n_free = shutil.disk_usage(there).free
+        if n_free < _LEAST_FREE_BYTES:
             yield Finding(
-                f"{variable}: {in_words(free)} are free at {there}; make room, or name another"
+                f"{variable}: {in_words(n_free)} are free at {there}; make room, or name another"
             )
 
 

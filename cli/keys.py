@@ -1,4 +1,4 @@
-"""`longhand keys`: who may call with a key, where LONGHAND_AUTH=keys."""
+"""`longhand keys`: who may call with a key, if LONGHAND_AUTH is `keys`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add(name: str, role: Role, rate: str | None) -> None:
     from gateway.access.keys import add_key
 
     settings = _settings()
-    with _told():
+    with _errors_shown():
         key = add_key(settings.api_keys_file, name, role=role, rate=rate)
     click.echo(key)
     click.echo(f"{name}'s key is kept nowhere else: note it now", err=True)
@@ -50,7 +50,7 @@ def show(as_json: bool) -> None:
     """List who has a key."""
     from gateway.access.keys import read_keys
 
-    with _told():
+    with _errors_shown():
         found = read_keys(_settings().api_keys_file)
     if as_json:
         value = [key.model_dump(mode="json", exclude={"sha256"}) for key in found]
@@ -65,7 +65,7 @@ def revoke(name: str) -> None:
     """Make NAME's key worth nothing, within a second or two; NAME's jobs stay."""
     from gateway.access.keys import revoke_key
 
-    with _told():
+    with _errors_shown():
         revoke_key(_settings().api_keys_file, name)
     click.echo(f"{name}'s key is worth nothing now")
 
@@ -77,8 +77,8 @@ def _settings() -> GatewaySettings:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Errors within the block end the command with their own sentence."""
+def _errors_shown() -> Iterator[None]:
+    """Errors in the block end the command; their message is shown."""
     from gateway.access.keys import KeyFileError
 
     try:

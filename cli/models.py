@@ -1,4 +1,4 @@
-"""`longhand models`: which models are here, and what becomes of their files."""
+"""`longhand models`: lists models, and fetches, adds, removes, checks or reloads them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pull(name: str) -> None:
     end_on(signal.SIGTERM, signal.SIGHUP)
     quieten_libraries()
     files = _files()
-    with _told():
+    with _errors_shown():
         wanted = named_files(name, files, may_be_new=True)
     try:
         pull_shown(files.store, wanted, sys.stderr)
@@ -93,7 +93,7 @@ def add(name: str, path: Path) -> None:
     end_on(signal.SIGTERM, signal.SIGHUP)
     quieten_libraries()
     files = _files()
-    with _told(), ProgressLine(sys.stderr) as line:
+    with _errors_shown(), ProgressLine(sys.stderr) as line:
         add_model(files.store, name, path, say=line.show, taken=_settings().catalogue.aliases or {})
     click.echo(_table(_listed(files, name)))
 
@@ -105,7 +105,7 @@ def rm(name: str) -> None:
     from worker.models.listing import named_files
 
     files = _files()
-    with _told():
+    with _errors_shown():
         wanted = named_files(name, files)
         files.store.remove(wanted)
     click.echo(f"{wanted.name} is deleted")
@@ -122,7 +122,7 @@ def verify(name: str | None, as_json: bool) -> None:
     but nobody noted what one should be.
     """
     files = _files()
-    with _told():
+    with _errors_shown():
         checked = _verified(files, name)
     if as_json:
         value = [
@@ -184,8 +184,8 @@ def _verified(files: WhisperModels, name: str | None) -> dict[str, Checked]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Errors within the block end the command with their own sentence."""
+def _errors_shown() -> Iterator[None]:
+    """Errors in the block end the command; their message is shown."""
     from shared.errors import LonghandError
 
     try:

@@ -20,19 +20,18 @@ _LOG_LINES_SHOWN = 20
 
 
 class ChildFailed(Exception):
-    """A child did not come up, or ended; the message ends with the last lines of its log."""
+    """A child was not ready in time, or ended; the message ends with the last lines of its log."""
 
 
 class Processes:
     """
-    Children, each the head of its own process group, each with a log file.
+    Child processes, each in a process group of its own and with a log file.
 
-    A group of its own keeps a Ctrl-C at the terminal from reaching a child
-    before we have said what is to happen; `cli.watcher` sees to it that none
-    outlives us.
+    Because of the groups, Ctrl-C at the terminal does not reach the children: this program decides
+    in which order they end. `cli.watcher` ends them if this program is killed.
 
     Attributes:
-        running: Name of each child that was started and neither stopped nor killed by us.
+        running: The name of each child that was started, and not stopped or killed by us.
     """
 
     def __init__(self, log_dir: Path) -> None:
@@ -51,7 +50,7 @@ class Processes:
     def start(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str], directory: Path
     ) -> Child:
-        """Start a child in `directory`; what it prints is added to `{name}.log`."""
+        """Start a child in `directory`; its output is added to `{name}.log`."""
         with self.log_path(name).open("ab") as log:
             self._log_starts.setdefault(name, log.tell())
             child = subprocess.Popen(
@@ -68,7 +67,7 @@ class Processes:
         return child
 
     def stop(self, children: Iterable[Child], *, grace_s: float) -> None:
-        """Ask children to end; after `grace_s`, or when interrupted, kill them and theirs."""
+        """Ask children to end. After `grace_s`, or when interrupted, kill their process groups."""
         stopping = list(children)
         try:
             for child in stopping:
@@ -82,8 +81,8 @@ class Processes:
                 self.kill(child)
 
     def kill(self, child: Child) -> None:
-        """Kill a child, and whatever it started, at once."""
-        # The group may live on after its head has died.
+        """Kill a child and all processes of its group."""
+        # The group may still run after the child itself has ended.
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
@@ -91,7 +90,7 @@ class Processes:
             self._tell_watcher(f"-{child.pid}")
 
     def close(self) -> None:
-        """Kill all that is left, and end the watcher."""
+        """Kill all children that still run, and end the watcher."""
         for child in list(self.running):
             self.kill(child)
         if self._watcher.stdin is not None:
@@ -103,7 +102,7 @@ class Processes:
         self, ready: Callable[[], bool], *, needed: Iterable[Child], deadline_s: float
     ) -> None:
         """
-        Wait until `ready()`.
+        Wait until `ready()` is true.
 
         Raises:
             ChildFailed: A needed child ended, or they were not ready within `deadline_s`.
@@ -128,11 +127,11 @@ class Processes:
                 )
 
     def log_path(self, name: str) -> Path:
-        """Where what `name` prints is kept."""
+        """The log file of a child."""
         return self._log_dir / f"{name}.log"
 
     def log_tail(self, name: str) -> str:
-        """The last lines of a log that were printed since these processes were begun."""
+        """The last lines that a child has printed since this object was made."""
         try:
             text = self.log_path(name).read_bytes()[self._log_starts.get(name, 0) :]
         except FileNotFoundError:

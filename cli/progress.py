@@ -1,4 +1,4 @@
-"""How far a job is, on a terminal or in a log."""
+"""Shows progress, on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self, TextIO
 
 
 class ProgressLine:
-    """One line that is written over on a terminal; elsewhere a line for every tenth of the way."""
+    """On a terminal one line that is overwritten; elsewhere a line for each 10 %."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -26,12 +26,12 @@ class ProgressLine:
         self.clear()
 
     def clear(self) -> None:
-        """Leave no line on a terminal."""
+        """Erase the line, on a terminal."""
         if self._is_terminal:
             self._write("\r\x1b[K")
 
     def show(self, stage: str, progress: float | None = None) -> None:
-        """Say what is being done, and what fraction of the whole is done."""
+        """Show what is being done, and which fraction of it is done, 0 to 1."""
         line = stage
         if progress is not None:
             percent = int(100 * progress) if self._is_terminal else 10 * int(10 * progress)

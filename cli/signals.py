@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def end_on(*signals: signal.Signals) -> None:
-    """End on these signals as on an error: what was begun is undone on the way out."""
+    """Let these signals raise SystemExit, so that `with` and `finally` clean up."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -28,17 +28,17 @@ _GRACE_S, _SHORT_GRACE_S = 5.0, 1.0
 
 
 class DirectoryInUse(Exception):
-    """Another stack keeps its files in the same directory; two Redis would spoil each other's."""
+    """Another stack uses the directory; two Redis servers would damage each other's files."""
 
 
 @dataclass(frozen=True)
 class Watch:
     """
-    How somebody waits for a stack.
+    How to wait for a stack.
 
     Attributes:
-        say: Told what is waited for, again and again.
-        deadline_s: How long everything may take to be ready.
+        say: Called often, with what is waited for.
+        deadline_s: How long the stack may take to be ready.
     """
 
     say: Callable[[str], None] = lambda told: None
@@ -47,16 +47,16 @@ class Watch:
 
 class Stack:
     """
-    Redis, gateway, gateway.live and workers of their own, for as long as the `with` block.
+    Redis, gateway, gateway.live and workers, which run during the `with` block.
 
     Attributes:
         url: The gateway's address.
-        live_url: gateway.live's.
-        redis_url: Redis, password included.
-        storage_dir: Where uploads and results lie.
+        live_url: The address of gateway.live.
+        redis_url: The address of Redis, with the password.
+        storage_dir: The directory of uploads and results.
         gateway: The gateway's process.
-        live: gateway.live's.
-        workers: The workers' processes, in the order they were started, also those that ended.
+        live: The process of gateway.live.
+        workers: The workers' processes in the order of their starts, with those that have ended.
     """
 
     gateway: Child
@@ -74,14 +74,14 @@ class Stack:
         watch: Watch = Watch(),  # noqa: B008 - it is frozen
     ) -> None:
         """
-        Prepare a stack; nothing runs yet.
+        Prepare a stack; nothing is started yet.
 
         Args:
-            directory: Where it keeps Redis's files, storage, scratch files and logs.
-            env: Settings, `LONGHAND_…` included, on top of the stack's own.
-            port: Where the gateway listens; a free one unless given.
-            live_port: The same of gateway.live.
-            watch: How it is waited for.
+            directory: For Redis's files, storage, scratch files and logs.
+            env: Environment variables, which go before the stack's own settings.
+            port: The gateway's port; a free one if None.
+            live_port: The port of gateway.live; a free one if None.
+            watch: How to wait for it.
         """
         self._directory = directory.absolute()
         self._n_workers = n_workers

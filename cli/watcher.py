@@ -1,9 +1,8 @@
 """
-A program that outlives its parent only to end what the parent had started.
+A program that ends the processes of its parent when the parent has ended, even by kill -9.
 
-It reads `+4711` and `-4711`, process groups begun and ended, from its standard
-input, and kills those that are left when the input ends: however the parent
-went, kill -9 included, nothing it started stays behind.
+It reads lines from standard input: `+4711` when a process group has started, `-4711` when it has
+ended. At the end of the input it kills the groups that are left.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """Read until the parent is gone, then kill."""
+    """Read until the parent has ended, then kill the groups that are left."""
     groups: set[int] = set()
     for line in sys.stdin:
         group = int(line[1:])
