@@ -249,6 +249,28 @@ class ChildPool:
         finally:
             self._idle.put(child)
 
+    def call(
+        self,
+        method: str,
+        *args: object,
+        check: Callable[[], None],
+        stall_s: float,
+        report: Callable[[Any], None] | None = None,
+        stop_s: float = 0.0,
+    ) -> Any:
+        """Call a method in a child, as `Child.call`. If the child dies, a new one is asked once."""
+        for is_last in (False, True):
+            try:
+                with self.lend(check) as child:
+                    return child.call(
+                        method, *args, stall_s=stall_s, report=report, check=check, stop_s=stop_s
+                    )
+            except ChildDied as error:
+                if is_last:
+                    raise
+                _log.warning("%s is tried again: %s", method, error)
+        return None
+
     def pids(self) -> tuple[int, ...]:
         """The ids of the processes that run now."""
         return tuple(c.pid for c in self._children if c and c.pid and c.is_alive)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,8 +34,6 @@ STOP_S = 30.0
 """How long a cancelled annotation has to end by itself; if it does, its models stay loaded."""
 
 _LOOK_FOR_IDLE_S = 30.0
-
-_log = logging.getLogger(__name__)
 
 
 class SharedProcesses:
@@ -117,9 +114,7 @@ class PooledModels:
         report: Callable[[float], None] = lambda fraction: None,
     ) -> AudioSource:
         """Decode a file in an audio child; see `worker.audio.source.decode`."""
-        audio: AudioSource = self._in_child(
-            self._processes.audio, "decode", path, scratch, track, report=report
-        )
+        audio: AudioSource = self._in_audio_child("decode", path, scratch, track, report=report)
         return audio
 
     def decode_channels(
@@ -130,8 +125,8 @@ class PooledModels:
         report: Callable[[float], None] = lambda fraction: None,
     ) -> tuple[AudioSource, ...]:
         """Decode each channel of a file in an audio child; see `decode_channels` there."""
-        channels: tuple[AudioSource, ...] = self._in_child(
-            self._processes.audio, "decode_channels", path, scratch, track, report=report
+        channels: tuple[AudioSource, ...] = self._in_audio_child(
+            "decode_channels", path, scratch, track, report=report
         )
         return channels
 
@@ -154,9 +149,7 @@ class PooledModels:
     ) -> Speech:
         """See `Models.find_speech`."""
         try:
-            speech: Speech = self._in_child(
-                self._processes.audio, "find_speech", audio, options, report=report
-            )
+            speech: Speech = self._in_audio_child("find_speech", audio, options, report=report)
         except TimeoutError as error:
             raise JobTimedOut(f"the search for speech made no progress ({error})") from error
         except ChildDied as error:
@@ -200,6 +193,13 @@ class PooledModels:
         """See `Annotators.diarizer_for`."""
         return diarizer_name(MODELS[model], self._processes.settings.diarizer, chosen)
 
+    def _in_audio_child(self, method: str, *args: Any, report: Callable[[float], None]) -> Any:
+        processes = self._processes
+        stall_s = processes.settings.stall_s
+        return processes.audio.call(
+            method, *args, check=self._check, stall_s=stall_s, report=report
+        )
+
     def _annotate(
         self,
         method: str,
@@ -207,48 +207,20 @@ class PooledModels:
         report: Callable[[float], None] | None = None,
         stall_s: float | None = None,
     ) -> Any:
+        processes = self._processes
         try:
-            return self._in_child(
-                self._processes.annotation,
+            return processes.annotation.call(
                 method,
                 *args,
+                check=self._check,
+                stall_s=stall_s or processes.settings.stall_s,
                 report=report,
-                stall_s=stall_s,
                 stop_s=STOP_S,
             )
         except TimeoutError as error:
             raise EngineFailed(f"it made no progress ({error})") from error
         except ChildDied as error:
             raise EngineFailed(f"its process died twice ({error})") from error
-
-    def _in_child(
-        self,
-        pool: ChildPool,
-        method: str,
-        *args: Any,
-        report: Callable[[float], None] | None,
-        stall_s: float | None = None,
-        stop_s: float = 0.0,
-    ) -> Any:
-        """Call a method in a child. If the child dies, call it once more in a new one."""
-        patience_s = stall_s or self._processes.settings.stall_s
-
-        def call() -> Any:
-            with pool.lend(self._check) as child:
-                return child.call(
-                    method,
-                    *args,
-                    stall_s=patience_s,
-                    report=report,
-                    check=self._check,
-                    stop_s=stop_s,
-                )
-
-        try:
-            return call()
-        except ChildDied as error:
-            _log.warning("%s is tried again: %s", method, error)
-            return call()
 
 
 class PooledQueue:

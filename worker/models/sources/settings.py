@@ -53,38 +53,26 @@ def read_index_settings(environment: Mapping[str, str] = os.environ) -> IndexSet
     too: each file must have a known hash, so it does not matter which index it comes from.
     """
     pip, uv = _pip_options(environment), _uv_options(environment)
-    variables = {name: environment.get(name, "") for name in _VARIABLES}
-    if (variables["PIP_NO_INDEX"] or pip.get("no-index", "")).lower() in _YES:
+    variable = environment.get
+    if (variable("PIP_NO_INDEX") or pip.get("no-index", "")).lower() in _YES:
         return IndexSettings(())
     first = (
-        variables["UV_DEFAULT_INDEX"]
-        or variables["UV_INDEX_URL"]
-        or variables["PIP_INDEX_URL"]
+        variable("UV_DEFAULT_INDEX")
+        or variable("UV_INDEX_URL")
+        or variable("PIP_INDEX_URL")
         or uv.get("index-url", "")
         or pip.get("index-url", "")
         or _PUBLIC_INDEX
     )
     lists = (
-        variables["UV_INDEX"],
-        variables["UV_EXTRA_INDEX_URL"],
-        variables["PIP_EXTRA_INDEX_URL"],
+        variable("UV_INDEX", ""),
+        variable("UV_EXTRA_INDEX_URL", ""),
+        variable("PIP_EXTRA_INDEX_URL", ""),
         uv.get("extra-index-url", ""),
         pip.get("extra-index-url", ""),
     )
     urls = [_plain(url).rstrip("/") for text in (first, *lists) for url in text.split()]
-    return IndexSettings(tuple(dict.fromkeys(urls)), variables["PIP_CERT"] or pip.get("cert", ""))
-
-
-_VARIABLES = (
-    "PIP_CERT",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_INDEX_URL",
-    "PIP_NO_INDEX",
-    "UV_DEFAULT_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_INDEX",
-    "UV_INDEX_URL",
-)
+    return IndexSettings(tuple(dict.fromkeys(urls)), variable("PIP_CERT") or pip.get("cert", ""))
 
 
 def _plain(url: str) -> str:
