@@ -12,6 +12,7 @@ from shared.catalogue import MODELS
 from shared.errors import EngineFailed, LonghandError
 from shared.phrase_book import PHRASE_BOOK, WARNING
 from shared.sizes import in_words
+from worker.diarization.usable import PYANNOTE, is_installed
 from worker.engines import check_installed
 from worker.models.diarization_files import LIGHT
 from worker.models.listing import named_files
@@ -113,13 +114,10 @@ def _existing(folder: Path) -> Path:
 
 def _of_speakers(settings: WorkerSettings) -> Iterator[Finding]:
     name = settings.diarizer
-    try:
-        if name != LIGHT:
-            check_installed("whisperx")  # the extra that brings pyannote.audio
-    except EngineFailed:
+    if name != LIGHT and not is_installed(PYANNOTE):
         yield Finding(
             f"LONGHAND_DIARIZATION_MODEL is {name!r}, and the extra `diarization` is not "
-            f"installed; {LIGHT!r} does without",
+            f"installed; {LIGHT!r} does not need it",
             is_problem=False,
         )
         return
@@ -128,12 +126,16 @@ def _of_speakers(settings: WorkerSettings) -> Iterator[Finding]:
         wanted = named_files(name, files)
     except LonghandError:
         yield Finding(
-            f"LONGHAND_DIARIZATION_MODEL: {name!r} is not here; `./longhand models` lists"
+            f"LONGHAND_DIARIZATION_MODEL: {name!r} is not here; `./longhand models` lists what is"
         )
         return
     if files.store.find(wanted) is None:
         is_gated = bool(wanted.origin and any(r.is_gated for r in wanted.origin.repositories))
-        token = ", with LONGHAND_HF_TOKEN of one who accepted its conditions" if is_gated else ""
+        token = (
+            ", with the LONGHAND_HF_TOKEN of an account that accepted its conditions"
+            if is_gated
+            else ""
+        )
         yield Finding(
             f"speakers cannot be told apart yet: {name} is not here; "
             f"`./longhand models pull {name}` fetches it{token}",

@@ -119,7 +119,7 @@ def verify(name: str | None, as_json: bool) -> None:
     Compare the files of NAME, or of all models, with what was fetched.
 
     Ends with status 0 if all are as they were, 1 if one is damaged or incomplete, and 3 if none is
-    but nobody noted what one should be.
+    but the right hash of a file is not known.
     """
     files = _files()
     with _errors_shown():

@@ -67,7 +67,7 @@ def _banner(stack: Stack, chosen: ChosenModel | None) -> str:
     lines = [
         f"Longhand is at {stack.url} (Ctrl-C stops it). Try:",
         f"  curl -F file=@samples/conversation.flac '{stack.url}/transcribe/file?wait=true'",
-        f"What happens to jobs is told at {stack.live_url}:",
+        f"What happens to jobs can be read at {stack.live_url}:",
         f"  curl -N {stack.live_url}/events",
     ]
     if chosen is not None:

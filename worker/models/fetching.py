@@ -43,7 +43,7 @@ class Fetching:
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Fetching:
-        """Those of a worker."""
+        """What the settings of a worker say."""
         token = settings.hf_token.get_secret_value() if settings.hf_token else ""
         return cls(settings.downloads, settings.model_mirror.get_secret_value(), token)
 

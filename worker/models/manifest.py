@@ -180,7 +180,9 @@ def own_files(folder: Path) -> list[Path]:
 
 
 def _unknown(names: Iterable[str]) -> list[str]:
-    return [f"{name} was put there by hand: nobody noted what it should be" for name in names]
+    return [
+        f"{name} was put there by hand: its right size and hash are not known" for name in names
+    ]
 
 
 def _problem(path: Path, noted: Mark, *, hashes: bool) -> str:

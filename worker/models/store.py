@@ -49,7 +49,7 @@ class ModelStore:
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
-        """That of a worker with these settings."""
+        """The store of a worker with these settings."""
         return cls(settings.models_dir, Fetching.of(settings), settings.engine)
 
     @property
@@ -82,10 +82,10 @@ class ModelStore:
         """
         What is to be loaded of a model: its folder, or the checkpoint in it.
 
-        What is missing is fetched or converted first, where that is allowed.
+        What is missing is fetched or converted first, if downloads are allowed.
 
         Raises:
-            ModelNotFound: It is not here and cannot be had; says how to mend it.
+            ModelNotFound: It is not here and cannot be fetched; the message says what to do.
         """
         files = self.files_of(kind, name)
         if self._has_nothing(files):
@@ -124,12 +124,12 @@ class ModelStore:
             What is to be loaded of it, as `locate` does.
 
         Raises:
-            NotFetched: It cannot be had.
+            NotFetched: No source has it, or it cannot be converted.
         """
         return files.read_path(self.find(files) or self._get(files, report))
 
     def _get(self, files: FileSet, report: ReportBytes) -> Path:
-        """The folder of a model that was not whole: fetched, or converted from another form."""
+        """Fetch a model, or convert another form of it, which is fetched if need be; its folder."""
         other = files.made_from
         if other is None:
             return self._fetch(files, report)

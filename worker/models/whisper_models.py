@@ -27,11 +27,11 @@ class WhisperModels:
 
     @classmethod
     def of(cls, settings: WorkerSettings) -> Self:
-        """Those of a worker with these settings."""
+        """The models of a worker with these settings."""
         return cls(ModelStore.of(settings))
 
     def revision(self, name: str) -> str:
-        """A hash or commit that identifies a model's weights; "" where nobody noted it."""
+        """A hash or commit that identifies a model's weights; "" if it is not known."""
         weights = self._weights(name)
         return self._noted(weights.parent).revision_of(weights.name) if weights else ""
 

@@ -42,7 +42,7 @@ class LocalModels(AnnotationModels):
 
 
 class LocalQueue:
-    """A `ChunkQueue` that decodes a chunk when somebody waits for it."""
+    """A `ChunkQueue` that decodes a chunk when its text is asked for."""
 
     def __init__(self, cache: ModelCache, model: str, audio: AudioSource) -> None:
         self._cache = cache
