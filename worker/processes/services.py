@@ -21,6 +21,7 @@ from worker.settings import (
     limit_threads,
     quieten_libraries,
 )
+from worker.speech.detection import detect_speech
 
 _log = logging.getLogger(__name__)
 
