@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 
 from worker.audio.constants import FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES
-from worker.engines.asking import SuppressedTokens, earlier_tokens, language_not_known
+from worker.engines.asking import SuppressedTokens, earlier_tokens, language_not_known, rows_alike
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.memory import memory_watched
 from worker.engines.timed_words import TimedWord
@@ -78,6 +78,20 @@ class CTranslate2Engine(ABC):
     @abstractmethod
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
+
+    @abstractmethod
+    def _transcribe_alike(self, chunks: list[Chunk], found: list[Any]) -> list[Decoding]:
+        """Decode chunks in one pass; `found` is what the engine found out about each before."""
+
+    def _transcribe_groups(
+        self, chunks: Sequence[Chunk], found: Sequence[Any], keys: Sequence[Hashable]
+    ) -> list[Decoding]:
+        """Decode the chunks of each key in a pass of its own; returns them in order."""
+        decodings: dict[int, Decoding] = {}
+        for rows in rows_alike(keys):
+            alike = self._transcribe_alike([chunks[i] for i in rows], [found[i] for i in rows])
+            decodings |= zip(rows, alike, strict=True)
+        return [decodings[row] for row in range(len(chunks))]
 
     def _guess(self, waveform: NDArray[np.float32]) -> Guess:
         features = features_of(self._model, waveform)
