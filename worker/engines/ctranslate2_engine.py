@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from worker.audio.constants import FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.memory import memory_watched
 from worker.engines.timed_words import TimedWord
-from worker.engines.tokenizer import SuppressedTokens, language_not_known, prompt_tokens
+from worker.engines.tokenizer import SuppressedTokens, group_rows, language_not_known, prompt_tokens
 from worker.engines.whisper_text import Output, make_decoding
 
 if TYPE_CHECKING:
@@ -78,6 +78,20 @@ class CTranslate2Engine(ABC):
     @abstractmethod
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
+
+    @abstractmethod
+    def _transcribe_alike(self, chunks: list[Chunk], found: list[Any]) -> list[Decoding]:
+        """Decode chunks in one pass; `found` is what the engine found out about each before."""
+
+    def _transcribe_groups(
+        self, chunks: Sequence[Chunk], found: Sequence[Any], keys: Sequence[Hashable]
+    ) -> list[Decoding]:
+        """Decode the chunks of each key in a pass of its own; returns them in order."""
+        decodings: dict[int, Decoding] = {}
+        for rows in group_rows(keys):
+            alike = self._transcribe_alike([chunks[i] for i in rows], [found[i] for i in rows])
+            decodings |= zip(rows, alike, strict=True)
+        return [decodings[row] for row in range(len(chunks))]
 
     def _guess(self, waveform: NDArray[np.float32]) -> Guess:
         features = features_of(self._model, waveform)

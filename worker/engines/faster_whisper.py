@@ -11,7 +11,7 @@ import numpy as np
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.ctranslate2_engine import CTranslate2Engine, features_of, guess_languages
 from worker.engines.memory import memory_watched
-from worker.engines.tokenizer import group_rows, patience
+from worker.engines.tokenizer import patience
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,23 +29,18 @@ class FasterWhisperEngine(CTranslate2Engine):
         # CTranslate2 takes prompts of one length a call. Their length does not depend on the
         # language, which may be known only once the chunk is encoded.
         keys = [(len(p), c.options.shared) for p, c in zip(prompts, chunks, strict=True)]
-        found: dict[int, Decoding] = {}
         with memory_watched(*self._where):
-            for rows in group_rows(keys):
-                alike = self._transcribe_alike(
-                    [chunks[i] for i in rows], [prompts[i] for i in rows]
-                )
-                found |= zip(rows, alike, strict=True)
-        return [found[row] for row in range(len(chunks))]
+            return self._transcribe_groups(chunks, prompts, keys)
 
-    def _transcribe_alike(self, chunks: list[Chunk], prompts: list[list[int]]) -> list[Decoding]:
+    def _transcribe_alike(self, chunks: list[Chunk], found: list[list[int]]) -> list[Decoding]:
+        """See `CTranslate2Engine`; `found` are the tokens before the text."""
         encoded = self._encode([chunk.waveform for chunk in chunks])
         options = chunks[0].options
         languages = self._languages(chunks, encoded)
         tokenizers = [self._tokenizer(guess.language, options.task) for guess in languages]
         results = self._model.model.generate(
             encoded,
-            [self._model.get_prompt(t, p) for t, p in zip(tokenizers, prompts, strict=True)],
+            [self._model.get_prompt(t, p) for t, p in zip(tokenizers, found, strict=True)],
             max_length=self._model.max_length,
             return_scores=True,
             return_no_speech_prob=True,

@@ -19,7 +19,7 @@ from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.ctranslate2_engine import CTranslate2Engine, features_of
 from worker.engines.memory import memory_watched
-from worker.engines.tokenizer import group_rows, patience
+from worker.engines.tokenizer import patience
 
 if TYPE_CHECKING:
     from faster_whisper.tokenizer import Tokenizer
@@ -55,7 +55,6 @@ class WhisperxEngine(CTranslate2Engine):
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
-        found: dict[int, Decoding] = {}
         # A segment says at which temperature it was written: here always 0.
         chunks = [replace(c, options=replace(c.options, temperature=0.0)) for c in chunks]
         with memory_watched(*self._where):
@@ -65,14 +64,10 @@ class WhisperxEngine(CTranslate2Engine):
                 (c.options.shared, c.options.prompt, c.options.context, guess.language)
                 for c, guess in zip(chunks, languages, strict=True)
             ]
-            for rows in group_rows(keys):
-                alike = self._transcribe_alike(
-                    [chunks[i] for i in rows], [languages[i] for i in rows]
-                )
-                found |= zip(rows, alike, strict=True)
-        return [found[row] for row in range(len(chunks))]
+            return self._transcribe_groups(chunks, languages, keys)
 
-    def _transcribe_alike(self, chunks: list[Chunk], languages: list[Guess]) -> list[Decoding]:
+    def _transcribe_alike(self, chunks: list[Chunk], found: list[Guess]) -> list[Decoding]:
+        """See `CTranslate2Engine`; `found` are the languages, all the same."""
         options = chunks[0].options
         self._model.prompt_tokens = self._prompt_tokens(options)
         self._pipeline.options = self._search_options(options)
@@ -80,11 +75,11 @@ class WhisperxEngine(CTranslate2Engine):
         self._pipeline.transcribe(
             np.concatenate([chunk.waveform for chunk in chunks]),
             batch_size=len(chunks),
-            language=languages[0].language,
+            language=found[0].language,
             task=options.task,
         )
         generated = self._generated
-        return self._decodings(chunks, languages, generated.encoded, generated.results)
+        return self._decodings(chunks, found, generated.encoded, generated.results)
 
     def _search_options(self, options: DecodeOptions) -> Any:
         return replace(
