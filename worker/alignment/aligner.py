@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 from shared.transcript import Segment
 from worker.alignment.network import Network, find_labels
 from worker.alignment.order import in_order
-from worker.alignment.phrases import (
-    Phrase,
-    make_phrases,
-    with_times,
-    without_alignment,
-)
+from worker.alignment.phrases import Phrase, make_phrases, with_times, without_alignment
 from worker.alignment.times import Interpolation, Timing, time_letters
 from worker.alignment.values import AlignmentOptions
 from worker.audio.constants import SAMPLE_RATE_HZ

@@ -19,7 +19,7 @@ from worker.speech.detection import Speech
 QueuePosition = Literal["last", "next", "first"]
 """
 Where in the queue a chunk goes: after the other chunks of its job, before them, or before those of
-all jobs and in a batch of its own. The last is for a caller who reads the text as it is made, and
+all jobs and in a batch of its own. `first` is for a caller who reads the text as it is made, and
 has none yet.
 """
 
