@@ -28,8 +28,7 @@ def demo(audio: Path | None, format_name: str) -> None:
     """
     Transcribe AUDIO (a bundled sample unless given) through a stack of its own.
 
-    The model is Whisper `base`, downloaded once. If it cannot be had, it is the demo model that
-    comes with Longhand.
+    By Whisper `base`, fetched once; where it cannot be had by the phrase-book that comes along.
     """
     from cli.demo import run_demo
 
@@ -64,10 +63,10 @@ def serve(port: int | None, n_workers: int, directory: Path, env_file: Path) -> 
 @longhand.command()
 def check() -> None:
     """
-    Say what is wrong with the settings and this machine, and what to do about it.
+    Say what is wrong with the settings and this machine, and what mends it.
 
     It looks at Redis, storage, keys, the engine and its device, the default model, speakers and
-    room on disks. It ends with status 1 if something would make jobs fail.
+    room on disks. It ends with status 1 if jobs would fail.
     """
     from cli.check import look
 

@@ -1,4 +1,4 @@
-"""Addresses of this machine: which are free, and who answers there."""
+"""Addresses of this machine: whether a port is free, and whether a program is ready there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import socket
 
 
 class PortInUse(Exception):
-    """Another program has the port of the gateway or of gateway.live."""
+    """Another program listens on the port of the gateway or of gateway.live."""
 
 
 def claim(host: str, port: int) -> None:
     """
-    Fail if another program has a port: it would answer requests that are meant for ours.
+    Fail if another program has a port: it would answer in place of ours.
 
     Raises:
         PortInUse: Another program has it.
@@ -32,7 +32,7 @@ def claim(host: str, port: int) -> None:
 
 def reachable(host: str) -> str:
     """
-    An address at which this machine can reach its own program that listens on `host`.
+    The address at which this machine reaches a program that listens on `host`.
 
     >>> reachable("0.0.0.0"), reachable("::"), reachable("10.0.0.5")
     ('127.0.0.1', '::1', '10.0.0.5')
@@ -41,7 +41,7 @@ def reachable(host: str) -> str:
 
 
 def in_url(host: str) -> str:
-    """A host as a URL writes it."""
+    """A host as it is written in a URL."""
     return f"[{host}]" if ":" in host else host
 
 

@@ -16,18 +16,21 @@ class RequestRefused(Exception):
 
 
 class GatewayCalls:
-    """Calls a gateway on 127.0.0.1, without the proxies that the environment names."""
+    """A gateway on 127.0.0.1; proxies in the environment are not used."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def upload(self, audio: Path, *, diarize: bool = False) -> str:
         """
-        Submit a file, and return the id of its job.
+        Submit a file.
 
         Args:
-            diarize: Whether to find out who speaks, too. Then Whisper times the words, because an
-                alignment model might have to be downloaded first.
+            diarize: Whether to find out who speaks. Words are timed by Whisper then, since an
+                alignment model might have to be fetched first.
+
+        Returns:
+            The id of the job.
         """
         fields = {"ext": audio.suffix.lstrip(".")} if audio.suffix else {}
         query = urlencode(fields | ({"diarize": "true", "align": "false"} if diarize else {}))
@@ -37,7 +40,7 @@ class GatewayCalls:
         return str(json.loads(answer)["job_id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """The job as `GET /jobs/{job_id}` shows it."""
+        """The record of the job."""
         record: dict[str, Any] = json.loads(self._ask("GET", f"/jobs/{job_id}"))
         return record
 

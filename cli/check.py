@@ -1,4 +1,4 @@
-"""Finds wrong settings, and names each by its variable."""
+"""Checks the settings and this machine, and names the variable of each problem."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLASSES: tuple[type[SharedSettings], ...] = (GatewaySettings, WorkerSettings)
 
 
 def look() -> list[Finding]:
-    """Every finding about the settings and this machine, problems or not."""
+    """All findings about the settings and this machine. Wrong settings come alone."""
     problems = [*_unknown_variables(), *_wrong_values()]
     if problems:
         return [Finding(problem) for problem in problems]
@@ -30,7 +30,7 @@ def look() -> list[Finding]:
 
 
 def _wrong_values() -> list[str]:
-    problems: dict[str, None] = {}  # in order, each once
+    problems: dict[str, None] = {}  # an ordered set
     for settings_class in _CLASSES:
         try:
             settings_class()
@@ -64,7 +64,7 @@ def _unreachable(settings: SharedSettings) -> list[str]:
 
 
 def _shut_out(settings: GatewaySettings) -> list[str]:
-    """Why no caller could be let in, if callers must have a key or a trusted proxy."""
+    """Why every caller would be refused, if LONGHAND_AUTH is `keys` and nothing can match."""
     if settings.auth == "off":
         return []
     try:
@@ -75,5 +75,5 @@ def _shut_out(settings: GatewaySettings) -> list[str]:
         return []
     return [
         f"LONGHAND_AUTH is keys, there are none in {settings.api_keys_file}, and no proxy is "
-        "trusted: nobody gets in. `./longhand keys add NAME` makes a key"
+        "trusted: every caller is refused. `./longhand keys add NAME` makes a key"
     ]

@@ -1,20 +1,24 @@
-"""Chooses the model of a stack: a real one if it can be had, else the demo model."""
+"""Which model a stack of this checkout runs: a real one if possible, else the phrase-book."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
+import click
+
+from cli.settings import read_settings
 from shared.catalogue import MODELS
 from shared.phrase_book import PHRASE_BOOK
 
 if TYPE_CHECKING:
-    from worker.models.files import ModelFiles
+    from worker.models.whisper_models import WhisperModels
     from worker.settings import WorkerSettings
 
 WANTED = "base"
-"""Small enough to download while somebody waits, and good enough to show what Whisper can do."""
+"""Small enough to be fetched while somebody waits, and good enough to show what Whisper does."""
 
 _DEFAULT = "LONGHAND_DEFAULT_MODEL"
 
@@ -25,8 +29,8 @@ class ChosenModel:
     The model of a stack.
 
     Attributes:
-        env: The settings for it that differ from a stack's own.
-        sentence: Why it is not the wanted model, or what does not work with it; "" if nothing.
+        env: Settings for the stack.
+        sentence: Why another model was wanted or what does not work with it; "" if all is well.
     """
 
     name: str
@@ -35,32 +39,39 @@ class ChosenModel:
 
     @property
     def is_phrase_book(self) -> bool:
-        """Whether it is the model that comes with Longhand."""
+        """Whether it is the demo model that ships with Longhand."""
         return self.name == PHRASE_BOOK
 
 
-def choose_model(out: TextIO) -> ChosenModel:
+def choose_model() -> ChosenModel:
     """
-    Make sure that a model is here before a stack is started, and return it.
+    Choose the model of a stack, and fetch it if it is not here; problems are told on stderr.
 
-    It is the model that the operator named, or else `base`. A missing model is downloaded, and
-    `out` shows the progress. If `base` cannot be had, the demo model replaces it. A model that the
-    operator named is never replaced: `sentence` then says why it is not here.
+    It is the operator's, or `base` if they named none. Where `base` cannot be had, the phrase-book
+    takes its place; no other model is replaced.
 
     Raises:
-        ValidationError: A setting is wrong.
+        ClickException: A setting is wrong.
     """
-    from worker.models.files import ModelFiles
     from worker.settings import WorkerSettings
 
-    read = WorkerSettings()
+    chosen = _choose(read_settings(WorkerSettings), sys.stderr)
+    if chosen.sentence:
+        click.echo(chosen.sentence, err=True)
+    return chosen
+
+
+def _choose(read: WorkerSettings, out: TextIO) -> ChosenModel:
+    from worker.models.whisper_models import WhisperModels
+    from worker.settings import WorkerSettings
+
     is_named = "default_model" in read.model_fields_set
     if not is_named:
         read = WorkerSettings(default_model=WANTED)
     name = read.catalogue.resolve(None)
-    assert name is not None  # or the settings would not be valid
-    chosen = ChosenModel(name, _told(read))
-    files = ModelFiles.of(read)
+    assert name is not None  # else the settings would not be valid
+    chosen = ChosenModel(name, _settings_of(read))
+    files = WhisperModels.of(read)
     why = _why_not_here(files, read, name, out)
     if not why:
         return replace(chosen, sentence=_why_no_speakers(files, read, name, out))
@@ -74,17 +85,17 @@ def choose_model(out: TextIO) -> ChosenModel:
     )
 
 
-def _why_no_speakers(files: ModelFiles, read: WorkerSettings, name: str, out: TextIO) -> str:
-    """Fetch what tells speakers apart, unless that takes somebody's token; see `_why_not_here`."""
+def _why_no_speakers(files: WhisperModels, read: WorkerSettings, name: str, out: TextIO) -> str:
+    """Fetch the diarization model, unless that takes a token; see `_why_not_here`."""
     from worker.models.diarization_files import LIGHT, diarizer_name
 
     if diarizer_name(MODELS[name], read.diarizer, None) != LIGHT:
         return ""
     why = _why_not_here(files, read, LIGHT, out, kind="diarization model")
-    return f"{why}: until it is here, nobody learns who speaks" if why else ""
+    return f"{why}: without it, it is not known who speaks" if why else ""
 
 
-def _told(read: WorkerSettings) -> dict[str, str]:
+def _settings_of(read: WorkerSettings) -> dict[str, str]:
     return {
         _DEFAULT: read.default_model,
         "LONGHAND_MODELS_DIR": str(read.models_dir.absolute()),
@@ -93,13 +104,13 @@ def _told(read: WorkerSettings) -> dict[str, str]:
 
 
 def _why_not_here(
-    files: ModelFiles, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
+    files: WhisperModels, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
 ) -> str:
-    """Download what is missing of a model; one sentence if that is not possible, else ""."""
+    """Fetch what is missing of a model; "", or a sentence that says why that failed."""
     from cli.pulling import pull_shown
     from shared.errors import ModelNotFound
+    from worker.models.fetching import NotFetched
     from worker.models.listing import named_files
-    from worker.models.store import NotFetched
     from worker.settings import quieten_libraries
 
     if name in files.local_revisions():
@@ -111,7 +122,7 @@ def _why_not_here(
             return ""
         if not read.downloads:
             return f"the {kind} {name} is not here, and LONGHAND_DOWNLOADS is off"
-        pull_shown(files, wanted, out)
+        pull_shown(files.store, wanted, out)
     except NotFetched as error:
         reasons = "; ".join(error.failures) or "no source has it"
         return f"the {kind} {name} could not be fetched ({reasons})"

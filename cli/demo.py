@@ -1,4 +1,4 @@
-"""One file through a private stack, from upload to transcript."""
+"""`longhand demo`: one file through a private stack, from upload to transcript."""
 
 from __future__ import annotations
 
@@ -8,51 +8,52 @@ import time
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from cli.calls import GatewayCalls, RequestRefused
-from cli.chosen_model import ChosenModel, choose_model
+from cli.chosen_model import choose_model
 from cli.processes import ChildFailed
 from cli.progress import ProgressLine
 from cli.redis_server import RedisNotFound
 from cli.settings import only, own_settings
 from cli.stack import Stack, Watch
 from shared.formats import FORMATS
-from shared.settings import CHECKOUT, describe_problems
-from worker.settings import WorkerSettings
+from shared.settings import CHECKOUT
 
 CONVERSATION = CHECKOUT / "samples" / "conversation.flac"
 PHRASES = CHECKOUT / "samples" / "demo.wav"
-"""The only recording that the demo model can transcribe."""
+"""The only recording that the phrase-book understands."""
 
 _POLL_S = 0.1
 _OF_ENGINES = ("LONGHAND_ENGINE", "LONGHAND_ENGINE_THREADS", "LONGHAND_COMPUTE_TYPE")
-"""Settings of the environment that the demo uses, beside those about models."""
+"""The caller's settings that are used here, beside those of the model."""
 
 
 class DemoFailed(click.ClickException):
-    """The demo printed no transcript; the message says why."""
+    """There is no transcript; the message says why."""
 
 
 def run_demo(audio: Path | None, format_name: str) -> None:
     """
     Print the transcript of `audio`, and nothing else, on standard output.
 
-    Progress goes to standard error. Everything that was started is stopped, and only a model
-    that was downloaded is kept.
+    Progress goes to standard error. All that was started is stopped, and nothing is kept but a
+    model that was fetched.
 
     Args:
-        audio: None for a sample that the model can transcribe.
+        audio: None for a sample that the model understands.
+
+    Raises:
+        ClickException: There is no transcript; says why.
     """
     _check_inputs(audio, format_name)
-    chosen = _choose()
-    # The sample is a dialogue, so its speakers are shown; other files are printed as text.
+    chosen = choose_model()
+    # The sample is a conversation, in which it is of interest who speaks.
     has_speakers = not (audio or chosen.is_phrase_book or chosen.sentence)
     audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
-    # A GPU may lack libraries, and these models need none.
+    # On the CPU: these models are small, and for a GPU libraries may be missing.
     env = only(_OF_ENGINES, own_settings()) | {**chosen.env, "LONGHAND_DEVICE": "cpu"}
     progress = ProgressLine(sys.stderr)
-    # A killed worker may have left a file open, so that the folder cannot be removed.
+    # Errors are ignored, since a killed worker may still write there.
     with (
         tempfile.TemporaryDirectory(prefix="longhand-demo-", ignore_cleanup_errors=True) as name,
         progress,
@@ -65,16 +66,6 @@ def run_demo(audio: Path | None, format_name: str) -> None:
         except (ChildFailed, RedisNotFound, RequestRefused, OSError) as error:
             raise DemoFailed(str(error)) from error
     _print_result(result)
-
-
-def _choose() -> ChosenModel:
-    try:
-        chosen = choose_model(sys.stderr)
-    except ValidationError as error:
-        raise DemoFailed("\n".join(describe_problems(error, WorkerSettings))) from error
-    if chosen.sentence:
-        click.echo(chosen.sentence, err=True)
-    return chosen
 
 
 def _check_inputs(audio: Path | None, format_name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a worker on this machine would lack: engine, device, models, disk space; and what to do."""
+"""What a worker on this machine would find: engine, device, models, disks; and how to fix it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from shared.catalogue import MODELS
 from shared.errors import EngineFailed, LonghandError
 from shared.phrase_book import PHRASE_BOOK, WARNING
 from shared.sizes import in_words
+from worker.diarization.usable import PYANNOTE, is_installed
 from worker.engines import check_installed
 from worker.models.diarization_files import LIGHT
-from worker.models.files import ModelFiles
 from worker.models.listing import named_files
+from worker.models.whisper_models import WhisperModels
 from worker.processes.devices import best_device, choose_compute_type
 from worker.settings import WorkerSettings
 
@@ -29,7 +30,7 @@ class Finding:
     One sentence for an operator.
 
     Attributes:
-        is_problem: Whether it will make jobs fail. Otherwise it is good to know.
+        is_problem: Whether jobs will fail because of it.
     """
 
     sentence: str
@@ -37,7 +38,7 @@ class Finding:
 
 
 def find_in_worker(settings: WorkerSettings) -> list[Finding]:
-    """Every finding; first those that concern every job."""
+    """All findings; those that concern every job come first."""
     return [
         *_of_engine(settings),
         *_of_default_model(settings),
@@ -58,9 +59,9 @@ def _of_engine(settings: WorkerSettings) -> Iterator[Finding]:
 
 
 def _of_default_model(settings: WorkerSettings) -> Iterator[Finding]:
-    files = ModelFiles.of(settings)
+    files = WhisperModels.of(settings)
     name = settings.catalogue.resolve(None)
-    if name is None:  # the check of the settings reports this
+    if name is None:  # the check of the settings says so
         return
     if name == PHRASE_BOOK:
         yield Finding(f"{_DEFAULT}: {WARNING}", is_problem=False)
@@ -100,10 +101,10 @@ def _of_disks(settings: WorkerSettings) -> Iterator[Finding]:
         "LONGHAND_MODELS_DIR": settings.models_dir,
     }.items():
         there = _existing(folder.absolute())
-        free = shutil.disk_usage(there).free
-        if free < _LEAST_FREE_BYTES:
+        n_free = shutil.disk_usage(there).free
+        if n_free < _LEAST_FREE_BYTES:
             yield Finding(
-                f"{variable}: {in_words(free)} are free at {there}; make room, or name another"
+                f"{variable}: {in_words(n_free)} are free at {there}; make room, or name another"
             )
 
 
@@ -113,27 +114,28 @@ def _existing(folder: Path) -> Path:
 
 def _of_speakers(settings: WorkerSettings) -> Iterator[Finding]:
     name = settings.diarizer
-    try:
-        if name != LIGHT:
-            check_installed("whisperx")  # the extra that brings pyannote.audio
-    except EngineFailed:
+    if name != LIGHT and not is_installed(PYANNOTE):
         yield Finding(
             f"LONGHAND_DIARIZATION_MODEL is {name!r}, and the extra `diarization` is not "
-            f"installed; {LIGHT!r} does without",
+            f"installed; {LIGHT!r} does not need it",
             is_problem=False,
         )
         return
-    files = ModelFiles.of(settings)
+    files = WhisperModels.of(settings)
     try:
         wanted = named_files(name, files)
     except LonghandError:
         yield Finding(
-            f"LONGHAND_DIARIZATION_MODEL: {name!r} is not here; `./longhand models` lists"
+            f"LONGHAND_DIARIZATION_MODEL: {name!r} is not here; `./longhand models` lists what is"
         )
         return
     if files.store.find(wanted) is None:
         is_gated = bool(wanted.origin and any(r.is_gated for r in wanted.origin.repositories))
-        token = ", with LONGHAND_HF_TOKEN of one who accepted its conditions" if is_gated else ""
+        token = (
+            ", with the LONGHAND_HF_TOKEN of an account that accepted its conditions"
+            if is_gated
+            else ""
+        )
         yield Finding(
             f"speakers cannot be told apart yet: {name} is not here; "
             f"`./longhand models pull {name}` fetches it{token}",

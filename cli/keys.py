@@ -1,4 +1,4 @@
-"""`longhand keys`: who may call with a key, if LONGHAND_AUTH=keys."""
+"""`longhand keys`: who may call with a key, if LONGHAND_AUTH is `keys`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
+from cli.settings import read_settings
+from cli.table import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,19 +26,17 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
-@click.option(
-    "--rate", help="Most requests with this key, as 60/minute; the site's rate unless given."
-)
+@click.option("--rate", help="Requests it is good for, as 60/minute; the site's rate unless given.")
 def add(name: str, role: Role, rate: str | None) -> None:
     """
-    Make a key for NAME and print it, only this once.
+    Make a key for NAME and print it, this once.
 
-    NAME owns what is made with it: a user of that name at nginx sees the same jobs.
+    What is done with it is NAME's: a user of that name at nginx sees the same jobs.
     """
     from gateway.access.keys import add_key
 
     settings = _settings()
-    with _told():
+    with _errors_shown():
         key = add_key(settings.api_keys_file, name, role=role, rate=rate)
     click.echo(key)
     click.echo(f"{name}'s key is kept nowhere else: note it now", err=True)
@@ -49,7 +50,7 @@ def show(as_json: bool) -> None:
     """List who has a key."""
     from gateway.access.keys import read_keys
 
-    with _told():
+    with _errors_shown():
         found = read_keys(_settings().api_keys_file)
     if as_json:
         value = [key.model_dump(mode="json", exclude={"sha256"}) for key in found]
@@ -61,30 +62,23 @@ def show(as_json: bool) -> None:
 @keys.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Make NAME's key invalid, within a second or two; NAME's jobs stay."""
+    """Make NAME's key worth nothing, within a second or two; NAME's jobs stay."""
     from gateway.access.keys import revoke_key
 
-    with _told():
+    with _errors_shown():
         revoke_key(_settings().api_keys_file, name)
     click.echo(f"{name}'s key is worth nothing now")
 
 
 def _settings() -> GatewaySettings:
-    from pydantic import ValidationError
-
     from gateway.settings import GatewaySettings
-    from shared.settings import describe_problems
 
-    try:
-        return GatewaySettings()
-    except ValidationError as error:
-        problems = describe_problems(error, GatewaySettings)
-        raise click.ClickException("\n".join(problems)) from error
+    return read_settings(GatewaySettings)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Let errors within the block end the command with their own sentence."""
+def _errors_shown() -> Iterator[None]:
+    """Errors in the block end the command; their message is shown."""
     from gateway.access.keys import KeyFileError
 
     try:
@@ -98,6 +92,4 @@ def _told() -> Iterator[None]:
 def _table(found: Sequence[ApiKey]) -> str:
     rows = [("name", "role", "rate", "created")]
     rows += [(key.name, key.role, key.rate or "-", key.created_at or "-") for key in found]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return "\n".join(lines)
+    return "\n".join(table_lines(rows))

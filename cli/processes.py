@@ -20,18 +20,18 @@ _LOG_LINES_SHOWN = 20
 
 
 class ChildFailed(Exception):
-    """A child did not start, or ended; the message ends with the last lines of its log."""
+    """A child was not ready in time, or ended; the message ends with the last lines of its log."""
 
 
 class Processes:
     """
-    Children, each the head of its own process group, each with a log file.
+    Child processes, each in a process group of its own and with a log file.
 
-    Because of these groups, a Ctrl-C at the terminal reaches only this program, which then stops
-    its children in order. `cli.watcher` kills them if this program is killed.
+    Because of the groups, Ctrl-C at the terminal does not reach the children: this program decides
+    in which order they end. `cli.watcher` ends them if this program is killed.
 
     Attributes:
-        running: The name of each child that we started and have neither stopped nor killed.
+        running: The name of each child that was started, and not stopped or killed by us.
     """
 
     def __init__(self, log_dir: Path) -> None:
@@ -50,7 +50,7 @@ class Processes:
     def start(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str], directory: Path
     ) -> Child:
-        """Start a child in `directory`; its output is appended to `{name}.log`."""
+        """Start a child in `directory`; its output is added to `{name}.log`."""
         with self.log_path(name).open("ab") as log:
             self._log_starts.setdefault(name, log.tell())
             child = subprocess.Popen(
@@ -67,7 +67,7 @@ class Processes:
         return child
 
     def stop(self, children: Iterable[Child], *, grace_s: float) -> None:
-        """Ask children to end; after `grace_s`, or when interrupted, kill their whole groups."""
+        """Ask children to end. After `grace_s`, or when interrupted, kill their process groups."""
         stopping = list(children)
         try:
             for child in stopping:
@@ -81,8 +81,8 @@ class Processes:
                 self.kill(child)
 
     def kill(self, child: Child) -> None:
-        """Kill a child, and whatever it started, at once."""
-        # The process group may still have members after the child has died.
+        """Kill a child and all processes of its group."""
+        # The group may still run after the child itself has ended.
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
@@ -90,7 +90,7 @@ class Processes:
             self._tell_watcher(f"-{child.pid}")
 
     def close(self) -> None:
-        """Kill all remaining children, and end the watcher."""
+        """Kill all children that still run, and end the watcher."""
         for child in list(self.running):
             self.kill(child)
         if self._watcher.stdin is not None:
@@ -102,7 +102,7 @@ class Processes:
         self, ready: Callable[[], bool], *, needed: Iterable[Child], deadline_s: float
     ) -> None:
         """
-        Wait until `ready()`.
+        Wait until `ready()` is true.
 
         Raises:
             ChildFailed: A needed child ended, or they were not ready within `deadline_s`.
@@ -127,11 +127,11 @@ class Processes:
                 )
 
     def log_path(self, name: str) -> Path:
-        """The file with the output of `name`."""
+        """The log file of a child."""
         return self._log_dir / f"{name}.log"
 
     def log_tail(self, name: str) -> str:
-        """The last lines of a log, without those of earlier runs."""
+        """The last lines that a child has printed since this object was made."""
         try:
             text = self.log_path(name).read_bytes()[self._log_starts.get(name, 0) :]
         except FileNotFoundError:

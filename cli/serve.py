@@ -1,4 +1,4 @@
-"""Runs a private stack until it is told to end."""
+"""`longhand serve`: a private stack that runs until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from cli.addresses import PortInUse
 from cli.chosen_model import ChosenModel, choose_model
@@ -18,21 +17,19 @@ from cli.redis_server import RedisNotFound
 from cli.settings import own_settings
 from cli.stack import DirectoryInUse, Stack, Watch
 from shared.phrase_book import WARNING
-from shared.settings import describe_problems
-from worker.settings import WorkerSettings
 
 _DEFAULT_PORT = 8499
 _HIGHEST_PORT = 65535
 _POLL_S = 0.5
 _DEADLINE_S = 3600
-"""A worker may have to download or load more than the default model first."""
+"""Long, since a worker may have to fetch and load several models first."""
 
 _OWN = ("LONGHAND_REDIS_URL", "LONGHAND_PORT", "LONGHAND_LIVE_PORT")
-"""Settings that the stack chooses itself."""
+"""The caller's settings that are not used: the stack chooses them."""
 
 
 def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
-    """Run a stack in `directory` until Ctrl-C, or until one of its processes ends."""
+    """Run a stack in `directory` until Ctrl-C, or until a part of it ends."""
     settings = dict(own_settings())
     if port is None:
         port = _port(settings, "LONGHAND_PORT", _DEFAULT_PORT)
@@ -40,7 +37,7 @@ def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
     settings.setdefault("LONGHAND_LIVE_HOST", settings.get("LONGHAND_HOST", "127.0.0.1"))
     settings = {name: value for name, value in settings.items() if name not in _OWN}
     try:
-        chosen = _choose() if n_workers else None
+        chosen = choose_model() if n_workers else None
         with (
             ProgressLine(sys.stderr) as line,
             Stack(
@@ -66,22 +63,11 @@ def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
         raise click.ClickException(str(error)) from error
 
 
-def _choose() -> ChosenModel:
-    try:
-        chosen = choose_model(sys.stderr)
-    except ValidationError as error:
-        problems = describe_problems(error, WorkerSettings)
-        raise click.ClickException("\n".join(problems)) from error
-    if chosen.sentence:
-        click.echo(chosen.sentence, err=True)
-    return chosen
-
-
 def _banner(stack: Stack, chosen: ChosenModel | None) -> str:
     lines = [
         f"Longhand is at {stack.url} (Ctrl-C stops it). Try:",
         f"  curl -F file=@samples/conversation.flac '{stack.url}/transcribe/file?wait=true'",
-        f"What happens to jobs is told at {stack.live_url}:",
+        f"What happens to jobs can be read at {stack.live_url}:",
         f"  curl -N {stack.live_url}/events",
     ]
     if chosen is not None:

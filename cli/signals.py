@@ -1,4 +1,4 @@
-"""Lets signals end a command in the same way as an error."""
+"""Signals that end a command as an error does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def end_on(*signals: signal.Signals) -> None:
-    """End on these signals as on an error, so that `with` blocks and `finally` clean up."""
+    """Let these signals raise SystemExit, so that `with` and `finally` clean up."""
 
     def end(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""A private stack: Redis, gateway, gateway.live and workers that start and end together."""
+"""A private stack: Redis, gateway, gateway.live and workers that start, and end, together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TextIO
 
 from redis import Redis
@@ -28,17 +27,17 @@ _GRACE_S, _SHORT_GRACE_S = 5.0, 1.0
 
 
 class DirectoryInUse(Exception):
-    """Another stack uses the same directory; two Redis servers would damage each other's files."""
+    """Another stack uses the directory; two Redis servers would damage each other's files."""
 
 
 @dataclass(frozen=True)
 class Watch:
     """
-    How somebody waits for a stack.
+    How to wait for a stack.
 
     Attributes:
         say: Called often, with what is waited for.
-        deadline_s: How long everything may take to be ready.
+        deadline_s: How long the stack may take to be ready.
     """
 
     say: Callable[[str], None] = lambda told: None
@@ -47,16 +46,16 @@ class Watch:
 
 class Stack:
     """
-    Private Redis, gateway, gateway.live and workers, which run during the `with` block.
+    Redis, gateway, gateway.live and workers, which run during the `with` block.
 
     Attributes:
         url: The gateway's address.
         live_url: The address of gateway.live.
         redis_url: The address of Redis, with the password.
-        storage_dir: Where uploads and results are.
+        storage_dir: The directory of uploads and results.
         gateway: The gateway's process.
         live: The process of gateway.live.
-        workers: The workers' processes in the order of their start, with those that ended.
+        workers: The workers' processes in the order of their starts, with those that have ended.
     """
 
     gateway: Child
@@ -74,14 +73,14 @@ class Stack:
         watch: Watch = Watch(),  # noqa: B008 - it is frozen
     ) -> None:
         """
-        Prepare a stack; nothing runs yet.
+        Prepare a stack; nothing is started yet.
 
         Args:
             directory: For Redis's files, storage, scratch files and logs.
-            env: Variables, such as `LONGHAND_…`, that replace the stack's own.
-            port: Where the gateway listens; a free one unless given.
-            live_port: The same for gateway.live.
-            watch: How it is waited for.
+            env: Environment variables, which go before the stack's own settings.
+            port: The gateway's port; a free one if None.
+            live_port: The port of gateway.live; a free one if None.
+            watch: How to wait for it.
         """
         self._directory = directory.absolute()
         self._n_workers = n_workers
@@ -121,9 +120,9 @@ class Stack:
         Start everything and wait until it is ready.
 
         Raises:
-            ChildFailed: A process did not start.
-            DirectoryInUse: Another stack uses the same directory.
-            PortInUse: Another program has a port of this stack.
+            ChildFailed: A part was not ready in time, or ended.
+            DirectoryInUse: Another stack uses the directory.
+            PortInUse: Another program listens on a port of this stack.
         """
         for name in ("redis", "storage", "scratch"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
@@ -145,19 +144,14 @@ class Stack:
             raise
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # After an error or an interruption, running jobs are not waited for.
-        self.stop(grace_s=_GRACE_S if exc is None else _SHORT_GRACE_S)
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        # After an error or Ctrl-C nobody waits for the running jobs.
+        self.stop(grace_s=_GRACE_S if error is None else _SHORT_GRACE_S)
 
     def stop(self, *, grace_s: float = _GRACE_S) -> None:
-        """Stop every process; those that do not end within `grace_s` are killed."""
+        """End everything; what has not ended after `grace_s` is killed."""
         try:
-            # Redis last: the others write to it when they end.
+            # Redis last, since the others write to it when they end.
             for wanted in ("worker", "gateway", "live", "redis"):
                 children = [c for c, name in self._processes.running.items() if wanted in name]
                 self._processes.stop(children, grace_s=grace_s)
@@ -166,7 +160,7 @@ class Stack:
             self._lock.close()
 
     def start_redis(self) -> None:
-        """Start Redis, always on the same port and with its data, and wait until it answers."""
+        """Start Redis, on the same port and with its old data, and wait until it answers."""
         config = write_redis_config(
             self._directory / "redis", port=self.redis_port, password=self._password
         )
@@ -182,57 +176,52 @@ class Stack:
         )
 
     def stop_redis(self) -> None:
-        """Let Redis save and end."""
+        """Let Redis save its data and end."""
         self._processes.stop([self._redis], grace_s=_REDIS_DEADLINE_S)
 
     def kill_redis(self) -> None:
-        """Kill Redis without letting it save, as a power cut would."""
+        """Kill Redis as a power cut would."""
         self._processes.kill(self._redis)
 
     def start_gateway(self) -> Child:
         """Start the gateway; it is not ready yet."""
-        self.gateway = self._processes.start(
-            "gateway", [sys.executable, "-m", "gateway"], env=self._env, directory=CHECKOUT
-        )
+        self.gateway = self._start("gateway", "gateway")
         return self.gateway
 
     def start_live(self) -> Child:
         """Start gateway.live; it is not ready yet."""
-        # The gateway's page listens to gateway.live, which is another origin for a browser.
+        # The gateway's page reads events here, which for a browser is another origin.
         listed = [origin for origin in (self._env.get("LONGHAND_CORS_ORIGINS"), self.url) if origin]
-        self.live = self._processes.start(
-            "live",
-            [sys.executable, "-m", "gateway.live"],
-            env=self._env | {"LONGHAND_CORS_ORIGINS": ",".join(listed)},
-            directory=CHECKOUT,
-        )
+        self.live = self._start("live", "gateway.live", {"LONGHAND_CORS_ORIGINS": ",".join(listed)})
         return self.live
 
     def start_worker(self, env: Mapping[str, str] | None = None) -> Child:
-        """Start one more worker, with more variables if given; it is not ready yet."""
-        worker = self._processes.start(
-            f"worker-{len(self.workers) + 1}",
-            [sys.executable, "-m", "worker"],
+        """Start one more worker, with other settings if given; it is not ready yet."""
+        self.workers.append(self._start(f"worker-{len(self.workers) + 1}", "worker", env))
+        return self.workers[-1]
+
+    def _start(self, name: str, module: str, env: Mapping[str, str] | None = None) -> Child:
+        return self._processes.start(
+            name,
+            [sys.executable, "-m", module],
             env=self._env | dict(env or {}),
             directory=CHECKOUT,
         )
-        self.workers.append(worker)
-        return worker
 
     def kill(self, child: Child) -> None:
-        """Kill one process of the stack, and all that it started, at once."""
+        """Kill one process of the stack, and all that it started."""
         self._processes.kill(child)
 
     def check(self) -> None:
-        """Raise `ChildFailed` if a process that should be running has ended."""
+        """Raise `ChildFailed` if a part that should be running has ended."""
         self._processes.check(self._processes.running)
 
     def log_path(self, name: str) -> Path:
-        """The file with the output of `redis`, `gateway`, `live`, `worker-1` …"""
+        """The log file of `redis`, `gateway`, `live`, `worker-1` …"""
         return self._processes.log_path(name)
 
     def log_tail(self, name: str) -> str:
-        """The last lines that `redis`, `gateway`, `worker-1` … printed."""
+        """The last lines in the log of `redis`, `gateway`, `live`, `worker-1` …"""
         return self._processes.log_tail(name)
 
     def _redis_answers(self) -> bool:
@@ -250,7 +239,7 @@ class Stack:
         return not waited_for
 
     def _waited_for(self) -> str:
-        """What is not ready yet; "" if everything is."""
+        """The part that is not ready yet, in words; "" if all are."""
         if not is_ready(self._host, self.port):
             return "the gateway"
         if not is_ready(self._live_host, self.live_port):

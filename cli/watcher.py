@@ -1,9 +1,8 @@
 """
-A program that kills what its parent started, once the parent is gone.
+A program that ends the processes of its parent when the parent has ended, even by kill -9.
 
-It reads lines from standard input: `+4711` for a process group that was started, `-4711` for one
-that ended. When the input ends, it kills the groups that are left. So nothing stays behind, even
-if the parent was killed by kill -9.
+It reads lines from standard input: `+4711` when a process group has started, `-4711` when it has
+ended. At the end of the input it kills the groups that are left.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from contextlib import suppress
 
 
 def main() -> None:
-    """Read until the parent is gone, then kill the groups that are left."""
+    """Read until the parent has ended, then kill the groups that are left."""
     groups: set[int] = set()
     for line in sys.stdin:
         group = int(line[1:])

@@ -15,7 +15,8 @@ from models.training.demo_model.voices import Utterance
 from shared.settings import CHECKOUT
 from shared.transcript import Segment, Word
 from worker.alignment import Aligner, open_aligner
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.models.store import ModelStore
 
 MakeAudio = Callable[[NDArray[np.int16]], AudioSource]

@@ -12,8 +12,8 @@ from waiting import wait_until
 
 from shared.errors import EngineFailed, GpuOutOfMemory
 from worker.processes.batching import ChunkBatcher
+from worker.processes.calls import Call, CallQueue
 from worker.processes.children import ChildDied
-from worker.processes.streams import Call, Stream
 
 DEADLY, SLOW, BAD = "deadly", "slow", "bad"
 
@@ -27,8 +27,8 @@ class Engine:
         self.pid = id(self)
         self.is_killed = False
 
-    def wait_until_ready(self, tick: Callable[[], None] = lambda: None) -> None:
-        tick()
+    def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
+        check()
         if not self._starts:
             raise ChildDied("it ended with status 1")
 
@@ -50,11 +50,11 @@ class Engine:
         self.is_killed = True
 
 
-def add_all(stream: Stream, items: list[str], model: str = "demo", alike: Any = None) -> None:
+def add_all(queue: CallQueue, items: list[str], model: str = "demo", alike: Any = None) -> None:
     """Add a job's chunks, all at once as far as the batcher can see."""
-    with stream._changed:
+    with queue._changed:
         for i, item in enumerate(items):
-            stream.add(i, Call("transcribe", (model,), item, f"chunk {item}", alike=alike))
+            queue.add(i, Call("transcribe", (model,), item, f"chunk {item}", alike=alike))
 
 
 class Site:
@@ -87,22 +87,22 @@ class Site:
     def submit(self, items: list[str], model: str = "demo", alike: Any = None) -> list[Any]:
         """Submit a job's chunks by a thread of its own; what comes back goes to the list."""
         found: list[Any] = []
-        n_before = len(self.batcher._streams)
+        n_before = len(self.batcher._queues)
 
         def run() -> None:
-            stream = self.batcher.open_stream()
+            queue = self.batcher.open_queue()
             try:
-                add_all(stream, items, model, alike)
-                found.extend(stream.next() for _ in items)
+                add_all(queue, items, model, alike)
+                found.extend(queue.next() for _ in items)
             except Exception as error:
                 found.append(error)
             finally:
-                stream.close()
+                queue.close()
 
         self._jobs.append(threading.Thread(target=run))
         self._jobs[-1].start()
         if not self.may_answer.is_set():
-            wait_until(lambda: len(self.batcher._streams) > n_before or found, 20, "it waits")
+            wait_until(lambda: len(self.batcher._queues) > n_before or found, 20, "it waits")
         return found
 
     def finish(self) -> list[Any]:

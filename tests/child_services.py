@@ -24,16 +24,16 @@ class Echo:
             time.sleep(0.01)
         return word
 
-    def note_for_ever(self, note: Callable[[float], None]) -> None:
+    def report_for_ever(self, report: Callable[[float], None]) -> None:
         """Report and report."""
         while True:
-            note(0.5)
+            report(0.5)
             time.sleep(0.01)
 
-    def note_now_and_then(self, note: Callable[[float], None]) -> None:
+    def report_now_and_then(self, report: Callable[[float], None]) -> None:
         """Report, and work on for longer than its parent waits at a time."""
         while True:
-            note(0.5)
+            report(0.5)
             time.sleep(0.5)
 
     def refuse(self) -> None:
@@ -48,7 +48,7 @@ class Echo:
         """End by a signal."""
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def die_once(self, mark: str, note: Callable[[float], None]) -> str:
+    def die_once(self, mark: str, report: Callable[[float], None]) -> str:
         """End the first process that is asked; answer in the next."""
         if Path(mark).exists():
             return "alive"

@@ -23,8 +23,8 @@ from cli.redis_server import RedisNotFound, find_redis_server, free_port, write_
 from cli.stack import Stack
 from shared.settings import CHECKOUT
 from worker.models.diarization_files import LIGHT, diarizer_files
-from worker.models.files import ModelFiles
-from worker.models.store import NotFetched
+from worker.models.fetching import NotFetched
+from worker.models.store import ModelStore
 from worker.settings import WorkerSettings, limit_threads
 
 # Before anything imports torch: threads of several processes on few cores wait for each other.
@@ -123,10 +123,10 @@ def demo_model() -> Path:
 def real_models() -> Path:
     """The folder that holds `REAL_MODELS`, real Whisper weights; fetched once for all checkouts."""
     settings = WorkerSettings(downloads=True)
-    files = ModelFiles.of(settings)
+    store = ModelStore.of(settings)
     for name in REAL_MODELS:
         try:
-            files.pull(name)
+            store.pull(store.files_of("model", name))
         except NotFetched as error:
             missing(str(error))
     return settings.models_dir
@@ -137,7 +137,7 @@ def real_diarizer() -> Path:
     """The folder of `diarization`: real weights, fetched once for all checkouts."""
     settings = WorkerSettings(downloads=True)
     try:
-        return ModelFiles.of(settings).store.pull(diarizer_files(LIGHT))
+        return ModelStore.of(settings).pull(diarizer_files(LIGHT))
     except NotFetched as error:
         missing(str(error))
 

@@ -60,7 +60,8 @@ def for_engines(checkpoint: Path, folder: Path) -> Mapping[str, Path]:
     converted = folder / "ctranslate2"
     converted.mkdir(parents=True)
     convert_checkpoint(checkpoint, converted)
-    return {name: converted for name in ENGINES} | {"openai_whisper": checkpoint}
+    reads = {"ctranslate2": converted, "checkpoint": checkpoint}
+    return {name: reads[engine.weights] for name, engine in ENGINES.items()}
 
 
 def add_tiny(folder: Path) -> Path:

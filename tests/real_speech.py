@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from models.training.demo_model.scores import Errors
 from shared.settings import CHECKOUT
 from shared.transcript import Segment
-from worker.audio.source import SAMPLE_RATE_HZ, decode
-from worker.models.files import ModelFiles
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
+from worker.models.store import ModelStore
 
 SAMPLES = CHECKOUT / "samples"
 CONVERSATION, MANDARIN = SAMPLES / "conversation.flac", SAMPLES / "mandarin.flac"
@@ -83,4 +84,4 @@ def as_checkpoint(models: Path, name: str, folder: Path) -> Path:
             (target / path.name).symlink_to(path)
     (target / "longhand.json").unlink(missing_ok=True)
     shutil.copy(models / name / "longhand.json", target)
-    return ModelFiles(folder, "openai_whisper").pull(name)
+    return ModelStore(folder, engine="openai_whisper").locate("model", name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 Samples = NDArray[np.float64]
 

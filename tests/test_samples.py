@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from real_speech import SAMPLES, turns_of
 
-from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
 
 _AUDIBLE = 0.01
 

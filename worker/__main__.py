@@ -34,7 +34,7 @@ from worker.job import WorkerServices, run_job
 from worker.jobs.leases import RENEW_S, Leases
 from worker.jobs.rq_worker import Puller
 from worker.jobs.scratch import own_folder
-from worker.models.files import ModelFiles
+from worker.models.whisper_models import WhisperModels
 from worker.processes.gpu_lease import one_gpu
 from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.processes.services import EngineStatus, engine_service
@@ -52,10 +52,10 @@ class _Stopped(Exception):
 
 class Worker:
     """
-    One worker: its children, its threads, its record in Redis.
+    One worker: its child processes, its threads and its record in Redis.
 
     Args:
-        make_engine: Makes what runs in the engine process; tests give their own.
+        make_engine: Makes the object that the engine process serves; tests give their own.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Worker:
         self.name = f"{settings.name}-{uuid.uuid4().hex[:6]}"
         url = settings.redis_url.get_secret_value()
         self._redis = redis = connect_patiently(url)
-        # For what may fail and be tried again: stopping never waits for Redis to come back.
+        # For calls that may fail and are tried again, so that stopping does not wait for Redis.
         self._brief = brief = connect_briefly(url)
         with naming("LONGHAND_STORAGE_DIR", settings.storage_dir):
             storage = open_storage(settings.storage_dir)
@@ -76,7 +76,7 @@ class Worker:
             for client in (redis, brief)
         )
         self._workers = Workers(brief)
-        self._files = ModelFiles.of(settings)
+        self._on_disk = WhisperModels.of(settings)
         self._started_at = time.time()
         self.processes = SharedProcesses(settings, make_engine)
         self._leases = Leases(jobs.runs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
@@ -85,11 +85,11 @@ class Worker:
 
     def run(self, stopping: threading.Event) -> None:
         """
-        Work until `stopping` is set, then finish the jobs in hand.
+        Work until `stopping` is set, then finish the running jobs.
 
         Raises:
-            EngineFailed: The engine process cannot be started, now or again. Jobs in hand are left:
-                their leases run out and other workers take them.
+            EngineFailed: The engine process cannot be started, or not again. The running jobs are
+                left: their leases run out and other workers take them.
         """
 
         def check() -> None:
@@ -146,13 +146,13 @@ class Worker:
             self._reaper.join(_REAPER_END_S)
 
     def close(self) -> None:
-        """Let go of Redis, once `run` has returned."""
+        """Close the connections to Redis, after `run` has returned."""
         self._redis.close()
         self._brief.close()
 
     def _preload(self, check: Callable[[], None]) -> None:
         generation = 0
-        with suppress(RedisError):  # then the first job has them loaded anew
+        with suppress(RedisError):  # then the first job makes them load again
             generation = Generations(self._brief).current()
         models = PooledModels(self.processes, check, generation=generation)
         for model in self._settings.preloaded_models:
@@ -160,14 +160,14 @@ class Worker:
                 models.load(model)
             except LonghandError as error:
                 self.processes.batcher.check()
-                # Jobs for other models can still be done; jobs for this one say the same.
-                _log.error("the model %s is not to be had: %s", model, error)
+                # Jobs for other models can still be done; jobs for this one fail with this error.
+                _log.error("the model %s cannot be loaded: %s", model, error)
 
     def _publish(self) -> None:
         settings, batcher = self._settings, self.processes.batcher
         status: EngineStatus | None = batcher.status
         memory = status.gpu_memory if status else None
-        on_disk = self._files.local_revisions()
+        on_disk = self._on_disk.local_revisions()
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
@@ -176,7 +176,7 @@ class Worker:
             device=status.device if status else settings.device,
             compute_type=status.compute_type if status else settings.compute_type,
             models=tuple(on_disk),
-            own_models=tuple(self._files.own()),
+            own_models=tuple(self._on_disk.own()),
             loaded=status.loaded if status else (),
             revisions=on_disk | dict(status.revisions if status else {}),
             engine_options={
@@ -204,9 +204,9 @@ class Worker:
         self._workers.publish(record)
 
     def _diarizers(self) -> dict[str, Any]:
-        """What the record tells of diarization models."""
+        """The fields of the record about diarization models."""
         site_default = self._settings.diarizer
-        usable = usable_diarizers(self._files.store, site_default)
+        usable = usable_diarizers(self._on_disk.store, site_default)
         return {
             "diarization_model": site_default,
             "diarizers": usable.names,
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
     def stop(signum: int, _frame: object) -> None:
         if stopping.is_set():
-            # Leases run out and other workers take the jobs.
+            # The leases run out and other workers take the jobs.
             os._exit(128 + signum)
         stopping.set()
 

@@ -9,7 +9,8 @@ from itertools import chain
 from shared.request import TranscriptionRequest
 from shared.speaker_names import rename_speakers
 from shared.transcript import Segment, SpeakerTurn, Transcript, Warned, join_text
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.decoding.checkpoints import LANES_APART, Checkpoint, Plan
 from worker.decoding.lanes import DecodedChunk
 from worker.decoding.progress import Report

@@ -1,4 +1,4 @@
-"""How many cores this process may use: by its affinity, and by the quotas of its cgroups."""
+"""How many CPU cores this process may use, by its affinity and by the quotas of its cgroups."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _OLDER_FOLDERS = ("cpu", "cpu,cpuacct")
 
 def usable_cores(root: Path = Path("/"), *, n_allowed: int | None = None) -> int:
     """
-    Cores that the engine can be given without being held back; at least 1.
+    How many cores the engine can use without being throttled; at least 1.
 
     Args:
-        root: Where `proc` and `sys` are.
-        n_allowed: Cores that the scheduler lets this process run on; None to ask it.
+        root: The folder that holds `proc` and `sys`.
+        n_allowed: How many cores the scheduler lets this process run on; None to ask it.
     """
     allowed = n_allowed if n_allowed is not None else len(os.sched_getaffinity(0))
-    whole = [int(quota) for quota in _quotas(root)]  # a part of a core is no core
+    whole = [int(quota) for quota in _quotas(root)]  # parts of a core do not count
     return max(1, min([allowed, *whole]))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Every limit on this process, in cores: its own cgroup's and those of all above it."""
+    """Yield each limit on this process, in cores: of its cgroup and of all cgroups above it."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -40,14 +40,14 @@ def _quotas(root: Path) -> Iterator[float]:
             continue
         for folder in folders:
             for below in (PurePosixPath(path), *PurePosixPath(path).parents):
-                # In a container the path is the host's and leads nowhere; its own is the root.
+                # In a container this path is the host's and missing; its own cgroup is the root.
                 with suppress(OSError, ValueError, ZeroDivisionError):
                     yield _quota(folder / str(below).strip("/"), is_older=bool(controllers))
 
 
 def _quota(folder: Path, *, is_older: bool) -> float:
     """
-    The limit of one cgroup.
+    The limit of one cgroup, in cores.
 
     Raises:
         OSError, ValueError: It has none.
@@ -57,7 +57,7 @@ def _quota(folder: Path, *, is_older: bool) -> float:
         period = int((folder / "cpu.cfs_period_us").read_text())
     else:
         first, second = (folder / "cpu.max").read_text().split()
-        quota, period = int(first), int(second)  # `max` is no number
+        quota, period = int(first), int(second)  # `max` is no number: ValueError
     if quota <= 0:
         raise ValueError("no limit")
     return quota / period

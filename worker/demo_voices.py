@@ -11,7 +11,8 @@ from pyannote.audio.models.blocks.pooling import StatsPool
 from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
-_HOP = 160  # samples between two frames
+from worker.audio.constants import HOP_LENGTH, SAMPLE_RATE_HZ
+
 _MELS = 40
 _CHANNELS = 96
 _DIMENSION = 64
@@ -31,7 +32,7 @@ class DemoSpeakerEmbedding(Model):
 
     def __init__(
         self,
-        sample_rate: int = 16_000,
+        sample_rate: int = SAMPLE_RATE_HZ,
         num_channels: int = 1,
         task: Any = None,
     ) -> None:
@@ -40,7 +41,7 @@ class DemoSpeakerEmbedding(Model):
             sample_rate=sample_rate,
             n_fft=512,
             win_length=400,
-            hop_length=_HOP,
+            hop_length=HOP_LENGTH,
             n_mels=_MELS,
             f_min=40,
             f_max=7600,
@@ -68,16 +69,16 @@ class DemoSpeakerEmbedding(Model):
     @lru_cache  # noqa: B019  # as every model of pyannote.audio has it
     def num_frames(self, num_samples: int) -> int:
         """The number of frames of so many samples."""
-        return 1 + num_samples // _HOP
+        return 1 + num_samples // HOP_LENGTH
 
     def receptive_field_size(self, num_frames: int = 1) -> int:
         """How many samples so many frames depend on."""
         context = sum((kernel - 1) * dilation for kernel, dilation in _LAYERS)
-        return 512 + (num_frames - 1 + context) * _HOP
+        return 512 + (num_frames - 1 + context) * HOP_LENGTH
 
     def receptive_field_center(self, frame: int = 0) -> int:
         """The sample in the middle of those that a frame depends on."""
-        return frame * _HOP
+        return frame * HOP_LENGTH
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
         """
@@ -114,7 +115,7 @@ class DemoSegmentation(Model):
 
     def __init__(
         self,
-        sample_rate: int = 16_000,
+        sample_rate: int = SAMPLE_RATE_HZ,
         num_channels: int = 1,
         task: Any = None,
     ) -> None:
@@ -139,17 +140,17 @@ class DemoSegmentation(Model):
     @lru_cache  # noqa: B019  # as every model of pyannote.audio has it
     def num_frames(self, num_samples: int) -> int:
         """The number of frames, of 20 ms, of so many samples."""
-        return (1 + num_samples // _HOP) // 2
+        return (1 + num_samples // HOP_LENGTH) // 2
 
     # pyannote.audio always puts frame 0 at the start of the chunk. A receptive field with its
     # context would therefore shift every boundary.
     def receptive_field_size(self, num_frames: int = 1) -> int:
         """How many samples so many frames stand for."""
-        return num_frames * 2 * _HOP
+        return num_frames * 2 * HOP_LENGTH
 
     def receptive_field_center(self, frame: int = 0) -> int:
         """The sample in the middle of those that a frame stands for."""
-        return _HOP + frame * 2 * _HOP
+        return HOP_LENGTH + frame * 2 * HOP_LENGTH
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """

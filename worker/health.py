@@ -1,4 +1,4 @@
-"""`python -m worker.health`: does the worker of this container take jobs? For its health check."""
+"""`python -m worker.health`: the health check of a container: does its worker take jobs?"""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from worker.settings import WorkerSettings
 
 
 def is_live(redis: Redis, host: str) -> bool:
-    """Whether a worker on this host has said lately that it takes jobs."""
+    """Whether a worker on this host has published lately that it takes jobs."""
     return any(record.host == host for record in Workers(redis).live())
 
 
 def main() -> int:
-    """0 if it does; nobody can connect to a worker, so Redis is asked."""
+    """Ask Redis, since nobody can connect to a worker; 0 if the worker takes jobs, else 1."""
     host = socket.gethostname()
     try:
         with connect_briefly(WorkerSettings().redis_url.get_secret_value()) as redis:

@@ -40,12 +40,12 @@ from worker.settings import WorkerSettings
 _log = logging.getLogger(__name__)
 
 _DECODED = 0.03
-"""Share of a job's progress that decoding is."""
+"""The share of decoding in a job's progress."""
 
 
 @dataclass(frozen=True)
 class WorkerServices:
-    """What every job of a worker shares; `scratch` is a folder of the worker's own."""
+    """What all jobs of a worker share; `scratch` is a folder of the worker's own."""
 
     settings: WorkerSettings
     name: str
@@ -59,9 +59,10 @@ class WorkerServices:
 
 def run_job(services: WorkerServices, job_id: str, attempt: int) -> None:
     """
-    Make one attempt at a job and record how it ended; raises nothing a job could cause.
+    Make one attempt at a job, and record how it ended. Errors of a job are recorded, not raised.
 
-    A slip that comes late, twice, or for a job taken by another does nothing.
+    Nothing happens if the job cannot be claimed: its slip came late or twice, or another worker has
+    the job.
     """
     record = services.jobs.runs.claim(job_id, attempt, services.name)
     if record is None:
@@ -95,7 +96,7 @@ def _fail(services: WorkerServices, lease: Lease, error: LonghandError) -> None:
 
 def _transcribe(services: WorkerServices, record: RunRecord, lease: Lease) -> Transcript:
     asked = record.request.model
-    # The gateway took it: it may be one of the operator's own, here or on another worker.
+    # The gateway accepted it, so it may be an operator's own model, here or on another worker.
     own = [asked] if asked and may_be_own(asked) else []
     model = services.settings.catalogue.resolve(asked, own)
     if model is None:
@@ -108,10 +109,11 @@ def _transcribe(services: WorkerServices, record: RunRecord, lease: Lease) -> Tr
         with _stored(services, record.audio.key) as path:
             decode = models.decode_channels if request.multichannel else models.decode
             audio = decode(
-                path, Path(folder) / "audio.pcm",
-                lambda fraction: lease.report(FIRST_STAGE, _DECODED * fraction),
+                path,
+                Path(folder) / "audio.pcm",
                 request.audio_track,
-            )  # fmt: skip
+                lambda fraction: lease.report(FIRST_STAGE, _DECODED * fraction),
+            )
         known = _known_speakers(services, models, record.request, Path(folder))
         checkpoint = JobCheckpoint(services.jobs.runs.chunks, record.id, record.attempt)
 
@@ -127,7 +129,7 @@ def _transcribe(services: WorkerServices, record: RunRecord, lease: Lease) -> Tr
 def _known_speakers(
     services: WorkerServices, models: PooledModels, request: TranscriptionRequest, folder: Path
 ) -> tuple[KnownSpeaker, ...]:
-    """The voices that came along, decoded; one that cannot be costs nothing but its name."""
+    """The recordings of known speakers, decoded. One that is unreadable does not fail the job."""
     if not request.diarize:
         return ()
     known = []
@@ -136,18 +138,18 @@ def _known_speakers(
         scratch = folder / f"{n}.pcm"
         try:
             with _stored(services, key) as path:
-                voice = models.decode(path, scratch, lambda fraction: None)
+                voice = models.decode(path, scratch)
             known.append(KnownSpeaker(name, voice))
         except AudioUnreadable as error:
-            _log.warning("the voice of a known speaker: %s", error)
-            scratch.write_bytes(b"")  # the diarizer warns that there is nothing to hear in it
+            _log.warning("the recording of a known speaker: %s", error)
+            scratch.write_bytes(b"")  # the diarizer warns that nobody is heard in it
             known.append(KnownSpeaker(name, AudioSource(scratch, 0)))
     return tuple(known)
 
 
 @contextmanager
 def _stored(services: WorkerServices, key: str) -> Iterator[Path]:
-    """Stored audio, to be decoded within the block."""
+    """A local path of stored audio during the block, in which it is decoded."""
     try:
         with services.storage.open_local(key) as path:
             yield path
@@ -162,7 +164,7 @@ def _stored(services: WorkerServices, key: str) -> Iterator[Path]:
 def _convert(
     transcript: Transcript, variant: Variant | None
 ) -> tuple[Transcript, dict[str, Transcript]]:
-    """The transcript, and in the script that was asked for, if that is another one."""
+    """The transcript, and a copy in the script that was asked for, if that is another one."""
     if variant in (None, "none") or not is_chinese(transcript):
         return transcript, {}
     try:

@@ -15,11 +15,12 @@ from shared.speaker_names import rename_speakers
 from shared.times import segments_in_order
 from shared.transcript import Segment, Transcript, Warned, join_text
 from worker.annotation import Annotators, Subject, align_words, find_speakers
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import N_SAMPLES
+from worker.audio.source import AudioSource, Span
 from worker.decoding.checkpoints import Checkpoint, NoCheckpoint, Plan
-from worker.decoding.decode import ChunkStream, Work, decode_lanes
+from worker.decoding.decode import ChunkQueue, Work, decode_lanes
 from worker.decoding.lanes import DecodedChunk
-from worker.decoding.options import MAX_CHUNK_S, lane_options
+from worker.decoding.options import lane_options
 from worker.decoding.pauses import long_pauses
 from worker.decoding.progress import Progress, Report
 from worker.decoding.speech_without_text import speech_without_text_warnings
@@ -64,8 +65,8 @@ class Models(Annotators, Protocol):
         """Detect the language of a span of at most 30 s."""
         ...
 
-    def open_stream(self, model: str, audio: AudioSource) -> ChunkStream:
-        """Open a stream that decodes chunks of this audio."""
+    def open_queue(self, model: str, audio: AudioSource) -> ChunkQueue:
+        """A queue for chunks of this audio that are to be decoded."""
         ...
 
 
@@ -145,8 +146,7 @@ def notices(model: str) -> list[Warned]:
 def ignored_options(request: TranscriptionRequest, used: ModelUsed) -> list[Warned]:
     """Warnings that name the options that change nothing, and say why."""
     chosen = request.chosen()
-    ignores = used.ignores | ({"temperature_increment"} if "temperature" in used.ignores else set())
-    by_engine = sorted(ignores & chosen.keys())
+    by_engine = sorted(used.ignores & chosen.keys())
     without_diarize = sorted(_OF_SPEAKERS & chosen.keys()) if not request.diarize else []
     without_vad = sorted(_OF_VAD & chosen.keys()) if not request.vad else []
     unaligned = sorted(_OF_ALIGNMENT & chosen.keys()) if not _aligns(request) else []
@@ -229,11 +229,11 @@ def _decoded(
     skipped = () if options.ends_at_pauses else long_pauses(plan.speech.spans)
     speech = replace(plan.speech, skipped=skipped)
     work = Work(speech, options, used.n_lanes, done, checkpoint, extras.is_streamed)
-    stream = models.open_stream(used.name, replace(subject.audio, skipped=skipped))
+    queue = models.open_queue(used.name, replace(subject.audio, skipped=skipped))
     try:
-        found = decode_lanes(work, stream, progress)
+        found = decode_lanes(work, queue, progress)
     finally:
-        stream.close()
+        queue.close()
     chunks = [found[index] for index in sorted(found)]
     language = _language_of(chunks) or _guess(subject, used, models)
     return _Decoded(plan.speech, _segments_of(chunks, request), language)
@@ -266,7 +266,7 @@ def _guess(subject: Subject, used: ModelUsed, models: Models) -> Guess:
     if subject.request.language or not used.is_multilingual:
         return Guess(subject.request.language or "en", 1.0)
     audio = subject.audio
-    whole = Span(0, min(audio.n_samples, int(MAX_CHUNK_S * SAMPLE_RATE_HZ)))
+    whole = Span(0, min(audio.n_samples, N_SAMPLES))
     return models.detect_language(used.name, audio, whole)
 
 

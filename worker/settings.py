@@ -1,4 +1,4 @@
-"""Settings of the worker, and what must be said to libraries before they are imported."""
+"""Settings of the worker, and of libraries that have to be set before they are imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -18,12 +18,18 @@ from pydantic_settings import SettingsConfigDict
 from shared.catalogue import may_be_own
 from shared.settings import BASE_NAMES, SharedSettings
 from worker.cores import usable_cores
+from worker.engines import ENGINES
+
+if TYPE_CHECKING:
+    EngineName = str
+else:
+    EngineName = Literal[tuple(ENGINES)]
 
 MODELS_CACHE = "~/.cache/longhand/models"
-"""Where models land; below `XDG_CACHE_HOME`, where that is set."""
+"""Where downloaded models go; below `XDG_CACHE_HOME` if that is set."""
 
 _M_MMAP_THRESHOLD = -3
-"""Of malloc.h."""
+"""A constant of malloc.h."""
 
 _MODELS_HERE = Path("data/models")
 _WITH_TOKEN, _WITHOUT_TOKEN = "pyannote/speaker-diarization-community-1", "diarization"
@@ -31,10 +37,10 @@ _FLAGS = {"true": {"true", "1", "yes", "on"}, "false": {"false", "0", "no", "off
 
 
 def _models_cache() -> Path:
-    """Outside the checkout, which may be thrown away; where that cannot be written, below it."""
+    """A folder outside the checkout, which may be deleted; or below it if there is no other."""
     try:
         cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # there is no home directory
         return _MODELS_HERE
     place = Path(cache) / "longhand" / "models"
     there = next(parent for parent in (place, *place.parents) if parent.exists())
@@ -53,9 +59,7 @@ class WorkerSettings(SharedSettings):
         "OMP_NUM_THREADS": "engine_threads",
     }
 
-    engine: Literal["faster_whisper", "openai_whisper", "whisperx"] = Field(
-        "faster_whisper", description="Which library runs the models."
-    )
+    engine: EngineName = Field("faster_whisper", description="Which library runs the models.")
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
@@ -166,20 +170,20 @@ class WorkerSettings(SharedSettings):
 
     @model_validator(mode="after")
     def _engine_knows_the_number_format(self) -> Self:
-        kind = self.compute_type
-        if self.engine != "openai_whisper" or kind == "auto":
+        formats = ENGINES[self.engine].number_formats
+        if formats is None or self.compute_type == "auto":
             return self
-        usable = ("float32",) if self.device == "cpu" else ("float32", "float16")
-        if kind not in usable:
+        usable = formats["cpu" if self.device == "cpu" else "cuda"]
+        if self.compute_type not in usable:
             raise ValueError(
-                f"LONGHAND_COMPUTE_TYPE is {kind!r}; openai_whisper on {self.device!r} computes in "
-                f"{' or '.join(usable)}"
+                f"LONGHAND_COMPUTE_TYPE is {self.compute_type!r}; {self.engine} on "
+                f"{self.device!r} computes in {' or '.join(usable)}"
             )
         return self
 
     @property
     def diarizer(self) -> str:
-        """The diarization model of this site."""
+        """The name of the diarization model of this site."""
         if self.diarization_model:
             return self.diarization_model
         has_token = bool(self.hf_token and self.hf_token.get_secret_value())
@@ -198,7 +202,7 @@ class WorkerSettings(SharedSettings):
         return tuple(dict.fromkeys(name for name in resolved if name))
 
     def _resolve(self, name: str | None) -> str | None:
-        """A model's own name; one of the operator's own is known by its folder."""
+        """A model's own name, for an alias; own models are known by their folders."""
         is_own = bool(name and may_be_own(name) and (self.models_dir / name).is_dir())
         return self.catalogue.resolve(name, own=[name] if name and is_own else [])
 
@@ -211,12 +215,12 @@ class WorkerSettings(SharedSettings):
 
 def quieten_libraries() -> None:
     """
-    Switch off what phones home, and spinning threads, before anything heavy is imported.
+    Switch off telemetry and spinning threads, before a heavy library is imported.
 
-    onnxruntime and pyannote.audio report usage by default; the former only
-    obeys its variable, since its call comes too late. Two OpenMP threads that
-    spin for a busy core make inference up to fifty times slower. pyannote.audio
-    warns of an FFmpeg it does not find, which we have no use for: it is given samples.
+    onnxruntime and pyannote.audio report their use by default; the former has to be told by a
+    variable, since its function can be called only after the first report. Two OpenMP threads that
+    spin on one busy core make inference up to fifty times slower. pyannote.audio warns of a missing
+    FFmpeg, which it does not need here: we give it samples.
     """
     warnings.filterwarnings("ignore", r"\s*torchcodec is not installed correctly", UserWarning)
     for name, value in {
@@ -232,33 +236,33 @@ def quieten_libraries() -> None:
 
 
 def limit_threads(n_threads: int) -> None:
-    """Give this process so many OpenMP threads, unless the operator chose a number."""
+    """Give this process so many OpenMP threads, unless the operator has set a number."""
     os.environ.setdefault("OMP_NUM_THREADS", str(n_threads))
 
 
 def limit_primitives() -> None:
     """
-    Let oneDNN keep the code it made for a few shapes only, not for a thousand.
+    Let oneDNN keep compiled code for 16 shapes only, not for a thousand.
 
-    Where every waveform has its own length, what it keeps grows by 0.5 MB a call. Not for the
-    engine, which sees one shape and reads the same variable.
+    Where each waveform has another length, what it keeps grows by 0.5 MB a call. Not to be used in
+    the engine process: there all shapes are the same, and CTranslate2 reads the same variable.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 def give_memory_back() -> None:
     """
-    Have what is larger than 1 MB taken from the system, and given back, each time.
+    Return blocks of more than 1 MB to the system as soon as they are freed.
 
-    glibc learns to take large arrays from its heap. onnxruntime then leaves holes in it that are
-    not used again: in one of three processes the search for speech in five hours held 0.3 to
-    0.7 GB more than the 50 MB it needs, by where the heap happened to lie. See mallopt(3). Other
-    C libraries have no such call, and no such heap.
+    glibc learns to take large arrays from its heap, where onnxruntime leaves holes that are not
+    used again. In one of three processes, the search for speech in five hours held 0.3 to 0.7 GB
+    more than the 50 MB that it needs. See mallopt(3). Other C libraries have neither this call nor
+    the problem.
     """
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def show_one_gpu(uuid: str) -> None:
-    """Let this process, and those it starts from now on, see one GPU: as their first."""
+    """Let this process, and those that it starts from now on, see only one GPU."""
     os.environ["CUDA_VISIBLE_DEVICES"] = uuid

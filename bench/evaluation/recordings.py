@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.evaluation.speech import Clip, Utterance
 from models.training.demo_model.corpus import write_encoded
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 PAUSE_S = (0.3, 5.0)
 NOISY_S = (20.0, 60.0)

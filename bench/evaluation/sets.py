@@ -18,7 +18,7 @@ from bench.evaluation.recordings import (
     write_mp3,
 )
 from bench.evaluation.speech import Clip, Utterance, english, read_clips, read_word_times
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 LONG, CLIPS, NOISE, WORDS = "long files", "clips", "noise", "word times"
 """The sets; of `WORDS` words and their times are asked for too."""

@@ -54,10 +54,10 @@ def weights_of(model: str, engine: str = "faster_whisper") -> Path:
     Raises:
         ModelNotFound: They cannot be had.
     """
-    from worker.models.files import ModelFiles
+    from worker.models.store import ModelStore
     from worker.settings import WorkerSettings
 
-    return ModelFiles.of(WorkerSettings(default_model=model, engine=engine)).locate(model)
+    return ModelStore.of(WorkerSettings(default_model=model, engine=engine)).locate("model", model)
 
 
 def _open_longhand(model: str) -> Hear:

@@ -29,7 +29,8 @@ from bench.evaluation.sets import CLIPS, LONG, Item
 from bench.evaluation.speech import DEVELOPMENT, SPEECH, Clip, Utterance, english, read_clips
 from bench.evaluation.systems import OURS, WITH_VAD
 from bench.evaluation.table import Evaluation
-from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
 
 # Made-up clips: a tone that is the utterance, with silence before and after it.
 

@@ -15,7 +15,8 @@ from leftovers import processes_of
 from texts import spoken_text, word_errors
 
 from shared.settings import CHECKOUT
-from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
 
 pytestmark = pytest.mark.main_job
 

@@ -105,7 +105,7 @@ def test_a_wrong_setting_is_named(keys):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "nobody gets in. `./longhand keys add NAME`"), ("mine", "is no file of keys")],
+    [(None, "every caller is refused. `./longhand keys add NAME`"), ("mine", "is no file of keys")],
 )
 def test_check_says_when_nobody_could_get_in(redis_url, storage_dir, tmp_path: Path, text, said):
     path = tmp_path / "keys.json"

@@ -85,7 +85,7 @@ def test_what_is_set_goes_before_what_stands_in_the_file(tmp_path):
 
 
 CHOOSE = (
-    "import sys; from cli.chosen_model import choose_model; found = choose_model(sys.stderr);"
+    "from cli.chosen_model import choose_model; found = choose_model();"
     "print(found.name, found.env['LONGHAND_DEFAULT_MODEL']); print(found.sentence)"
 )
 

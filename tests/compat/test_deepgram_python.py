@@ -15,7 +15,7 @@ from real_speech import samples_of
 from sites import Site
 from two_voices import ANN, BEN, TEXT, assert_heard, assert_in_turn, served
 
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 PROGRAM = """
 import json, sys

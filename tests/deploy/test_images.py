@@ -81,8 +81,8 @@ def test_the_workers_image_for_cpus_has_no_cuda_libraries(images: dict[str, str]
 
 def test_the_workers_image_brings_the_demo_model(images: dict[str, str]) -> None:
     program = (
-        "from pathlib import Path; from worker.models.files import ModelFiles as F; "
-        "print(F(Path('/nowhere'), 'faster_whisper').locate('demo'))"
+        "from pathlib import Path; from worker.models.store import ModelStore as S; "
+        "print(S(Path('/nowhere')).locate('model', 'demo'))"
     )
 
     assert in_image(images["worker"], program) == "/app/models/demo"

@@ -18,7 +18,8 @@ from shared.formats.cues import cues_of
 from shared.formats.options import FormatOptions
 from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Transcript
-from worker.audio.source import SAMPLE_RATE_HZ, decode_channels
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode_channels
 from worker.channels import transcribe_channels
 from worker.processes.local import LocalModels
 

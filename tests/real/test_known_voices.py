@@ -13,7 +13,8 @@ from real_speech import samples_of, silence
 
 from shared.errors import ModelNotFound
 from shared.transcript import SpeakerTurn
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings

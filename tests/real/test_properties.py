@@ -24,7 +24,8 @@ from shared.formats import FORMATS, FormatOptions, render
 from shared.request import TranscriptionRequest
 from shared.settings import CHECKOUT
 from shared.transcript import Segment, SpeakerTurn, Transcript
-from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
 from worker.diarization.assignment import assign_speakers
 from worker.speech.detection import SpeechOptions, detect_speech
 

@@ -14,7 +14,8 @@ from real_speech import n_errors, samples_of, write_wav
 from scipy import signal
 
 from shared.transcript import Transcript
-from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
 
 Hear = Callable[..., Transcript]
 Samples = NDArray[np.float32]

@@ -14,7 +14,7 @@ from spoken import transcribe_here
 
 from shared.request import TranscriptionRequest
 from shared.transcript import Transcript, Word
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.engines import ENGINES
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings

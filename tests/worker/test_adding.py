@@ -14,9 +14,10 @@ from spoken import transcribe_here
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
 from shared.settings import CHECKOUT
+from worker.engines.compact import COMPACT_FILE, expand
 from worker.models.adding import add_model
-from worker.models.compact import COMPACT_FILE, expand
-from worker.models.files import ModelFiles
+from worker.models.store import ModelStore
+from worker.models.whisper_models import WhisperModels
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
@@ -24,8 +25,8 @@ SAMPLE = CHECKOUT / "samples" / "demo.wav"
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> ModelFiles:
-    return ModelFiles(tmp_path / "models", "faster_whisper")
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models")
 
 
 @pytest.fixture(scope="module")
@@ -91,27 +92,27 @@ def hear(models_dir: Path, name: str) -> str:
 
 
 def test_a_checkpoint_is_converted_and_hears_what_it_heard_before(
-    files: ModelFiles, checkpoint: Path
+    store: ModelStore, checkpoint: Path
 ) -> None:
-    folder = add_model(files, "medical", checkpoint)
+    folder = add_model(store, "medical", checkpoint)
 
     noted = json.loads((folder / "longhand.json").read_text())
-    [own] = files.own()
+    [own] = WhisperModels(store).own()
     assert noted["own"] == {"is_multilingual": True, "translates": True, "knows_cantonese": False}
     assert (own.name, own.is_multilingual, own.chunk_s) == ("medical", True, 30)
-    assert list(files.local_revisions()) == ["demo", "medical"]
-    assert sorted(path.name for path in files.store.directory.iterdir()) == ["medical"]
-    assert hear(files.store.directory, "medical").strip().startswith("Good morning everyone.")
+    assert list(WhisperModels(store).local_revisions()) == ["demo", "medical"]
+    assert sorted(path.name for path in store.directory.iterdir()) == ["medical"]
+    assert hear(store.directory, "medical").strip().startswith("Good morning everyone.")
 
 
 def test_a_folder_of_ctranslate2_is_copied_with_what_belongs_to_it_alone(
-    files: ModelFiles, ctranslate2: Path, tmp_path: Path
+    store: ModelStore, ctranslate2: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
     shutil.copytree(ctranslate2, source)
     write_files(source, {"optimizer.bin": b"not wanted", "README.md": b"not wanted"})
 
-    folder = add_model(files, "medical", source)
+    folder = add_model(store, "medical", source)
 
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "longhand.json", "model.bin", "preprocessor_config.json", "tokenizer.json",
@@ -120,11 +121,11 @@ def test_a_folder_of_ctranslate2_is_copied_with_what_belongs_to_it_alone(
 
 
 def test_a_folder_that_transformers_wrote_is_converted(
-    files: ModelFiles, transformers: Path, demo_model: Path
+    store: ModelStore, transformers: Path, demo_model: Path
 ) -> None:
     from worker.models.conversion.ctranslate2_file import read_variables
 
-    folder = add_model(files, "medical", transformers)
+    folder = add_model(store, "medical", transformers)
 
     made, true = (read_variables(path / "model.bin") for path in (folder, demo_model))
     config = json.loads((folder / "config.json").read_text())
@@ -137,23 +138,23 @@ def test_a_folder_that_transformers_wrote_is_converted(
              "x" * 101, "house"]
 )  # fmt: skip
 def test_a_name_that_leads_elsewhere_or_means_another_model_is_refused(
-    files: ModelFiles, ctranslate2: Path, name: str
+    store: ModelStore, ctranslate2: Path, name: str
 ) -> None:
     with pytest.raises(InvalidRequest, match="cannot be the name of a model of your own"):
-        add_model(files, name, ctranslate2, taken=["house"])
-    assert not files.store.directory.exists()
+        add_model(store, name, ctranslate2, taken=["house"])
+    assert not store.directory.exists()
 
 
-def test_a_name_is_given_once(files: ModelFiles, ctranslate2: Path) -> None:
-    add_model(files, "medical", ctranslate2)
+def test_a_name_is_given_once(store: ModelStore, ctranslate2: Path) -> None:
+    add_model(store, "medical", ctranslate2)
 
     with pytest.raises(InvalidRequest, match="already; `./longhand models rm medical` removes it"):
-        add_model(files, "medical", ctranslate2)
+        add_model(store, "medical", ctranslate2)
 
 
 @pytest.mark.parametrize("form", ["ctranslate2", "checkpoint", "neither", "broken"])
 def test_what_does_not_transcribe_is_refused_and_leaves_nothing(
-    files: ModelFiles, ctranslate2: Path, tmp_path: Path, form: str
+    store: ModelStore, ctranslate2: Path, tmp_path: Path, form: str
 ) -> None:
     source = tmp_path / "source"
     if form == "ctranslate2":
@@ -176,28 +177,28 @@ def test_what_does_not_transcribe_is_refused_and_leaves_nothing(
         reason = "is no model: it is neither"
 
     with pytest.raises(InvalidRequest, match=reason):
-        add_model(files, "medical", source)
-    assert list(files.store.directory.iterdir()) == []
+        add_model(store, "medical", source)
+    assert list(store.directory.iterdir()) == []
 
 
 def test_a_full_disk_leaves_nothing(ctranslate2: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 4 << 20) as disk:
         with pytest.raises(OSError, match="No space left"):
-            add_model(ModelFiles(disk, "faster_whisper"), "medical", ctranslate2)
+            add_model(ModelStore(disk), "medical", ctranslate2)
         left = list(disk.iterdir())
 
     assert left == []
 
 
 def test_an_own_model_that_lacks_a_file_is_not_offered(
-    files: ModelFiles, ctranslate2: Path
+    store: ModelStore, ctranslate2: Path
 ) -> None:
-    folder = add_model(files, "medical", ctranslate2)
+    folder = add_model(store, "medical", ctranslate2)
     (folder / "tokenizer.json").unlink()
 
-    assert files.own() == []
-    assert "medical" not in files.local_revisions()
-    assert files.own_names() == ["medical"]
+    assert WhisperModels(store).own() == []
+    assert "medical" not in WhisperModels(store).local_revisions()
+    assert WhisperModels(store).own_names() == ["medical"]
 
 
 def test_of_a_model_nobody_knows_what_every_whisper_can_is_taken_for_granted() -> None:

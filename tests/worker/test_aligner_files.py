@@ -19,8 +19,9 @@ from worker.alignment import open_aligner
 from worker.alignment.network import BundleNetwork, PretrainedNetwork, make_alphabet
 from worker.models.alignment_catalogue import ALIGNERS, BUNDLES, REPOSITORIES
 from worker.models.alignment_files import AlignerFiles
+from worker.models.fetching import Fetching
 from worker.models.sources.settings import HubSettings, IndexSettings
-from worker.models.store import Fetching, ModelStore
+from worker.models.store import ModelStore
 
 SHIPPED = CHECKOUT / "models" / "demo-aligner-en"
 SWEDISH = "KBLab/wav2vec2-large-voxrex-swedish"
@@ -117,7 +118,7 @@ def online(published: Published, tmp_path: Path) -> ModelStore:
 def test_an_aligner_of_the_catalogue_is_downloaded_and_named_by_its_commit(
     online: ModelStore, tmp_path: Path
 ) -> None:
-    found = online.locate(AlignerFiles(SWEDISH))
+    found = online.locate("aligner", SWEDISH)
 
     folder = tmp_path / "models" / "KBLab--wav2vec2-large-voxrex-swedish"
     assert found == folder
@@ -132,7 +133,7 @@ def test_weights_that_run_no_code_are_taken_where_there_are_some(
     files = {path.name: path.read_bytes() for path in SHIPPED.iterdir()}
     published.put_repository(SWEDISH, {**files, "pytorch_model.bin": b"pickled"}, lfs=".*")
 
-    folder = online.locate(AlignerFiles(SWEDISH))
+    folder = online.locate("aligner", SWEDISH)
 
     assert (folder / "model.safetensors").is_file()
     assert not (folder / "pytorch_model.bin").exists()
@@ -145,7 +146,7 @@ def test_a_download_with_another_hash_is_refused_and_leaves_nothing(
     page.content = page.content[:-1] + b"?"
 
     with pytest.raises(ModelNotFound) as refused:
-        online.locate(AlignerFiles(SWEDISH))
+        online.locate("aligner", SWEDISH)
 
     assert f"aligner '{SWEDISH}' could not be fetched" in refused.value.message
     assert "LONGHAND_MODELS_DIR" in refused.value.message

@@ -23,7 +23,8 @@ from models.training.demo_model.voices import Utterance
 from shared.catalogue import MODELS
 from shared.errors import InvalidRequest
 from worker.alignment import Aligner, AlignmentOptions, aligner_name
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.models.alignment_catalogue import ALIGNERS
 
 ENGLISH = AlignmentOptions("en")

@@ -201,9 +201,7 @@ def test_a_diarizer_that_is_killed_again_and_again_costs_no_transcript(
 
     assert len(killed) == 2
     assert codes(found) == ["diarization_failed"]
-    assert "its process was lost twice (annotation ended with status -9)" in (
-        told(found)[0].message
-    )
+    assert "its process died twice (annotation ended with status -9)" in (told(found)[0].message)
     assert found.text == transcribe_here(local_models(), clip.path).text
     wait_until(lambda: site.workers()[0].annotation_pids == (), 30, "the worker tells")
     assert site.job(job_id).attempt == 1

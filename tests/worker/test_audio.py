@@ -77,7 +77,7 @@ def test_decoding_tells_how_far_it_is(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", np.zeros(300 * SAMPLE_RATE_HZ, np.int16))
     told: list[float] = []
 
-    decode(path, tmp_path / "a.pcm", told.append)
+    decode(path, tmp_path / "a.pcm", report=told.append)
 
     assert len(told) > 3
     assert told == sorted(told)

@@ -10,8 +10,8 @@ import pytest
 from batches import Engine, Site, add_all, texts
 
 from shared.errors import JobCancelled
-from worker.decoding.decode import Priority
-from worker.processes.streams import Call
+from worker.decoding.decode import QueuePosition
+from worker.processes.calls import Call
 
 
 def test_a_lone_chunk_is_sent_at_once(open_batcher: Callable[..., Site]) -> None:
@@ -93,12 +93,12 @@ def test_batches_that_hold_chunks_of_several_jobs_are_counted(
 
 def test_what_is_added_later_is_answered_too(open_batcher: Callable[..., Site]) -> None:
     site = open_batcher()
-    stream = site.batcher.open_stream()
+    queue = site.batcher.open_queue()
     found = []
     for i, item in enumerate("abc"):
-        stream.add(i, Call("transcribe", ("demo",), item, item))
-        found.append(stream.next())
-    stream.close()
+        queue.add(i, Call("transcribe", ("demo",), item, item))
+        found.append(queue.next())
+    queue.close()
 
     assert found == [(0, "text of a"), (1, "text of b"), (2, "text of c")]
 
@@ -109,14 +109,14 @@ def test_what_somebody_waits_to_read_goes_first_and_alone(
     site = open_batcher()
     site.hold()
     found = site.submit(["a0", "a1"])
-    stream = site.batcher.open_stream()
-    priorities: dict[str, Priority] = {"b1": "last", "b2": "last", "b3": "next", "b0": "first"}
-    with stream._changed:
-        for item, priority in priorities.items():
-            stream.add(0, Call("transcribe", ("demo",), item, item), priority)
+    queue = site.batcher.open_queue()
+    positions: dict[str, QueuePosition] = {"b1": "last", "b2": "last", "b3": "next", "b0": "first"}
+    with queue._changed:
+        for item, position in positions.items():
+            queue.add(0, Call("transcribe", ("demo",), item, item), position)
     batches = site.finish()
-    said = [stream.next()[1] for _ in priorities]
-    stream.close()
+    said = [queue.next()[1] for _ in positions]
+    queue.close()
 
     assert batches == [["b0"], ["a0", "b3", "a1", "b1"], ["b2"]]
     assert said == [f"text of {item}" for item in ("b0", "b3", "b1", "b2")]
@@ -165,11 +165,11 @@ def test_a_dropped_jobs_chunks_are_never_sent(open_batcher: Callable[..., Site])
         ticked.set()
         raise JobCancelled("cancelled")
 
-    stream = site.batcher.open_stream()
-    add_all(stream, [f"c{i}" for i in range(10)])
+    queue = site.batcher.open_queue()
+    add_all(queue, [f"c{i}" for i in range(10)])
     with pytest.raises(JobCancelled):
-        stream.next(cancel)
-    stream.close()
+        queue.next(cancel)
+    queue.close()
     site.submit(["other"])
 
     assert ticked.is_set()

@@ -105,11 +105,11 @@ def test_a_batch_that_went_wrong_is_not_sent_again_for_a_job_that_was_dropped(
             raise JobCancelled("cancelled")
 
     def run() -> None:
-        stream = site.batcher.open_stream()
-        add_all(stream, ["a", BAD, "b"])
+        queue = site.batcher.open_queue()
+        add_all(queue, ["a", BAD, "b"])
         with pytest.raises(JobCancelled):
-            stream.next(check)
-        stream.close()
+            queue.next(check)
+        queue.close()
 
     site.may_answer.clear()
     job = threading.Thread(target=run)
@@ -161,10 +161,10 @@ def test_stopping_ends_an_engine_that_is_still_starting() -> None:
     site = Site()
     starting, stopped = threading.Event(), threading.Event()
 
-    def wait_until_ready(tick: Callable[[], None]) -> None:
+    def wait_until_ready(check: Callable[[], None]) -> None:
         starting.set()
         assert stopped.wait(20)
-        tick()
+        check()
 
     engine = Engine(site)
     engine.wait_until_ready = wait_until_ready  # type: ignore[method-assign]

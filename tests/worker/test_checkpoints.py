@@ -14,17 +14,18 @@ import pytest
 from published import Published
 
 from shared.catalogue import MODELS
-from worker.models.compact import COMPACT_FILE, expand
+from worker.engines.compact import COMPACT_FILE, expand
 from worker.models.conversion.checkpoint import write_checkpoint
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables
 from worker.models.conversion.to_ctranslate2 import convert_checkpoint
 from worker.models.conversion.vocabulary import make_tokenizer, whisper_tokenizer
-from worker.models.files import ModelFiles
+from worker.models.fetching import Fetching, NotFetched
 from worker.models.listing import list_models
 from worker.models.manifest import DESCRIPTION_FILE
 from worker.models.sources.settings import HubSettings, IndexSettings
-from worker.models.store import Fetching, NotFetched
+from worker.models.store import ModelStore
 from worker.models.whisper_files import CheckpointFiles, WhisperFiles
+from worker.models.whisper_models import WhisperModels
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -173,12 +174,12 @@ def test_a_model_in_ctranslate2s_form_is_converted_once_for_openai_whisper(
     put: Callable[[str], Path], nowhere: Fetching, tmp_path: Path
 ) -> None:
     folder = put("tiny")
-    files = ModelFiles(tmp_path / "models", "openai_whisper", nowhere)
+    files = WhisperModels(ModelStore(tmp_path / "models", nowhere, "openai_whisper"))
     offered = files.local_revisions()
 
-    path = files.locate("tiny")
+    path = files.store.locate("model", "tiny")
     n_first = path.stat().st_mtime_ns
-    again = files.locate("tiny")
+    again = files.store.locate("model", "tiny")
 
     noted = json.loads((folder / "longhand.json").read_text())["files"]["tiny.pt"]
     assert path == again == folder / "tiny.pt"
@@ -194,10 +195,12 @@ def test_a_model_in_ctranslate2s_form_is_converted_once_for_openai_whisper(
 def test_where_neither_form_is_to_be_had_every_source_of_both_is_told(
     nowhere: Fetching, tmp_path: Path
 ) -> None:
-    files = ModelFiles(tmp_path / "models", "openai_whisper", nowhere)
+    files = WhisperModels(ModelStore(tmp_path / "models", nowhere, "openai_whisper"))
 
     with pytest.raises(NotFetched) as failed:
-        files.pull("distil-whisper-small.en")  # for which there is no checkpoint
+        files.store.pull(
+            files.store.files_of("model", "distil-whisper-small.en")
+        )  # for which there is no checkpoint
     assert [line.partition(":")[0] for line in failed.value.failures] == ["the Hub"]
     assert "distil-whisper-small.en.pt as openai-whisper has it, or model.bin" in str(failed.value)
     assert list((tmp_path / "models").iterdir()) == []
@@ -210,7 +213,7 @@ def test_what_cannot_be_converted_is_told_and_leaves_nothing(
     (folder / "model.bin").write_bytes(b"weights")
 
     with pytest.raises(NotFetched, match=r"model.bin is no model of CTranslate2"):
-        ModelFiles(tmp_path / "models", "openai_whisper", nowhere).pull("tiny")
+        ModelStore(tmp_path / "models", nowhere, "openai_whisper").pull(CheckpointFiles("tiny"))
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == ["tiny"]
     assert not (folder / "tiny.pt").exists()
 

@@ -95,16 +95,16 @@ def test_a_child_that_stalls_is_ended(start: Callable[..., Child]) -> None:
     assert not runs(child.pid)
 
 
-@pytest.mark.parametrize("by", ["tick", "note"])
+@pytest.mark.parametrize("by", ["check", "report"])
 def test_a_cancelled_call_never_answers_for_the_next(
     pool: ChildPool, tmp_path: Path, by: str
 ) -> None:
     gate = tmp_path / "gate"
     with pytest.raises(JobCancelled), pool.lend() as child:
-        if by == "tick":
-            child.call("say_later", "of the first job", str(gate), stall_s=STALL_S, tick=cancel)
+        if by == "check":
+            child.call("say_later", "of the first job", str(gate), stall_s=STALL_S, check=cancel)
         else:
-            child.call("note_for_ever", stall_s=STALL_S, note=cancel)
+            child.call("report_for_ever", stall_s=STALL_S, report=cancel)
     gate.touch()
 
     with pool.lend() as other:
@@ -112,15 +112,17 @@ def test_a_cancelled_call_never_answers_for_the_next(
     assert not runs(child.pid)
 
 
-@pytest.mark.parametrize("by", ["tick", "note"])
+@pytest.mark.parametrize("by", ["check", "report"])
 def test_a_call_that_is_given_up_ends_at_its_next_note_and_the_child_lives_on(
     pool: ChildPool, by: str
 ) -> None:
     with pytest.raises(JobCancelled), pool.lend() as child:
-        if by == "tick":
-            child.call("note_now_and_then", stall_s=STALL_S, note=str, tick=cancel, stop_s=STALL_S)
+        if by == "check":
+            child.call(
+                "report_now_and_then", stall_s=STALL_S, report=str, check=cancel, stop_s=STALL_S
+            )
         else:
-            child.call("note_for_ever", stall_s=STALL_S, note=cancel, stop_s=STALL_S)
+            child.call("report_for_ever", stall_s=STALL_S, report=cancel, stop_s=STALL_S)
 
     with pool.lend() as other:
         assert other.call("say", "the next", stall_s=STALL_S) == "the next"
@@ -139,7 +141,7 @@ def test_a_call_that_is_given_up_when_it_has_its_answer_leaves_the_child_in_orde
     with pytest.raises(JobCancelled), pool.lend() as child:
         child.call(
             "say_later", "of the first job", str(gate),
-            stall_s=STALL_S, tick=answer_meanwhile, stop_s=STALL_S,
+            stall_s=STALL_S, check=answer_meanwhile, stop_s=STALL_S,
         )  # fmt: skip
 
     with pool.lend() as other:
@@ -147,13 +149,13 @@ def test_a_call_that_is_given_up_when_it_has_its_answer_leaves_the_child_in_orde
         for word in ("one", "two"):
             assert other.call("say", word, stall_s=STALL_S) == word
         with pytest.raises(JobCancelled):
-            other.call("note_for_ever", stall_s=STALL_S, note=cancel, stop_s=STALL_S)
+            other.call("report_for_ever", stall_s=STALL_S, report=cancel, stop_s=STALL_S)
         assert other.call("say", "three", stall_s=STALL_S) == "three"
 
 
 def test_a_call_that_does_not_end_in_time_ends_with_its_child(pool: ChildPool) -> None:
     with pytest.raises(JobCancelled), pool.lend() as child:
-        child.call("sleep", stall_s=STALL_S, tick=cancel, stop_s=0.3)
+        child.call("sleep", stall_s=STALL_S, check=cancel, stop_s=0.3)
 
     assert not runs(child.pid)
 

@@ -12,7 +12,8 @@ from media import Piece, Sound, pitch_hz, sound_of, tone, write_media
 
 from gateway.reading.probe import Probe
 from shared.errors import AudioUnreadable, InvalidRequest
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, decode
 
 PROBE = Probe(timeout_s=60, memory_bytes=1_000_000_000, n_at_once=1)
 

@@ -14,7 +14,7 @@ from shared.catalogue import MODELS
 from shared.request import TranscriptionRequest
 from worker.audio.source import Span
 from worker.decoding.checkpoints import LANES_APART, NoCheckpoint
-from worker.decoding.decode import Priority, Work, decode_lanes
+from worker.decoding.decode import QueuePosition, Work, decode_lanes
 from worker.decoding.lanes import DecodedChunk
 from worker.decoding.options import LaneOptions, decode_options, lane_options, temperatures
 from worker.decoding.progress import Progress
@@ -32,19 +32,19 @@ def say(span: Span, options: DecodeOptions) -> Decoding:
     return decoding(said, heard_s=span.duration_s)
 
 
-class Stream:
+class Queue:
     """Answers the chunk added last, by a function of its span and options."""
 
     def __init__(self, answer: Callable[[Span, DecodeOptions], Decoding] = say) -> None:
         self._answer = answer
         self._waiting: deque[tuple[int, Span, DecodeOptions]] = deque()
-        self.asked: list[tuple[int, Span, Priority]] = []
+        self.asked: list[tuple[int, Span, QueuePosition]] = []
         self.most_waiting = 0
 
     def add(
-        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+        self, index: int, span: Span, options: DecodeOptions, position: QueuePosition = "last"
     ) -> None:
-        self.asked.append((index, span, priority))
+        self.asked.append((index, span, position))
         self._waiting.append((index, span, options))
         self.most_waiting = max(self.most_waiting, len(self._waiting))
 
@@ -69,10 +69,10 @@ class Kept(NoCheckpoint):
             self.jumps[index] = next_index
 
 
-def run(stream: Stream, n_lanes: int = 3, **fields: Any) -> dict[int, DecodedChunk]:
+def run(queue: Queue, n_lanes: int = 3, **fields: Any) -> dict[int, DecodedChunk]:
     values: dict[str, Any] = {"done": {}, "checkpoint": NoCheckpoint(), **fields}
     work = Work(SPEECH, OPTIONS, n_lanes, **values)
-    return decode_lanes(work, stream, Progress({"transcribe": 1}, lambda *_: None))
+    return decode_lanes(work, queue, Progress({"transcribe": 1}, lambda *_: None))
 
 
 def spans(found: Mapping[int, DecodedChunk]) -> list[int]:
@@ -80,41 +80,41 @@ def spans(found: Mapping[int, DecodedChunk]) -> list[int]:
 
 
 def test_every_lane_is_decoded_from_beginning_to_end_whatever_comes_first() -> None:
-    stream = Stream()
+    queue = Queue()
 
-    found = run(stream)
+    found = run(queue)
 
     assert sorted(found) == [
         0, 1, LANES_APART, LANES_APART + 1, 2 * LANES_APART, 2 * LANES_APART + 1,
     ]  # fmt: skip
     assert spans(found) == [seconds(0, at).end for at in (30, 60, 90, 120, 150, 170)]
-    assert stream.most_waiting == 3
+    assert queue.most_waiting == 3
 
 
 @pytest.mark.parametrize("n_lanes", [1, 2])
 def test_no_more_lanes_are_decoded_at_once_than_the_device_has_places(n_lanes: int) -> None:
-    stream = Stream()
+    queue = Queue()
 
-    assert run(stream, n_lanes) == run(Stream())
-    assert stream.most_waiting == n_lanes
+    assert run(queue, n_lanes) == run(Queue())
+    assert queue.most_waiting == n_lanes
 
 
 def test_a_chunk_is_kept_when_it_is_done_and_tells_which_one_follows_it() -> None:
     kept = Kept()
 
-    found = run(Stream(), checkpoint=kept)
+    found = run(Queue(), checkpoint=kept)
 
     assert kept.chunks == found
     assert kept.jumps == {1: LANES_APART, LANES_APART + 1: 2 * LANES_APART}
 
 
 def test_what_an_earlier_attempt_did_is_not_decoded_again() -> None:
-    whole = run(Stream())
-    stream = Stream()
+    whole = run(Queue())
+    queue = Queue()
     done = {n: whole[n] for n in (0, LANES_APART, LANES_APART + 1)}
 
-    assert run(stream, done=done) == whole
-    assert sorted(span.start for _, span, _ in stream.asked) == [
+    assert run(queue, done=done) == whole
+    assert sorted(span.start for _, span, _ in queue.asked) == [
         seconds(at, at).start for at in (30, 120, 150)
     ]
 
@@ -124,7 +124,7 @@ def test_progress_is_how_much_of_the_speech_is_decoded() -> None:
     progress = Progress({"transcribe": 1}, lambda stage, fraction, s: told.append((fraction, s)))
     work = Work(SPEECH, OPTIONS, 1, {}, NoCheckpoint())
 
-    decode_lanes(work, Stream(), progress)
+    decode_lanes(work, Queue(), progress)
 
     assert told[0] == (0.0, 0.0)
     assert told[1] == (pytest.approx(30 / 170), 30.0)
@@ -136,11 +136,11 @@ def test_the_first_chunk_that_somebody_waits_to_read_goes_before_everybodys() ->
         needs_fallback = span.start == seconds(30, 30).start and bool(options.context)
         return replace(say(span, options), avg_logprob=-0.9 if needs_fallback else -0.1)
 
-    stream = Stream(answer)
+    queue = Queue(answer)
 
-    run(stream, 1, is_streamed=True)
+    run(queue, 1, is_streamed=True)
 
-    assert [turn for _, _, turn in stream.asked] == [
+    assert [position for _, _, position in queue.asked] == [
         "first",
         "last",
         "next",
@@ -152,11 +152,11 @@ def test_the_first_chunk_that_somebody_waits_to_read_goes_before_everybodys() ->
 
 
 def test_nobodys_chunk_goes_first_where_nobody_reads() -> None:
-    stream = Stream()
+    queue = Queue()
 
-    run(stream, 1)
+    run(queue, 1)
 
-    assert {turn for _, _, turn in stream.asked} == {"last"}
+    assert {position for _, _, position in queue.asked} == {"last"}
 
 
 @pytest.mark.parametrize(
@@ -249,15 +249,15 @@ def test_the_language_is_the_one_asked_for_or_is_to_be_detected(
 def test_one_lane_after_the_other_is_decoded_from_the_middle_of_a_recording() -> None:
     lane = seconds(30, 60)
     speech = Speech((lane,), (Span(lane.start + 8_000, lane.end),), (lane,))
-    stream = Stream()
+    queue = Queue()
 
     decode_lanes(
         Work(speech, OPTIONS, 1, {}, NoCheckpoint()),
-        stream,
+        queue,
         Progress({"transcribe": 1}, lambda *_: None),
     )
 
-    assert [span for _, span, _ in stream.asked] == [lane]
+    assert [span for _, span, _ in queue.asked] == [lane]
 
 
 def test_an_engine_that_draws_no_samples_is_not_asked_for_other_temperatures() -> None:

@@ -12,7 +12,8 @@ from dialogs import THREE, TWO
 from models.training.demo_diarization.dialogs import UNSEEN, draw_dialog, say
 from models.training.demo_diarization.measure import TARGET, score, words_with_speakers
 from shared.errors import JobCancelled
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization import DiarizationOptions, KnownSpeaker
 
 

@@ -13,10 +13,11 @@ from published import COMMIT, Published
 from shared.catalogue import MODELS
 from shared.errors import ModelNotFound
 from shared.settings import CHECKOUT
-from worker.models.diarization_files import DiarizerFiles, diarizer_name, part_folder, read_config
+from worker.models.diarization_files import diarizer_name, part_folder, read_config
+from worker.models.fetching import Fetching
 from worker.models.manifest import check_files
 from worker.models.sources.settings import HubSettings, IndexSettings
-from worker.models.store import Fetching, ModelStore
+from worker.models.store import ModelStore
 
 COMMUNITY = "pyannote/speaker-diarization-community-1"
 OLDER = "pyannote/speaker-diarization-3.1"
@@ -54,7 +55,7 @@ def fetch(published: Published, tmp_path: Path) -> Callable[..., Path]:
         fetching = Fetching(
             True, token=token, hub=HubSettings(published.url, False), index=IndexSettings(())
         )
-        return ModelStore(tmp_path / "models", fetching).locate(DiarizerFiles(name))
+        return ModelStore(tmp_path / "models", fetching).locate("diarization model", name)
 
     return locate
 
@@ -159,14 +160,14 @@ def test_a_pipeline_without_one_of_its_parts_is_completed(fetch, published):
 
 def test_with_downloads_off_the_folder_is_named(tmp_path):
     with pytest.raises(ModelNotFound) as raised:
-        ModelStore(tmp_path).locate(DiarizerFiles(COMMUNITY))
+        ModelStore(tmp_path).locate("diarization model", COMMUNITY)
 
     assert "'pyannote--speaker-diarization-community-1'" in raised.value.message
     assert "LONGHAND_DOWNLOADS" in raised.value.message
 
 
 def test_the_demo_pipeline_is_here(tmp_path):
-    folder = ModelStore(tmp_path).locate(DiarizerFiles("demo-diarization"))
+    folder = ModelStore(tmp_path).locate("diarization model", "demo-diarization")
 
     assert folder == CHECKOUT / "models" / "demo-diarization"
 
@@ -175,7 +176,7 @@ def test_a_folder_of_the_operators_comes_before_what_is_shipped(tmp_path):
     own = tmp_path / "demo-diarization"
     shutil.copytree(CHECKOUT / "models" / "demo-diarization", own)
 
-    found = ModelStore(tmp_path).locate(DiarizerFiles("demo-diarization"))
+    found = ModelStore(tmp_path).locate("diarization model", "demo-diarization")
 
     assert found == own
 

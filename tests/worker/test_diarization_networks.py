@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.diarization.embedding import EmbeddingNetwork
 from worker.diarization.features import filter_bank
 from worker.diarization.segmentation import CHUNK, Segmentation, powerset, voices

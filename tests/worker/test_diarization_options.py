@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dialogs import DEMO
 
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.diarization import DiarizationOptions, Diarizer, open_diarizer
 from worker.diarization.pyannote_diarizer import PyannoteDiarizer
 from worker.models.diarization_files import read_config

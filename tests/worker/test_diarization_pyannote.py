@@ -9,7 +9,7 @@ import pytest
 from dialogs import DEMO
 
 from models.training.demo_diarization.dialogs import Dialog
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.models.diarization_files import read_config
 
 

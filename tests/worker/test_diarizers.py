@@ -13,7 +13,8 @@ from spoken import draw_long_clip
 
 from shared.settings import CHECKOUT
 from worker.diarization.usable import UsableDiarizers, usable_diarizers
-from worker.models.store import Fetching, ModelStore
+from worker.models.fetching import Fetching
+from worker.models.store import ModelStore
 
 LIGHT = "diarization"
 COMMUNITY, OLDER = "pyannote/speaker-diarization-community-1", "pyannote/speaker-diarization-3.1"

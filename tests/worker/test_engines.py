@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import invented_engine
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,6 +18,11 @@ from shared.errors import EngineFailed
 from shared.transcript import Segment
 from worker.engines import ENGINES, check_installed, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Engine
+from worker.models.listing import list_models
+from worker.models.store import ModelStore
+from worker.models.whisper_models import WhisperModels
+from worker.processes.cache import ModelCache
+from worker.settings import WorkerSettings
 
 KINDS = {"faster_whisper": "int8", "openai_whisper": "float32", "whisperx": "int8"}
 SILENCE: NDArray[np.float32] = np.zeros(5 * SAMPLE_RATE_HZ, np.float32)
@@ -231,3 +237,22 @@ def test_an_engine_that_is_not_installed_is_refused_with_its_extra(name: str, ex
     check_installed(name)
     with pytest.raises(EngineFailed, match=f"LONGHAND_ENGINE is '{name}'.*the extra `{extra}`"):
         check_installed(name, find=lambda library: None)
+
+
+def test_one_entry_is_all_that_a_new_engine_needs(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "tiny.pt").write_bytes(b"weights")
+    settings = WorkerSettings(models_dir=tmp_path, device="cpu", downloads=False)
+
+    with invented_engine.listed() as name:
+        check_installed(name)
+        models = ModelCache(settings.model_copy(update={"engine": name}))
+        used = models.load("tiny")
+        [listed] = [m for m in list_models(WhisperModels(ModelStore(tmp_path))) if m.name == "tiny"]
+        engine = open_engine(name, tmp_path, device="cpu", compute_type="float32", threads=1)
+        [decoding] = engine.transcribe([Chunk(SILENCE, DecodeOptions("en"))])
+
+    assert (used.engine, used.ignores) == (name, {"beam_size"})
+    assert models.compute_type == "float32"
+    assert listed.engines == ("openai_whisper", name)
+    assert decoding.heard_s == 5.0

@@ -11,13 +11,14 @@ import pytest
 from published import COMMIT, Published
 
 from shared.errors import InvalidRequest, ModelNotFound
-from worker.models.files import ModelFiles
+from worker.models.fetching import Fetching
 from worker.models.folders import move_in
 from worker.models.listing import list_models, named_files
 from worker.models.manifest import DESCRIPTION_FILE, Checked, describe
 from worker.models.sources.settings import HubSettings, IndexSettings
-from worker.models.store import Fetching
+from worker.models.store import ModelStore
 from worker.models.whisper_files import WhisperFiles
+from worker.models.whisper_models import WhisperModels
 
 FILES = {
     "config.json": b"{}",
@@ -43,16 +44,16 @@ def published() -> Iterator[Published]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> ModelFiles:
+def files(tmp_path: Path) -> WhisperModels:
     """The files of a site that downloads nothing."""
-    return ModelFiles(tmp_path / "models", "faster_whisper")
+    return WhisperModels(ModelStore(tmp_path / "models"))
 
 
 @pytest.fixture
-def online(tmp_path: Path, published: Published) -> ModelFiles:
+def online(tmp_path: Path, published: Published) -> WhisperModels:
     """The files of a site that has one Hub."""
     fetching = Fetching(True, hub=HubSettings(published.url, False), index=IndexSettings(()))
-    return ModelFiles(tmp_path / "models", "faster_whisper", fetching)
+    return WhisperModels(ModelStore(tmp_path / "models", fetching))
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def put(tmp_path: Path) -> Callable[..., Path]:
     return put
 
 
-def verify(files: ModelFiles, name: str) -> Checked:
+def verify(files: WhisperModels, name: str) -> Checked:
     return files.store.verify(WhisperFiles(name))
 
 
@@ -79,9 +80,9 @@ def found_in(directory: Path) -> list[str]:
 
 
 def test_a_missing_model_is_downloaded_verified_and_named_by_its_commit(
-    online: ModelFiles, tmp_path: Path
+    online: WhisperModels, tmp_path: Path
 ) -> None:
-    folder = online.locate("tiny")
+    folder = online.store.locate("model", "tiny")
 
     assert folder == tmp_path / "models" / "tiny"
     assert (online.revision("tiny"), verify(online, "tiny").state) == (COMMIT, "ok")
@@ -96,13 +97,13 @@ def test_a_missing_model_is_downloaded_verified_and_named_by_its_commit(
 
 @pytest.mark.parametrize("file", ["model.bin", "tokenizer.json"])
 def test_a_file_that_was_spoilt_on_the_way_is_refused_and_nothing_is_left(
-    online: ModelFiles, published: Published, tmp_path: Path, file: str
+    online: WhisperModels, published: Published, tmp_path: Path, file: str
 ) -> None:
     page = published.page(file)
     page.content = page.content[:-1] + b"?"
 
     with pytest.raises(ModelNotFound) as refused:
-        online.locate("tiny")
+        online.store.locate("model", "tiny")
 
     assert "model 'tiny' could not be fetched" in refused.value.message
     assert f"(the Hub: {file} does not have the hash it should have)" in refused.value.message
@@ -111,16 +112,16 @@ def test_a_file_that_was_spoilt_on_the_way_is_refused_and_nothing_is_left(
 
 
 def test_a_repository_without_weights_is_no_model(
-    online: ModelFiles, published: Published, tmp_path: Path
+    online: WhisperModels, published: Published, tmp_path: Path
 ) -> None:
     published.put_repository(REPOSITORY, {"config.json": b"{}", "tokenizer.json": b"{}"})
 
     with pytest.raises(ModelNotFound, match=r"the Hub: it has no model.bin, vocabulary.\*"):
-        online.locate("tiny")
+        online.store.locate("model", "tiny")
     assert found_in(tmp_path / "models") == []
 
 
-def test_half_of_a_download_is_no_model(files: ModelFiles, put: Callable[..., Path]) -> None:
+def test_half_of_a_download_is_no_model(files: WhisperModels, put: Callable[..., Path]) -> None:
     put(".small.part", model_bin=b"half", config_json=b"{}")
 
     assert "small" not in files.local_revisions()
@@ -129,7 +130,7 @@ def test_half_of_a_download_is_no_model(files: ModelFiles, put: Callable[..., Pa
 
 @pytest.mark.parametrize("lost", ["model_bin", "config_json", "tokenizer_json", "vocabulary_txt"])
 def test_a_model_that_lacks_a_file_is_incomplete_and_never_offered(
-    files: ModelFiles, put: Callable[..., Path], lost: str
+    files: WhisperModels, put: Callable[..., Path], lost: str
 ) -> None:
     put("small", **{file: content for file, content in WHOLE.items() if file != lost})
     [listed] = [model for model in list_models(files) if model.name == "small"]
@@ -140,11 +141,11 @@ def test_a_model_that_lacks_a_file_is_incomplete_and_never_offered(
     pattern = lost.replace("_txt", ".*").replace("_", ".")
     assert listed.problems[0] == f"{pattern} is missing, without which it is of no use"
     with pytest.raises(ModelNotFound, match=f"lacks {pattern} on this worker and LONGHAND_DOW"):
-        files.locate("small")
+        files.store.locate("model", "small")
 
 
 def test_a_model_of_128_mels_is_incomplete_without_the_file_that_says_so(
-    files: ModelFiles, put: Callable[..., Path]
+    files: WhisperModels, put: Callable[..., Path]
 ) -> None:
     put("large-v3", **WHOLE)
     put("large-v2", **WHOLE)
@@ -154,11 +155,11 @@ def test_a_model_of_128_mels_is_incomplete_without_the_file_that_says_so(
 
 
 def test_an_incomplete_model_is_completed(
-    online: ModelFiles, published: Published, put: Callable[..., Path]
+    online: WhisperModels, published: Published, put: Callable[..., Path]
 ) -> None:
     folder = put("tiny", model_bin=FILES["model.bin"], config_json=b"{}")
 
-    online.pull("tiny")
+    online.store.pull(online.store.files_of("model", "tiny"))
 
     assert verify(online, "tiny").state == "ok"
     assert online.revision("tiny") == COMMIT
@@ -166,17 +167,17 @@ def test_an_incomplete_model_is_completed(
     assert f"/{REPOSITORY}/resolve/{COMMIT}/model.bin" not in dict(published.asked)
 
 
-def test_without_downloads_the_error_names_the_model_and_what_to_do(files: ModelFiles) -> None:
+def test_without_downloads_the_error_names_the_model_and_what_to_do(files: WhisperModels) -> None:
     with pytest.raises(ModelNotFound, match="'large-v3' is not on this worker.*LONGHAND_DOWNLOADS"):
-        files.locate("large-v3")
+        files.store.locate("model", "large-v3")
 
 
 def test_a_folder_put_there_by_hand_is_found_and_never_called_whole(
-    files: ModelFiles, put: Callable[..., Path]
+    files: WhisperModels, put: Callable[..., Path]
 ) -> None:
     folder = put("small", **WHOLE)
 
-    assert files.locate("small") == folder
+    assert files.store.locate("model", "small") == folder
     assert "small" in files.local_revisions()
     assert verify(files, "small").state == "unverified"
     assert files.revision("small") == ""
@@ -189,7 +190,7 @@ def test_a_folder_put_there_by_hand_is_found_and_never_called_whole(
 
 
 def test_a_changed_a_shorter_and_a_missing_file_are_told(
-    files: ModelFiles, put: Callable[..., Path]
+    files: WhisperModels, put: Callable[..., Path]
 ) -> None:
     folder = put("tiny", **WHOLE, notes_txt=b"notes")
     describe(folder, "tiny", COMMIT)
@@ -208,7 +209,7 @@ def test_a_changed_a_shorter_and_a_missing_file_are_told(
 
 
 def test_a_file_laid_beside_downloaded_ones_is_not_vouched_for(
-    files: ModelFiles, put: Callable[..., Path]
+    files: WhisperModels, put: Callable[..., Path]
 ) -> None:
     folder = put("tiny", **WHOLE)
     describe(folder, "tiny", COMMIT)
@@ -219,7 +220,7 @@ def test_a_file_laid_beside_downloaded_ones_is_not_vouched_for(
 
 
 def test_a_description_that_cannot_be_read_is_damage_not_a_crash(
-    files: ModelFiles, put: Callable[..., Path]
+    files: WhisperModels, put: Callable[..., Path]
 ) -> None:
     folder = put("tiny", **WHOLE)
     (folder / DESCRIPTION_FILE).write_text('{"files": ["model.bin"]}')
@@ -232,10 +233,10 @@ def test_a_description_that_cannot_be_read_is_damage_not_a_crash(
 def test_the_model_that_ships_is_whole_for_every_engine(
     engine: str, tmp_path: Path, demo_model: Path
 ) -> None:
-    files = ModelFiles(tmp_path, engine)
+    files = WhisperModels(ModelStore(tmp_path, engine=engine))
     listed = list_models(files)[0]
 
-    assert files.locate("demo") == demo_model
+    assert files.store.locate("model", "demo") == demo_model
     assert list(files.local_revisions()) == ["demo"]
     assert len(files.revision("demo")) == 12
     assert verify(files, "demo").state == "ok"
@@ -249,7 +250,7 @@ def test_the_model_that_ships_is_whole_for_every_engine(
 
 
 def test_the_revision_of_each_local_model_is_told_and_follows_its_description(
-    files: ModelFiles, put: Callable[..., Path]
+    files: WhisperModels, put: Callable[..., Path]
 ) -> None:
     folder = put("tiny", **WHOLE)
     put("base", **WHOLE)
@@ -264,7 +265,7 @@ def test_the_revision_of_each_local_model_is_told_and_follows_its_description(
 
 
 def test_removing_a_model_takes_its_files_and_nothing_else(
-    files: ModelFiles, put: Callable[..., Path], tmp_path: Path
+    files: WhisperModels, put: Callable[..., Path], tmp_path: Path
 ) -> None:
     put("tiny", model_bin=b"weights")
     other = put("base", model_bin=b"weights")
@@ -276,7 +277,7 @@ def test_removing_a_model_takes_its_files_and_nothing_else(
 
 
 def test_of_a_linked_model_the_link_is_removed(
-    files: ModelFiles, put: Callable[..., Path], tmp_path: Path
+    files: WhisperModels, put: Callable[..., Path], tmp_path: Path
 ) -> None:
     put("base", model_bin=b"weights").rename(tmp_path / "elsewhere")
     (tmp_path / "models" / "base").symlink_to(tmp_path / "elsewhere")
@@ -288,8 +289,8 @@ def test_of_a_linked_model_the_link_is_removed(
 
 
 def test_what_ships_stays(demo_model: Path, tmp_path: Path) -> None:
-    theirs = ModelFiles(demo_model.parent, "faster_whisper").store
-    others = ModelFiles(tmp_path, "faster_whisper").store
+    theirs = ModelStore(demo_model.parent)
+    others = ModelStore(tmp_path)
 
     with pytest.raises(InvalidRequest, match="'demo' ships with Longhand and stays"):
         theirs.remove(WhisperFiles("demo"))
@@ -300,7 +301,7 @@ def test_what_ships_stays(demo_model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["..", "../outside", "/etc", ".", "gpt", "house"])
 def test_what_is_no_name_of_a_model_reaches_no_file(
-    files: ModelFiles, tmp_path: Path, name: str
+    files: WhisperModels, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "outside").mkdir()
 
@@ -325,11 +326,11 @@ def test_a_second_engines_files_join_the_first_and_each_has_its_revision(
 
     digest = hashlib.sha256(b"checkpoint").hexdigest()
     by_engine = {
-        engine: ModelFiles(tmp_path / "models", engine)
+        engine: WhisperModels(ModelStore(tmp_path / "models", engine=engine))
         for engine in ("faster_whisper", "openai_whisper")
     }
     assert by_engine["faster_whisper"].revision("tiny") == COMMIT
     assert by_engine["openai_whisper"].revision("tiny") == digest[:12]
-    assert by_engine["openai_whisper"].locate("tiny") == folder / "tiny.pt"
+    assert by_engine["openai_whisper"].store.locate("model", "tiny") == folder / "tiny.pt"
     assert verify(by_engine["openai_whisper"], "tiny").state == "ok"
     assert by_engine["openai_whisper"].weights_bytes("tiny") == len(b"checkpoint")

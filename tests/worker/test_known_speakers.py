@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization.known_speakers import embed_recording, match_speakers
 
 ANN, BOB = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])

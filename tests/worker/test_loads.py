@@ -7,7 +7,7 @@ from worker.processes.loads import FailedLoads
 
 def test_a_failure_stands_until_the_model_loads():
     failed = FailedLoads()
-    failed.note("base", "it is cut short")
+    failed.remember("base", "it is cut short")
 
     assert failed.standing({"base": "1"}) == {"base": "it is cut short"}
     assert failed.standing({"base": "1"}) == {"base": "it is cut short"}
@@ -17,8 +17,8 @@ def test_a_failure_stands_until_the_model_loads():
 
 def test_a_failure_is_forgotten_once_other_files_are_there():
     failed = FailedLoads()
-    failed.note("base", "no source has it")
-    failed.note("small", "no source has it")
+    failed.remember("base", "no source has it")
+    failed.remember("small", "no source has it")
     failed.standing({})
 
     assert failed.standing({"base": "1"}) == {"small": "no source has it"}

@@ -73,7 +73,7 @@ def make_cache(tmp_path: Path, clock: Clock) -> Callable[..., ModelCache]:
 def audio(tmp_path_factory: pytest.TempPathFactory) -> AudioSource:
     """The bundled sample, decoded."""
     scratch = tmp_path_factory.mktemp("scratch") / "audio"
-    return decode(CHECKOUT / "samples" / "demo.wav", scratch, lambda _: None)
+    return decode(CHECKOUT / "samples" / "demo.wav", scratch)
 
 
 def text_of(cache: ModelCache, name: str, audio: AudioSource) -> str:

@@ -41,9 +41,9 @@ def dialogues(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dialogue]:
 def find(diarizer: OnnxDiarizer, tmp_path: Path):
     """A function that says who speaks in a file."""
 
-    def run(path: Path, note=lambda fraction: None, **options) -> Diarization:
+    def run(path: Path, report=lambda fraction: None, **options) -> Diarization:
         audio = decode(path, tmp_path / f"{path.stem}.pcm")
-        return diarizer.find_turns(audio, DiarizationOptions(**options), note)
+        return diarizer.find_turns(audio, DiarizationOptions(**options), report)
 
     return run
 
@@ -174,7 +174,7 @@ def test_a_reference_without_speech_is_warned_of(dialogues, find, tmp_path: Path
 
 def test_progress_is_told_to_the_end_and_ends_the_work(dialogues, find) -> None:
     told: list[float] = []
-    find(dialogues["D1"].path, note=told.append)
+    find(dialogues["D1"].path, report=told.append)
 
     assert told == sorted(told)
     assert told[-1] == 1.0
@@ -186,7 +186,7 @@ def test_progress_is_told_to_the_end_and_ends_the_work(dialogues, find) -> None:
                 raise JobCancelled("no longer wanted")
 
         with pytest.raises(JobCancelled):
-            find(dialogues["D1"].path, note=cancel)
+            find(dialogues["D1"].path, report=cancel)
 
 
 def test_the_same_comes_out_every_time(dialogues, find) -> None:

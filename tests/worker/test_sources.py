@@ -14,6 +14,7 @@ import pytest
 from published import COMMIT, Page, Published, mirrored, write_files
 from small_disk import small_disk
 
+from worker.models.fetching import Fetching, NotFetched
 from worker.models.file_set import FileSet, Origin, Package, Repository, lacking
 from worker.models.manifest import check_files
 from worker.models.sources.arrivals import Arrivals
@@ -22,7 +23,7 @@ from worker.models.sources.index import PackageIndex
 from worker.models.sources.settings import HubSettings, IndexSettings
 from worker.models.sources.source import Place
 from worker.models.sources.web import SourceFailed, Web
-from worker.models.store import Fetching, ModelStore, NotFetched
+from worker.models.store import ModelStore
 
 FILES = {
     "config.json": b"{}",

@@ -17,7 +17,8 @@ from sounds import make_sound
 from models.training.demo_model.clips import draw_utterances
 from shared.errors import JobCancelled
 from shared.request import TranscriptionRequest
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.speech.detection import Speech, SpeechOptions, cut_lanes, detect_speech, speech_spans
 from worker.speech.voice_activity import WINDOW, VoiceActivity
 

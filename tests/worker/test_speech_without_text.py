@@ -10,7 +10,8 @@ import pytest
 from decodings import seconds, segment
 
 from shared.transcript import Warned
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.decoding.speech_without_text import (
     find_speech_without_text,
     speech_without_text_warnings,

@@ -16,7 +16,8 @@ from sounds import SOUNDS, make_sound
 
 from models.training.demo_model.clips import draw_utterances
 from shared.errors import EngineFailed
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.speech.detection import SpeechOptions, speech_spans
 from worker.speech.voice_activity import (
     WINDOW,

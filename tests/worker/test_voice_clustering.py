@@ -89,11 +89,11 @@ def test_a_caller_may_say_how_far_voices_of_one_speaker_lie_apart() -> None:
 
 
 def test_clustering_ends_where_it_is_told_to() -> None:
-    def note(fraction: float) -> None:
+    def report(fraction: float) -> None:
         raise JobCancelled("enough")
 
     with pytest.raises(JobCancelled):
-        find_voices(spoken(FIRST, times=9), windows([0] * 9), Thresholds(), note=note)
+        find_voices(spoken(FIRST, times=9), windows([0] * 9), Thresholds(), report=report)
 
 
 def test_windows_hold_one_voice() -> None:

@@ -23,7 +23,7 @@ from shared.workers import Workers
 from worker.__main__ import Worker
 from worker.jobs.scratch import own_folder
 from worker.models.adding import add_model
-from worker.models.files import ModelFiles
+from worker.models.store import ModelStore
 from worker.settings import WorkerSettings
 
 
@@ -137,7 +137,7 @@ def test_an_own_model_transcribes_by_its_name_and_may_be_the_default(
     start_worker: Callable[..., Worker], jobs: Jobs, redis: Redis, submit: Callable[..., str],
     clips: Callable[[int, int], list[Clip]], tmp_path: Path, demo_model: Path,
 ) -> None:  # fmt: skip
-    add_model(ModelFiles(tmp_path / "models", "faster_whisper"), "house", demo_model)
+    add_model(ModelStore(tmp_path / "models"), "house", demo_model)
     start_worker(default_model="house", models_dir=tmp_path / "models")
     [clip] = clips(1, 13)
     unnamed, named = (

@@ -11,7 +11,8 @@ from worker.alignment.order import in_order
 from worker.alignment.phrases import Phrase, make_phrases, with_times, without_alignment
 from worker.alignment.times import Interpolation, Timing, time_letters
 from worker.alignment.values import AlignmentOptions
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +47,7 @@ class Aligner:
         audio: AudioSource,
         segments: Sequence[Segment],
         options: AlignmentOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> list[Segment]:
         """
         Find out when words are said.
@@ -58,7 +59,7 @@ class Aligner:
         Args:
             segments: In time order. Words keep their text and probability. If a segment has none,
                 its text is split: at spaces, or into characters in languages without spaces.
-            note: Called now and then with the fraction that is done; what it
+            report: Called now and then with the fraction that is done; what it
                 raises ends the work.
 
         Returns:
@@ -75,7 +76,7 @@ class Aligner:
                 if _fits(phrase, log_probs):
                     aligned[phrase.number] = self._timed(phrase, log_probs, options)
             n_done += len(batch)
-            note(n_done / len(phrases))
+            report(n_done / len(phrases))
         return in_order(aligned, audio.duration_s, options.after_s or 0.0)
 
     def _batches(self, phrases: Sequence[Phrase]) -> Iterator[list[Phrase]]:

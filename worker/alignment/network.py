@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from worker.alignment.labels import Alphabet
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.models.alignment_catalogue import BUNDLES
 from worker.models.alignment_files import bundle_weights
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.errors import EngineFailed
 from worker.alignment.aligner import Aligner
 from worker.alignment.network import open_network
-from worker.models.alignment_files import AlignerFiles, description_of
+from worker.models.alignment_files import description_of
 from worker.models.store import ModelStore
 
 
@@ -22,7 +22,7 @@ def open_aligner(name: str, store: ModelStore, *, device: str, threads: int = 1)
         ModelNotFound: The model is not here and cannot be fetched; says how to mend it.
         EngineFailed: The model cannot be loaded.
     """
-    folder = store.locate(AlignerFiles(name))
+    folder = store.locate("aligner", name)
     try:
         import torch
 

@@ -11,7 +11,8 @@ from shared.transcript import Segment, Word
 from worker.alignment.labels import Alphabet, Letter, Spelling, spell, split_words
 from worker.alignment.times import Timing, spread, to_characters, word_times
 from worker.alignment.values import AlignmentOptions
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 
 MARGIN_S = 0.3
 """How far outside a segment its words are searched: Whisper's times may be off by so much."""

@@ -1,4 +1,4 @@
-"""The frames of an audio track as samples at 16 kHz, each run of one kind by itself."""
+"""The frames of an audio track, resampled to 16 kHz, in runs of one kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from shared.sound_clock import SoundClock, start_of
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 Samples: TypeAlias = "NDArray[np.float32]"
 
 _REPORT_EVERY = 500
-"""Packets between two reports of how far decoding is."""
+"""Packets between two reports of progress."""
 
 
 @dataclass(frozen=True)
 class Run:
     """
-    Frames of one kind, without a hole between them.
+    Frames that follow each other without a gap and are of one kind.
 
     Attributes:
-        silence_s: Before them.
-        layout, n_channels: Of each.
-        is_in_16_bits: Whether 16 bits hold all that is in them.
+        silence_s: The gap before the first frame.
+        layout, n_channels: Those of each frame.
+        is_in_16_bits: Whether the samples have no more than 16 bits.
     """
 
     silence_s: float
@@ -45,19 +45,19 @@ class Run:
 
 
 def runs(
-    container: InputContainer, stream: Any, n_bytes: int, report: Callable[[float], None]
+    container: InputContainer, track: Any, n_bytes: int, report: Callable[[float], None]
 ) -> Iterator[Run]:
     """
-    Yield the frames of a track; each run has to be read before the next is asked for.
+    Yield the frames of a track in runs. Each run has to be read before the next is asked for.
 
     Broken packets are skipped, as players do.
 
     Args:
-        n_bytes: Of the file.
+        n_bytes: Size of the file.
         report: Called now and then with the fraction of bytes read.
     """
-    placed = _placed(container, stream, _decoded(container, stream, n_bytes, report))
-    # A resampler takes one kind of frame; recordings put together change theirs on the way.
+    placed = _placed(container, track, _decoded(container, track, n_bytes, report))
+    # A resampler takes one kind of frame; recordings that were joined may hold several.
     for _, group in groupby(placed, lambda one: (one[0], _kind(one[2]))):
         yield _run(group)
 
@@ -70,10 +70,10 @@ def _run(placed: Iterator[tuple[int, float, AudioFrame]]) -> Run:
 
 
 def _decoded(
-    container: InputContainer, stream: Any, n_bytes: int, report: Callable[[float], None]
+    container: InputContainer, track: Any, n_bytes: int, report: Callable[[float], None]
 ) -> Iterator[AudioFrame]:
     fraction = 0.0
-    for i, packet in enumerate(container.demux(stream)):
+    for i, packet in enumerate(container.demux(track)):
         if packet.pos is not None:
             fraction = min(1.0, packet.pos / n_bytes)
         if i % _REPORT_EVERY == 0:
@@ -83,10 +83,10 @@ def _decoded(
 
 
 def _placed(
-    container: InputContainer, stream: Any, frames: Iterator[AudioFrame]
+    container: InputContainer, track: Any, frames: Iterator[AudioFrame]
 ) -> Iterator[tuple[int, float, AudioFrame]]:
-    """Frames with the silence before each, and how many holes there were so far."""
-    clock = SoundClock(start_of(container, stream))
+    """Yield for each frame the number of gaps so far, the silence before it, and the frame."""
+    clock = SoundClock(start_of(container, track))
     n_holes = 0
     for frame in frames:
         if not frame.samples or not frame.sample_rate:
@@ -104,16 +104,16 @@ def _kind(frame: AudioFrame) -> tuple[str, str, int, int]:
 
 def resampled(run: Run, *wanted: tuple[str, Any]) -> Iterator[tuple[NDArray[Any], ...]]:
     """
-    Yield what a run is in some forms, all of them piece by piece.
+    Yield a run in several forms at once, piece by piece.
 
     Args:
-        wanted: Of each form its samples, `s16` or `flt`, and its layout. Those of the frames' own
-            layout come first: FFmpeg puts its guess into a frame that has none.
+        wanted: For each form, the type of its samples, `s16` or `flt`, and its layout. Forms in the
+            frames' own layout come first: FFmpeg writes its guess into a frame that has none.
 
     Yields:
-        For each form (n_samples, n_channels), int16 or float32; how much of each differs.
+        For each form (n_samples, n_channels), int16 or float32; `n_samples` may differ.
     """
-    # Always packed: PyAV's planes of 8 channels and more cannot be read.
+    # Always packed, since PyAV cannot read planes of 8 channels and more.
     makers = [av.AudioResampler(form, layout, SAMPLE_RATE_HZ) for form, layout in wanted]
     for frame in chain(run.frames, [None]):
         pieces = tuple(_joined(maker, frame) for maker in makers)
@@ -129,7 +129,7 @@ def _joined(maker: Any, frame: AudioFrame | None) -> NDArray[Any]:
 
 
 def _samples(frame: AudioFrame) -> NDArray[Any]:
-    # A plane is padded beyond its samples.
+    # A plane has padding after its samples.
     n_channels = frame.layout.nb_channels
     kind = np.dtype("<i2" if frame.format.name == "s16" else "<f4")
     n_values = frame.samples * n_channels

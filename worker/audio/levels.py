@@ -1,4 +1,4 @@
-"""How loud a recording is, and from that: how its channels are mixed and what gain it needs."""
+"""How loud a recording is; that says how its channels are mixed and what gain it needs."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ if TYPE_CHECKING:
     from worker.audio.frames import Samples
 
 BLOCK = 512
-"""Samples per level, 32 ms. A recording's hour has 225 kB of levels per channel."""
+"""Samples per level: 32 ms. An hour has 225 kB of levels per channel."""
 
 _NOTHING_DB = -100.0
-"""Below one step of 16 bits there is nothing."""
+"""Silence: below one step of 16 bits."""
 
 _WINDOW = 31
-"""Blocks per second, about."""
+"""About a second, in blocks."""
 
 _WITHIN = 85
-"""Percentile of a second's blocks: a word of 150 ms shows, and a click does not."""
+"""A second is as loud as this percentile of its blocks: a word of 150 ms counts, a click not."""
 
 _LOUDEST_SHARE, _LOUDEST_S = 0.2, 10
-"""A recording is as loud as its loudest fifth of seconds in which something is, or ten of them."""
+"""A recording is as loud as its loudest seconds: a fifth of those with sound, but at most ten."""
 
 _ABOVE_FLOOR_DB = 6.0
-"""Seconds louder than the noise by so much have something in them beside it."""
+"""A second holds more than noise if it is so much louder than the noise."""
 
 QUIET_DB, TARGET_QUIET_DB = -36.0, -22.0
-"""Quieter recordings are raised to the level of usual ones. Silero misses speech below -40."""
+"""Recordings that are quieter are raised. Silero misses speech below -40 dB."""
 
 LOUD_DB, TARGET_LOUD_DB = -4.0, -20.0
-"""Louder ones are lowered where they are cut off at full scale, or would be in 16 bits: silero
-takes all of such a recording for speech."""
+"""Recordings that are louder are lowered if they are clipped, or would be in 16 bits: silero takes
+all of such a recording for speech."""
 
-_FULL, _CUT_OFF_SHARE = 0.999, 0.01
-"""A recording is cut off if so many of its samples are at full scale or over it."""
+_FULL, _CLIPPED_SHARE = 0.999, 0.01
+"""A recording is clipped if this share of its samples is at full scale or over it."""
 
 _MOST_GAIN_DB = 70.0
 
 _APART_DB = 12.0
-"""A channel so much quieter than the loudest is raised, if somebody speaks there."""
+"""A channel is raised if it is so much quieter than the loudest, and somebody speaks in it."""
 
 _CLEAR_DB = 15.0
-"""Somebody does if its loud parts are so far above its noise: else hiss would be raised."""
+"""Somebody speaks in it if its loud parts are so far above its noise. Hiss is not raised."""
 
 _OWN_SHARE = 0.2
-"""And if in such a share of these parts no other channel is loud: else it is a leak of another."""
+"""And if no other channel is loud in this share of its loud parts: else it is crosstalk."""
 
 _LOST_DB = -10.0
-"""Channels cancel each other where their mix is so far below that of sounds without relation."""
+"""Channels cancel each other where their mix is so far below that of unrelated sounds."""
 
 _LOST_SHARE = 0.1
 
 
 class Levels:
-    """Levels of channels and of their mean, block by block; `peak` is of full scale 1."""
+    """The levels of channels and of their mean, in blocks; `peak` is 1 at full scale."""
 
     def __init__(self) -> None:
         self.peak = 0.0
@@ -75,7 +75,9 @@ class Levels:
         if self._waiting and self._waiting[0].shape[1] != samples.shape[1]:
             self._end()
         self._waiting.append(samples)
-        if sum(map(len, self._waiting)) >= _WINDOW * BLOCK:  # some at once: each costs the same
+        if (
+            sum(map(len, self._waiting)) >= _WINDOW * BLOCK
+        ):  # several blocks at once, since a call costs the same
             self._measure()
 
     def _measure(self) -> None:
@@ -92,18 +94,18 @@ class Levels:
     def _end(self) -> None:
         n_left = sum(map(len, self._waiting))
         is_new = n_left > 0 and self._waiting[0].shape[1] not in self._found
-        if n_left >= BLOCK or is_new:  # else less than a block, which tells nothing
+        if n_left >= BLOCK or is_new:  # less than a block is left out
             self._measure()
         self._waiting = []
 
-    def cut_off(self, n_channels: int) -> NDArray[np.bool_]:
-        """(n_channels,): whether each of so many channels is cut off at full scale."""
+    def clipped(self, n_channels: int) -> NDArray[np.bool_]:
+        """(n_channels,): whether each channel is clipped, where there are so many channels."""
         n_samples = sum(map(len, self._found[n_channels])) * BLOCK
-        is_cut_off: NDArray[np.bool_] = self._n_full[n_channels] > _CUT_OFF_SHARE * n_samples
-        return is_cut_off
+        is_clipped: NDArray[np.bool_] = self._n_full[n_channels] > _CLIPPED_SHARE * n_samples
+        return is_clipped
 
     def by_channels(self) -> Mapping[int, NDArray[np.float32]]:
-        """By number of channels: (n_blocks, n_channels + 1) dB of full scale, the mean last."""
+        """By number of channels: (n_blocks, n_channels + 1) in dB of full scale, the mean last."""
         self._end()
         return {n: np.concatenate(found).astype(np.float32) for n, found in self._found.items()}
 
@@ -119,10 +121,11 @@ def _measured(samples: Samples, block: int = BLOCK) -> NDArray[np.float16]:
 @dataclass(frozen=True)
 class Mix:
     """
-    What is done to samples, by how many channels they have: (n_channels, n_written) factors.
+    How channels are mixed and raised.
 
     Attributes:
-        is_plain: Whether all of it is what is done anyway.
+        factors: By number of channels, (n_channels, n_written).
+        is_plain: Whether that is only the mean that is written without a mix too.
     """
 
     factors: Mapping[int, NDArray[np.float32]]
@@ -136,10 +139,10 @@ class Mix:
 
 def choose_mix(levels: Levels) -> Mix:
     """
-    How all channels become one: their mean, unless somebody would not be heard in it.
+    How all channels become one: by their mean, unless somebody would not be heard in it.
 
-    One channel is taken where they cancel each other, as when one was wired the wrong way round.
-    A channel in which somebody speaks far more quietly than in the others is raised to them.
+    If they cancel each other, as when one has its polarity reversed, a single channel is taken. If
+    somebody speaks far more quietly in one than in the others, it is raised to their level.
     """
     weights: dict[int, NDArray[np.float32]] = {}
     heard: list[NDArray[np.float32]] = []
@@ -150,31 +153,34 @@ def choose_mix(levels: Levels) -> Mix:
         mean = np.full(n_channels, 1 / n_channels, np.float32)
         weights[n_channels] = mean if chosen is None else chosen
         heard.append(found[:, -1] if chosen is None else _mixed(found[:, :-1], chosen))
-    is_cut_off = any(levels.cut_off(n).any() for n in weights)
-    gain = gain_for(np.concatenate(heard), is_cut_off) if heard else 1.0
+    is_clipped = any(levels.clipped(n).any() for n in weights)
+    gain = gain_for(np.concatenate(heard), is_clipped) if heard else 1.0
     factors = {n: (weight * gain)[:, None].astype(np.float32) for n, weight in weights.items()}
     return Mix(factors, is_plain and gain == 1.0)
 
 
 def level_each(levels: Levels) -> Mix:
-    """How each channel becomes one of its own: as it is, but for a gain of its own."""
+    """How each channel is written by itself: with a gain of its own."""
     factors = {}
     is_plain = True
     for n_channels, found in levels.by_channels().items():
-        cut_off = levels.cut_off(n_channels)
-        gains = [gain_for(found[:, n], bool(cut_off[n])) for n in range(n_channels)]
+        clipped = levels.clipped(n_channels)
+        gains = [gain_for(found[:, n], bool(clipped[n])) for n in range(n_channels)]
         is_plain = is_plain and set(gains) == {1.0}
         factors[n_channels] = np.diag(gains).astype(np.float32)
     return Mix(factors, is_plain)
 
 
-def gain_for(levels: NDArray[np.float32], is_cut_off: bool = False) -> float:
+def gain_for(levels: NDArray[np.float32], is_clipped: bool = False) -> float:
     """
-    The factor that brings a recording to the level of usual ones; 1 if it is usual, or noise alone.
+    The factor that brings a recording to a usual level.
 
     Args:
-        levels: (n_blocks,) dB of full scale.
-        is_cut_off: Whether it does not fit into full scale.
+        levels: (n_blocks,) in dB of full scale.
+        is_clipped: Whether its samples are clipped.
+
+    Returns:
+        1 if the level is usual already, or if there is only noise.
 
     >>> speech = np.tile(np.repeat([-70.0, -50.0], 10), 20)
     >>> round(20 * math.log10(gain_for(speech)))
@@ -183,7 +189,7 @@ def gain_for(levels: NDArray[np.float32], is_cut_off: bool = False) -> float:
     (1.0, 1.0)
     """
     loud = _loudness(levels)
-    if loud > LOUD_DB and is_cut_off:
+    if loud > LOUD_DB and is_clipped:
         return float(10 ** ((TARGET_LOUD_DB - loud) / 20))
     if loud > QUIET_DB or loud - _floor(levels) < _ABOVE_FLOOR_DB:
         return 1.0
@@ -191,7 +197,7 @@ def gain_for(levels: NDArray[np.float32], is_cut_off: bool = False) -> float:
 
 
 def _loudness(levels: NDArray[np.float32]) -> float:
-    """How loud the louder parts are, in dB: of seconds, not of blocks, so that clicks are few."""
+    """The level of the loudest seconds, in dB; by seconds, since blocks may be clicks."""
     sounding = levels[levels > _NOTHING_DB]
     if not len(sounding):
         return _NOTHING_DB
@@ -203,7 +209,7 @@ def _loudness(levels: NDArray[np.float32]) -> float:
 
 
 def _floor(levels: NDArray[np.float32]) -> float:
-    """How loud the noise is, in dB."""
+    """The level of the noise, in dB."""
     sounding = levels[levels > _NOTHING_DB]
     return float(np.percentile(sounding, 10)) if len(sounding) else _NOTHING_DB
 
@@ -211,7 +217,7 @@ def _floor(levels: NDArray[np.float32]) -> float:
 def _weights(
     channels: NDArray[np.float32], mean: NDArray[np.float32]
 ) -> NDArray[np.float32] | None:
-    """Weights of channels, from their levels and those of their mean; None where they are equal."""
+    """Weights of channels, from their levels and those of their mean; None if all are equal."""
     n_channels = channels.shape[1]
     if n_channels == 1:
         return None
@@ -241,7 +247,7 @@ def _raise(channels: NDArray[np.float32], loud: NDArray[np.float64], n: int) -> 
 
 
 def _mixed(channels: NDArray[np.float32], weights: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Levels of a mix of channels without relation to each other."""
+    """The levels that a mix would have if its channels were unrelated."""
     power = (10 ** (channels.astype(np.float64) / 10)) @ (weights.astype(np.float64) ** 2)
     levels: NDArray[np.float32] = (10 * np.log10(np.maximum(power, 1e-20))).astype(np.float32)
     return levels

@@ -1,4 +1,4 @@
-"""A track of a recording written to disk: read once, and again if its channels or level need it."""
+"""Decodes a track to disk: read once, and a second time if its channels or level need it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import numpy as np
 from shared.errors import AudioUnreadable
 from shared.sound_clock import SILENT_BELOW, in_order_of_choice
 from shared.tracks import check_channels, check_track
+from worker.audio.constants import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 from worker.audio.frames import Run, resampled, runs
 from worker.audio.levels import Levels, Mix, choose_mix, level_each
-from worker.audio.source import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
     from worker.audio.frames import Samples
 
 _ONLY_FILES = {"protocol_whitelist": "file"}
-"""A playlist in disguise fetches nothing."""
+"""So that a playlist with the name of a recording fetches nothing."""
 
 _Report = Callable[[float], None]
 _Pieces = Iterator["NDArray[np.int16]"]
-"""What is written of a run, piece by piece: (n_samples, n_files) int16."""
+"""The samples to write, piece by piece: (n_samples, n_files) int16."""
 
 
-class _Way(Protocol):
-    """How channels become files."""
+class _Output(Protocol):
+    """How channels are written to files."""
 
     paths: list[Path]
 
     def listen(self, levels: Levels, run: Run) -> _Pieces:
-        """A run as it is, measured on the way."""
+        """Yield a run without any gain, and measure its levels."""
         ...
 
     def choose(self, levels: Levels) -> Mix:
-        """What is to be done to it, from its levels."""
+        """Choose the mix, from the levels."""
         ...
 
     def again(self, mix: Mix, run: Run) -> _Pieces:
-        """A run with that done to it."""
+        """Yield a run with that mix."""
         ...
 
 
 def write_mix(path: Path, scratch: Path, track: int | None, report: _Report) -> int:
-    """Write all channels of a track as one to `scratch`; the number of samples."""
+    """Write a track to `scratch`, its channels mixed into one; returns the number of samples."""
     _, n_samples = _write(path, track, lambda: _Mixed(scratch), report)
     return n_samples
 
@@ -60,19 +60,19 @@ def write_mix(path: Path, scratch: Path, track: int | None, report: _Report) -> 
 def write_channels(
     path: Path, scratch: Path, track: int | None, report: _Report
 ) -> tuple[list[Path], int]:
-    """Write each channel of a track to a file; the files, and the number of samples in each."""
+    """Write each channel of a track to a file; returns the files and the samples in each."""
     return _write(path, track, lambda: _Apart(scratch), report)
 
 
 class _Mixed:
-    """All channels become one."""
+    """All channels in one file."""
 
     def __init__(self, scratch: Path) -> None:
         self.paths = [scratch]
 
     def listen(self, levels: Levels, run: Run) -> _Pieces:
         if run.n_channels > 2 and run.layout.name.endswith(" channels"):
-            # FFmpeg would guess where such channels stand in a room; they are microphones.
+            # FFmpeg would take them for loudspeakers around a listener; they are microphones.
             for (exact,) in resampled(run, ("flt", run.layout)):
                 levels.add(exact)
                 yield _as_int16(exact.mean(axis=1, keepdims=True))
@@ -89,13 +89,13 @@ class _Mixed:
             yield _as_int16(mix.apply(exact))
 
     def _measured(self, run: Run) -> Any:
-        """The layout it is measured in: loudspeakers around a listener are FFmpeg's to mix."""
+        """The layout that is measured; surround sound is mixed by FFmpeg first."""
         is_around = run.n_channels > 2 and not run.layout.name.endswith(" channels")
         return "mono" if is_around else run.layout
 
 
 class _Apart:
-    """Each channel becomes a file; of as many channels as there are at the beginning."""
+    """Each channel in a file of its own; there are as many as at the beginning."""
 
     def __init__(self, scratch: Path) -> None:
         self.paths: list[Path] = []
@@ -127,7 +127,7 @@ class _Apart:
 def _in_both(
     run: Run, exact_layout: Any, plain_layout: Any, are_alike: bool
 ) -> Iterator[tuple[Samples, NDArray[np.int16]]]:
-    """Yield a run as it is measured and as it is written; where both are alike it is made once."""
+    """Yield a run as it is measured and as it is written; made once if both are alike."""
     if run.is_in_16_bits and are_alike:
         for (plain,) in resampled(run, ("s16", plain_layout)):
             yield (plain / 32768).astype(np.float32), plain
@@ -141,28 +141,28 @@ def _as_int16(samples: Samples) -> NDArray[np.int16]:
 
 
 def _write(
-    path: Path, track: int | None, make_way: Callable[[], _Way], report: _Report
+    path: Path, track: int | None, make_output: Callable[[], _Output], report: _Report
 ) -> tuple[list[Path], int]:
-    """Write the track that is meant: the first that sounds, or the first where none does."""
+    """Write the track that is meant: the first that is not silent, or the first if all are."""
     tracks = _tracks(path, track)
     for n, index in enumerate([*tracks, tracks[0]], 1):
-        way, levels = make_way(), Levels()
+        output, levels = make_output(), Levels()
         try:
-            n_samples = _pass(path, index, way, partial(way.listen, levels), report)
+            n_samples = _pass(path, index, output, partial(output.listen, levels), report)
         except AudioUnreadable:
             if n > len(tracks) or len(tracks) == 1:
                 raise
             continue
-        mix = way.choose(levels)
+        mix = output.choose(levels)
         if len(tracks) == 1 or levels.peak > SILENT_BELOW:
             break
     if not mix.is_plain:
-        _pass(path, index, way, partial(way.again, mix), lambda fraction: report(1.0))
-    return way.paths, n_samples
+        _pass(path, index, output, partial(output.again, mix), lambda fraction: report(1.0))
+    return output.paths, n_samples
 
 
 def _tracks(path: Path, track: int | None) -> list[int]:
-    """Indexes of the tracks that may be meant, the likeliest first."""
+    """The indexes of the tracks that may be meant, the likeliest first."""
     with _open(path) as container:
         streams = container.streams.audio
         if not streams:
@@ -174,16 +174,16 @@ def _tracks(path: Path, track: int | None) -> list[int]:
 
 
 def _pass(
-    path: Path, index: int, way: _Way, pieces: Callable[[Run], _Pieces], report: _Report
+    path: Path, index: int, output: _Output, pieces: Callable[[Run], _Pieces], report: _Report
 ) -> int:
-    """Read a track from its beginning to its end and write it; the number of samples."""
+    """Read a whole track and write it; returns the number of samples."""
     with ExitStack() as opened:
         container, files = opened.enter_context(_open(path)), _Files(opened)
         try:
             for run in runs(container, container.streams[index], path.stat().st_size, report):
                 files.skip(round(run.silence_s * SAMPLE_RATE_HZ))
                 for piece in pieces(run):
-                    files.write(way.paths, piece)
+                    files.write(output.paths, piece)
         except av.FFmpegError as error:
             if not files.n_samples:
                 raise AudioUnreadable(f"the audio cannot be decoded: {error}") from error
@@ -193,7 +193,7 @@ def _pass(
 
 
 class _Files:
-    """Files of as many samples each; what is skipped takes no room on a disk."""
+    """Files of equal length. Silence that is skipped takes no room on the disk."""
 
     def __init__(self, opened: ExitStack) -> None:
         self._opened = opened
@@ -219,7 +219,7 @@ class _Files:
 def _open(path: Path) -> InputContainer:
     try:
         return av.open(str(path), options=_ONLY_FILES)
-    except UnicodeDecodeError:  # PyAV before 19 reads tags as UTF-8; many old files are Latin-1
+    except UnicodeDecodeError:  # PyAV before 19 reads tags as UTF-8, but many old files are Latin-1
         return av.open(str(path), options=_ONLY_FILES, metadata_encoding="latin-1")
     except av.FFmpegError as error:
         raise AudioUnreadable(f"the audio cannot be decoded: {error}") from error

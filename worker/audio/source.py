@@ -1,4 +1,4 @@
-"""Audio as the pipeline reads it: decoded once to 16-bit samples on disk, then by span."""
+"""Decoded audio: 16-bit samples on disk, of which the pipeline reads spans."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from worker.audio.constants import BYTES_PER_SAMPLE, SAMPLE_RATE_HZ
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SAMPLE_RATE_HZ = 16_000
-BYTES_PER_SAMPLE = 2
 
 
 class Span(NamedTuple):
@@ -32,11 +31,11 @@ class AudioSource:
     """
     Decoded audio on disk: mono, 16 kHz, signed 16-bit little-endian samples.
 
-    It names a file and holds no samples, so it may be of any length and may
-    cross to another process.
+    It names a file and holds no samples. So the audio may be of any length, and the value can be
+    sent to another process.
 
     Attributes:
-        skipped: Spans that are left out of what is read, in time order.
+        skipped: Spans that `read` leaves out, in time order.
     """
 
     path: Path
@@ -54,7 +53,7 @@ class AudioSource:
 
         Args:
             start: First sample.
-            end: The sample after the last; what lies past the end is not there.
+            end: The sample after the last; may be past the end of the audio.
 
         Returns:
             (n_samples,) float32 in [-1, 1).
@@ -75,24 +74,23 @@ class AudioSource:
 def decode(
     path: Path,
     scratch: Path,
-    report: Callable[[float], None] = lambda fraction: None,
-    *,
     track: int | None = None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> AudioSource:
     """
-    Decode one audio track of any container to `scratch`, all its channels as one.
+    Decode one audio track of any container to `scratch`, with its channels mixed into one.
 
-    Times are those of the container: where nothing is to be heard yet, or for a while, is
-    silence. Broken packets are skipped, as players do: what can be heard is transcribed. What is
-    far too quiet to be heard, or one of the channels alone, is raised (`worker.audio.levels`).
+    Times are those of the container: where it has no audio, at its beginning or later, silence is
+    written. Broken packets are skipped, as players do. A recording that is far too quiet is raised,
+    and so is a channel that is (see `worker.audio.levels`).
 
     Args:
-        report: Called now and then with the fraction of bytes read.
-        track: Which one, from 1; None for the one marked default, or the next that sounds.
+        track: Its number, from 1; None for the default one, or the next that is not silent.
+        report: Called now and then with the fraction of bytes read; what it raises ends the work.
 
     Raises:
         AudioUnreadable: Nothing in it can be decoded.
-        InvalidRequest: There are fewer tracks.
+        InvalidRequest: There is no track of that number.
     """
     from worker.audio.recordings import write_mix
 
@@ -102,16 +100,15 @@ def decode(
 def decode_channels(
     path: Path,
     scratch: Path,
-    report: Callable[[float], None] = lambda fraction: None,
-    *,
     track: int | None = None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[AudioSource, ...]:
     """
-    Decode as `decode` does, but each channel by itself: into files named after `scratch`.
+    Decode as `decode` does, but each channel into a file of its own, named after `scratch`.
 
     Raises:
         AudioUnreadable: Nothing in it can be decoded.
-        InvalidRequest: There are fewer tracks, or too many channels.
+        InvalidRequest: There is no track of that number, or it has too many channels.
     """
     from worker.audio.recordings import write_channels
 

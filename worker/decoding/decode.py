@@ -16,17 +16,19 @@ from worker.decoding.progress import Progress
 from worker.engines.base import DecodeOptions, Decoding
 from worker.speech.detection import Speech
 
-Priority = Literal["last", "next", "first"]
-"""When a chunk is decoded: after the others of its job, before them, or before all other jobs'
-chunks and in a batch of its own. The latter is for a caller who reads the text as it is made and
-has nothing yet."""
+QueuePosition = Literal["last", "next", "first"]
+"""
+Where in the queue a chunk goes: after the other chunks of its job, before them, or before those of
+all jobs and in a batch of its own. `first` is for a caller who reads the text as it is made, and
+has none yet.
+"""
 
 
-class ChunkStream(Protocol):
-    """Where the chunks of one job are decoded, some at a time."""
+class ChunkQueue(Protocol):
+    """Chunks of one job that wait to be decoded, and the decoded ones."""
 
     def add(
-        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+        self, index: int, span: Span, options: DecodeOptions, position: QueuePosition = "last"
     ) -> None:
         """Have a chunk decoded."""
         ...
@@ -59,18 +61,18 @@ class Work:
     is_streamed: bool = False
 
 
-def decode_lanes(work: Work, stream: ChunkStream, progress: Progress) -> dict[int, DecodedChunk]:
+def decode_lanes(work: Work, queue: ChunkQueue, progress: Progress) -> dict[int, DecodedChunk]:
     """Decode what is not done and keep each chunk as it comes; returns all chunks by number."""
     done = dict(work.done)
     _report(work.speech, done, progress)
-    for index, chunk in _decode(work, stream):
+    for index, chunk in _decode(work, queue):
         done[index] = chunk
         work.checkpoint.keep(index, chunk, _next_index(index, chunk, len(work.speech.lanes)))
         _report(work.speech, done, progress)
     return done
 
 
-def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, DecodedChunk]]:
+def _decode(work: Work, queue: ChunkQueue) -> Iterator[tuple[int, DecodedChunk]]:
     """Yield each chunk that is done, with its number."""
     waiting = deque(_open_lanes(work))
     active: dict[int, Lane] = {}
@@ -80,15 +82,15 @@ def _decode(work: Work, stream: ChunkStream) -> Iterator[tuple[int, DecodedChunk
         pending = active[number].pending
         assert pending is not None
         is_first = work.is_streamed and not n_done
-        priority: Priority = "first" if is_first else "next" if pending.is_fallback else "last"
-        stream.add(number, pending.chunk, pending.options, priority)
+        position: QueuePosition = "first" if is_first else "next" if pending.is_fallback else "last"
+        queue.add(number, pending.chunk, pending.options, position)
 
     while waiting or active:
         while waiting and len(active) < work.n_lanes:
             number, lane = waiting.popleft()
             active[number] = lane
             add(number)
-        number, decoding = stream.next()
+        number, decoding = queue.next()
         chunk = active[number].take(decoding)
         if chunk is not None:
             n = n_done[number]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from shared.transcript import Segment
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import Span
 from worker.engines.base import DecodeOptions, Decoding
 
 _FALLBACK_LOGPROB = -0.5

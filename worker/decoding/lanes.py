@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from shared.transcript import Segment
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import Span
 from worker.decoding.fallback import (
     Candidate,
     better,

@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 
 from shared.catalogue import ModelEntry
 from shared.request import TranscriptionRequest
+from worker.audio.constants import CHUNK_S
 from worker.engines.base import DecodeOptions
-
-MAX_CHUNK_S = 30.0
-"""Whisper hears 30 s at once."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class LaneOptions:
     """
 
     chunk: DecodeOptions
-    chunk_s: float = MAX_CHUNK_S
+    chunk_s: float = CHUNK_S
     detects_always: bool = False
     has_context: bool = True
     ends_at_pauses: bool = False
@@ -54,7 +52,7 @@ def lane_options(
     has_context = request.condition_on_previous_text
     return LaneOptions(
         decode_options(request, None if detects_always else language),
-        chunk_s=min(MAX_CHUNK_S, request.chunk_size or entry.chunk_s),
+        chunk_s=min(CHUNK_S, request.chunk_size or entry.chunk_s),
         detects_always=detects_always,
         has_context=entry.knows_context if has_context is None else has_context,
         ends_at_pauses=not entry.knows_context,

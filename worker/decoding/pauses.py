@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import TypeVar
 
 from shared.transcript import Segment, Word
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import Span
 from worker.engines.base import Decoding
 
 _Timed = TypeVar("_Timed", Segment, Word)

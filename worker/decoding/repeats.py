@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.transcript import Segment
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import Span
 from worker.decoding.fallback import overlap_s, text_tokens
 from worker.decoding.pauses import restore_times
 from worker.engines.base import DecodeOptions, Decoding

@@ -9,9 +9,8 @@ from statistics import median
 
 from shared.times import in_order
 from shared.transcript import Segment, Word
-from worker.audio.source import SAMPLE_RATE_HZ, Span
-
-FRAMES_PER_S = 100
+from worker.audio.constants import FRAMES_PER_SECOND, SAMPLE_RATE_HZ
+from worker.audio.source import Span
 
 _EARLIER_S = 0.5
 """A segment that begins at most so long after speech does begins with it: Whisper's times are off
@@ -89,7 +88,7 @@ def _move(segment: Segment, by_s: float, end_s: float) -> Segment:
         }
 
     words = segment.words and tuple(word.model_copy(update=times(word)) for word in segment.words)
-    seek = round(by_s * FRAMES_PER_S)
+    seek = round(by_s * FRAMES_PER_SECOND)
     return segment.model_copy(update={"seek": seek, "words": words, **times(segment)})
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from shared.transcript import Segment, TimeSpan, Warned
-from worker.audio.source import SAMPLE_RATE_HZ, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import Span
 from worker.decoding.fallback import text_fills_s
 from worker.speech.detection import Speech
 from worker.speech.sounds import merged

@@ -112,7 +112,7 @@ def find_voices(
     windows: Windows,
     thresholds: Thresholds,
     count: tuple[int, int] = (1, 1000),
-    note: Callable[[float], None] = lambda fraction: None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> NDArray[np.float32]:
     """
     Cluster windows into voices.
@@ -120,7 +120,7 @@ def find_voices(
     Args:
         embeddings: (n, 192), of the windows, each of length 1 or 0.
         count: The fewest and the most voices that there may be.
-        note: Called now and then with the fraction done; what it raises ends the work.
+        report: Called now and then with the fraction done; what it raises ends the work.
 
     Returns:
         (n_voices, 192), the embedding of each voice; the one that speaks most comes first.
@@ -134,8 +134,8 @@ def find_voices(
     tree = linkage(embeddings.astype(np.float64), "average", metric="cosine")
     labels = fcluster(tree, 1 - thresholds.surely, "distance") - 1
     groups = _Groups(embeddings, local, labels)
-    note(0.3)
-    groups.merge_alike(thresholds, lambda: note(0.6))
+    report(0.3)
+    groups.merge_alike(thresholds, lambda: report(0.6))
     found, sizes = groups.voices()
     kept = _kept(found, sizes * windows.hop_s, thresholds)
     fewest, most = count
@@ -146,7 +146,7 @@ def find_voices(
         groups.merge_down(most, kept)
         found, sizes = groups.voices()
         kept = np.arange(min(most, len(found)))
-    note(1.0)
+    report(1.0)
     return found[kept]
 
 
@@ -205,10 +205,10 @@ class _Groups:
                 same += of_voice.T @ of_voice
         self.pairs, self.same = pairs, same
 
-    def merge_alike(self, thresholds: Thresholds, note: Callable[[], None]) -> None:
+    def merge_alike(self, thresholds: Thresholds, report: Callable[[], None]) -> None:
         """Merge the two groups that are most alike, until none are alike enough."""
         while len(self.sums) > 1:
-            note()
+            report()
             alike = self._likeness()
             known = self.pairs >= _LEAST_APART
             apart = np.where(known, 1 - self.same / np.maximum(self.pairs, 1), 0)

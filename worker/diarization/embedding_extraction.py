@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization.embedding import DIMENSION, EmbeddingNetwork
 from worker.diarization.features import HOP, WINDOW, filter_bank
 from worker.diarization.segmentation import CHUNK_S, N_SPEAKERS
@@ -130,14 +131,14 @@ def extract_embeddings(
     timeline: Timeline,
     windows: Sequence[tuple[int, int]],
     network: EmbeddingNetwork,
-    note: Callable[[float], None],
+    report: Callable[[float], None],
 ) -> Embeddings:
     """
     Extract the embeddings of a recording.
 
     Args:
         windows: The frames at which windows start and end, in the order of their starts.
-        note: Called with the fraction done; what it raises ends the work.
+        report: Called with the fraction done; what it raises ends the work.
     """
     trunk = _Trunk(audio, network)
     per_chunk = round(CHUNK_S / _TRUNK_S)
@@ -162,7 +163,7 @@ def extract_embeddings(
         for i in range(start // per_step, min(len(chunk_voices), (start + _BLOCK) // per_step)):
             of_chunk = frames[i * per_step - low :][:per_chunk]
             chunk_voices[i] = _chunk_voices(of_chunk, timeline.voices[i], network)
-        note(min(1.0, (start + _BLOCK) / max(1, trunk.n_frames)))
+        report(min(1.0, (start + _BLOCK) / max(1, trunk.n_frames)))
     return Embeddings(places, of_windows, chunk_voices)
 
 

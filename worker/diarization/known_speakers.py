@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.transcript import Warned
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization.values import KnownSpeaker
 
 if TYPE_CHECKING:

@@ -86,19 +86,19 @@ class OnnxDiarizer:
         self,
         audio: AudioSource,
         options: DiarizationOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> Diarization:
         """See `Diarizer.find_turns`."""
         if not audio.n_samples:
             return Diarization()
-        found = self._find(audio, options, note)
+        found = self._find(audio, options, report)
         labels = _in_order(found.who)
         embeddings = {labels[i]: voice for i, voice in enumerate(found.voices) if i in labels}
         names, warned = name_speakers(embeddings, options.known_speakers, self.embed_voice)
         called = {i: names.get(label, label) for i, label in labels.items()}
         exclusive = found.main[:, None] == np.arange(len(found.voices))
         wanted = embeddings if options.wants_embeddings else {}
-        note(1.0)
+        report(1.0)
         return Diarization(
             _turns(found.who, called, audio.duration_s),
             _turns(exclusive, called, audio.duration_s),
@@ -124,9 +124,9 @@ class OnnxDiarizer:
         return found.voices[most], float(n_frames[most]) * FRAME_S
 
     def _find(
-        self, audio: AudioSource, options: DiarizationOptions, note: Callable[[float], None]
+        self, audio: AudioSource, options: DiarizationOptions, report: Callable[[float], None]
     ) -> _Found:
-        timeline = self._segment(audio, lambda fraction: note(_SEGMENTED * fraction))
+        timeline = self._segment(audio, lambda fraction: report(_SEGMENTED * fraction))
         if not timeline.counts.any():
             return _nobody(timeline)
         thresholds = self._thresholds
@@ -134,14 +134,14 @@ class OnnxDiarizer:
             thresholds = thresholds.far_apart(options.clustering_threshold)
         fewest = options.num_speakers or options.min_speakers or 1
         most = options.num_speakers or options.max_speakers or 1000
-        embeddings, voices = self._find_voices(audio, timeline, thresholds, (fewest, most), note)
+        embeddings, voices = self._find_voices(audio, timeline, thresholds, (fewest, most), report)
         if not len(voices):
             return _nobody(timeline)
         who, main = resegment(timeline, embeddings, voices, self._weights)
-        note(0.98)
+        report(0.98)
         return _Found(who, main, _refined(embeddings, timeline, main, voices))
 
-    def _segment(self, audio: AudioSource, note: Callable[[float], None]) -> Timeline:
+    def _segment(self, audio: AudioSource, report: Callable[[float], None]) -> Timeline:
         found, total = [], n_chunks(audio.n_samples)
         for first in range(0, total, _BATCH):
             starts = range(first * CHUNK_STEP, min(total, first + _BATCH) * CHUNK_STEP, CHUNK_STEP)
@@ -149,7 +149,7 @@ class OnnxDiarizer:
             samples = np.pad(samples, (0, starts[-1] + CHUNK - starts[0] - len(samples)))
             chunks = np.stack([samples[s - starts[0] : s - starts[0] + CHUNK] for s in starts])
             found.append(voices(self.segmentation.listen(chunks)))
-            note(min(total, first + _BATCH) / total)
+            report(min(total, first + _BATCH) / total)
         return Timeline.of(np.concatenate(found), audio.n_samples)
 
     def _find_voices(
@@ -158,7 +158,7 @@ class OnnxDiarizer:
         timeline: Timeline,
         thresholds: Thresholds,
         count: tuple[int, int],
-        note: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> tuple[Embeddings, NDArray[np.float32]]:
         """
         Extract embeddings, and find out how many voices there are.
@@ -176,7 +176,7 @@ class OnnxDiarizer:
             audio,
             timeline,
             [(int(start), int(end)) for start, end in spans[order]],
-            lambda fraction: note(_SEGMENTED + (_EMBEDDED - _SEGMENTED) * fraction),
+            lambda fraction: report(_SEGMENTED + (_EMBEDDED - _SEGMENTED) * fraction),
         )
         embeddings = np.empty_like(found.windows)
         embeddings[order] = found.windows
@@ -187,7 +187,7 @@ class OnnxDiarizer:
             windows,
             tries,
             (enough, *count),
-            lambda fraction: note(_EMBEDDED + (_CLUSTERED - _EMBEDDED) * fraction),
+            lambda fraction: report(_EMBEDDED + (_CLUSTERED - _EMBEDDED) * fraction),
         )
         if len(best) < enough and len(timeline.voices) <= _FEW_CHUNKS:
             distinct = distinct_voices(
@@ -201,9 +201,9 @@ class OnnxDiarizer:
         audio: AudioSource,
         timeline: Timeline,
         spans: Sequence[tuple[int, int]],
-        note: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> Embeddings:
-        return extract_embeddings(audio, timeline, spans, self.embedding, note)
+        return extract_embeddings(audio, timeline, spans, self.embedding, report)
 
 
 def _nobody(timeline: Timeline) -> _Found:

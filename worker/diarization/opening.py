@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worker.diarization.values import Diarizer
-from worker.models.diarization_files import LIGHT, diarizer_files
+from worker.models.diarization_files import LIGHT
 from worker.models.store import ModelStore
 from worker.settings import quieten_libraries
 
@@ -22,7 +22,7 @@ def open_diarizer(name: str, store: ModelStore, *, device: str, threads: int = 1
         EngineFailed: The model cannot be loaded.
     """
     quieten_libraries()  # before pyannote.audio is imported, which reports its use by default
-    folder = store.locate(diarizer_files(name))
+    folder = store.locate("diarization model", name)
     if name == LIGHT:
         from worker.diarization.onnx_diarizer import open_onnx_diarizer
 

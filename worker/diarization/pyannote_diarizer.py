@@ -39,13 +39,13 @@ class PyannoteDiarizer:
         self,
         audio: AudioSource,
         options: DiarizationOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> Diarization:
         """See `Diarizer.find_turns`."""
         if not audio.n_samples:
             return Diarization()
         with _threshold(self._pipeline, options.clustering_threshold) as ignored:
-            output = self._apply(audio, options, note)
+            output = self._apply(audio, options, report)
         labels = _in_order(output.speaker_diarization)
         voices = {
             labels[label]: vector
@@ -60,7 +60,7 @@ class PyannoteDiarizer:
         called = {label: names.get(speaker, speaker) for label, speaker in labels.items()}
         warned = [*ignored, *count_warnings(len(labels), options), *known_warnings]
         wanted = voices if options.wants_embeddings else {}
-        note(1.0)
+        report(1.0)
         return Diarization(
             _turns(output.speaker_diarization, called, audio.duration_s),
             one_at_a_time(_turns(output.exclusive_speaker_diarization, called, audio.duration_s)),
@@ -69,12 +69,12 @@ class PyannoteDiarizer:
         )
 
     def _apply(
-        self, audio: AudioSource, options: DiarizationOptions, note: Callable[[float], None]
+        self, audio: AudioSource, options: DiarizationOptions, report: Callable[[float], None]
     ) -> Any:
         def hook(step: str, *_: object, total: int = 0, completed: int = 0, **__: object) -> None:
             if total and step in _STEPS:
                 start, end = _STEPS[step]
-                note(start + (end - start) * min(completed, total) / total)
+                report(start + (end - start) * min(completed, total) / total)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about empty means, and what we warn of ourselves

@@ -17,7 +17,8 @@ from pyannote.audio.core.plda import PLDA
 from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization
 from pyannote.core import Segment, SlidingWindow, SlidingWindowFeature
 
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource
 from worker.diarization.known_speakers import embed_recording
 from worker.diarization.pyannote_chunks import (
     batches,

@@ -18,7 +18,7 @@ def find_most_voices(
     windows: Sequence[Windows],
     tries: Sequence[Thresholds],
     count: tuple[int, int, int],
-    note: Callable[[float], None],
+    report: Callable[[float], None],
 ) -> NDArray[np.float32]:
     """
     The voices of the first try that finds enough of them, or else of the one that finds most.
@@ -26,13 +26,13 @@ def find_most_voices(
     Args:
         embeddings: (n_windows, 192) for each try.
         count: How many voices are enough, and the fewest and the most that there may be.
-        note: Called with the fraction done.
+        report: Called with the fraction done.
     """
     best = np.empty((0, embeddings[0].shape[1]), np.float32)
     for i, (each, part, found) in enumerate(zip(tries, embeddings, windows, strict=True)):
 
         def note_part(fraction: float, n: int = i) -> None:
-            note((n + fraction) / len(tries))
+            report((n + fraction) / len(tries))
 
         voices = find_voices(part, found, each, count[1:], note_part)
         if len(voices) > len(best):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.diarization.segmentation import CHUNK, N_SPEAKERS, STEP, WIDTH
 
 FRAME_S = STEP / SAMPLE_RATE_HZ

@@ -18,9 +18,9 @@ from worker.models.diarization_files import (
 )
 from worker.models.store import SHIPPED, ModelStore
 
-_LIBRARY = "pyannote.audio"
+PYANNOTE = "pyannote.audio"
 _NO_LIBRARY = (
-    f"its library {_LIBRARY} is not installed on this worker; install the extra `diarization`"
+    f"its library {PYANNOTE} is not installed on this worker; install the extra `diarization`"
 )
 
 
@@ -51,7 +51,7 @@ def usable_diarizers(
         has_library: Whether pyannote.audio is installed; None to find out.
     """
     if has_library is None:
-        has_library = is_installed(_LIBRARY)
+        has_library = is_installed(PYANNOTE)
     problems = {name: _why_not(store, name, has_library) for name in _known(store, site_default)}
     return UsableDiarizers(
         tuple(name for name, why in problems.items() if why is None),

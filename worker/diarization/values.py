@@ -62,7 +62,7 @@ class Diarizer(Protocol):
         self,
         audio: AudioSource,
         options: DiarizationOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> Diarization:
         """
         Find out who speaks when.
@@ -71,7 +71,7 @@ class Diarizer(Protocol):
         have the name of a known speaker.
 
         Args:
-            note: Called now and then with the fraction that is done; may raise to stop.
+            report: Called now and then with the fraction that is done; may raise to stop.
         """
         ...
 

@@ -1,42 +1,81 @@
-"""The engines, by name. Each is imported only when it is chosen."""
+"""
+The engines, by name: one entry each. An engine is imported only when a model is loaded with it.
+
+To add one, write a module with a class like `worker.engines.base.Engine`, and an entry here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from shared.errors import EngineFailed
 from worker.engines.base import Engine
 from worker.engines.memory import memory_watched
 
+Form = Literal["ctranslate2", "checkpoint"]
+"""Of weights: a folder of CTranslate2, or a checkpoint of openai-whisper."""
+
+
+@dataclass(frozen=True)
+class EngineEntry:
+    """
+    All that is known of an engine before it is imported.
+
+    Attributes:
+        class_path: `module:Class`.
+        library: The library that it needs, by the name that is imported.
+        extra: The extra of pyproject.toml that installs the library.
+        weights: The form of the weights that it reads.
+        number_formats: Those it computes in, on `cpu` and on `cuda`; None if CTranslate2 is to be
+            asked what the device has.
+        ignores: Options of a request that change nothing with it.
+    """
+
+    class_path: str
+    library: str
+    extra: str
+    weights: Form = "ctranslate2"
+    number_formats: Mapping[str, tuple[str, ...]] | None = None
+    ignores: frozenset[str] = frozenset()
+
+
 ENGINES = {
-    "faster_whisper": "worker.engines.faster_whisper:FasterWhisperEngine",
-    "openai_whisper": "worker.engines.openai_whisper:OpenaiWhisperEngine",
-    "whisperx": "worker.engines.whisperx:WhisperxEngine",
+    "faster_whisper": EngineEntry(
+        "worker.engines.faster_whisper:FasterWhisperEngine", "faster_whisper", "worker"
+    ),
+    "openai_whisper": EngineEntry(
+        "worker.engines.openai_whisper:OpenaiWhisperEngine",
+        "whisper",
+        "whisper",
+        weights="checkpoint",
+        number_formats={"cpu": ("float32",), "cuda": ("float32", "float16")},
+    ),
+    "whisperx": EngineEntry(
+        "worker.engines.whisperx:WhisperxEngine",
+        "whisperx",
+        "diarization",
+        ignores=frozenset({"temperature", "temperature_increment", "best_of"}),
+    ),
 }
-_NEEDED = {
-    "faster_whisper": ("faster_whisper", "worker"),
-    "openai_whisper": ("whisper", "whisper"),
-    "whisperx": ("whisperx", "diarization"),
-}
-"""The library of each, and the extra that installs it."""
 
 
 def check_installed(name: str, find: Callable[[str], object] = find_spec) -> None:
     """
-    Make sure of an engine's library without importing it.
+    Make sure that an engine's library is installed, without importing it.
 
     Raises:
-        EngineFailed: It is not installed: no job could be done.
+        EngineFailed: It is not: the worker could do no job.
     """
-    library, extra = _NEEDED[name]
-    if find(library) is None:
+    entry = ENGINES[name]
+    if find(entry.library) is None:
         raise EngineFailed(
-            f"LONGHAND_ENGINE is {name!r}, whose library {library} is not installed here; "
-            f"install the extra `{extra}`, or choose another engine"
+            f"LONGHAND_ENGINE is {name!r}, whose library {entry.library} is not installed here; "
+            f"install the extra `{entry.extra}`, or choose another engine"
         )
 
 
@@ -44,11 +83,17 @@ def open_engine(name: str, path: Path, *, device: str, compute_type: str, thread
     """
     Load a model with the engine of that name.
 
+    Args:
+        path: The weights, in the form that the engine reads.
+        device: `cpu`, `cuda` or `cuda:N`.
+        compute_type: A number format that engine and device have.
+        threads: CPU threads.
+
     Raises:
         EngineFailed: The engine is not installed, or cannot load the model.
         GpuOutOfMemory: The model does not fit.
     """
-    module_name, _, class_name = ENGINES[name].partition(":")
+    module_name, _, class_name = ENGINES[name].class_path.partition(":")
     try:
         engine = getattr(import_module(module_name), class_name)
         with memory_watched(path.name, device):

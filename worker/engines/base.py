@@ -1,12 +1,13 @@
-"""What an engine is: chunks of sound in, segments out. It knows neither jobs nor files."""
+"""What an engine is: audio chunks in, segments out. It knows neither jobs nor files of audio."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from shared.transcript import Segment
+from worker.audio.constants import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class DecodeOptions:
     """
-    How a chunk is to be decoded; each field as in `TranscriptionRequest`.
+    How a chunk is to be decoded. The fields are those of `TranscriptionRequest`, but for `context`.
 
     Attributes:
-        language: A Whisper code; None to detect it in this chunk.
-        prompt: The caller's own text, as if it came before the audio.
-        context: Tokens of what was said just before this chunk, timestamps included.
-        temperature: Of this one try; tries at higher temperatures are new chunks.
+        language: A Whisper code; None to detect the language in this chunk.
+        prompt: A text of the caller, which the model takes for what was said before the audio.
+        context: Tokens of what was said just before this chunk, with timestamps.
+        temperature: That of this try; another try at a higher temperature is another chunk.
     """
 
     language: str | None
@@ -47,14 +48,14 @@ class DecodeOptions:
 
     @property
     def shared(self) -> DecodeOptions:
-        """What must be equal in all rows of a batch: all but language, prompt and context."""
+        """The options that must be equal in a batch: all but language, prompt and context."""
         return replace(self, language=None, prompt=None, context=())
 
 
 @dataclass(frozen=True)
 class Chunk:
     """
-    At most 30 s of sound to be decoded.
+    At most 30 s of audio to be decoded.
 
     Attributes:
         waveform: (n_samples,) float32, mono, 16 kHz.
@@ -66,11 +67,11 @@ class Chunk:
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return len(self.waveform) / 16_000
+        return len(self.waveform) / SAMPLE_RATE_HZ
 
 
 class Guess(NamedTuple):
-    """A detected language and how sure the model is, 0 to 1."""
+    """A detected language, and its probability from 0 to 1."""
 
     language: str
     probability: float
@@ -79,19 +80,19 @@ class Guess(NamedTuple):
 @dataclass(frozen=True)
 class Decoding:
     """
-    What a model wrote for one chunk.
+    The text of one chunk.
 
     Attributes:
-        segments: With times from the chunk's start; none where nobody speaks.
-        language: The one asked for, or detected in this chunk.
-        heard_s: Seconds of the chunk that the text covers. Whisper ends a text early when a
-            sentence does not fit into the chunk: what follows is to be decoded again.
-        language_probability: How sure the detection is, 0 to 1; 1 for a language asked for.
+        segments: Their times count from the chunk's start; empty if nobody speaks.
+        language: The one that was asked for, or detected in this chunk.
+        heard_s: How many seconds of the chunk the text covers. Whisper ends a text early if a
+            sentence does not fit into the chunk; the rest has to be decoded again.
+        language_probability: From 0 to 1; 1 for a language that was asked for.
         avg_logprob: Mean log probability of the text's tokens.
-        compression_ratio: Of the text before loops are cut; a loop compresses well.
+        compression_ratio: Of the text before repetitions were cut. A loop compresses well.
         fails_thresholds: Whether the text failed a threshold of the request.
-        uncut: The segments with all rounds of a phrase that went round, where some were cut:
-            whoever knows where a voice is heard can tell whether they were said.
+        uncut: The segments with all repetitions of a phrase, if some were cut. Whether they were
+            said can be told only by where a voice is heard.
     """
 
     segments: tuple[Segment, ...]
@@ -107,23 +108,24 @@ class Decoding:
 class Engine(Protocol):
     """One loaded model."""
 
-    ignores: ClassVar[frozenset[str]]
-    """Fields of `DecodeOptions` that this engine cannot honour."""
-
     @property
     def is_multilingual(self) -> bool:
-        """Whether the model knows more than English."""
+        """Whether the model knows languages other than English."""
         ...
 
     def detect_language(self, waveform: NDArray[np.float32]) -> Guess:
-        """Guess the language of (n_samples,) float32 from its first 30 s."""
+        """Detect the language of (n_samples,) float32, from its first 30 s."""
         ...
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """
-        Decode chunks together, in one pass where `options.shared` are equal.
+        Decode chunks; those whose `options.shared` are equal in one pass, if the engine can.
+
+        Returns:
+            One decoding for each chunk, in order.
 
         Raises:
-            GpuOutOfMemory: They do not fit beside the model; fewer may.
+            EngineFailed: The model does not know a language that is asked for.
+            GpuOutOfMemory: They do not fit into memory; fewer may.
         """
         ...

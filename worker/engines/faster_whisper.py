@@ -3,126 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from hashlib import sha256
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from faster_whisper import WhisperModel
 
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
-from worker.engines.ctranslate2_output import (
-    EncodedRows,
-    features_of,
-    guess_languages,
-    make_tokenizer,
-    output_of,
-    sampling,
-    word_timer,
-)
+from worker.engines.ctranslate2_engine import CTranslate2Engine, features_of, guess_languages
 from worker.engines.memory import memory_watched
-from worker.engines.tokenizer import SuppressedTokens, group_rows, prompt_tokens
-from worker.engines.whisper_text import make_decoding
+from worker.engines.tokenizer import patience
 
 if TYPE_CHECKING:
-    from faster_whisper.tokenizer import Tokenizer
     from numpy.typing import NDArray
 
-_ANY = "en"
-"""A language for what does not depend on it."""
 
+class FasterWhisperEngine(CTranslate2Engine):
+    """faster-whisper's model, asked for whole batches: see `CTranslate2Engine`."""
 
-class FasterWhisperEngine:
-    """
-    One CTranslate2 Whisper model.
-
-    Args:
-        path: Model directory with `model.bin`, `config.json` and `tokenizer.json`.
-        device: `cpu`, `cuda` or `cuda:N`.
-        compute_type: As CTranslate2 names them.
-    """
-
-    ignores: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
-        kind, _, index = device.partition(":")
-        self._where = (path.name, device)
-        self._model = WhisperModel(
-            str(path),
-            device=kind,
-            device_index=int(index or 0),
-            compute_type=compute_type,
-            cpu_threads=threads,
-            local_files_only=True,
-        )
-        # numpy's product of float32 matrices depends on how many threads it has, and int8
-        # makes another word of the difference. In float64 what differs is rounded away.
-        extract = self._model.feature_extractor
-        extract.mel_filters = extract.mel_filters.astype(np.float64)
-        self._last_marks: list[bytes] = []
-        self._last_encoded: Any = None
-        self._tokenizer = cache(self._make_tokenizer)
-        self._suppressed = SuppressedTokens(self._tokenizer(_ANY, "transcribe"))
-
-    @property
-    def is_multilingual(self) -> bool:
-        """See `Engine.is_multilingual`."""
-        return bool(self._model.model.is_multilingual)
-
-    def detect_language(self, waveform: NDArray[np.float32]) -> Guess:
-        """See `Engine.detect_language`."""
-        if not self.is_multilingual:
-            return Guess("en", 1.0)
-        with memory_watched(*self._where):
-            encoded = self._model.encode(self._features([waveform]))
-            return guess_languages(self._model, encoded)[0]
+    _last_digests: tuple[bytes, ...] = ()
+    _last_encoded: Any = None
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
-        told = [self._told(chunk.options) for chunk in chunks]
-        # CTranslate2 takes prompts of one length a call. How long they are does not depend on
-        # the language, which is known only when a chunk is encoded.
-        keys = [(len(t), c.options.shared) for t, c in zip(told, chunks, strict=True)]
-        found: dict[int, Decoding] = {}
+        prompts = [self._prompt_tokens(chunk.options) for chunk in chunks]
+        # CTranslate2 takes prompts of one length a call. Their length does not depend on the
+        # language, which may be known only once the chunk is encoded.
+        keys = [(len(p), c.options.shared) for p, c in zip(prompts, chunks, strict=True)]
         with memory_watched(*self._where):
-            for rows in group_rows(keys):
-                alike = self._transcribe_alike([chunks[i] for i in rows], [told[i] for i in rows])
-                found |= zip(rows, alike, strict=True)
-        return [found[row] for row in range(len(chunks))]
+            return self._transcribe_groups(chunks, prompts, keys)
 
-    def _transcribe_alike(self, chunks: list[Chunk], told: list[list[int]]) -> list[Decoding]:
-        encoded = self._encoded([chunk.waveform for chunk in chunks])
+    def _transcribe_alike(self, chunks: list[Chunk], found: list[list[int]]) -> list[Decoding]:
+        """See `CTranslate2Engine`; `found` are the tokens before the text."""
+        encoded = self._encode([chunk.waveform for chunk in chunks])
         options = chunks[0].options
         languages = self._languages(chunks, encoded)
         tokenizers = [self._tokenizer(guess.language, options.task) for guess in languages]
-        prompts = [self._model.get_prompt(t, b) for t, b in zip(tokenizers, told, strict=True)]
         results = self._model.model.generate(
             encoded,
-            prompts,
+            [self._model.get_prompt(t, p) for t, p in zip(tokenizers, found, strict=True)],
             max_length=self._model.max_length,
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=True,
-            suppress_tokens=self._suppressed.of(options.suppress_tokens, options.suppress_numerals),
+            suppress_tokens=self._suppressed_tokens(options),
             max_initial_timestamp_index=50,
             length_penalty=options.length_penalty,
             repetition_penalty=options.repetition_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram_size,
-            **sampling(options),
+            **_sampling(options),
         )
-        rows = EncodedRows(encoded)
-        return [
-            make_decoding(
-                chunk,
-                output_of(result, language, options.length_penalty),
-                tokenizer,
-                word_timer(self._model, rows, row, tokenizer, chunk.duration_s),
-            )
-            for row, (chunk, result, language, tokenizer) in enumerate(
-                zip(chunks, results, languages, tokenizers, strict=True)
-            )
-        ]
+        return self._decodings(chunks, languages, encoded, results)
 
     def _languages(self, chunks: list[Chunk], encoded: Any) -> list[Guess]:
         asked = [chunk.options.language for chunk in chunks]
@@ -131,21 +61,23 @@ class FasterWhisperEngine:
         heard = guess_languages(self._model, encoded)
         return [Guess(a, 1.0) if a else guess for a, guess in zip(asked, heard, strict=True)]
 
-    def _encoded(self, waveforms: list[NDArray[np.float32]]) -> Any:
-        """Chunks as the decoder takes them; those of the last call are kept for a second look."""
-        marks = [sha256(waveform.tobytes()).digest() for waveform in waveforms]
-        if marks != self._last_marks:
-            self._last_encoded = self._model.encode(self._features(waveforms))
-            self._last_marks = marks
+    def _encode(self, waveforms: list[NDArray[np.float32]]) -> Any:
+        """Encode chunks; the last batch is kept, since it may be decoded a second time."""
+        digests = tuple(sha256(waveform.tobytes()).digest() for waveform in waveforms)
+        if digests != self._last_digests:
+            features = np.stack([features_of(self._model, waveform) for waveform in waveforms])
+            self._last_encoded = self._model.encode(features)
+            self._last_digests = digests
         return self._last_encoded
 
-    def _features(self, waveforms: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """(n, n_mels, 3000) float32."""
-        return np.stack([features_of(self._model, waveform) for waveform in waveforms])
 
-    def _told(self, options: DecodeOptions) -> list[int]:
-        tokenizer = self._tokenizer(_ANY, "transcribe")
-        return prompt_tokens(tokenizer, options, self._model.max_length)
-
-    def _make_tokenizer(self, language: str, task: str) -> Tokenizer:
-        return make_tokenizer(self._model, language, task, name=self._where[0])
+def _sampling(options: DecodeOptions) -> dict[str, Any]:
+    """Beam search at temperature 0; above it, samples are drawn and the best is kept."""
+    if options.temperature > 0:
+        return {
+            "beam_size": 1,
+            "num_hypotheses": options.best_of,
+            "sampling_topk": 0,
+            "sampling_temperature": options.temperature,
+        }
+    return {"beam_size": options.beam_size, "patience": patience(options)}

@@ -1,4 +1,4 @@
-"""Too little memory, as each library puts it and as Longhand does."""
+"""Out of memory: what the libraries raise becomes an error of ours."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from shared.errors import GpuOutOfMemory
 
-_SAID = (
-    "out of memory",  # CUDA, in torch's words and in CTranslate2's
+_PHRASES = (
+    "out of memory",  # CUDA, by torch and by CTranslate2
     "CUBLAS_STATUS_ALLOC_FAILED",
     "can't allocate memory",  # torch, on a CPU
     "bad_alloc",
@@ -19,14 +19,14 @@ def as_out_of_memory(
     error: BaseException, *, model: str = "the model", device: str = "the device"
 ) -> GpuOutOfMemory | None:
     """
-    What to tell of an error if it says that memory ran out; else None.
+    Our error for a library's, if that says that memory ran out; else None.
 
     >>> as_out_of_memory(RuntimeError("CUDA failed with error out of memory"), device="cuda").code
     'gpu_oom'
     >>> as_out_of_memory(RuntimeError("Invalid input features shape"))
     """
     text = f"{type(error).__name__}: {error}"
-    if not isinstance(error, MemoryError) and not any(part in text for part in _SAID):
+    if not isinstance(error, MemoryError) and not any(part in text for part in _PHRASES):
         return None
     return GpuOutOfMemory(
         f"there is not enough memory on {device} for {model} and what it was given to do; lower "
@@ -38,10 +38,10 @@ def as_out_of_memory(
 @contextmanager
 def memory_watched(model: str, device: str) -> Iterator[None]:
     """
-    Translate what libraries raise when memory runs out.
+    Translate the errors that libraries raise in the block when memory runs out.
 
     Raises:
-        GpuOutOfMemory: It ran out.
+        GpuOutOfMemory: Memory ran out.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Whisper by its own authors' code, in torch."""
+"""Whisper by the code of its authors, in torch."""
 
 from __future__ import annotations
 
@@ -7,25 +7,20 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import torch
 from whisper import _ALIGNMENT_HEADS, Whisper
-from whisper.audio import (
-    HOP_LENGTH,
-    N_FFT,
-    N_FRAMES,
-    N_SAMPLES,
-    log_mel_spectrogram,
-    pad_or_trim,
-)
+from whisper.audio import N_FFT, log_mel_spectrogram, pad_or_trim
 from whisper.decoding import DecodingOptions, DecodingResult, DecodingTask
 from whisper.model import ModelDimensions
 from whisper.timing import find_alignment
 from whisper.tokenizer import LANGUAGES, Tokenizer, get_tokenizer
 
+from worker.audio.constants import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, N_SAMPLES
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
+from worker.engines.compact import COMPACT_FILE, expand
 from worker.engines.memory import memory_watched
 from worker.engines.penalties import LengthRanker, NoRepeatedRun, RepetitionPenalty
 from worker.engines.timed_words import TimedWord
@@ -36,7 +31,6 @@ from worker.engines.tokenizer import (
     prompt_tokens,
 )
 from worker.engines.whisper_text import Output, make_decoding
-from worker.models.compact import COMPACT_FILE, expand
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +46,6 @@ class OpenaiWhisperEngine:
         device: `cpu`, `cuda` or `cuda:N`.
         compute_type: `float32`, or `float16` on a GPU.
     """
-
-    ignores: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -81,7 +73,7 @@ class OpenaiWhisperEngine:
         return Guess(language, float(probabilities[0][language]))
 
     def _encoded(self, mel: torch.Tensor) -> torch.Tensor:
-        """(1, 1500, width): encoded once, for all that is asked of it."""
+        """The encoder's output, (1, 1500, width)."""
         with torch.inference_mode():
             encoded: torch.Tensor = self._model.encoder(mel[None])
         return encoded
@@ -89,18 +81,18 @@ class OpenaiWhisperEngine:
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
         with memory_watched(*self._where):
-            # One by one: with a beam, openai-whisper's attention takes a single chunk.
+            # One by one: with beam search openai-whisper decodes one chunk at a time.
             return [self._transcribe_one(chunk) for chunk in chunks]
 
     def _transcribe_one(self, chunk: Chunk) -> Decoding:
         asked = chunk.options.language
-        if asked is not None:  # that the model knows it is to be checked first
+        if asked is not None:  # raises if the model does not know it
             self._tokenizer(asked, chunk.options.task)
         mel = self._features(chunk.waveform)
         encoded = self._encoded(mel)
         language = Guess(asked, 1.0) if asked else self._guess(encoded)
         options = replace(chunk.options, language=language.language)
-        if options.temperature > 0:  # the same audio gives the same text, however often it is heard
+        if options.temperature > 0:  # the same audio always gives the same text
             torch.manual_seed(crc32(chunk.waveform.tobytes()))
         result: DecodingResult = self._task(options).run(encoded)[0]
         output = Output(result.tokens, result.avg_logprob, result.no_speech_prob, language)
@@ -109,7 +101,7 @@ class OpenaiWhisperEngine:
         return make_decoding(chunk, output, tokenizer, time_words)
 
     def _task(self, options: DecodeOptions) -> DecodingTask:
-        """What openai-whisper does with one chunk, and what its own options lack."""
+        """openai-whisper's task for one chunk, with rules that its own options lack."""
         task = DecodingTask(self._model, self._options(options))
         task.sequence_ranker = LengthRanker(options.length_penalty)
         added: list[RepetitionPenalty | NoRepeatedRun] = []
@@ -117,7 +109,7 @@ class OpenaiWhisperEngine:
             added.append(RepetitionPenalty(options.repetition_penalty, task.sample_begin))
         if options.no_repeat_ngram_size:
             added.append(NoRepeatedRun(options.no_repeat_ngram_size, task.sample_begin))
-        # First: Whisper's own rules have the last word, on timestamps above all.
+        # Before Whisper's own rules, which must have the last word, above all on timestamps.
         task.logit_filters[:0] = added
         return task
 
@@ -139,17 +131,17 @@ class OpenaiWhisperEngine:
     def _time_words(
         self, mel: torch.Tensor, tokenizer: Tokenizer, duration_s: float, tokens: list[int]
     ) -> list[TimedWord]:
-        n_frames = max(1, int(duration_s * 100))
+        n_frames = max(1, int(duration_s * FRAMES_PER_SECOND))
         return [
             TimedWord(w.word, len(w.tokens), float(w.start), float(w.end), float(w.probability))
             for w in find_alignment(self._model, tokenizer, tokens, mel, n_frames)
         ]
 
     def _features(self, waveform: NDArray[np.float32]) -> torch.Tensor:
-        """(n_mels, 3000) of a chunk, 0 after its end, on the model's device."""
+        """Log-mel spectrogram, (n_mels, 3000), on the model's device; 0 after the chunk's end."""
         n_mels = self._model.dims.n_mels
         n_samples = min(len(waveform), N_SAMPLES)
-        padding = max(HOP_LENGTH, N_FFT - n_samples)  # torch takes no less than a window
+        padding = max(HOP_LENGTH, N_FFT - n_samples)  # torch needs at least one window
         mel = log_mel_spectrogram(waveform[:n_samples], n_mels, padding=padding)
         kind = torch.float16 if self._is_half else torch.float32
         padded: torch.Tensor = pad_or_trim(mel[:, : n_samples // HOP_LENGTH + 1], N_FRAMES)
@@ -177,8 +169,8 @@ def _load(path: Path, device: str) -> Whisper:
     heads = checkpoint.get("alignment_heads")
     if heads:
         _set_alignment_heads(model, heads)
-    elif path.stem in _ALIGNMENT_HEADS:  # a checkpoint of openai-whisper's own has none in it
-        with suppress(RuntimeError):  # somebody's own model, by the name of another size
+    elif path.stem in _ALIGNMENT_HEADS:  # openai-whisper's own checkpoints do not hold them
+        with suppress(RuntimeError):  # an own model of another size than its name says
             model.set_alignment_heads(_ALIGNMENT_HEADS[path.stem])
     return model.to(device)
 

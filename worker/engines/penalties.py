@@ -1,7 +1,7 @@
 """
-Rules of decoding that CTranslate2 has and openai-whisper lacks, as the latter takes them.
+Rules of decoding that CTranslate2 has and openai-whisper lacks, written for the latter.
 
-The first two stand among its `LogitFilter`s, the last is a `SequenceRanker`.
+The first two are `LogitFilter`s there, the last is a `SequenceRanker`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 class RepetitionPenalty:
     """
-    Makes tokens that came already less likely.
+    Makes tokens that the text holds already less likely.
 
     Args:
-        penalty: What a logit is divided by, or multiplied by where it is negative.
-        n_before: Tokens of the prompt, which do not count.
+        penalty: A positive logit is divided by it, a negative one multiplied.
+        n_before: How many tokens the prompt has; they do not count.
     """
 
     def __init__(self, penalty: float, n_before: int) -> None:
@@ -36,10 +36,10 @@ class RepetitionPenalty:
 
 class NoRepeatedRun:
     """
-    Forbids a token that would make a run of `size` tokens come twice.
+    Forbids a token if it would repeat a run of `size` tokens.
 
     Args:
-        n_before: Tokens of the prompt, which do not count.
+        n_before: How many tokens the prompt has; they do not count.
     """
 
     def __init__(self, size: int, n_before: int) -> None:
@@ -54,7 +54,7 @@ class NoRepeatedRun:
 
 def forbidden(written: Sequence[int], size: int) -> list[int]:
     """
-    Tokens that would repeat a run.
+    The tokens that would repeat a run of `size` tokens.
 
     >>> forbidden([1, 2, 3, 1, 2], size=3)
     [3]
@@ -67,17 +67,17 @@ def forbidden(written: Sequence[int], size: int) -> list[int]:
 
 class LengthRanker:
     """
-    Chooses among texts by probability over length, as CTranslate2 does.
+    Chooses the text with the best log probability, divided by a power of its length.
 
     Args:
-        penalty: Power of the length: 0 prefers short texts, 1 takes the mean of the tokens.
+        penalty: The power. 0 prefers short texts, 1 compares the means of the tokens.
     """
 
     def __init__(self, penalty: float) -> None:
         self._penalty = penalty
 
     def rank(self, tokens: list[list[Tensor]], sum_logprobs: list[list[float]]) -> list[int]:
-        """The best text of each chunk."""
+        """The index of the best text of each chunk."""
         return [
             max(range(len(texts)), key=self._scores(texts, sums).__getitem__)
             for texts, sums in zip(tokens, sum_logprobs, strict=True)

@@ -9,10 +9,8 @@ from typing import Protocol
 from unicodedata import category
 
 from shared.errors import EngineFailed
+from worker.audio.constants import N_TIME_TOKENS
 from worker.engines.base import DecodeOptions
-
-N_TIMESTAMPS = 1_501
-"""Every Whisper model has so many timestamp tokens: 0.00 to 30.00 s."""
 
 WHISPERS_OWN = -1
 """In `suppress_tokens`: Whisper's own list of tokens that are not speech."""
@@ -104,7 +102,7 @@ class SuppressedTokens:
             numerals: `DecodeOptions.suppress_numerals`.
         """
         t = self._tokenizer
-        n_vocabulary = t.timestamp_begin + N_TIMESTAMPS
+        n_vocabulary = t.timestamp_begin + N_TIME_TOKENS
         suppressed = {token for token in asked if 0 <= token < n_vocabulary}
         # Between the end of text and the timestamps lie languages, tasks and other marks. The end
         # itself and "no timestamps" are left to the engine's own rules.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shared.transcript import Segment
+from worker.audio.constants import SECONDS_PER_TIME_TOKEN
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.hallucinations import (
     compression_ratio,
@@ -17,9 +18,6 @@ from worker.engines.hallucinations import (
 )
 from worker.engines.timed_words import TimedWord, give_words
 from worker.engines.tokenizer import WhisperTokenizer
-
-FRAME_S = 0.02
-"""What one timestamp token stands for."""
 
 MOST_TOKENS = 220
 """A text of so many tokens is cut off: there is room for 224, half of what the decoder holds."""
@@ -74,7 +72,7 @@ TokenSpan(start=1.0, end=1.5, tokens=(150, 9, 175))), heard_s=2.0)
             run.append(token)
             has_text = True
             continue
-        last = min((token - timestamp_begin) * FRAME_S, duration_s)
+        last = min((token - timestamp_begin) * SECONDS_PER_TIME_TOKEN, duration_s)
         if has_text:
             spans.append(TokenSpan(start, max(start, last), (*run, token)))
             run, has_text = [], False

@@ -1,4 +1,4 @@
-"""whisperx's own pipeline, given our chunks instead of what its own search for speech finds."""
+"""whisperx's own pipeline. It is given our chunks instead of looking for speech by itself."""
 
 from __future__ import annotations
 
@@ -6,64 +6,41 @@ import logging
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
-from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from faster_whisper.tokenizer import Tokenizer
 from whisperx.asr import WhisperModel, load_model
 from whisperx.vads import Vad
 
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
-from worker.engines.ctranslate2_output import (
-    EncodedRows,
-    features_of,
-    guess_languages,
-    make_tokenizer,
-    output_of,
-    word_timer,
-)
+from worker.engines.ctranslate2_engine import CTranslate2Engine, features_of
 from worker.engines.memory import memory_watched
-from worker.engines.tokenizer import SuppressedTokens, group_rows, patience, prompt_tokens
-from worker.engines.whisper_text import make_decoding
+from worker.engines.tokenizer import patience
 
 if TYPE_CHECKING:
+    from faster_whisper.tokenizer import Tokenizer
     from numpy.typing import NDArray
 
-_RATE_HZ = 16_000
 
-
-class WhisperxEngine:
-    """
-    whisperx, with a CTranslate2 Whisper model.
-
-    It always searches with beams and never draws samples.
-
-    Args:
-        path: Model directory with `model.bin`, `config.json` and `tokenizer.json`.
-        device: `cpu`, `cuda` or `cuda:N`.
-        compute_type: As CTranslate2 names them.
-    """
-
-    ignores: ClassVar[frozenset[str]] = frozenset({"temperature", "best_of"})
+class WhisperxEngine(CTranslate2Engine):
+    """whisperx, which always searches with beams and draws no samples: see `CTranslate2Engine`."""
 
     def __init__(self, path: Path, *, device: str, compute_type: str, threads: int) -> None:
-        kind, _, index = device.partition(":")
-        self._where = (path.name, device)
-        self._chunks = _GivenChunks()
-        self._model = _TellingModel(
-            str(path),
-            device=kind,
-            device_index=int(index or 0),
+        super().__init__(
+            path,
+            device=device,
             compute_type=compute_type,
-            cpu_threads=threads,
-            local_files_only=True,
+            threads=threads,
+            model_class=_PromptedModel,
         )
+        self._chunks = _GivenChunks()
         self._generated = self._model.model = _Generated(self._model.model)
         _join_our_log()
+        kind, _, index = device.partition(":")
         with redirect_stdout(StringIO()):  # it prints that our chunks are used
             self._pipeline = load_model(
                 str(path),
@@ -74,29 +51,11 @@ class WhisperxEngine:
                 vad_model=self._chunks,
                 asr_options={"without_timestamps": False},
             )
-        # As in `FasterWhisperEngine`: the same spectrogram by any number of threads.
-        extract = self._model.feature_extractor
-        extract.mel_filters = extract.mel_filters.astype(np.float64)
-        self._pipeline.preprocess = self._features  # it would fill chunks up with silence
-        self._tokenizer = cache(self._make_tokenizer)
-        self._suppressed = SuppressedTokens(self._tokenizer("en", "transcribe"))
-
-    @property
-    def is_multilingual(self) -> bool:
-        """See `Engine.is_multilingual`."""
-        return bool(self._model.model.is_multilingual)
-
-    def detect_language(self, waveform: NDArray[np.float32]) -> Guess:
-        """See `Engine.detect_language`."""
-        if not self.is_multilingual:
-            return Guess("en", 1.0)
-        with memory_watched(*self._where):
-            return self._guess(waveform[: 30 * _RATE_HZ])
+        self._pipeline.preprocess = self._features  # its own pads chunks with silence
 
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
-        found: dict[int, Decoding] = {}
-        # Segments tell the temperature they were written at.
+        # A segment says at which temperature it was written: here always 0.
         chunks = [replace(c, options=replace(c.options, temperature=0.0)) for c in chunks]
         with memory_watched(*self._where):
             languages = [self._language(chunk) for chunk in chunks]
@@ -105,42 +64,24 @@ class WhisperxEngine:
                 (c.options.shared, c.options.prompt, c.options.context, guess.language)
                 for c, guess in zip(chunks, languages, strict=True)
             ]
-            for rows in group_rows(keys):
-                alike = self._transcribe_alike(
-                    [chunks[i] for i in rows], [languages[i] for i in rows]
-                )
-                found |= zip(rows, alike, strict=True)
-        return [found[row] for row in range(len(chunks))]
+            return self._transcribe_groups(chunks, languages, keys)
 
-    def _transcribe_alike(self, chunks: list[Chunk], languages: list[Guess]) -> list[Decoding]:
-        options, language = chunks[0].options, languages[0].language
-        self._pipeline.options = self._asked(options)
+    def _transcribe_alike(self, chunks: list[Chunk], found: list[Guess]) -> list[Decoding]:
+        """See `CTranslate2Engine`; `found` are the languages, all the same."""
+        options = chunks[0].options
+        self._model.prompt_tokens = self._prompt_tokens(options)
+        self._pipeline.options = self._search_options(options)
         self._chunks.put([len(chunk.waveform) for chunk in chunks])
         self._pipeline.transcribe(
             np.concatenate([chunk.waveform for chunk in chunks]),
             batch_size=len(chunks),
-            language=language,
+            language=found[0].language,
             task=options.task,
         )
-        tokenizer = self._tokenizer(language, options.task)
-        rows, results = EncodedRows(self._generated.encoded), self._generated.results
-        return [
-            make_decoding(
-                chunk,
-                output_of(result, guess, options.length_penalty),
-                tokenizer,
-                word_timer(self._model, rows, row, tokenizer, chunk.duration_s),
-            )
-            for row, (chunk, result, guess) in enumerate(
-                zip(chunks, results, languages, strict=True)
-            )
-        ]
+        generated = self._generated
+        return self._decodings(chunks, found, generated.encoded, generated.results)
 
-    def _asked(self, options: DecodeOptions) -> Any:
-        self._model.told = prompt_tokens(
-            self._tokenizer("en", "transcribe"), options, self._model.max_length
-        )
-        suppressed = self._suppressed.of(options.suppress_tokens, options.suppress_numerals)
+    def _search_options(self, options: DecodeOptions) -> Any:
         return replace(
             self._pipeline.options,
             beam_size=options.beam_size,
@@ -148,7 +89,7 @@ class WhisperxEngine:
             length_penalty=options.length_penalty,
             repetition_penalty=options.repetition_penalty,
             no_repeat_ngram_size=options.no_repeat_ngram_size,
-            suppress_tokens=suppressed,
+            suppress_tokens=self._suppressed_tokens(options),
         )
 
     def _language(self, chunk: Chunk) -> Guess:
@@ -156,30 +97,23 @@ class WhisperxEngine:
             return self._guess(chunk.waveform)
         return Guess(chunk.options.language or "en", 1.0)
 
-    def _guess(self, waveform: NDArray[np.float32]) -> Guess:
-        features = features_of(self._model, waveform)
-        return guess_languages(self._model, self._model.encode(features))[0]
-
     def _features(self, chunk: dict[str, NDArray[np.float32]]) -> dict[str, torch.Tensor]:
-        """What the pipeline batches: (n_mels, 3000) float32."""
+        """What the pipeline puts into batches: (n_mels, 3000) float32."""
         return {"inputs": torch.from_numpy(features_of(self._model, chunk["inputs"]))}
-
-    def _make_tokenizer(self, language: str, task: str) -> Tokenizer:
-        return make_tokenizer(self._model, language, task, name=self._where[0])
 
 
 class _GivenChunks(Vad):  # type: ignore[misc]  # whisperx has no types
-    """Stands where whisperx would look for speech: ours is found already."""
+    """Takes the place of whisperx's search for speech: gives it the chunks that we found."""
 
     def __init__(self) -> None:
         super().__init__(vad_onset=0.5)
         self._spans: list[dict[str, float]] = []
 
     def put(self, lengths: Sequence[int]) -> None:
-        """Have chunks of so many samples, one after the other."""
+        """Give chunks of so many samples next, one after the other."""
         ends = np.cumsum([0, *lengths]).tolist()
-        # whisperx cuts fractions of samples off: half a sample more, and none is lost.
-        at = [(end + 0.5) / _RATE_HZ for end in ends]
+        # whisperx rounds times down to whole samples: half a sample more, and none is lost.
+        at = [(end + 0.5) / SAMPLE_RATE_HZ for end in ends]
         self._spans = [{"start": a, "end": b} for a, b in zip(at, at[1:], strict=False)]
 
     def __call__(self, audio: object) -> list[dict[str, float]]:
@@ -187,34 +121,34 @@ class _GivenChunks(Vad):  # type: ignore[misc]  # whisperx has no types
 
     @staticmethod
     def preprocess_audio(audio: Any) -> Any:
-        """As it is."""
+        """Leave it as it is."""
         return audio
 
     @staticmethod
     def merge_chunks(
         segments: list[dict[str, float]], chunk_size: float, onset: float, offset: float | None
     ) -> list[dict[str, float]]:
-        """As they are."""
+        """Leave them as they are."""
         return segments
 
 
-class _TellingModel(WhisperModel):  # type: ignore[misc]  # whisperx has no types
-    """whisperx's model, told before a text what Longhand tells: cut where it is too long."""
+class _PromptedModel(WhisperModel):  # type: ignore[misc]  # whisperx has no types
+    """whisperx's model with our prompt, which is cut where it is too long."""
 
-    told: Sequence[int] = ()
+    prompt_tokens: Sequence[int] = ()
 
     def get_prompt(
         self, tokenizer: Tokenizer, previous_tokens: list[int], *args: object, **options: Any
     ) -> list[int]:
-        """The tokens a text is begun with."""
-        return list(super().get_prompt(tokenizer, list(self.told), *args, **options))
+        """The tokens before the text."""
+        return list(super().get_prompt(tokenizer, list(self.prompt_tokens), *args, **options))
 
 
 class _Generated:
     """
-    CTranslate2's model, keeping what it generates.
+    CTranslate2's model. It keeps what it generates.
 
-    whisperx hands on the text and drops the timestamps with the other tokens.
+    whisperx itself passes on the text only, without timestamps and other tokens.
     """
 
     def __init__(self, model: Any) -> None:
@@ -226,14 +160,14 @@ class _Generated:
         return getattr(self._model, name)
 
     def generate(self, encoded: Any, prompts: list[list[int]], **options: Any) -> list[Any]:
-        """As asked, and the probability of silence beside it."""
+        """Generate as asked, with the probability of silence beside it."""
         self.encoded = encoded
         self.results = self._model.generate(encoded, prompts, return_no_speech_prob=True, **options)
         return self.results
 
 
 def _join_our_log() -> None:
-    """whisperx writes to stdout by a handler of its own; what is worth it goes where ours goes."""
+    """Send the warnings of whisperx, which has a handler of its own for stdout, to our log."""
     log = logging.getLogger("whisperx")
     log.handlers[:] = [logging.NullHandler()]
     log.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The jobs this process works on: their leases, renewed, and how far they are, told to Redis."""
+"""The running jobs of this worker: their leases are renewed, their progress goes to Redis."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from shared.jobs import Runs
 RENEW_S = 5.0
 _TELL_S = 1.0
 FIRST_STAGE = "decode"
-"""What a job is at from the moment it is claimed."""
+"""The stage of a job from the moment it is claimed."""
 
 _log = logging.getLogger(__name__)
 
 
 class Lease:
-    """One attempt at a job. Threads that work on it only touch memory; `Leases` talks to Redis."""
+    """One attempt at a job. Threads that work on it only write here; `Leases` writes to Redis."""
 
     def __init__(self, job_id: str, attempt: int) -> None:
         self.job_id = job_id
         self.attempt = attempt
         self.telling = threading.Lock()
-        """Held while Redis is told, so that what is told last was said last."""
+        """Held while news are written to Redis, so that they arrive in order."""
 
         self._lost = threading.Event()
         self._fields: dict[str, Any] = {}
@@ -47,10 +47,10 @@ class Lease:
             raise JobCancelled("the job was cancelled, or given to another worker")
 
     def report(self, stage: str, fraction: float, audio_done_s: float = 0.0) -> None:
-        """Say how far the job is; raises `JobCancelled` as `check` does."""
+        """Note the job's progress; raises `JobCancelled` as `check` does."""
         self.check()
         if stage != self._fields.get("stage"):
-            self._first = None  # one stage says little of the pace of the next
+            self._first = None  # each stage has a pace of its own
         self._fields = {
             "stage": stage,
             "progress": round(fraction, 4),
@@ -61,7 +61,7 @@ class Lease:
         self._is_changed = True
 
     def _count_stage(self) -> str:
-        """Add the time since the last count to the stage that was in work; all of them, as JSON."""
+        """Add the time since the last count to the current stage; returns all stages, as JSON."""
         now = time.monotonic()
         stage = self._fields.get("stage", FIRST_STAGE)
         self._stages_s[stage] = self._stages_s.get(stage, 0.0) + now - self._counted
@@ -69,7 +69,7 @@ class Lease:
         return json.dumps({name: round(seconds, 3) for name, seconds in self._stages_s.items()})
 
     def _eta_s(self, fraction: float) -> float | str:
-        """Seconds left at the pace of this stage; "" while it has none."""
+        """Seconds left at the pace of this stage; "" while that is not known."""
         now = time.monotonic()
         if self._first is None:
             self._first = (now, fraction)
@@ -83,14 +83,14 @@ class Lease:
         self._lost.set()
 
     def take_news(self, now: float, renew_s: float) -> dict[str, Any] | None:
-        """What is to be told to Redis now; None if nothing is, and the lease is fresh."""
+        """The fields to write to Redis now; None if nothing changed and the lease is fresh."""
         if not self._is_changed and now - self.renewed < renew_s:
             return None
         self._is_changed = False
         return self._fields
 
     def last_news(self) -> dict[str, Any]:
-        """What is to be told when the work on the job has ended."""
+        """The fields to write when the work on the job has ended."""
         self._fields = self._fields | {"stages_s": self._count_stage()}
         self._is_changed = False
         return self._fields
@@ -98,11 +98,11 @@ class Lease:
 
 class Leases(threading.Thread):
     """
-    Tells Redis of every job in hand: once a second what is new, and that it is in hand still.
+    Writes the progress of all running jobs to Redis each second, and renews their leases.
 
     Args:
-        beat: Called at the start and every five seconds; publishes what else is known.
-        renew_s: Longest time between two renewals; well below the length of a lease.
+        beat: Called at the start and every five seconds; publishes the worker's record.
+        renew_s: Most seconds between two renewals; must be well below the length of a lease.
     """
 
     def __init__(self, runs: Runs, beat: Callable[[], None], *, renew_s: float = RENEW_S) -> None:
@@ -115,12 +115,12 @@ class Leases(threading.Thread):
 
     @property
     def n_held(self) -> int:
-        """How many jobs are in hand."""
+        """How many jobs are running here."""
         return len(self._held)
 
     @contextmanager
     def hold(self, job_id: str, attempt: int) -> Iterator[Lease]:
-        """Keep a claimed job's lease renewed within the block."""
+        """Keep the lease of a claimed job renewed during the block."""
         lease = Lease(job_id, attempt)
         self._held.add(lease)
         try:
@@ -129,7 +129,7 @@ class Leases(threading.Thread):
             self._held.remove(lease)
 
     def tell_last(self, lease: Lease) -> None:
-        """Tell how long each stage took, before the job is moved to its end."""
+        """Write how long each stage took, before the job is moved to its end."""
         with lease.telling:
             self._runs.report(lease.job_id, lease.attempt, lease.last_news())
 
@@ -140,7 +140,7 @@ class Leases(threading.Thread):
             self.join(5)
 
     def run(self) -> None:
-        """Renew and tell until stopped."""
+        """Write progress and renew leases until stopped."""
         beaten = -math.inf
         pause_s = 0.0
         while not self._stopped.wait(pause_s):

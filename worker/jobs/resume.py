@@ -1,4 +1,4 @@
-"""What a job has done, kept in Redis: another worker goes on from there."""
+"""The chunks that a job has done are kept in Redis, so that another worker can go on from there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ class JobCheckpoint:
             return None
         try:
             done = {index: _read_done(chunk) for index, chunk in kept[1].items()}
-        except (ValueError, KeyError, TypeError):  # of another version: it is done again
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # written by another version: they are decoded again
             return None
         _log.info("goes on after %d chunks", len(done))
         return plan, done
@@ -69,7 +73,7 @@ class JobCheckpoint:
 
 
 def _read_plan(text: str) -> Plan | None:
-    """A plan as it was kept; None if a worker of another version wrote it."""
+    """A plan from Redis; None if a worker of another version wrote it."""
     try:
         value = json.loads(text)
         name, revision, engine = value["model"]

@@ -1,12 +1,11 @@
 """
 All RQ subclassing: one thread that pulls slips, and slots that run them.
 
-Stock RQ pops from several queues with BLPOP, and a worker killed just then
-loses the job for ever; it empties the first before it looks at the next; it
-polls, heartbeats and cleans up in ways that take minutes to notice a dead
-worker. So: a slip is moved, never popped, to a list beside its queue; `_TURNS`
-says where each pull begins; an idle worker blocks on a bell that rings with
-every slip; leases and lost slips are our own reaper's business.
+RQ itself is not enough. It pops from several queues with BLPOP, and a worker that is killed at that
+moment loses the job for ever. It empties the first queue before it looks at the next. It takes
+minutes to notice a dead worker. So here a slip is moved, never popped, to a list beside its queue;
+`_PULL_ORDERS` says which queue each pull looks at first; an idle worker blocks on a bell, which
+rings with every slip; leases and lost slips are left to our own reaper.
 """
 
 from __future__ import annotations
@@ -33,46 +32,46 @@ from shared.records import PRIORITIES, Priority
 _BELL_WAIT_S = 2
 _AGAIN_S = 1.0
 
-_TURNS: tuple[tuple[Priority, ...], ...] = (
+_PULL_ORDERS: tuple[tuple[Priority, ...], ...] = (
     *(PRIORITIES,) * 3,
     ("normal", "high", "low"),
     *(PRIORITIES,) * 3,
     ("low", "normal", "high"),
 )
 """
-Where each of eight pulls looks, in turn.
+The order in which each of eight pulls looks at the queues; the ninth is like the first.
 
-However long the backlog of urgent jobs is, an eighth of what is pulled is normal and an eighth low.
+However many urgent jobs wait, one pull in eight takes a normal job and one a low job.
 """
 
 _log = logging.getLogger(__name__)
 
 
 class SlipQueue(Queue):
-    """The queue of slips, without RQ's signals, which only a main thread may set."""
+    """A queue of slips, without RQ's signals: only a main thread may set those."""
 
     death_penalty_class = TimerDeathPenalty
 
 
 class SlotWorker(SimpleWorker):
-    """RQ's book-keeping of one slip, in a thread."""
+    """RQ's own work on one slip, in a thread."""
 
     death_penalty_class = TimerDeathPenalty
     queue_class = SlipQueue
 
     def procline(self, message: str) -> None:
-        """Leave the process's title alone: many slots share it."""
+        """Do not set the title of the process: many slots share it."""
 
     def prepare_job_execution(
         self,
         job: RqJob,
         remove_from_intermediate_queue: bool = True,
     ) -> None:
-        """Take the slip off the list it was moved to; RQ does so for a worker of one queue only."""
+        """Remove the slip from the list it was moved to; RQ does so only for a single queue."""
         super().prepare_job_execution(job, remove_from_intermediate_queue=True)
 
     def get_heartbeat_ttl(self, job: RqJob) -> int:
-        """How long RQ shows the slip as started; the true lease is `shared.jobs`'s."""
+        """How long RQ shows the slip as started; the lease that counts is in `shared.jobs`."""
         return 3600
 
 
@@ -81,10 +80,10 @@ class Puller:
     Pulls slips while a slot is free.
 
     Args:
-        redis: A patient client, for the slots.
-        pulling: One that soon gives up, so that stopping waits for no Redis; its socket timeout
-            must exceed two seconds.
-        run: Runs an attempt: job id, attempt.
+        redis: A client with long timeouts, for the slots.
+        pulling: A client with short timeouts, so that stopping does not wait for Redis. Its socket
+            timeout must be more than two seconds.
+        run: Makes an attempt at a job; takes the job's id and the attempt.
     """
 
     def __init__(
@@ -114,23 +113,23 @@ class Puller:
         self._puller = threading.Thread(target=self._pull, name="puller")
 
     def start(self) -> None:
-        """Begin to take jobs."""
+        """Start to take jobs."""
         for thread in (*self._slots, self._puller):
             thread.daemon = True
             thread.start()
 
     def stop(self) -> None:
-        """Take no more jobs; those in hand go on."""
+        """Take no more jobs; the running ones go on."""
         self._stopping.set()
-        # Wakes the puller, if no other worker hears it first; without it two seconds pass.
+        # Wakes the puller, unless another worker takes the ring; then it wakes after two seconds.
         threading.Thread(target=self._ring, daemon=True).start()
 
     def _ring(self) -> None:
-        with suppress(Exception):  # nobody waits for it, and the client may be closed meanwhile
+        with suppress(Exception):  # it is not needed, and the client may be closed already
             self._pulling.lpush(BELL, 1)
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for the jobs in hand; False if some still run after `timeout_s`."""
+        """Wait for the running jobs; False if some still run after `timeout_s`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         for thread in (self._puller, *self._slots):
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
@@ -140,7 +139,7 @@ class Puller:
         while not self._stopping.is_set():
             if not self._free.acquire(timeout=_AGAIN_S):
                 continue
-            # The slot may have been freed by the job that stopping waited for.
+            # We may have been told to stop while we waited for the slot.
             slip = None if self._stopping.is_set() else self._next_slip()
             if slip is None:
                 self._free.release()
@@ -150,9 +149,9 @@ class Puller:
             self._handed.put(None)
 
     def _next_slip(self) -> tuple[SlipQueue, str] | None:
-        """A slip's queue and its id; None if there was none for two seconds."""
+        """The next slip's queue and id; None if none came within two seconds."""
         try:
-            for priority in _TURNS[self._n_pulled % len(_TURNS)]:
+            for priority in _PULL_ORDERS[self._n_pulled % len(_PULL_ORDERS)]:
                 waiting = self._queues[priority]
                 moved: Any = self._pulling.lmove(waiting.key, waiting.intermediate_queue_key)
                 if moved is not None:
@@ -174,15 +173,15 @@ class Puller:
             try:
                 worker = worker or self._make_worker(name)
                 slip = cast(Slip | None, pulled_from.fetch_job(slip_id))
-                # It waits in a more urgent queue by now, or its hash expired: then the reaper
-                # writes a new slip if the job waits.
+                # The slip was moved to a more urgent queue, or its hash expired. In the second case
+                # the reaper writes a new slip if the job still waits.
                 if slip is None:
                     self._redis.lrem(pulled_from.intermediate_queue_key, 1, slip_id)
                     continue
                 slip.run = self._run
                 worker.execute_job(slip, pulled_from)
             except Exception:
-                # The job's own record is what counts; its lease runs out if it was not ended.
+                # Only the job's own record counts. If it was not ended its lease runs out.
                 _log.exception("slip %s was not closed", slip_id)
             finally:
                 self._free.release()

@@ -1,4 +1,4 @@
-"""Decoded audio of jobs in hand: a folder for each worker, removed by others once it has died."""
+"""Decoded audio of running jobs: a folder for each worker; other workers remove a dead one's."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _LOCK = "lock"
 @contextmanager
 def own_folder(scratch_dir: Path) -> Iterator[Path]:
     """
-    Give this worker a folder of its own for the time of the block.
+    Give this worker a folder of its own during the block.
 
-    What workers that were killed have left in `scratch_dir` is removed. A worker
-    lives as long as its folder is locked: the lock ends with its process.
+    The folders of workers that were killed are removed from `scratch_dir`. A worker is alive as
+    long as its folder is locked: the lock ends with its process.
     """
     with naming("LONGHAND_SCRATCH_DIR", scratch_dir):
         scratch_dir.mkdir(parents=True, exist_ok=True)
-    # One worker at a time comes or clears away: a folder without its lock yet is not taken
-    # for that of a dead one.
+    # One worker at a time makes or removes folders. Else a new folder that is not locked yet would
+    # be taken for a dead worker's.
     with (scratch_dir / f"{_PREFIX}{_LOCK}").open("w") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         for left in scratch_dir.glob(f"{_PREFIX}*/{_LOCK}"):

@@ -1,4 +1,4 @@
-"""An operator's own model joins those of the catalogue, once it has shown that it transcribes."""
+"""Adds an operator's own model, after it was tried."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.catalogue import may_be_own
 from shared.errors import InvalidRequest, LonghandError
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.engines import open_engine
 from worker.engines.base import Chunk, DecodeOptions
 from worker.models.conversion.ctranslate2_file import NotConvertible, read_variables
@@ -21,15 +22,14 @@ from worker.models.store import SHIPPED
 from worker.models.whisper_files import PREPROCESSOR_FILE, WEIGHTS_FILE, CTranslate2Files
 
 if TYPE_CHECKING:
-    from worker.models.files import ModelFiles
+    from worker.models.store import ModelStore
 
 _TAKEN_OVER = (WEIGHTS_FILE, "config.json", TOKENIZER_FILE, "vocabulary.*", PREPROCESSOR_FILE)
-_RATE_HZ = 16_000
 _USUAL_MELS = 80
 
 
 def add_model(
-    files: ModelFiles,
+    store: ModelStore,
     name: str,
     source: Path,
     *,
@@ -37,17 +37,20 @@ def add_model(
     say: Callable[[str], None] = lambda stage: None,
 ) -> Path:
     """
-    Copy or convert a model into a folder of its own; the folder.
+    Copy or convert a model into a folder of its own.
 
     Args:
         source: A folder of CTranslate2 or of transformers, or a checkpoint of openai-whisper.
-        taken: Names that mean something already, beside those of the catalogue.
-        say: Told what is being done.
+        taken: Other names that are in use, beside those of the catalogue.
+        say: Called with what is being done.
+
+    Returns:
+        The folder.
 
     Raises:
-        InvalidRequest: The name cannot be taken, or the model does not work. Nothing is left.
+        InvalidRequest: The name cannot be used, or the model does not work. Nothing is left behind.
     """
-    folder = files.store.directory / name
+    folder = store.directory / name
     _check_name(name, folder, taken)
     with alone(folder) as part:
         if folder.exists():
@@ -94,7 +97,7 @@ def _check_name(name: str, folder: Path, taken: Collection[str]) -> None:
 
 
 def _take(source: Path, part: Path) -> None:
-    """Bring a model, in whichever form, as CTranslate2 has it."""
+    """Copy a model of CTranslate2, or convert one of another form to it."""
     if (source / WEIGHTS_FILE).is_file():
         for pattern in _TAKEN_OVER:
             for path in source.glob(pattern):
@@ -115,7 +118,7 @@ def _take(source: Path, part: Path) -> None:
 
 
 def _complete(part: Path) -> None:
-    """Write down how many rows a spectrogram has where it is not as usual and nobody said so."""
+    """Write how many rows the spectrogram has, if it is not 80 and no file says so."""
     weights, preprocessor = part / WEIGHTS_FILE, part / PREPROCESSOR_FILE
     if not preprocessor.exists():
         try:
@@ -128,14 +131,17 @@ def _complete(part: Path) -> None:
 
 def _try_out(part: Path, source: Path) -> dict[str, bool]:
     """
-    Transcribe a second of faint noise; what the model can do.
+    Transcribe a second of faint noise.
+
+    Returns:
+        What the model can do, by the fields of `ModelEntry`.
 
     Raises:
-        InvalidRequest: It cannot.
+        InvalidRequest: It does not transcribe.
     """
     import numpy as np
 
-    noise = np.random.default_rng(0).normal(0, 1e-3, _RATE_HZ).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE_HZ).astype(np.float32)
     try:
         engine = open_engine("faster_whisper", part, device="cpu", compute_type="int8", threads=1)
         engine.transcribe([Chunk(noise, DecodeOptions("en", beam_size=1))])

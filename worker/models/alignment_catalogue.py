@@ -1,4 +1,4 @@
-"""The aligners we know how to name, and which of them a language is aligned with."""
+"""The aligners that we know by name, and which one goes with each language."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUNDLES: Mapping[str, str] = {
         for hours in _HOURS
     },
 }
-"""Models that torchaudio knows by name, and the file of each where torchaudio fetches it."""
+"""Models that torchaudio knows by name, with the file of each at its download address."""
 
 _BUNDLE_OF = {
     "de": "VOXPOPULI_ASR_BASE_10K_DE", "en": "WAV2VEC2_ASR_BASE_960H",
@@ -73,10 +73,10 @@ _REPOSITORY_OF = {
 }
 
 ALIGNERS: Mapping[str, str] = _BUNDLE_OF | _REPOSITORY_OF
-"""The aligner of each language, the same that whisperx takes."""
+"""The aligner of each language; the same as those of whisperx."""
 
 REPOSITORIES = frozenset(_REPOSITORY_OF.values())
-"""Models that are downloaded from the Hugging Face hub."""
+"""Models that are downloaded from the Hugging Face Hub."""
 
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -93,24 +93,23 @@ def folder_of(name: str) -> str:
 
 def aligner_name(language: str, entry: ModelEntry, chosen: str | None) -> str | None:
     """
-    Which aligner goes with a language; None where there is none.
+    The aligner to use for a language, or None if there is none.
 
     Args:
-        language: Whisper's code.
-        entry: The model that transcribes, which may bring aligners of its own.
-        chosen: The caller's choice: an aligner of the catalogue, or the name
-            of a folder that the operator put below the directory of models.
+        language: A Whisper code.
+        entry: The model that transcribes; it may have aligners of its own.
+        chosen: The caller's choice: an aligner of the catalogue, or the name of a folder directly
+            below LONGHAND_MODELS_DIR.
 
     Raises:
-        InvalidRequest: The choice is neither; it may be no path, and no
-            repository the operator does not know of.
+        InvalidRequest: The choice is neither. Paths and other repositories are refused.
 
     >>> from shared.catalogue import MODELS
     >>> aligner_name("en", MODELS["demo"], None), aligner_name("en", MODELS["small"], None)
     ('demo-aligner-en', 'WAV2VEC2_ASR_BASE_960H')
     """
     if chosen is None:
-        # A model with aligners of its own is a small one, whose other languages need none.
+        # Only the demo model has aligners of its own; its other languages need none.
         return (entry.aligners or ALIGNERS).get(language)
     if chosen in REPOSITORIES or _FOLDER.fullmatch(chosen):
         return chosen

@@ -1,13 +1,13 @@
-"""Which files make an aligner: a torchaudio bundle's weights, or what transformers saves."""
+"""Which files make an aligner: the weights of a torchaudio bundle, or a folder of transformers."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from worker.models.alignment_catalogue import BUNDLES, REPOSITORIES
-from worker.models.file_set import FileSet, Origin, Repository, lacking
+from worker.models.file_set import FileSet, Kind, Origin, Repository, lacking
 from worker.models.manifest import DESCRIPTION_FILE
 
 _DESCRIBING = ("config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.json")
@@ -16,9 +16,9 @@ _BUNDLES_ADDRESS = "https://download.pytorch.org/torchaudio/models"
 
 
 class AlignerFiles(FileSet):
-    """One aligner's files."""
+    """The files of one aligner."""
 
-    kind = "aligner"
+    kind: ClassVar[Kind] = "aligner"
     param = "align_model"
 
     @property
@@ -49,19 +49,19 @@ class AlignerFiles(FileSet):
 
 
 def bundle_weights(folder: Path) -> Path | None:
-    """The file of a torchaudio bundle's weights in its folder."""
+    """The file of weights in a torchaudio bundle's folder, or None."""
     return next((p for p in sorted(folder.glob("*.pt*")) if p.suffix in (".pt", ".pth")), None)
 
 
 def description_of(folder: Path) -> dict[str, Any]:
-    """What `longhand.json` says of an aligner; empty where nobody wrote one."""
+    """What `longhand.json` says about an aligner; empty if there is none."""
     path = folder / DESCRIPTION_FILE
     found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
     return found
 
 
 def _missing_shards(folder: Path) -> list[str]:
-    """Weights of several files are all there or of no use; one of them lists the others."""
+    """Files of weights that an index in the folder lists and that are not there."""
     listed: set[str] = set()
     for index in folder.glob("*.index.json"):
         listed |= set(json.loads(index.read_bytes()).get("weight_map", {}).values())

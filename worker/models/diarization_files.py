@@ -1,19 +1,19 @@
-"""Which files make a diarization model, and what a pipeline's own config says of them."""
+"""Which files make a diarization model, and what the config of a pipeline says about them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.catalogue import ModelEntry
 from shared.errors import ModelNotFound
-from worker.models.file_set import FileSet, Origin, Repository, lacking
+from worker.models.file_set import FileSet, Kind, Origin, Repository, lacking
 from worker.models.published import PUBLISHED
 
 LIGHT = "diarization"
-"""The one that needs neither torch nor a token."""
+"""The model that needs neither torch nor a token."""
 
 SEGMENTATION_FILE = "segmentation.pt"
 VOICES_FILE = "voices.pt"
@@ -26,12 +26,12 @@ PIPELINES: Mapping[str, Mapping[str, str]] = {
         "embedding": "pyannote/wespeaker-voxceleb-resnet34-LM",
     },
 }
-"""Pipelines that can be fetched, each with the repositories of the parts it does not hold."""
+"""Pipelines that can be fetched, each with the repositories of parts that its own lacks."""
 
 _CONDITIONS: Mapping[str, tuple[str, ...]] = {
     "pyannote/speaker-diarization-3.1": ("pyannote/segmentation-3.0",),
 }
-"""Repositories, beside the pipeline's own, whose conditions have to be accepted."""
+"""Other repositories than the pipeline's own whose conditions have to be accepted."""
 
 _KIND = "pyannote.audio.pipelines.SpeakerDiarization"
 _FILES = (CONFIG_FILE, "*.bin", "*.npz")
@@ -42,15 +42,15 @@ VBX = "VBxClustering"
 
 def diarizer_name(entry: ModelEntry, site_default: str, chosen: str | None) -> str:
     """
-    The name of the pipeline that is meant: the caller's, else the model's, else the site's.
+    The diarization model to use: the caller's choice, else the model's own, else the site's.
 
     Args:
         entry: The model that transcribes.
-        chosen: What the caller wrote: a pipeline's name, or that of a folder directly
+        chosen: The caller's choice: a model of the catalogue, or the name of a folder directly
             below LONGHAND_MODELS_DIR. It cannot lead anywhere else.
 
     Raises:
-        ModelNotFound: `chosen` can be no name.
+        ModelNotFound: `chosen` cannot be the name of a diarization model.
 
     >>> from shared.catalogue import MODELS
     >>> diarizer_name(MODELS["demo"], "pyannote/speaker-diarization-3.1", None)
@@ -66,7 +66,10 @@ def diarizer_name(entry: ModelEntry, site_default: str, chosen: str | None) -> s
 
 def folder_name(name: str) -> str:
     """
-    The folder of a pipeline.
+    The name of a diarization model's folder.
+
+    Raises:
+        ModelNotFound: `name` cannot be the name of a diarization model.
 
     >>> folder_name("pyannote/speaker-diarization-3.1")
     'pyannote--speaker-diarization-3.1'
@@ -83,17 +86,17 @@ def folder_name(name: str) -> str:
 
 class DiarizerFiles(FileSet):
     """
-    One pipeline's files.
+    The files of a pipeline of pyannote.audio.
 
     Raises:
-        ModelNotFound: It can be no name.
+        ModelNotFound: `name` cannot be the name of one.
     """
 
-    kind = "diarization model"
+    kind: ClassVar[Kind] = "diarization model"
     param = "diarize_model"
 
     def __post_init__(self) -> None:
-        """Refuse what can be no name: it could lead anywhere."""
+        """Refuse a name that could lead to another folder."""
         folder_name(self.name)
 
     @property
@@ -122,14 +125,14 @@ class DiarizerFiles(FileSet):
             return [str(inside) for inside in _missing_parts(folder, config).values()]
         except OSError:
             return [CONFIG_FILE]
-        except ModelNotFound:  # of a config that is no pipeline's: opening it will say so
+        except ModelNotFound:  # the config is not that of a pipeline; opening it will say so
             return []
 
 
 class LightFiles(FileSet):
-    """pyannote's segmentation-3.0 and 3D-Speaker's CAM++, as weights alone."""
+    """The files of `LIGHT`: weights of pyannote's segmentation-3.0 and of 3D-Speaker's CAM++."""
 
-    kind = "diarization model"
+    kind: ClassVar[Kind] = "diarization model"
     param = "diarize_model"
 
     @property
@@ -155,17 +158,17 @@ def diarizer_files(name: str) -> FileSet:
     The files of a diarization model.
 
     Raises:
-        ModelNotFound: It can be no name.
+        ModelNotFound: `name` cannot be the name of one.
     """
     return LightFiles(name) if name == LIGHT else DiarizerFiles(name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """
-    What a pipeline's `config.yaml` says.
+    Read the `config.yaml` of a pipeline.
 
     Raises:
-        ModelNotFound: It is no speaker diarization, or one of its parts is missing.
+        ModelNotFound: It is not that of a speaker diarization, or one of its parts is missing.
     """
     config = _load_config(folder)
     for part, inside in _missing_parts(folder, config).items():
@@ -194,7 +197,7 @@ def _load_config(folder: Path) -> dict[str, Any]:
 
 
 def _missing_parts(folder: Path, config: Mapping[str, Any]) -> dict[str, PurePosixPath]:
-    """Parts that a pipeline needs and that lack weights, and where they should lie."""
+    """The parts of a pipeline that have no weights, and their folders."""
     return {
         part: inside
         for part, inside in part_folders(config).items()
@@ -203,7 +206,7 @@ def _missing_parts(folder: Path, config: Mapping[str, Any]) -> dict[str, PurePos
 
 
 def part_folders(config: Mapping[str, Any]) -> dict[str, PurePosixPath]:
-    """Where the parts lie that a pipeline needs, below its folder."""
+    """The folder of each part that a pipeline needs, below its own folder."""
     params = config["pipeline"].get("params", {})
     needed = ["segmentation", "embedding"]
     if params.get("clustering", VBX) == VBX:
@@ -213,7 +216,10 @@ def part_folders(config: Mapping[str, Any]) -> dict[str, PurePosixPath]:
 
 def part_folder(part: str, value: str) -> PurePosixPath:
     """
-    Where a part of a pipeline lies below its folder, whatever repository its config names.
+    The folder of a pipeline's part, below its own folder, whatever repository its config names.
+
+    Raises:
+        ModelNotFound: The config names a path outside.
 
     >>> part_folder("embedding", "pyannote/wespeaker-voxceleb-resnet34-LM")
     PurePosixPath('embedding')

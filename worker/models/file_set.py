@@ -1,4 +1,4 @@
-"""The files of one model, of whichever kind: what makes it whole, and where it is published."""
+"""The files of one model, of any kind: which it needs, and where they are published."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+Kind = Literal["model", "aligner", "diarization model"]
+"""What a model is for; one that transcribes is called `model` alone. Error messages say it so."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,11 @@ class Repository:
     A repository of the Hugging Face Hub that holds files of a model.
 
     Attributes:
-        wanted: Patterns of the files to take.
-        either: Patterns; the first that any file has is taken too.
+        wanted: Patterns of the files to fetch.
+        either: Patterns of which only the first that matches a file is used too.
         revision: A branch or commit.
-        into: Where its files lie below the model's folder.
-        is_gated: Whether its conditions have to be accepted, and a token shown.
+        into: The folder for its files, below the model's folder.
+        is_gated: Whether it needs a token, of an account that accepted its conditions.
     """
 
     name: str
@@ -36,8 +39,8 @@ class Package:
     A package of the Python index whose wheel holds files of a model.
 
     Attributes:
-        files: Which file of the model each file of the wheel is. Several that are the same one
-            are its parts, in order; they may go on in the next package.
+        files: The model's file by the wheel's file. Several files of wheels may be parts of one
+            file, in order; the next package may hold more parts.
     """
 
     name: str
@@ -51,8 +54,8 @@ class Origin:
     Where a model is published.
 
     Attributes:
-        address: URL of its one file; if that holds a SHA-256, `hashes` has it.
-        hashes: SHA-256 of each file, where we know it: then no source is believed.
+        address: URL of its only file.
+        hashes: The SHA-256 of each file, if we know it: then files from any source must have it.
     """
 
     repositories: tuple[Repository, ...] = ()
@@ -67,12 +70,11 @@ class FileSet(ABC):
     The files of one model.
 
     Attributes:
-        kind: What it is called in sentences.
-        param: The field of a request that names it.
+        param: The field of a request that may name it.
     """
 
     name: str
-    kind: ClassVar[str] = "model"
+    kind: ClassVar[Kind] = "model"
     param: ClassVar[str] = "model"
 
     @property
@@ -83,20 +85,41 @@ class FileSet(ABC):
     @property
     @abstractmethod
     def origin(self) -> Origin | None:
-        """Where it is published; None for one that no catalogue has."""
+        """Where it is published; None if no catalogue has it."""
 
     @property
     @abstractmethod
     def needs(self) -> str:
-        """Which files it consists of, in words, for a person who puts them there by hand."""
+        """The files that it needs, in words, for a person who puts them there by hand."""
 
     @abstractmethod
     def missing(self, folder: Path) -> list[str]:
-        """What a folder lacks of it; nothing where the model is whole."""
+        """The files, or patterns of files, that a folder lacks; empty if the model is complete."""
+
+    @property
+    def made_from(self) -> FileSet | None:
+        """Another form of the same model, which this one can be converted from."""
+        return None
+
+    def convert(self, source: Path, part: Path) -> None:
+        """
+        Write this form of the model into the empty folder `part`.
+
+        Args:
+            source: The folder of `made_from`.
+
+        Raises:
+            NotConvertible: Its weights cannot be converted, or not on this machine.
+        """
+        raise NotImplementedError
+
+    def read_path(self, folder: Path) -> Path:
+        """What is to be loaded of the model's folder: all of it, unless a kind says otherwise."""
+        return folder
 
     @property
     def by_hand(self) -> str:
-        """What can be done where no source has it."""
+        """What the operator can do if no source has it, in words."""
         repositories = self.origin.repositories if self.origin else ()
         published = " and ".join(
             repository.name if repository.revision == "main" else
@@ -110,12 +133,12 @@ class FileSet(ABC):
 
 
 def lacking(folder: Path, *patterns: str) -> list[str]:
-    """The patterns that no file of a folder has, in their order."""
+    """The patterns that match no file of a folder, in their order."""
     return [pattern for pattern in patterns if not any(folder.glob(pattern))]
 
 
-def how_to_be_let_in(repositories: Iterable[Repository]) -> str:
-    """What to do to be given repositories whose conditions have to be accepted."""
+def how_to_get_access(repositories: Iterable[Repository]) -> str:
+    """What to do to get access to repositories whose conditions have to be accepted."""
     pages = [f"https://huggingface.co/{each.name}" for each in repositories if each.is_gated]
     accept = f"accept the conditions at {' and '.join(pages)} and " if pages else ""
     return f"{accept}set LONGHAND_HF_TOKEN to a token of the same account"

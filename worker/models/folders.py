@@ -1,4 +1,4 @@
-"""Folders that appear whole: put together out of sight, by one at a time, and moved in."""
+"""Folders that appear complete: built under a hidden name, by one process at a time, then moved."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from worker.models.manifest import read_manifest, write_manifest
 
 def move_in(part: Path, folder: Path) -> None:
     """
-    Let a model appear under its name; the files that are there already stay.
+    Move the files in `part` to the model's folder. Files that are there already stay.
 
-    The weights, by which a model is found, come last.
+    The weights are moved last, because a model is found by them.
     """
     if not folder.exists():
         part.replace(folder)
@@ -35,14 +35,14 @@ def move_in(part: Path, folder: Path) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[Path]:
     """
-    Let nobody else change what lies in a folder; gives a hidden path beside it, where is nothing.
+    Hold the lock of a folder during the block; gives the path of a hidden folder that is not there.
 
-    Of several workers with one directory one downloads and the others wait for it.
+    If several workers share a directory, one downloads and the others wait.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.part")
     with _locked(folder.with_name(f".{folder.name}.lock")):
-        shutil.rmtree(part, ignore_errors=True)  # of one who was killed
+        shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
         try:
             yield part
         finally:
@@ -51,12 +51,12 @@ def alone(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock whose file is there only while somebody holds it."""
+    """Hold a file lock during the block; the file is removed with it."""
     while True:
         with path.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_same(path, lock.fileno()):
-                continue  # who held it before has removed this file: others lock a newer one
+                continue  # the last holder has removed this file, and others lock a newer one
             try:
                 yield
                 return

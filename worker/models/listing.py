@@ -1,4 +1,4 @@
-"""What is here of all kinds of models: for an operator to see."""
+"""Lists the models of all kinds that are here, for an operator."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from worker.engines import ENGINES
 from worker.models.alignment_catalogue import BUNDLES, REPOSITORIES
 from worker.models.alignment_files import AlignerFiles
 from worker.models.diarization_files import LIGHT, PIPELINES, diarizer_files
-from worker.models.file_set import FileSet
-from worker.models.files import ModelFiles
+from worker.models.file_set import FileSet, Kind
 from worker.models.manifest import State, own_files, read_manifest
-from worker.models.whisper_files import CTranslate2Files, WhisperFiles, weights_of
+from worker.models.whisper_files import CTranslate2Files, WhisperFiles, checkpoint_in
+from worker.models.whisper_models import WhisperModels
 
-_CHECKPOINTS = "openai_whisper"
 _SHIPPED_ALIGNERS = ("demo-aligner-en",)
 _DIARIZERS = (LIGHT, *PIPELINES, "demo-diarization")
 
@@ -28,15 +27,14 @@ class StoredModel:
     A model whose folder is here.
 
     Attributes:
-        kind: `model`, `aligner` or `diarization model`.
-        engines: Of a Whisper model, those that can be given it.
-        n_bytes: Of all its files.
-        state: `complete`, `damaged`, `incomplete` or `unverified`, by sizes alone.
-        problems: What it lacks or what is wrong with it, a sentence each.
+        engines: Those that can load it, if it is a Whisper model.
+        n_bytes: Size of all its files.
+        state: By the sizes of its files, never `ok`: hashes are not compared.
+        problems: A sentence for each file that is missing or wrong.
     """
 
     name: str
-    kind: str
+    kind: Kind
     engines: tuple[str, ...]
     n_bytes: int
     revision: str
@@ -45,21 +43,21 @@ class StoredModel:
     problems: tuple[str, ...]
 
 
-def named_files(name: str, here: ModelFiles, *, may_be_new: bool = False) -> FileSet:
+def named_files(name: str, here: WhisperModels, *, may_be_new: bool = False) -> FileSet:
     """
-    The files of the model that an operator names, of whichever kind.
+    The files of a model by its name, of whichever kind.
 
     Args:
-        may_be_new: Whether one of the operator's own that is on their mirror alone may be meant.
+        may_be_new: Whether the name may be that of an own model that is only on the mirror yet.
 
     Raises:
-        ModelNotFound: No catalogue has it, and it is none of the operator's own.
+        ModelNotFound: The name is neither in a catalogue nor that of an own model.
     """
     if name in {*REPOSITORIES, *BUNDLES, *_SHIPPED_ALIGNERS}:
         return AlignerFiles(name)
     if name in _DIARIZERS:
         return diarizer_files(name)
-    # What a site's aliases lay over it is not asked: files have own names.
+    # Without the site's aliases: files are stored under a model's own name.
     known = Catalogue(next(iter(MODELS))).resolve(name, here.own_names())
     if known is None and may_be_new and here.store.has_mirror and may_be_own(name):
         known = name
@@ -70,8 +68,8 @@ def named_files(name: str, here: ModelFiles, *, may_be_new: bool = False) -> Fil
     return WhisperFiles(known)
 
 
-def list_models(here: ModelFiles) -> list[StoredModel]:
-    """Every model whose folder is here, whole or not."""
+def list_models(here: WhisperModels) -> list[StoredModel]:
+    """Every model whose folder is here, complete or not."""
     return [
         _stored(files, folder, here)
         for files in _all_files(here)
@@ -79,13 +77,13 @@ def list_models(here: ModelFiles) -> list[StoredModel]:
     ]
 
 
-def _all_files(here: ModelFiles) -> Iterator[FileSet]:
+def _all_files(here: WhisperModels) -> Iterator[FileSet]:
     yield from map(WhisperFiles, (*MODELS, *here.own_names()))
     yield from map(AlignerFiles, sorted({*REPOSITORIES, *BUNDLES, *_SHIPPED_ALIGNERS}))
     yield from map(diarizer_files, _DIARIZERS)
 
 
-def _stored(files: FileSet, folder: Path, here: ModelFiles) -> StoredModel:
+def _stored(files: FileSet, folder: Path, here: WhisperModels) -> StoredModel:
     checked = here.store.verify(files, hashes=False)
     return StoredModel(
         files.name,
@@ -102,13 +100,13 @@ def _stored(files: FileSet, folder: Path, here: ModelFiles) -> StoredModel:
 def _engines(files: FileSet, folder: Path) -> Iterator[str]:
     if isinstance(files, WhisperFiles):
         has_all = not CTranslate2Files(files.name).missing(folder)
-        for engine in ENGINES:
-            is_checkpoint = engine == _CHECKPOINTS and weights_of(folder, files.name)
-            if has_all or is_checkpoint:  # a checkpoint is made of the others' form
-                yield engine
+        for name, engine in ENGINES.items():
+            is_checkpoint = engine.weights == "checkpoint" and checkpoint_in(folder, files.name)
+            if has_all or is_checkpoint:  # a checkpoint can be converted from the other form
+                yield name
 
 
-def _revision(files: FileSet, folder: Path, here: ModelFiles) -> str:
+def _revision(files: FileSet, folder: Path, here: WhisperModels) -> str:
     if isinstance(files, WhisperFiles) and (revision := here.revision(files.name)):
         return revision
     try:

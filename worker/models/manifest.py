@@ -1,4 +1,4 @@
-"""What is noted beside a model's files when they are downloaded, so that they can be checked."""
+"""`longhand.json`, a description in each model's folder, by which its files can be checked."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from worker.models.compact import COMPACT_FILE
+from worker.engines.compact import COMPACT_FILE
 
 DESCRIPTION_FILE = "longhand.json"
 _SHORT_HASH = 12
 
 State = Literal["ok", "complete", "damaged", "incomplete", "unverified"]
 """
-`ok`: every file has its hash; `complete`: its size, hashes were not looked at; `damaged`: one is
-another than was noted; `incomplete`: one that is needed is missing; `unverified`: nobody noted what
-the files should be.
+`ok`: every file has the hash in the description; `complete`: every file has the size, and hashes
+were not compared; `damaged`: a file differs; `incomplete`: a needed file is missing; `unverified`:
+some files are not in the description.
 """
 
 
 @dataclass(frozen=True)
 class Mark:
     """
-    What tells a file from a damaged one.
+    The size and hash that a file should have.
 
     Attributes:
-        made_from: The file beside it that it was converted from, or "".
+        made_from: The file in the same folder that it was converted from, or "".
     """
 
     n_bytes: int
@@ -42,10 +42,10 @@ class Manifest:
     The contents of `longhand.json`.
 
     Attributes:
-        revision: A hash or a commit, or "" where nobody wrote it down.
-        files: Marks by file name, from the folder on; none for a model put there by hand.
-        source: Where they came from, and by what they were checked.
-        own: Of an operator's own Whisper model: what it can do, by the fields of `ModelEntry`.
+        revision: A hash or a commit, or "" if it is not known.
+        files: By path below the folder; empty for a model that was put there by hand.
+        source: Where the files came from, and by what they were checked.
+        own: What an own model of the operator can do, by fields of `ModelEntry`; None for others.
     """
 
     name: str = ""
@@ -56,10 +56,10 @@ class Manifest:
 
     def revision_of(self, weights: str) -> str:
         """
-        What names the very weights in a file.
+        The revision of one file of weights.
 
-        A folder may hold a checkpoint of openai-whisper beside files from the hub: its name is
-        its own hash, unless it was made from them.
+        That of a checkpoint of openai-whisper is its own hash, since the folder may also hold files
+        of another origin; unless it was converted from them.
         """
         noted = self.files.get(weights)
         if noted and weights.endswith(".pt") and weights != COMPACT_FILE and not noted.made_from:
@@ -69,7 +69,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Checked:
-    """How a model's files compare with what was noted; each problem is a sentence."""
+    """How a model's files compare with their description; each problem is a sentence."""
 
     state: State
     problems: tuple[str, ...] = ()
@@ -82,16 +82,16 @@ def sha256_of(path: Path) -> str:
 
 
 def mark(path: Path) -> Mark:
-    """Take down size and hash of a file."""
+    """The size and hash of a file."""
     return Mark(path.stat().st_size, sha256_of(path))
 
 
 def read_manifest(folder: Path) -> Manifest:
     """
-    Read a folder's description; an empty one if it has none.
+    Read a folder's description; returns an empty one if there is none.
 
     Raises:
-        ValueError: It is no description.
+        ValueError: It cannot be read.
     """
     try:
         text = (folder / DESCRIPTION_FILE).read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def as_json(files: Mapping[str, Mark]) -> dict[str, dict[str, object]]:
-    """Marks as a description holds them."""
+    """Marks as they stand in a description."""
     return {
         name: {"bytes": noted.n_bytes, "sha256": noted.sha256}
         | ({"made_from": noted.made_from} if noted.made_from else {})
@@ -137,18 +137,18 @@ def as_json(files: Mapping[str, Mark]) -> dict[str, dict[str, object]]:
 
 
 def describe(folder: Path, name: str, revision: str) -> None:
-    """Write down what lies in a folder now."""
+    """Write a description of the files that a folder holds now."""
     marks = {path.relative_to(folder).as_posix(): mark(path) for path in own_files(folder)}
     write_manifest(folder, Manifest(name, revision, marks))
 
 
 def check_files(folder: Path, *, hashes: bool, missing: Sequence[str] = ()) -> Checked:
     """
-    Compare a model's files with what was noted when they were downloaded.
+    Compare a model's files with their description.
 
     Args:
-        hashes: Whether to read them whole; else their sizes are compared.
-        missing: What the folder lacks of a whole model.
+        hashes: Whether to compare hashes too, for which the files are read; else only sizes.
+        missing: The files that the folder lacks.
     """
     try:
         files = read_manifest(folder).files
@@ -168,7 +168,7 @@ def check_files(folder: Path, *, hashes: bool, missing: Sequence[str] = ()) -> C
 
 
 def own_files(folder: Path) -> list[Path]:
-    """The files below a folder that make the model: no hidden ones, no notes on it."""
+    """The files of a model: all below its folder but hidden ones, `.md` and the description."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -180,11 +180,13 @@ def own_files(folder: Path) -> list[Path]:
 
 
 def _unknown(names: Iterable[str]) -> list[str]:
-    return [f"{name} was put there by hand: nobody noted what it should be" for name in names]
+    return [
+        f"{name} was put there by hand: its right size and hash are not known" for name in names
+    ]
 
 
 def _problem(path: Path, noted: Mark, *, hashes: bool) -> str:
-    """What is wrong with a file, or ""."""
+    """What is wrong with a file; "" if nothing is."""
     if not path.is_file():
         return f"{path.name} is missing"
     n_bytes = path.stat().st_size

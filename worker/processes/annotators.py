@@ -1,4 +1,4 @@
-"""Alignment and diarization models in memory: what the second child of a worker serves."""
+"""Alignment and diarization models in memory: what the annotation child of a worker serves."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from worker.diarization import (
     diarizer_name,
     open_diarizer,
 )
-from worker.models.store import Fetching, ModelStore
+from worker.models.store import ModelStore
 from worker.processes.devices import best_device
 from worker.settings import WorkerSettings
 
 _MOST_ALIGNERS = 2
-"""In memory at a time; one is for one language."""
+"""Kept in memory; each is for one language."""
 
 _Model = TypeVar("_Model")
 
@@ -32,43 +32,21 @@ _log = logging.getLogger(__name__)
 
 
 class AnnotationModels:
-    """`annotation.Annotators` in this very process. Not for several threads at once."""
+    """`annotation.Annotators` in this process. Not for several threads at once."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._store = ModelStore(settings.models_dir, Fetching.of(settings))
+        self._store = ModelStore.of(settings)
         self._aligners: OrderedDict[str, Aligner] = OrderedDict()
         self._diarizers: OrderedDict[str, Diarizer] = OrderedDict()
 
-    def load_aligner(self, aligner: str) -> Aligner:
-        """Load an alignment model unless it is in memory."""
-        settings = self._settings
-        return _lend(
-            self._aligners,
-            aligner,
-            lambda: open_aligner(
-                aligner,
-                self._store,
-                device=best_device(settings.device),
-                threads=settings.n_threads,
-            ),
-            most=_MOST_ALIGNERS,
-        )
+    def load_aligner(self, name: str) -> None:
+        """Load an alignment model unless it is in memory; it may have to be downloaded first."""
+        self._aligner(name)
 
-    def load_diarizer(self, diarizer: str) -> Diarizer:
-        """Load a diarization pipeline unless it is in memory."""
-        settings = self._settings
-        return _lend(
-            self._diarizers,
-            diarizer,
-            lambda: open_diarizer(
-                diarizer,
-                self._store,
-                device=best_device(settings.device),
-                threads=settings.n_threads,
-            ),
-            most=1,
-        )
+    def load_diarizer(self, name: str) -> None:
+        """Load a diarization model unless it is in memory; it may have to be downloaded first."""
+        self._diarizer(name)
 
     def align(
         self,
@@ -76,10 +54,10 @@ class AnnotationModels:
         audio: AudioSource,
         segments: Sequence[Segment],
         options: AlignmentOptions,
-        note: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> list[Segment]:
         """See `Annotators.align`."""
-        return self.load_aligner(aligner).align(audio, segments, options, note)
+        return self._aligner(aligner).align(audio, segments, options, report)
 
     def find_turns(
         self,
@@ -89,28 +67,38 @@ class AnnotationModels:
         report: Callable[[float], None],
     ) -> Diarization:
         """See `Annotators.find_turns`."""
-        return self.load_diarizer(diarizer).find_turns(audio, options, report)
+        return self._diarizer(diarizer).find_turns(audio, options, report)
 
     def diarizer_for(self, model: str, chosen: str | None) -> str:
         """See `Annotators.diarizer_for`."""
         return diarizer_name(MODELS[model], self._settings.diarizer, chosen)
 
+    def _aligner(self, name: str) -> Aligner:
+        return self._lend(self._aligners, name, open_aligner, most=_MOST_ALIGNERS)
 
-def _lend(
-    loaded: OrderedDict[str, _Model], name: str, load: Callable[[], _Model], *, most: int
-) -> _Model:
-    """The model of that name; loading it moves the least recently used out."""
-    if name not in loaded:
-        try:
+    def _diarizer(self, name: str) -> Diarizer:
+        return self._lend(self._diarizers, name, open_diarizer, most=1)
+
+    def _lend(
+        self,
+        loaded: OrderedDict[str, _Model],
+        name: str,
+        open_model: Callable[..., _Model],
+        *,
+        most: int,
+    ) -> _Model:
+        """The model of that name. If it has to be loaded, the least recently used one leaves."""
+        if name not in loaded:
             while len(loaded) >= most:  # before the next one needs its memory
                 loaded.popitem(last=False)
-            model = load()
-        except ImportError as error:
-            raise EngineFailed(
-                f"{name!r} needs libraries that this worker lacks ({error}); "
-                "install the extra `diarization`"
-            ) from error
-        loaded[name] = model
-        _log.info("model %s loaded", name)
-    loaded.move_to_end(name)
-    return loaded[name]
+            try:
+                device, threads = best_device(self._settings.device), self._settings.n_threads
+                loaded[name] = open_model(name, self._store, device=device, threads=threads)
+            except ImportError as error:
+                raise EngineFailed(
+                    f"{name!r} needs libraries that this worker lacks ({error}); "
+                    "install the extra `diarization`"
+                ) from error
+            _log.info("model %s loaded", name)
+        loaded.move_to_end(name)
+        return loaded[name]

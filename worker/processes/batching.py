@@ -1,13 +1,15 @@
 """
-Chunks of all jobs in batches for the one engine.
+Batches of chunks, from all jobs, for the one engine.
 
-Whoever waits longest leads the next batch, and jobs take turns within it, so
-that a ten-second clip is not stuck behind a ten-hour file; a chunk that is
-alone never waits for company. The first chunk of a job that somebody reads
-along with has a batch of its own, before everybody's. When the engine process dies, or refuses a
-batch, no job pays for another's chunk: what was in it runs again one by one,
-and only a chunk that was alone at a second death, or when it was refused,
-fails its job. A batch that does not fit into memory runs again in halves.
+The job that waits longest comes first in the next batch, and jobs take turns within it: a
+ten-second clip is not stuck behind a ten-hour file. A chunk never waits for a batch to be full. If
+somebody reads the text of a job as it is made, its first chunk goes before all others, in a batch
+of its own.
+
+No job fails because of another job's chunk. When the engine process dies, or refuses a batch, the
+chunks of the batch run again one by one. A chunk fails its job only if the engine refuses it when
+it is alone, or dies a second time over it alone. A batch that does not fit into memory runs again
+in halves.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import EngineFailed, GpuOutOfMemory, JobTimedOut, LonghandError
+from worker.processes.calls import POLL_S, Call, CallQueue, PendingCall
 from worker.processes.children import Child, ChildDied
-from worker.processes.streams import POLL_S, Call, Piece, Stream
 
 _RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
-"""After so many starts that fail in a row the engine is given up."""
+"""Pauses between starts that fail; after the last of them the engine is given up."""
 
 _MAX_DEATHS = 2
 
@@ -34,30 +36,31 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class BatchCounts:
-    """What the engine was fed so far; `n_mixed` batches held chunks of more than one job."""
+    """What the engine has done so far; `n_mixed` batches held chunks of more than one job."""
 
     n_batches: int = 0
     n_mixed: int = 0
     n_chunks: int = 0
     n_halved: int = 0
 
-    def add(self, batch: Sequence[Piece]) -> None:
-        """Count a batch that was answered."""
+    def add(self, batch: Sequence[PendingCall]) -> None:
+        """Count a batch that the engine has answered."""
         self.n_batches += 1
         self.n_chunks += len(batch)
-        self.n_mixed += len({id(piece.stream) for piece in batch}) > 1
+        self.n_mixed += len({id(pending.queue) for pending in batch}) > 1
 
 
 class ChunkBatcher:
     """
-    Feeds one engine process from many jobs.
+    Gives one engine process the calls of many jobs, in batches.
 
     Args:
-        start_engine: Starts the process; called again whenever it has died.
-        batch_size: Most pieces in a batch.
-        stall_s: Without an answer for so long, the process is killed.
+        start_engine: Starts the process; called again each time it has died.
+        batch_size: Most calls in a batch.
+        stall_s: The process is killed if it gives no answer for so long.
         pauses_s: Between starts that fail; after the last the engine is lost.
-        when_idle: A call made whenever there was nothing to do for so many seconds.
+        when_idle: Seconds and a call: the call is made each time there was nothing to do for so
+            long.
     """
 
     def __init__(
@@ -75,36 +78,36 @@ class ChunkBatcher:
         self._pauses_s = pauses_s
         self._when_idle = when_idle
         self._changed = threading.Condition()
-        self._streams: deque[Stream] = deque()
-        self._again: deque[list[Piece]] = deque()  # batches that are to run again as they are
-        self._limits: dict[Hashable, int] = {}  # batches that fitted into memory, by kind
+        self._queues: deque[CallQueue] = deque()
+        self._again: deque[list[PendingCall]] = deque()  # batches to be run again as they are
+        self._limits: dict[Hashable, int] = {}  # largest batch that fits into memory, by kind
         self._stopped = False
         self._ready = threading.Event()
         self._engine: Child | None = None
         self.is_lost = False
-        """Whether the engine cannot be started: what waits will never be answered."""
+        """Whether the engine cannot be started: calls that wait will never be answered."""
 
         self.n_starts = 0
         self.status: Any = None
-        """What the engine said of itself after its last call."""
+        """What the engine process said about itself after its last call."""
 
         self.counts = BatchCounts()
 
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
 
-    def start(self, tick: Callable[[], None] = lambda: None) -> None:
+    def start(self, check: Callable[[], None] = lambda: None) -> None:
         """
         Start the engine process and the thread that feeds it; wait until it is ready.
 
         Args:
-            tick: Called a few times a second; what it raises ends the wait.
+            check: Called a few times a second; what it raises ends the wait.
 
         Raises:
             EngineFailed: It cannot be started.
         """
         self._thread.start()
         while not self._ready.wait(POLL_S):
-            tick()
+            check()
             self.check()
 
     def check(self) -> None:
@@ -123,21 +126,21 @@ class ChunkBatcher:
 
     @property
     def engine_pid(self) -> int | None:
-        """Process that owns the models now."""
+        """The id of the engine process."""
         return self._engine.pid if self._engine else None
 
-    def open_stream(self) -> Stream:
-        """Where one job hands in its calls."""
-        return Stream(self._changed, self._streams)
+    def open_queue(self) -> CallQueue:
+        """A queue for the calls of one job."""
+        return CallQueue(self._changed, self._queues)
 
-    def answer(self, call: Call, tick: Callable[[], None] = lambda: None) -> Any:
-        """Have one call answered; see `Stream.next`."""
-        stream = self.open_stream()
+    def answer(self, call: Call, check: Callable[[], None] = lambda: None) -> Any:
+        """Make one call and return its answer; see `CallQueue.next`."""
+        queue = self.open_queue()
         try:
-            stream.add(0, call)
-            return stream.next(tick)[1]
+            queue.add(0, call)
+            return queue.next(check)[1]
         finally:
-            stream.close()
+            queue.close()
 
     def _run(self) -> None:
         try:
@@ -145,54 +148,54 @@ class ChunkBatcher:
             while not self.is_lost and (batch := self._next_batch()) is not None:
                 self._answer(batch)
         except Exception:
-            _log.exception("the engine is fed no more")
+            _log.exception("the batcher has failed: the engine gets no more work")
             self.is_lost = True
 
-    def _next_batch(self) -> list[Piece] | None:
+    def _next_batch(self) -> list[PendingCall] | None:
         """Wait for work; None when stopped."""
         with self._changed:
             while not self._stopped:
                 while self._again:
-                    wanted = [p for p in self._again.popleft() if not p.stream.is_dropped]
+                    wanted = [p for p in self._again.popleft() if not p.queue.is_dropped]
                     if wanted:
                         return wanted
-                for stream in [s for s in self._streams if not s.waiting]:
-                    self._streams.remove(stream)
-                if self._streams:
+                for queue in [s for s in self._queues if not s.waiting]:
+                    self._queues.remove(queue)
+                if self._queues:
                     return self._gather()
                 idle_s, call = self._when_idle or (None, None)
                 if not self._changed.wait(idle_s) and call:
-                    return [Piece(call, 0, self.open_stream())]
+                    return [PendingCall(call, 0, self.open_queue())]
             return None
 
-    def _gather(self) -> list[Piece]:
+    def _gather(self) -> list[PendingCall]:
         """
-        Take pieces from the streams in turn, all alike to the first of the first stream.
+        Take calls from the queues in turn, all of the same kind as the first of the first queue.
 
-        One that somebody waits to read goes before them all, and alone.
+        A call that is to go first goes alone.
         """
-        for stream in self._streams:
-            if stream.waiting[0].is_first:
-                return [stream.waiting.popleft()]
-        first = self._streams[0].waiting[0].call
+        for queue in self._queues:
+            if queue.waiting[0].is_first:
+                return [queue.waiting.popleft()]
+        first = self._queues[0].waiting[0].call
         limit = self._limits.get(first.kind, self._batch_size) if first.is_batched else 1
-        batch: list[Piece] = []
+        batch: list[PendingCall] = []
         took = True
         while took and len(batch) < limit:
             took = False
-            for stream in list(self._streams):
-                call = stream.waiting[0].call if stream.waiting else None
+            for queue in list(self._queues):
+                call = queue.waiting[0].call if queue.waiting else None
                 if call and call.kind == first.kind and len(batch) < limit:
-                    batch.append(stream.waiting.popleft())
+                    batch.append(queue.waiting.popleft())
                     took = True
-                    # Whoever was served stands at the back for the next batch.
-                    self._streams.remove(stream)
-                    self._streams.append(stream)
+                    # For the next batch, this job comes after the others.
+                    self._queues.remove(queue)
+                    self._queues.append(queue)
         return batch
 
-    def _answer(self, batch: list[Piece]) -> None:
+    def _answer(self, batch: list[PendingCall]) -> None:
         call = batch[0].call
-        items = [piece.call.item for piece in batch] if call.is_batched else call.item
+        items = [pending.call.item for pending in batch] if call.is_batched else call.item
         engine = self._engine
         assert engine is not None
         try:
@@ -206,17 +209,17 @@ class ChunkBatcher:
                 self._split(batch, error)
                 return
             answers = [error]
-        except Exception as error:  # the process is gone, or was killed since it stalled
+        except Exception as error:  # the process has ended, or was killed because it stalled
             if not self._stopped:
                 self._survive(batch, error)
             return
         if call.is_batched:
             self.counts.add(batch)
-        for piece, answer in zip(batch, answers, strict=True):
-            piece.stream.answers.put((piece.index, answer))
+        for pending, answer in zip(batch, answers, strict=True):
+            pending.queue.answers.put((pending.index, answer))
 
-    def _split(self, batch: list[Piece], error: LonghandError) -> None:
-        """Run a batch again: in halves if it was too large, else one by one to find the culprit."""
+    def _split(self, batch: list[PendingCall], error: LonghandError) -> None:
+        """Run a batch again: in halves if it did not fit, else one by one to find the bad chunk."""
         _log.warning("a batch of %d chunks is split: %s", len(batch), error)
         size = 1
         if isinstance(error, GpuOutOfMemory):
@@ -225,21 +228,21 @@ class ChunkBatcher:
             self.counts.n_halved += 1
         self._again.extend(batch[i : i + size] for i in range(0, len(batch), size))
 
-    def _survive(self, batch: list[Piece], error: Exception) -> None:
-        """Replace the engine; run what was in it again, or give a deadly piece up."""
+    def _survive(self, batch: list[PendingCall], error: Exception) -> None:
+        """Replace the dead engine; run its batch again one by one, or give a deadly call up."""
         _log.error("the engine was lost with %d chunks in it: %s", len(batch), error)
-        for piece in batch:
-            piece.n_deaths += 1
-            if len(batch) > 1 or piece.n_deaths < _MAX_DEATHS:
-                self._again.append([piece])
+        for pending in batch:
+            pending.n_deaths += 1
+            if len(batch) > 1 or pending.n_deaths < _MAX_DEATHS:
+                self._again.append([pending])
                 continue
             kind = JobTimedOut if isinstance(error, TimeoutError) else EngineFailed
-            message = f"the engine was lost twice over {piece.call.label} ({error})"
-            piece.stream.answers.put((piece.index, kind(message)))
+            message = f"the engine was lost twice over {pending.call.label} ({error})"
+            pending.queue.answers.put((pending.index, kind(message)))
         self._replace_engine()
 
     def _replace_engine(self) -> None:
-        """Start an engine process in place of the one there was; after some tries it is lost."""
+        """Start a new engine process; after some tries that fail the engine is lost."""
         for pause_s in (*self._pauses_s, 0.0):
             self._end_engine()
             if self._stopped:
@@ -247,7 +250,7 @@ class ChunkBatcher:
             try:
                 self._engine = self._start_engine()
                 self.n_starts += 1
-                self._limits.clear()  # what was too much for the last one may fit now
+                self._limits.clear()  # a new process may have more memory
                 self._engine.wait_until_ready(self._check_stopped)
                 self._ready.set()
                 return

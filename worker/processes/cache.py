@@ -1,4 +1,4 @@
-"""Models in memory: loaded once, lent to one call at a time; the least recently used leaves."""
+"""Whisper models in memory: loaded when first used; the least recently used are unloaded."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from shared.catalogue import MODELS
 from shared.errors import GpuOutOfMemory, LonghandError
 from shared.sizes import in_words
 from worker.audio.source import AudioSource, Span
-from worker.engines import check_installed, open_engine
+from worker.engines import ENGINES, check_installed, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess
-from worker.models.files import ModelFiles
+from worker.models.whisper_models import WhisperModels
 from worker.pipeline import ModelUsed
 from worker.processes.devices import best_device, choose_compute_type
 from worker.settings import WorkerSettings
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChunkTask:
-    """One chunk to be decoded: where its samples lie, and how."""
+    """One chunk to be decoded: its samples, and the options."""
 
     audio: AudioSource
     span: Span
@@ -41,9 +41,9 @@ class _Resident:
     A model in memory.
 
     Attributes:
-        generation: Newest one known when its files were read, or were found not to load.
-        n_bytes: Its weights on disk.
-        last_used: The clock at the end of its last call.
+        generation: The newest one known when its files were last read.
+        n_bytes: Size of its weights on disk.
+        last_used: When its last call ended, by the cache's clock.
     """
 
     engine: Engine
@@ -58,10 +58,11 @@ class ModelCache:
     The models of one device. Not for several threads at once.
 
     Args:
-        clock: Tells seconds, for what is idle.
+        clock: Seconds; tells how long a model was idle.
 
     Raises:
-        EngineFailed: There is no such device, or it cannot compute as the settings say.
+        EngineFailed: The engine's library or the device is missing, or the device does not have the
+            number format of the settings.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class ModelCache:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._files = ModelFiles.of(settings)
+        self._on_disk = WhisperModels.of(settings)
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
         self._generation = 0
         check_installed(settings.engine)
@@ -82,19 +83,21 @@ class ModelCache:
         return tuple(self._residents)
 
     def revisions(self) -> dict[str, str]:
-        """What names the weights in memory, by model."""
+        """The revision of the weights in memory, by model."""
         return {name: resident.used.revision for name, resident in self._residents.items()}
 
     def load(self, name: str, generation: int = 0) -> ModelUsed:
         """
-        Load a model unless it is in memory; anew if that one is of an older generation.
+        Load a model unless it is in memory; load it again if that one is of an older generation.
 
-        The new one is loaded beside the old one where there is room for both. If it cannot be, the
-        old one goes on until the next generation, and the log says why: a worker that works is
-        worth more than a reload.
+        The old one stays in memory until the new one is loaded, if there is room for both. If the
+        new one cannot be loaded, the old one is used until the next generation, and the log says
+        why.
         """
         self._generation = max(self._generation, generation)
-        self.unload_idle(but=name)  # here too: where there is always work nobody calls it
+        self.unload_idle(
+            but=name
+        )  # here too, since the batcher calls it only when there is no work
         if name in self._residents and self._residents[name].generation < generation:
             self._renew(name)
         with self._lent(name) as resident:
@@ -106,20 +109,20 @@ class ModelCache:
             return resident.engine.detect_language(audio.read(*span))
 
     def transcribe(self, name: str, tasks: Sequence[ChunkTask]) -> list[Decoding]:
-        """Decode chunks, of any audio, together."""
+        """Decode chunks together; they may be of different audio."""
         chunks = [Chunk(task.audio.read(*task.span), task.options) for task in tasks]
         with self._lent(name) as resident:
             return resident.engine.transcribe(chunks)
 
     def unload_idle(self, *, but: str = "") -> int:
         """
-        Let go of models that nobody used for as long as the settings say; how many they were.
-
-        A call that came before this one has set the time of its model anew, and one that comes
-        after it loads the model again: neither finds a model gone under it.
+        Unload the models that were idle for longer than the settings allow.
 
         Args:
-            but: A model that is about to be used.
+            but: A model that is about to be used, and stays.
+
+        Returns:
+            How many were unloaded.
         """
         ttl_s = self._settings.model_ttl_s
         if not ttl_s:
@@ -144,7 +147,7 @@ class ModelCache:
     def _renew(self, name: str) -> None:
         try:
             renewed = self._open(name)
-        except GpuOutOfMemory:  # no room for both: the old one leaves first, come what may
+        except GpuOutOfMemory:  # no room for both: the old one has to leave first
             self._unload(name, "for its reload")
             return
         except LonghandError as error:
@@ -155,9 +158,10 @@ class ModelCache:
         self._residents[name] = renewed
 
     def _open(self, name: str) -> _Resident:
-        path = self._files.locate(name)  # first: a model that is not to be had moves nobody out
-        n_bytes = self._files.weights_bytes(name)
-        revision = self._files.revision(name)
+        # First: a model that cannot be had makes no other leave.
+        path = self._on_disk.store.locate("model", name)
+        n_bytes = self._on_disk.weights_bytes(name)
+        revision = self._on_disk.revision(name)
         self._make_room(name, n_bytes)
         started = time.monotonic()
         compute_type = self._compute_type_for(name)
@@ -169,19 +173,20 @@ class ModelCache:
             time.monotonic() - started,
         )  # fmt: skip
         used = ModelUsed(
-            name, revision, self._settings.engine, engine.is_multilingual, engine.ignores,
+            name, revision, self._settings.engine, engine.is_multilingual,
+            ENGINES[self._settings.engine].ignores,
             # A CPU is as fast with one chunk at a time as with several.
             n_lanes=1 if self.device == "cpu" else self._settings.batch_size,
         )  # fmt: skip
         return _Resident(engine, used, self._generation, n_bytes, self._clock())
 
     def _compute_type_for(self, name: str) -> str:
-        """The number format of a model; the operator's choice goes before what the model needs."""
+        """The number format of a model: the operator's choice, else what the model needs."""
         needed = MODELS[name].compute_type
         return needed if needed and self._settings.compute_type == "auto" else self.compute_type
 
     def _open_engine(self, path: Path, compute_type: str) -> Engine:
-        """Load weights; where they do not fit, every other model leaves first."""
+        """Load weights; if they do not fit, unload every other model and try again."""
 
         def load() -> Engine:
             settings = self._settings
@@ -204,7 +209,7 @@ class ModelCache:
         return load()
 
     def _make_room(self, coming: str, n_bytes: int) -> None:
-        """Let others go, the least recently used first, until a model fits, or none is left."""
+        """Unload others, the least recently used first, until one more fits or none is left."""
         budget = self._settings.model_memory_bytes
         for name in [name for name in self._residents if name != coming]:
             n_models = len(self._residents.keys() | {coming})
@@ -221,8 +226,8 @@ class ModelCache:
 
     def _unload(self, name: str, why: str) -> None:
         del self._residents[name]
-        gc.collect()  # an engine may refer to itself, and the next one needs its memory now
+        gc.collect()  # engines hold reference cycles, and the next model needs the memory now
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
-            torch.cuda.empty_cache()  # torch keeps what it was given back, for itself
+            torch.cuda.empty_cache()  # torch does not give freed memory back by itself
         _log.info("model %s left memory %s", name, why)

@@ -1,8 +1,9 @@
 """
-The processes a worker owns: one that holds the models, others that decode and find speech.
+The child processes of a worker: each serves the methods of one object.
 
-Each can die alone. A child runs one call at a time and says how far it is, so
-that its parent can tell slow from stuck; it ends by itself when its parent does.
+A child runs one call at a time and reports its progress, so that the parent can tell a slow child
+from a stuck one. If a child dies, the other children go on. A child ends by itself when its parent
+ends.
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ _log = logging.getLogger(__name__)
 
 
 class ChildDied(Exception):
-    """The process ended, or was ended, in the middle of a call."""
+    """The process ended, or was killed, during a call."""
 
 
 class _Stopped(BaseException):
-    """In the child: the call in hand is no longer wanted. No library takes it for its own error."""
+    """
+    In the child: the parent no longer wants the current call.
+
+    A `BaseException`, so that no library catches it as an error of its own.
+    """
 
 
 class Child:
@@ -42,8 +47,8 @@ class Child:
     A process that serves the methods of one object.
 
     Args:
-        factory: Makes the object, in the child; must be importable by name.
-        name: For logs.
+        factory: Makes the object, in the child. It has to be importable by name.
+        name: Appears in logs and messages.
     """
 
     def __init__(self, factory: Callable[[], object], name: str) -> None:
@@ -58,68 +63,68 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Process id."""
+        """The id of the process."""
         return self._process.pid
 
-    def wait_until_ready(self, tick: Callable[[], None] = lambda: None) -> None:
+    def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """
-        Wait for the child to have made its object.
+        Wait until the child has made its object.
 
         Args:
-            tick: Called a few times a second; what it raises ends the child and the wait.
+            check: Called a few times a second. What it raises ends the wait and the child.
 
         Raises:
-            ChildDied: It could not.
+            ChildDied: The object could not be made.
         """
-        self._receive(None, _START_S, tick)
+        self._receive(None, _START_S, check)
 
     def call(
         self,
         method: str,
         *args: object,
         stall_s: float,
-        note: Callable[[Any], None] | None = None,
-        tick: Callable[[], None] = lambda: None,
+        report: Callable[[Any], None] | None = None,
+        check: Callable[[], None] = lambda: None,
         stop_s: float = 0.0,
     ) -> Any:
         """
         Call a method in the child.
 
         Args:
-            stall_s: Without a note or an answer for so long, the child is killed.
-            note: Takes what the method reports meanwhile; with it, the method is given a
-                `note` argument of its own.
-            tick: Called a few times a second; what it raises ends the call, as what `note` raises.
-            stop_s: For so long a method that is given up may go on to its next note, where it
-                ends; if it does, the child lives on with all that it has loaded. Else it is killed.
+            stall_s: The child is killed if it sends no report and no answer for so long.
+            report: Takes what the method reports. If it is given, the method gets an argument
+                `report`.
+            check: Called a few times a second. What it, or `report`, raises ends the call.
+            stop_s: A call that is given up ends at the method's next report. If that comes within
+                so many seconds the child keeps running, with its models; else it is killed.
 
         Raises:
-            TimeoutError: The child was killed since it stalled.
-            ChildDied: It ended in the middle of the call.
+            TimeoutError: The child stalled and was killed.
+            ChildDied: It ended during the call.
             LonghandError: What the method raised.
         """
         try:
-            self._connection.send((method, args, note is not None))
+            self._connection.send((method, args, report is not None))
         except (OSError, ValueError) as error:
             raise ChildDied(f"{self.name} is gone") from error
-        return self._receive(note, stall_s, tick, stop_s)
+        return self._receive(report, stall_s, check, stop_s)
 
     def _receive(
         self,
-        note: Callable[[Any], None] | None,
+        report: Callable[[Any], None] | None,
         stall_s: float,
-        tick: Callable[[], None],
+        check: Callable[[], None],
         stop_s: float = 0.0,
     ) -> Any:
         try:
-            kind, value = self._answer(note, stall_s, tick)
+            kind, value = self._answer(report, stall_s, check)
         except (EOFError, ConnectionError) as error:
             self._process.join(5)
             status = self._process.exitcode
             self.kill()
             raise ChildDied(f"{self.name} ended with status {status}") from error
         except BaseException as error:
-            # It may be at work still: its answer would be taken for that of the next call.
+            # It may still be at work, and its answer would be taken for that of the next call.
             if isinstance(error, TimeoutError) or not self._stops(stop_s):
                 self.kill()
             raise
@@ -128,34 +133,34 @@ class Child:
         return value
 
     def _answer(
-        self, note: Callable[[Any], None] | None, stall_s: float, tick: Callable[[], None]
+        self, report: Callable[[Any], None] | None, stall_s: float, check: Callable[[], None]
     ) -> tuple[str, Any]:
         heard = time.monotonic()
         while True:
             while not self._connection.poll(_POLL_S):
-                tick()
+                check()
                 if time.monotonic() - heard > stall_s:
                     raise TimeoutError(f"{self.name} made no progress for {stall_s:.0f} s")
             heard = time.monotonic()
             kind, value = self._connection.recv()
-            if kind != "note":
+            if kind != "report":
                 return kind, value
-            if note:
-                note(value)
+            if report:
+                report(value)
 
     def _stops(self, stop_s: float) -> bool:
-        """Tell the method in hand to end; whether it does in time."""
+        """Tell the running method to end; returns whether it does in time."""
         deadline = time.monotonic() + stop_s
         with suppress(OSError, EOFError, ValueError):
             if stop_s:
                 self._connection.send(None)
             while (left_s := deadline - time.monotonic()) > 0 and self._connection.poll(left_s):
-                if self._connection.recv()[0] != "note":
+                if self._connection.recv()[0] != "report":
                     return True
         return False
 
     def kill(self) -> None:
-        """End the process now."""
+        """Kill the process."""
         self._process.kill()
         self._process.join(5)
         self._connection.close()
@@ -167,22 +172,22 @@ class Child:
 
 
 def _serve(factory: Callable[[], object], connection: Connection, parent_pid: int) -> None:
-    # Ctrl-C goes to the whole group; the parent decides when its children end.
+    # Ctrl-C goes to the whole process group, but the parent decides when its children end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
     with suppress(EOFError, ConnectionError):
         try:
             service = factory()
-        except LonghandError as error:  # an operator's to mend, who needs no traceback
+        except LonghandError as error:  # the operator can fix it, and needs no traceback
             _log.error("the process cannot start: %s", error)
             raise SystemExit(1) from None
         connection.send(("ready", None))
         while True:
             call = connection.recv()
-            if call is None:  # to stop, of a call that had ended
+            if call is None:  # a request to stop a call that has already ended
                 continue
-            method, args, wants_notes = call
-            options = {"note": functools.partial(_note, connection)} if wants_notes else {}
+            method, args, wants_reports = call
+            options = {"report": functools.partial(_report, connection)} if wants_reports else {}
             try:
                 value = getattr(service, method)(*args, **options)
             except _Stopped:
@@ -196,23 +201,23 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
                 connection.send(("ok", value))
 
 
-def _note(connection: Connection, value: object) -> None:
-    """Tell the parent how far the method is; end it if that is what the parent says meanwhile."""
-    connection.send(("note", value))
-    if connection.poll():  # nothing else comes before the answer
+def _report(connection: Connection, value: object) -> None:
+    """Send a report to the parent; end the method if the parent has asked for that."""
+    connection.send(("report", value))
+    if connection.poll():  # during a call the parent sends nothing but that
         connection.recv()
         raise _Stopped
 
 
 def _end_with(parent_pid: int) -> None:
-    """End this process when its parent has ended, even in the middle of a computation."""
+    """End this process when its parent has ended, even during a computation."""
     while os.getppid() == parent_pid:
         time.sleep(0.5)
     os._exit(1)
 
 
 class ChildPool:
-    """So many alike children, each lent to one thread at a time; a dead one is replaced."""
+    """Children of one kind. Each is lent to one thread at a time; a dead one is replaced."""
 
     def __init__(self, factory: Callable[[], object], name: str, size: int) -> None:
         self._factory = factory
@@ -220,33 +225,58 @@ class ChildPool:
         self._children: set[Child | None] = set()
         self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
         for _ in range(size):
-            self._idle.put(None)  # made when first needed
+            self._idle.put(None)  # started when first needed
 
     @contextmanager
-    def lend(self, tick: Callable[[], None] = lambda: None) -> Iterator[Child]:
-        """Lend a child; waits, calling `tick`, while all are lent."""
+    def lend(self, check: Callable[[], None] = lambda: None) -> Iterator[Child]:
+        """Lend a child for the block. Waits while all are lent, and calls `check` meanwhile."""
         while True:
             try:
                 child = self._idle.get(timeout=_POLL_S)
                 break
             except queue.Empty:
-                tick()
+                check()
         try:
             if child is None or not child.is_alive:
                 self._children = self._children - {child}
                 child = Child(self._factory, self._name)
-                self._children = {*self._children, child}  # whole, for who reads it meanwhile
-                child.wait_until_ready(tick)
+                self._children = {
+                    *self._children,
+                    child,
+                }  # a new set: another thread may be reading the old one
+                child.wait_until_ready(check)
             yield child
         finally:
             self._idle.put(child)
 
+    def call(
+        self,
+        method: str,
+        *args: object,
+        check: Callable[[], None],
+        stall_s: float,
+        report: Callable[[Any], None] | None = None,
+        stop_s: float = 0.0,
+    ) -> Any:
+        """Call a method in a child, as `Child.call`. If the child dies, a new one is asked once."""
+        for is_last in (False, True):
+            try:
+                with self.lend(check) as child:
+                    return child.call(
+                        method, *args, stall_s=stall_s, report=report, check=check, stop_s=stop_s
+                    )
+            except ChildDied as error:
+                if is_last:
+                    raise
+                _log.warning("%s is tried again: %s", method, error)
+        return None
+
     def pids(self) -> tuple[int, ...]:
-        """The processes that run now."""
+        """The ids of the processes that run now."""
         return tuple(c.pid for c in self._children if c and c.pid and c.is_alive)
 
     def stop(self) -> None:
-        """End every child that is not lent; a lent one ends with this process."""
+        """Kill every child that is not lent; a lent one ends with this process."""
         with suppress(queue.Empty):
             while True:
                 child = self._idle.get_nowait()

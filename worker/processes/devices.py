@@ -1,15 +1,18 @@
-"""The device a worker computes on, and the number formats that device and engine have."""
+"""Which device a worker computes on, and in which number format."""
 
 from __future__ import annotations
 
-from shared.errors import EngineFailed
+from collections.abc import Collection
 
-_QUICKEST = {"cpu": "int8", "cuda": "float16"}
+from shared.errors import EngineFailed
+from worker.engines import ENGINES
+
+_FASTEST = {"cpu": "int8", "cuda": "float16"}
 
 
 def best_device(wanted: str) -> str:
     """
-    The device to load models on: the one wanted, or for `auto` the first GPU if there is one.
+    The device to load models on. `auto` means the first GPU, or the CPU if there is none.
 
     Raises:
         EngineFailed: There is no such GPU.
@@ -34,7 +37,8 @@ def choose_compute_type(engine: str, wanted: str, device: str) -> str:
     The number format to compute in.
 
     Args:
-        wanted: A format, or `auto` for the quickest that is good enough.
+        wanted: A format; or `auto`, which is int8 on a CPU and float16 on a GPU, but float32 if
+            engine or device do not have that.
         device: `cpu`, `cuda` or `cuda:N`.
 
     Raises:
@@ -43,10 +47,10 @@ def choose_compute_type(engine: str, wanted: str, device: str) -> str:
     >>> choose_compute_type("openai_whisper", "auto", "cpu")
     'float32'
     """
-    usable = _compute_types(engine, device)
+    usable = _number_formats(engine, device)
     if wanted == "auto":
-        quickest = _QUICKEST[_kind(device)]
-        return quickest if quickest in usable else "float32"
+        fastest = _FASTEST[_kind(device)]
+        return fastest if fastest in usable else "float32"
     if wanted not in usable:
         raise EngineFailed(
             f"LONGHAND_COMPUTE_TYPE is {wanted!r}; {engine} on {device!r} computes in "
@@ -55,13 +59,14 @@ def choose_compute_type(engine: str, wanted: str, device: str) -> str:
     return wanted
 
 
-def _compute_types(engine: str, device: str) -> set[str]:
-    if engine == "openai_whisper":
-        return {"float32"} if device == "cpu" else {"float32", "float16"}
+def _number_formats(engine: str, device: str) -> Collection[str]:
+    known = ENGINES[engine].number_formats
+    if known is not None:
+        return known[_kind(device)]
     import ctranslate2
 
-    types: set[str] = ctranslate2.get_supported_compute_types(_kind(device), _index(device))
-    return types
+    found: set[str] = ctranslate2.get_supported_compute_types(_kind(device), _index(device))
+    return found
 
 
 def _kind(device: str) -> str:

@@ -1,9 +1,9 @@
 """
-One GPU for each worker where several workers see the same GPUs.
+One GPU for each worker, where several workers see the same GPUs.
 
-Docker shows a service's replicas either all GPUs or the same one, and tells
-them nothing of each other. So each takes the GPU that has the fewest workers,
-by its uuid, in Redis, and renews that for as long as it lives.
+Docker gives all replicas of a service the same GPUs, and a replica knows nothing of the others. So
+each worker takes the GPU that has the fewest workers: it writes its name under the GPU's uuid in
+Redis, and renews that lease as long as it runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.keys import GPU
 from worker.settings import WorkerSettings, show_one_gpu
 
 LEASE_S = 30
-"""A worker that has not renewed its lease for so long is taken for gone."""
+"""A worker that has not renewed its lease for so long counts as dead."""
 
 _SMI_DEADLINE_S = 30
 _AGAIN_S = 1
@@ -57,11 +57,11 @@ _log = logging.getLogger(__name__)
 
 class GpuLease:
     """
-    A worker's claim to one GPU.
+    The lease of one GPU by one worker.
 
     Args:
         worker: Its name, which no other worker has.
-        uuids: The GPUs it sees; at least one.
+        uuids: The GPUs that it sees; at least one.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class GpuLease:
         self._renew_script = redis.register_script(_RENEW)
 
     def take(self) -> str:
-        """Claim the GPU that has the fewest workers; its uuid."""
+        """Take the GPU that has the fewest workers; returns its uuid."""
         keys = [GPU.of(uuid) for uuid in self._uuids]
         answer: Any = self._take_script(keys=keys, args=[self._worker, self._lease_s])
         chosen, n_others = map(int, answer)
@@ -90,7 +90,7 @@ class GpuLease:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Renew the claim within the block, and give it up at its end."""
+        """Renew the lease during the block, and release it at the end."""
         stopping = threading.Event()
 
         def renew_until_stopped() -> None:
@@ -100,7 +100,7 @@ class GpuLease:
                 except (RedisError, OSError) as error:
                     _log.warning("Redis is away, the lease of a GPU waits: %s", error)
 
-        # A thread of its own: a model may take longer to load than the lease lasts.
+        # In a thread, since loading a model may take longer than the lease lasts.
         renewing = threading.Thread(target=renew_until_stopped, name="gpu-lease", daemon=True)
         renewing.start()
         try:
@@ -108,15 +108,15 @@ class GpuLease:
         finally:
             stopping.set()
             renewing.join()
-            with suppress(RedisError, OSError):  # away: then it runs out
+            with suppress(RedisError, OSError):  # Redis is away: the lease will run out
                 self.release()
 
     def renew(self) -> None:
-        """Keep the claim; to be repeated well within the lease."""
+        """Renew the lease; to be repeated before it runs out."""
         self._renew_script(keys=[self._key], args=[self._worker, self._lease_s])
 
     def release(self) -> None:
-        """Give the claim up."""
+        """Release the lease."""
         self._redis.zrem(self._key, self._worker)
 
 
@@ -125,13 +125,13 @@ def one_gpu(
     settings: WorkerSettings, redis: Redis, worker: str, check: Callable[[], None]
 ) -> Iterator[None]:
     """
-    Within the block this process, and those it starts, see one GPU of several.
+    During the block this process, and those that it starts, see only one of several GPUs.
 
-    Nothing happens where there is one at most, or where the operator named one.
+    Nothing happens if there is only one, or none, or if the operator chose one.
 
     Args:
-        redis: A client that gives up soon.
-        check: Called while Redis is away; what it raises ends the wait.
+        redis: A client with short timeouts.
+        check: Called while Redis is away. What it raises ends the wait.
     """
     uuids = visible_gpus() if settings.device in ("auto", "cuda") else []
     if len(uuids) < 2:
@@ -154,7 +154,7 @@ def _take_patiently(lease: GpuLease, check: Callable[[], None]) -> str:
 
 
 def visible_gpus(program: str = "nvidia-smi") -> list[str]:
-    """The uuids of the GPUs that this machine or container has; none without NVIDIA's driver."""
+    """The uuids of the GPUs of this machine or container; none without NVIDIA's driver."""
     try:
         listed = subprocess.run(
             [program, "--query-gpu=uuid", "--format=csv,noheader"],

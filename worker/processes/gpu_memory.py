@@ -1,4 +1,4 @@
-"""How full a GPU is, asked of its driver: no library of Longhand's needs to be there for it."""
+"""How much memory of a GPU is in use, by its driver: no other library is needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DRIVER = "libcuda.so.1"
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Memory of one GPU, in bytes; `used_bytes` by all programs together."""
+    """Memory of one GPU, in bytes; `used_bytes` is that of all programs together."""
 
     used_bytes: int
     total_bytes: int
@@ -18,14 +18,17 @@ class GpuMemory:
 
 def gpu_memory(device: str) -> GpuMemory | None:
     """
-    How full a device is; None for a CPU, and for a GPU this process has not begun to use.
+    How much memory of a device is in use.
 
-    Devices are counted as the engines count them, so that `CUDA_VISIBLE_DEVICES` holds here too.
-    What is asked is the primary context, which the engines have: making one would cost hundreds
-    of megabytes, to learn how many are left.
+    Devices are numbered as the engines number them: `CUDA_VISIBLE_DEVICES` holds here too. The
+    driver is asked only if this process has the GPU's primary context already, as engines do; to
+    make one would take hundreds of megabytes.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
+
+    Returns:
+        None for a CPU, and for a GPU that this process does not use yet.
 
     >>> gpu_memory("cpu")
     """
@@ -35,12 +38,12 @@ def gpu_memory(device: str) -> GpuMemory | None:
     try:
         driver = ctypes.CDLL(_DRIVER)
         return _ask(driver, int(index or 0))
-    except (OSError, AttributeError):  # no driver, one that refuses, or one too old
+    except (OSError, AttributeError):  # there is no driver, it refuses, or it is too old
         return None
 
 
 def _ask(driver: ctypes.CDLL, index: int) -> GpuMemory | None:
-    """See the CUDA driver API: device and primary context management, cuMemGetInfo."""
+    """See the CUDA driver API: device and primary context management, and cuMemGetInfo."""
     handle, flags, active = ctypes.c_int(), ctypes.c_uint(), ctypes.c_int()
     _check(driver.cuInit(0))
     _check(driver.cuDeviceGet(ctypes.byref(handle), index))

@@ -1,4 +1,4 @@
-"""`pipeline.Models` in this very process, one chunk at a time: for the CLI and for tests."""
+"""`pipeline.Models` in this process, one chunk at a time: for benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from worker.audio.source import AudioSource, Span
-from worker.decoding.decode import Priority
+from worker.decoding.decode import QueuePosition
 from worker.engines.base import DecodeOptions, Decoding, Guess
 from worker.pipeline import ModelUsed
 from worker.processes.annotators import AnnotationModels
@@ -16,7 +16,7 @@ from worker.speech.detection import Speech, SpeechOptions, detect_speech
 
 
 class LocalModels(AnnotationModels):
-    """Everything the pipeline needs, loaded when it is first needed."""
+    """All models that the pipeline needs, each loaded when it is first used."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         super().__init__(settings)
@@ -36,13 +36,13 @@ class LocalModels(AnnotationModels):
         """See `Models.detect_language`."""
         return self._cache.detect_language(model, audio, chunk)
 
-    def open_stream(self, model: str, audio: AudioSource) -> LocalStream:
-        """See `Models.open_stream`."""
-        return LocalStream(self._cache, model, audio)
+    def open_queue(self, model: str, audio: AudioSource) -> LocalQueue:
+        """See `Models.open_queue`."""
+        return LocalQueue(self._cache, model, audio)
 
 
-class LocalStream:
-    """`decoding.ChunkStream` which decodes a chunk when it is waited for."""
+class LocalQueue:
+    """A `ChunkQueue` that decodes a chunk when its text is asked for."""
 
     def __init__(self, cache: ModelCache, model: str, audio: AudioSource) -> None:
         self._cache = cache
@@ -51,17 +51,17 @@ class LocalStream:
         self._waiting: deque[tuple[int, ChunkTask]] = deque()
 
     def add(
-        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+        self, index: int, span: Span, options: DecodeOptions, position: QueuePosition = "last"
     ) -> None:
-        """See `ChunkStream.add`."""
-        put = self._waiting.append if priority == "last" else self._waiting.appendleft
+        """See `ChunkQueue.add`."""
+        put = self._waiting.append if position == "last" else self._waiting.appendleft
         put((index, ChunkTask(self._audio, span, options)))
 
     def next(self) -> tuple[int, Decoding]:
-        """See `ChunkStream.next`."""
+        """See `ChunkQueue.next`."""
         index, task = self._waiting.popleft()
         return index, self._cache.transcribe(self._model, [task])[0]
 
     def close(self) -> None:
-        """See `ChunkStream.close`."""
+        """See `ChunkQueue.close`."""
         self._waiting.clear()

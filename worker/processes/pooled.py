@@ -1,9 +1,8 @@
-"""`pipeline.Models` in other processes: what a worker's jobs share."""
+"""`pipeline.Models` in child processes, which all jobs of a worker share."""
 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,29 +12,28 @@ from shared.catalogue import MODELS
 from shared.errors import EngineFailed, JobTimedOut, ModelNotFound
 from shared.transcript import Segment
 from worker.alignment import AlignmentOptions
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource, Span
-from worker.decoding.decode import Priority
+from worker.decoding.decode import QueuePosition
 from worker.diarization import Diarization, DiarizationOptions, diarizer_name
 from worker.engines.base import DecodeOptions, Decoding, Guess
 from worker.pipeline import ModelUsed
 from worker.processes.batching import ChunkBatcher
 from worker.processes.cache import ChunkTask
+from worker.processes.calls import Call, CallQueue
 from worker.processes.children import Child, ChildDied, ChildPool
 from worker.processes.loads import FailedLoads
 from worker.processes.services import annotation_service, audio_service, engine_service
-from worker.processes.streams import Call, Stream
 from worker.settings import WorkerSettings
 from worker.speech.detection import Speech, SpeechOptions
 
 LOAD_S = 3600.0
-"""Patience with loading a model, which may have to be downloaded first."""
+"""How long loading a model may take; it may have to be downloaded first."""
 
 STOP_S = 30.0
-"""How long a cancelled annotation may go on to where it can end, so that its models stay loaded."""
+"""How long a cancelled annotation has to end by itself; if it does, its models stay loaded."""
 
 _LOOK_FOR_IDLE_S = 30.0
-
-_log = logging.getLogger(__name__)
 
 
 class SharedProcesses:
@@ -43,7 +41,7 @@ class SharedProcesses:
     The children of one worker.
 
     Args:
-        make_engine: Makes what runs in the engine process; tests give their own.
+        make_engine: Makes the object that the engine process serves; tests give their own.
     """
 
     def __init__(
@@ -68,15 +66,15 @@ class SharedProcesses:
         )
 
     @contextmanager
-    def running(self, tick: Callable[[], None] = lambda: None) -> Iterator[SharedProcesses]:
+    def running(self, check: Callable[[], None] = lambda: None) -> Iterator[SharedProcesses]:
         """
-        Start the children, and end them with the block.
+        Start the engine process, and end all children when the block ends.
 
         Args:
-            tick: Called a few times a second while they start; what it raises ends them.
+            check: Called a few times a second while it starts. What it raises ends the wait.
         """
         try:
-            self.batcher.start(tick)
+            self.batcher.start(check)
             yield self
         finally:
             self.batcher.stop()
@@ -85,7 +83,7 @@ class SharedProcesses:
 
 
 def _when_idle(settings: WorkerSettings) -> tuple[float, Call] | None:
-    """How often idle models are looked for, if any is to leave memory."""
+    """How often to unload idle models, and the call that does; None if models stay."""
     if not settings.model_ttl_s:
         return None
     call = Call("unload_idle", (), None, "idle models", is_batched=False)
@@ -94,35 +92,41 @@ def _when_idle(settings: WorkerSettings) -> tuple[float, Call] | None:
 
 class PooledModels:
     """
-    `pipeline.Models` for one job: its chunks go into batches with those of other jobs.
+    `pipeline.Models` for one job. Its chunks go into batches with those of other jobs.
 
     Args:
-        tick: Called a few times a second while the job waits; what it raises ends the job.
-        generation: Models loaded before this one was called for are loaded anew.
+        check: Called a few times a second while the job waits. What it raises ends the job.
+        generation: Models of an older generation are loaded again.
     """
 
     def __init__(
-        self, processes: SharedProcesses, tick: Callable[[], None], *, generation: int = 0
+        self, processes: SharedProcesses, check: Callable[[], None], *, generation: int = 0
     ) -> None:
         self._processes = processes
-        self._tick = tick
+        self._check = check
         self._generation = generation
 
     def decode(
-        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+        self,
+        path: Path,
+        scratch: Path,
+        track: int | None = None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> AudioSource:
-        """Decode a file to scratch in the CPU pool; see `audio.decode`."""
-        audio: AudioSource = self._in_child(
-            self._processes.audio, "decode", path, scratch, track, report=report
-        )
+        """Decode a file in an audio child; see `worker.audio.source.decode`."""
+        audio: AudioSource = self._in_audio_child("decode", path, scratch, track, report=report)
         return audio
 
     def decode_channels(
-        self, path: Path, scratch: Path, report: Callable[[float], None], track: int | None = None
+        self,
+        path: Path,
+        scratch: Path,
+        track: int | None = None,
+        report: Callable[[float], None] = lambda fraction: None,
     ) -> tuple[AudioSource, ...]:
-        """Decode each channel of a file in the CPU pool; see `audio.decode_channels`."""
-        channels: tuple[AudioSource, ...] = self._in_child(
-            self._processes.audio, "decode_channels", path, scratch, track, report=report
+        """Decode each channel of a file in an audio child; see `decode_channels` there."""
+        channels: tuple[AudioSource, ...] = self._in_audio_child(
+            "decode_channels", path, scratch, track, report=report
         )
         return channels
 
@@ -133,9 +137,9 @@ class PooledModels:
         )
         failed = self._processes.failed_loads
         try:
-            used: ModelUsed = self._processes.batcher.answer(call, self._tick)
+            used: ModelUsed = self._processes.batcher.answer(call, self._check)
         except (ModelNotFound, EngineFailed) as error:
-            failed.note(name, str(error))
+            failed.remember(name, str(error))
             raise
         failed.forget(name)
         return used
@@ -145,25 +149,23 @@ class PooledModels:
     ) -> Speech:
         """See `Models.find_speech`."""
         try:
-            speech: Speech = self._in_child(
-                self._processes.audio, "find_speech", audio, options, report=report
-            )
+            speech: Speech = self._in_audio_child("find_speech", audio, options, report=report)
         except TimeoutError as error:
-            raise JobTimedOut(f"the search for speech stood still ({error})") from error
+            raise JobTimedOut(f"the search for speech made no progress ({error})") from error
         except ChildDied as error:
-            raise EngineFailed(f"speech could not be looked for ({error})") from error
+            raise EngineFailed(f"the search for speech failed ({error})") from error
         return speech
 
     def detect_language(self, model: str, audio: AudioSource, chunk: Span) -> Guess:
         """See `Models.detect_language`."""
         label = f"the audio at {_clock(chunk)}"
         call = Call("detect_language", (model,), (audio, chunk), label, is_batched=False)
-        guess: Guess = self._processes.batcher.answer(call, self._tick)
+        guess: Guess = self._processes.batcher.answer(call, self._check)
         return guess
 
-    def open_stream(self, model: str, audio: AudioSource) -> PooledStream:
-        """See `Models.open_stream`."""
-        return PooledStream(self._processes.batcher.open_stream(), self._tick, model, audio)
+    def open_queue(self, model: str, audio: AudioSource) -> PooledQueue:
+        """See `Models.open_queue`."""
+        return PooledQueue(self._processes.batcher.open_queue(), self._check, model, audio)
 
     def align(
         self,
@@ -174,7 +176,9 @@ class PooledModels:
     ) -> list[Segment]:
         """See `Annotators.align`."""
         self._annotate("load_aligner", aligner, stall_s=LOAD_S)
-        aligned: list[Segment] = self._annotate("align", aligner, audio, segments, options)
+        aligned: list[Segment] = self._annotate(
+            "align", aligner, audio, segments, options, report=lambda fraction: None
+        )
         return aligned
 
     def find_turns(
@@ -193,72 +197,51 @@ class PooledModels:
         """See `Annotators.diarizer_for`."""
         return diarizer_name(MODELS[model], self._processes.settings.diarizer, chosen)
 
+    def _in_audio_child(self, method: str, *args: Any, report: Callable[[float], None]) -> Any:
+        processes = self._processes
+        stall_s = processes.settings.stall_s
+        return processes.audio.call(
+            method, *args, check=self._check, stall_s=stall_s, report=report
+        )
+
     def _annotate(
         self,
         method: str,
         *args: Any,
-        report: Callable[[float], None] = lambda fraction: None,
+        report: Callable[[float], None] | None = None,
         stall_s: float | None = None,
     ) -> Any:
+        processes = self._processes
         try:
-            return self._in_child(
-                self._processes.annotation,
+            return processes.annotation.call(
                 method,
                 *args,
+                check=self._check,
+                stall_s=stall_s or processes.settings.stall_s,
                 report=report,
-                stall_s=stall_s,
                 stop_s=STOP_S,
             )
         except TimeoutError as error:
-            raise EngineFailed(f"it stood still ({error})") from error
+            raise EngineFailed(f"it made no progress ({error})") from error
         except ChildDied as error:
-            raise EngineFailed(f"its process was lost twice ({error})") from error
-
-    def _in_child(
-        self,
-        pool: ChildPool,
-        method: str,
-        *args: Any,
-        report: Callable[[float], None],
-        stall_s: float | None = None,
-        stop_s: float = 0.0,
-    ) -> Any:
-        """Call a method in a child; once more if the child dies: it may be no fault of the job."""
-        patience_s = stall_s or self._processes.settings.stall_s
-
-        def call() -> Any:
-            with pool.lend(self._tick) as child:
-                return child.call(
-                    method,
-                    *args,
-                    stall_s=patience_s,
-                    note=report,
-                    tick=self._tick,
-                    stop_s=stop_s,
-                )
-
-        try:
-            return call()
-        except ChildDied as error:
-            _log.warning("%s begins again: %s", method, error)
-            return call()
+            raise EngineFailed(f"its process died twice ({error})") from error
 
 
-class PooledStream:
-    """`decoding.ChunkStream` into the batches that all jobs share."""
+class PooledQueue:
+    """A `ChunkQueue` whose chunks are decoded in batches with those of other jobs."""
 
     def __init__(
-        self, stream: Stream, tick: Callable[[], None], model: str, audio: AudioSource
+        self, calls: CallQueue, check: Callable[[], None], model: str, audio: AudioSource
     ) -> None:
-        self._stream = stream
-        self._tick = tick
+        self._calls = calls
+        self._check = check
         self._model = model
         self._audio = audio
 
     def add(
-        self, index: int, span: Span, options: DecodeOptions, priority: Priority = "last"
+        self, index: int, span: Span, options: DecodeOptions, position: QueuePosition = "last"
     ) -> None:
-        """See `ChunkStream.add`."""
+        """See `ChunkQueue.add`."""
         call = Call(
             "transcribe",
             (self._model,),
@@ -266,16 +249,17 @@ class PooledStream:
             f"the audio at {_clock(span)}",
             alike=options.shared,
         )
-        self._stream.add(index, call, priority)
+        self._calls.add(index, call, position)
 
     def next(self) -> tuple[int, Decoding]:
-        """See `ChunkStream.next`."""
-        return self._stream.next(self._tick)
+        """See `ChunkQueue.next`."""
+        return self._calls.next(self._check)
 
     def close(self) -> None:
-        """See `ChunkStream.close`."""
-        self._stream.close()
+        """See `ChunkQueue.close`."""
+        self._calls.close()
 
 
 def _clock(span: Span) -> str:
-    return f"{span.start / 16_000:.1f}-{span.end / 16_000:.1f} s"
+    start_s, end_s = (sample / SAMPLE_RATE_HZ for sample in span)
+    return f"{start_s:.1f}-{end_s:.1f} s"

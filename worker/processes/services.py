@@ -1,17 +1,14 @@
-"""What runs in the children of a worker, a class for each kind of child."""
+"""The object that each kind of child process serves."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from types import SimpleNamespace
 
 from shared.logs import configure_logs
-from shared.transcript import Segment
-from worker.alignment import AlignmentOptions
 from worker.audio.source import AudioSource, Span, decode, decode_channels
-from worker.diarization import Diarization, DiarizationOptions
 from worker.engines.base import Decoding, Guess
 from worker.pipeline import ModelUsed
 from worker.processes.annotators import AnnotationModels
@@ -24,7 +21,7 @@ from worker.settings import (
     limit_threads,
     quieten_libraries,
 )
-from worker.speech.detection import Speech, SpeechOptions, detect_speech
+from worker.speech.detection import detect_speech
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +29,10 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class EngineStatus:
     """
-    What the engine process says of itself after each call.
+    What the engine process says about itself after each call.
 
     Attributes:
-        revisions: Of the weights in memory, by model.
+        revisions: Those of the weights in memory, by model.
     """
 
     device: str
@@ -47,7 +44,7 @@ class EngineStatus:
 
 
 class EngineService:
-    """What runs in the engine process: every answer comes with the process's status."""
+    """What the engine process serves: a list of answers, and the process's status."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._cache = ModelCache(settings)
@@ -69,7 +66,7 @@ class EngineService:
         return decoded, self._status()
 
     def unload_idle(self, _item: None) -> tuple[list[int], EngineStatus]:
-        """Let go of models that nobody used for a while."""
+        """Unload models that were idle for too long."""
         return [self._cache.unload_idle()], self._status()
 
     def _status(self) -> EngineStatus:
@@ -84,83 +81,27 @@ class EngineService:
         )
 
 
-class AudioService:
-    """What runs in the CPU pool."""
-
-    def decode(
-        self, path: Path, scratch: Path, track: int | None, note: Callable[[float], None]
-    ) -> AudioSource:
-        """Decode a file to scratch."""
-        return decode(path, scratch, note, track=track)
-
-    def decode_channels(
-        self, path: Path, scratch: Path, track: int | None, note: Callable[[float], None]
-    ) -> tuple[AudioSource, ...]:
-        """Decode each channel of a file."""
-        return decode_channels(path, scratch, note, track=track)
-
-    def find_speech(
-        self, audio: AudioSource, options: SpeechOptions, note: Callable[[float], None]
-    ) -> Speech:
-        """Find speech and cut it into chunks."""
-        return detect_speech(audio, options, note)
-
-
-class AnnotationService:
-    """What runs in the second child: alignment and diarization."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._models = AnnotationModels(settings)
-
-    def load_aligner(self, name: str, note: Callable[[float], None]) -> None:
-        """Load an alignment model, which may have to be downloaded first."""
-        self._models.load_aligner(name)
-
-    def load_diarizer(self, name: str, note: Callable[[float], None]) -> None:
-        """Load a diarization pipeline, which may have to be downloaded first."""
-        self._models.load_diarizer(name)
-
-    def align(
-        self,
-        aligner: str,
-        audio: AudioSource,
-        segments: Sequence[Segment],
-        options: AlignmentOptions,
-        note: Callable[[float], None],
-    ) -> list[Segment]:
-        """Give words their times."""
-        return self._models.align(aligner, audio, segments, options, note)
-
-    def find_turns(
-        self,
-        diarizer: str,
-        audio: AudioSource,
-        options: DiarizationOptions,
-        note: Callable[[float], None],
-    ) -> Diarization:
-        """Find out who speaks when."""
-        return self._models.find_turns(diarizer, audio, options, note)
-
-
 def engine_service(settings: WorkerSettings) -> EngineService:
-    """Set this process up for an engine."""
+    """Set this process up for an engine, and open it."""
     _set_up(settings, settings.n_threads)
     return EngineService(settings)
 
 
-def audio_service(settings: WorkerSettings) -> AudioService:
-    """Set this process up for decoding and speech."""
+def audio_service(settings: WorkerSettings) -> SimpleNamespace:
+    """Set this process up to decode audio and to find speech; returns the functions for it."""
     give_memory_back()
     _set_up(settings, 1)
-    return AudioService()
+    return SimpleNamespace(
+        decode=decode, decode_channels=decode_channels, find_speech=detect_speech
+    )
 
 
-def annotation_service(settings: WorkerSettings) -> AnnotationService:
+def annotation_service(settings: WorkerSettings) -> AnnotationModels:
     """Set this process up for alignment and diarization."""
     limit_primitives()
     give_memory_back()
     _set_up(settings, settings.n_threads)
-    return AnnotationService(settings)
+    return AnnotationModels(settings)
 
 
 def _set_up(settings: WorkerSettings, n_threads: int) -> None:

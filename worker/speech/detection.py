@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from shared.request import TranscriptionRequest
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 from worker.speech.sounds import find_sounds
 from worker.speech.voice_activity import Method, VoiceActivity, measure_voice
 
@@ -106,13 +107,13 @@ class Speech:
 def detect_speech(
     audio: AudioSource,
     options: SpeechOptions,
-    note: Callable[[float], None] = lambda fraction: None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> Speech:
     """
     Find the parts of a recording that are to be transcribed.
 
     Args:
-        note: Called now and then with the fraction done; what it raises ends the work.
+        report: Called now and then with the fraction done; what it raises ends the work.
 
     Raises:
         EngineFailed: This worker does not have the VAD model that was asked for.
@@ -127,7 +128,7 @@ def detect_speech(
     done = 0.0
     for clip in clips:
         share = (clip.end - clip.start) / total
-        activity = measure_voice(audio, clip, method, _noted_as(note, done, share))
+        activity = measure_voice(audio, clip, method, _reported_as(report, done, share))
         found = speech_spans(activity, clip, options)
         voiced += found
         sounds += find_sounds(audio, clip, found)
@@ -138,10 +139,10 @@ def detect_speech(
     return Speech(tuple(lanes), tuple(spans), tuple(voiced), sounds=tuple(sounds))
 
 
-def _noted_as(
-    note: Callable[[float], None], before: float, share: float
+def _reported_as(
+    report: Callable[[float], None], before: float, share: float
 ) -> Callable[[float], None]:
-    return lambda fraction: note(min(1.0, before + share * fraction))
+    return lambda fraction: report(min(1.0, before + share * fraction))
 
 
 def _clips(times_s: Sequence[float], n_samples: int) -> list[Span]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ def find_sounds(
     audio: AudioSource,
     part: Span,
     voiced: Sequence[Span],
-    note: Callable[[float], None] = lambda fraction: None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> list[Span]:
     """
     Spans of a part of the audio that are about as loud as its speech, but are no speech.
@@ -42,14 +43,14 @@ def find_sounds(
 
     Args:
         voiced: Speech in it, in time order.
-        note: Called now and then with the fraction done; what it raises ends the work.
+        report: Called now and then with the fraction done; what it raises ends the work.
 
     Returns:
         Spans of more than a second, in time order.
     """
     import numpy as np
 
-    levels = _levels(audio, part, note)
+    levels = _levels(audio, part, report)
     is_voiced = np.zeros(len(levels), bool)
     for span in voiced:
         first, last = (span.start - part.start) // WINDOW, -(-(span.end - part.start) // WINDOW)
@@ -64,7 +65,7 @@ def find_sounds(
     return [span for span in found if span.duration_s > _SHORTEST_S]
 
 
-def _levels(audio: AudioSource, part: Span, note: Callable[[float], None]) -> NDArray[np.float32]:
+def _levels(audio: AudioSource, part: Span, report: Callable[[float], None]) -> NDArray[np.float32]:
     """The mean square of each window, (n_windows,). The last window is padded with silence."""
     import numpy as np
 
@@ -73,7 +74,7 @@ def _levels(audio: AudioSource, part: Span, note: Callable[[float], None]) -> ND
         samples = audio.read(start, min(part.end, start + _BLOCK))
         windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
         found.append((windows**2).mean(axis=1))
-        note((start - part.start) / (part.end - part.start))
+        report((start - part.start) / (part.end - part.start))
     return np.concatenate(found)
 
 

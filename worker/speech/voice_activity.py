@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.errors import EngineFailed
-from worker.audio.source import SAMPLE_RATE_HZ, AudioSource, Span
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import AudioSource, Span
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,19 +71,19 @@ def measure_voice(
     audio: AudioSource,
     part: Span,
     method: Method,
-    note: Callable[[float], None] = lambda fraction: None,
+    report: Callable[[float], None] = lambda fraction: None,
 ) -> VoiceActivity:
     """
     Measure how probable speech is throughout a part of the audio.
 
     Args:
-        note: Called after each block with the fraction done; what it raises ends the work.
+        report: Called after each block with the fraction done; what it raises ends the work.
 
     Raises:
         EngineFailed: This worker does not have the model.
     """
     measure = {"silero": _measure_by_silero, "pyannote": _measure_by_pyannote}[method]
-    return measure(audio, part, note)
+    return measure(audio, part, report)
 
 
 @cache
@@ -93,7 +94,7 @@ def _silero() -> Any:
 
 
 def _measure_by_silero(
-    audio: AudioSource, part: Span, note: Callable[[float], None]
+    audio: AudioSource, part: Span, report: Callable[[float], None]
 ) -> VoiceActivity:
     """
     Run silero with a fresh state every few seconds.
@@ -108,7 +109,7 @@ def _measure_by_silero(
         end = min(part.end, start + _FRESH_WINDOWS * WINDOW)
         warm = max(part.start, start - _WARM_WINDOWS * WINDOW)
         found.append(_silero_probs(audio, warm, end)[(start - warm) // WINDOW :])
-        note((end - part.start) / (part.end - part.start))
+        report((end - part.start) / (part.end - part.start))
     return VoiceActivity(np.concatenate(found), part.start, WINDOW)
 
 
@@ -192,7 +193,7 @@ def _segmentation() -> Any:
 
 
 def _measure_by_pyannote(
-    audio: AudioSource, part: Span, note: Callable[[float], None]
+    audio: AudioSource, part: Span, report: Callable[[float], None]
 ) -> VoiceActivity:
     """
     Run pyannote's model on 5 s at a time, every half second, and average over the overlaps.
@@ -220,7 +221,7 @@ def _measure_by_pyannote(
             at = round((first + n) * hop / step)
             total[at : at + len(shape)] += probs * shape
             weight[at : at + len(shape)] += shape
-        note(last / n_windows)
+        report(last / n_windows)
     probs = (total / np.maximum(weight, 1e-12))[: n_samples // step + 1].astype(np.float32)
     return VoiceActivity(probs, part.start + middle, step)
 

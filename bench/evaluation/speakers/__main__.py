@@ -26,11 +26,11 @@ from bench.evaluation.speakers.words import hear_words
 from bench.evaluation.speech import SPEECH
 from bench.measures import keep
 from shared.settings import CHECKOUT
-from worker.audio.source import SAMPLE_RATE_HZ
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.diarization.onnx_diarizer import open_onnx_diarizer
 from worker.models.diarization_files import LIGHT, diarizer_files
-from worker.models.files import ModelFiles
-from worker.models.store import NotFetched
+from worker.models.fetching import NotFetched
+from worker.models.store import ModelStore
 from worker.settings import WorkerSettings, limit_threads, quieten_libraries
 
 _LONG_S, _QUICK_LONG_S = 1800.0, 120.0
@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limit_threads(1)
     try:
         dialogues = all_dialogues(options.speech, options.work / "dialogues")
-        files = ModelFiles.of(WorkerSettings(downloads=True))
-        folder = files.store.pull(diarizer_files(LIGHT))
-        files.pull("base")
+        store = ModelStore.of(WorkerSettings(downloads=True))
+        folder = store.pull(diarizer_files(LIGHT))
+        store.pull(store.files_of("model", "base"))
     except (FileNotFoundError, NotFetched) as error:
         print(error, file=sys.stderr)
         return 2

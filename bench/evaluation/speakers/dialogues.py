@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from bench.evaluation.speakers.scoring import Turn
 from bench.evaluation.speech import Clip, read_clips
-from worker.audio.source import SAMPLE_RATE_HZ, decode
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.audio.source import decode
 
 VOICES: tuple[dict[str, tuple[str, ...]], ...] = (
     {

@@ -34,18 +34,18 @@ class _Remembering(OnnxDiarizer):
 
     remembered: dict[Any, Any]
 
-    def _segment(self, audio: AudioSource, note: Callable[[float], None]) -> Timeline:
-        return self._once(audio.path, lambda: super(_Remembering, self)._segment(audio, note))
+    def _segment(self, audio: AudioSource, report: Callable[[float], None]) -> Timeline:
+        return self._once(audio.path, lambda: super(_Remembering, self)._segment(audio, report))
 
     def _extract(
         self,
         audio: AudioSource,
         timeline: Timeline,
         spans: Sequence[tuple[int, int]],
-        note: Callable[[float], None],
+        report: Callable[[float], None],
     ) -> Embeddings:
         taken = super()._extract
-        return self._once((audio.path, tuple(spans)), lambda: taken(audio, timeline, spans, note))
+        return self._once((audio.path, tuple(spans)), lambda: taken(audio, timeline, spans, report))
 
     def _once(self, key: Any, work: Callable[[], Any]) -> Any:
         if key not in self.remembered:

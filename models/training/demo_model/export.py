@@ -29,7 +29,7 @@ from whisper.tokenizer import LANGUAGES
 
 from models.training.demo_model.train import DIMENSIONS, GUIDED_LAYERS
 from models.training.demo_model.vocabulary import N_TIMESTAMPS, N_VOCABULARY, TOKENIZER
-from worker.models.compact import COMPACT_FILE, expand
+from worker.engines.compact import COMPACT_FILE, expand
 from worker.models.manifest import DESCRIPTION_FILE, as_json, mark, own_files
 
 N_LANGUAGES = 99
@@ -133,7 +133,7 @@ def write_transformers(checkpoint: dict[str, Any], directory: Path) -> None:
     Write a checkpoint as transformers stores Whisper, the form the converter reads.
 
     Args:
-        checkpoint: As `worker.models.compact.expand` gives it.
+        checkpoint: As `worker.engines.compact.expand` gives it.
     """
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 

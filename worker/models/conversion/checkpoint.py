@@ -1,4 +1,4 @@
-"""Weights of CTranslate2 become a checkpoint of openai-whisper."""
+"""Converts weights of CTranslate2 to a checkpoint of openai-whisper."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HEAD_WIDTH = 64
-"""Of every Whisper: for files that do not say how many heads they have."""
+"""The same in every Whisper; used if the file does not say how many heads there are."""
 
 _SCALE = "_scale"
 
 
 def write_checkpoint(folder: Path, target: Path) -> None:
     """
-    Write what `whisper.load_model` reads, with the alignment heads beside it.
+    Write a checkpoint that `whisper.load_model` reads, and the alignment heads in it.
 
-    Every weight has to be used, and every parameter of openai-whisper's network filled: what is
-    written is the whole model or nothing.
+    Every weight must be used, and every parameter of openai-whisper's network must get one.
 
     Args:
-        folder: Of CTranslate2, with `model.bin` and `config.json`.
+        folder: A model of CTranslate2, with `model.bin` and `config.json`.
 
     Raises:
-        NotConvertible: Weights are left over or missing, or it is no Whisper.
-        ImportError: There is no torch or no openai-whisper.
+        NotConvertible: It is not a Whisper model, or weights are left over or missing.
+        ImportError: torch or openai-whisper is not installed.
     """
     import torch
 
@@ -60,7 +59,7 @@ def _state_of(variables: Variables) -> dict[str, NDArray[Any]]:
 
     n_layers = {side: _count_layers(variables, side) for side in SIDES}
     state: dict[str, NDArray[Any]] = {}
-    used = {"decoder/projection/weight"}  # which is the embedding once more
+    used = {"decoder/projection/weight"}  # the same as the embedding
     for ours, theirs in alike(n_layers):
         state[theirs] = plain(variables, ours)
         used.add(ours)
@@ -74,7 +73,7 @@ def _state_of(variables: Variables) -> dict[str, NDArray[Any]]:
                 state[f"{name}.bias"] = bias
             elif np.any(bias):
                 raise ValueError(f"{name} has a bias")
-    # Settings, of no dimension, are stored among them.
+    # Variables without dimensions are settings, not weights.
     stored = [name for name, values in variables.items() if values.ndim]
     if left := [name for name in stored if name not in used and not name.endswith(_SCALE)]:
         raise ValueError(f"{left[0]} has no place in it")
@@ -89,7 +88,7 @@ def _count_layers(variables: Variables, side: str) -> int:
 
 
 def _dimensions(variables: Variables, state: dict[str, NDArray[Any]]) -> dict[str, int]:
-    """As `whisper.model.ModelDimensions` has them."""
+    """The fields of `whisper.model.ModelDimensions`."""
     n_audio_state = state["encoder.ln_post.weight"].shape[0]
     n_text_state = state["decoder.ln.weight"].shape[0]
     n_vocabulary, _ = state["decoder.token_embedding.weight"].shape
@@ -113,14 +112,14 @@ def _count_heads(variables: Variables, side: str, width: int) -> int:
 
 
 def _alignment_heads(folder: Path) -> list[list[int]] | None:
-    """Which heads time words, as `[layer, head]`; None where the folder does not say."""
+    """The heads that time words, as `[layer, head]`; None if the folder does not say."""
     value = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     heads: list[list[int]] | None = value.get("alignment_heads")
     return heads
 
 
 def _check(checkpoint: dict[str, Any]) -> None:
-    """Let openai-whisper's own networks take every weight, without room for a second copy."""
+    """Load the weights into openai-whisper's own networks, without a second copy in memory."""
     import torch
     from whisper.model import AudioEncoder, ModelDimensions, TextDecoder
 

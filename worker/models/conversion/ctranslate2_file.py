@@ -1,9 +1,9 @@
 """
-Reads `model.bin`, the file that CTranslate2 keeps weights in.
+Reads `model.bin`, CTranslate2's file of weights.
 
-The format, as `ctranslate2.specs.ModelSpec` writes it: version, name and revision of the kind of
-model; then each variable with its name, shape, type and bytes; then names that mean another's
-variable. All numbers are little-endian.
+The format is what `ctranslate2.specs.ModelSpec` writes: version, name and revision of the kind of
+model; then each variable with its name, shape, type and bytes; then other names of variables. All
+numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class NotConvertible(Exception):
 
 def read_variables(path: Path) -> dict[str, NDArray[Any]]:
     """
-    Every variable of a Whisper model by name, those that share another's too.
+    Read the variables of a Whisper model, by name.
 
-    They stay on the disk until they are used.
+    They are mapped from the disk, and read only when they are used.
 
     Raises:
-        NotConvertible: It is no Whisper model of CTranslate2, or of a version we do not know.
+        NotConvertible: It is not a Whisper model of CTranslate2, or of an unknown version.
     """
     try:
         return _Reader(path).read()
@@ -43,7 +43,7 @@ def read_variables(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def plain(variables: Variables, name: str) -> NDArray[Any]:
-    """A variable's numbers; those stored in fewer bits come with a scale."""
+    """The values of a variable; those stored as integers are multiplied out with their scale."""
     import numpy as np
 
     values = variables[name]

@@ -1,8 +1,8 @@
 """
-What one and the same weight is called by CTranslate2, by openai-whisper and by transformers.
+The names of the same weight in CTranslate2, in openai-whisper and in transformers.
 
-CTranslate2 joins what is multiplied together: query, key and value of self-attention are one
-matrix, key and value of cross-attention another. Whisper's keys have no bias: zeros stand for it.
+CTranslate2 joins matrices: query, key and value of self-attention are one matrix, key and value of
+cross-attention another. Whisper's keys have no bias, and zeros stand in its place.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _OF_TRANSFORMERS = (
 
 def of_transformers(name: str) -> str:
     """
-    openai-whisper's name of a weight, by that of transformers.
+    openai-whisper's name of a weight, from that of transformers.
 
     >>> of_transformers("model.decoder.layers.3.encoder_attn.q_proj.weight")
     'decoder.blocks.3.cross_attn.query.weight'
@@ -83,10 +83,10 @@ def of_transformers(name: str) -> str:
 
 def alike(n_layers: dict[str, int]) -> Iterator[tuple[str, str]]:
     """
-    Names of weights that both store alike: CTranslate2's, then openai-whisper's.
+    Yield the names of weights that are the same in both: CTranslate2's, then openai-whisper's.
 
     Args:
-        n_layers: Of `encoder` and `decoder`.
+        n_layers: The number of layers of `encoder` and of `decoder`.
     """
     yield from _OF_A_MODEL
     for side in SIDES:
@@ -97,7 +97,11 @@ def alike(n_layers: dict[str, int]) -> Iterator[tuple[str, str]]:
 
 
 def joined(n_layers: dict[str, int]) -> Iterator[tuple[str, list[str]]]:
-    """Names of what CTranslate2 joins, without `/weight`, and of its parts, without `.weight`."""
+    """
+    Yield CTranslate2's name of joined weights, and openai-whisper's names of their parts.
+
+    The names end before `/weight` and before `.weight`.
+    """
     for side in SIDES:
         for n in range(n_layers[side]):
             for ours, theirs, parts in _JOINED_IN_DECODERS if side == "decoder" else _JOINED:

@@ -1,4 +1,4 @@
-"""Weights of openai-whisper and of transformers become a folder of CTranslate2."""
+"""Converts weights of openai-whisper and of transformers to a folder of CTranslate2."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from worker.audio.constants import SECONDS_PER_TIME_TOKEN
 from worker.models.conversion.ctranslate2_file import NotConvertible
 from worker.models.conversion.names import alike, joined, of_transformers
 from worker.models.conversion.vocabulary import (
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _STORED_AS = "float16"
-"""As all models of the catalogue are; engines compute in what LONGHAND_COMPUTE_TYPE says."""
+"""As all models of the catalogue; engines compute in the format of LONGHAND_COMPUTE_TYPE."""
 
 _TRANSFORMERS_DIMENSIONS = {
     "n_mels": "num_mel_bins",
@@ -34,7 +35,7 @@ _TRANSFORMERS_DIMENSIONS = {
     "n_text_head": "decoder_attention_heads",
     "n_text_layer": "decoder_layers",
 }
-"""Dimensions by openai-whisper's names, and by those of transformers."""
+"""The names of dimensions in openai-whisper, with those in transformers."""
 
 _Broken = (KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
 
@@ -42,10 +43,10 @@ _Broken = (KeyError, OSError, RuntimeError, TypeError, ValueError, pickle.Unpick
 @dataclass(frozen=True)
 class _Whisper:
     """
-    A model as openai-whisper has it.
+    A model with openai-whisper's names.
 
     Attributes:
-        heads: Those that time words, as `[layer, head]`; none where nobody said which.
+        heads: The heads that time words, as `[layer, head]`; None if they are not known.
     """
 
     dims: Mapping[str, int]
@@ -62,8 +63,8 @@ def convert_checkpoint(path: Path, folder: Path, *, stored_as: str = _STORED_AS)
         stored_as: The number format, as CTranslate2 names it.
 
     Raises:
-        NotConvertible: It is none.
-        ImportError: There is no torch or no openai-whisper.
+        NotConvertible: It is not such a checkpoint.
+        ImportError: torch or openai-whisper is not installed.
     """
     import torch
 
@@ -81,11 +82,11 @@ def convert_checkpoint(path: Path, folder: Path, *, stored_as: str = _STORED_AS)
 
 def convert_transformers(source: Path, folder: Path) -> None:
     """
-    Convert a folder that transformers wrote.
+    Convert a folder of transformers.
 
     Raises:
-        NotConvertible: It holds no Whisper.
-        ImportError: There is no torch, no safetensors or no openai-whisper.
+        NotConvertible: It holds no Whisper model.
+        ImportError: torch, safetensors or openai-whisper is not installed.
     """
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
@@ -125,7 +126,7 @@ def _write(whisper: _Whisper, folder: Path, stored_as: str) -> None:
 
 
 def _joined(state: Mapping[str, Any], n_layers: dict[str, int]) -> dict[str, Any]:
-    """openai-whisper's weights by CTranslate2's names; in float32 what numpy has no format for."""
+    """The weights by CTranslate2's names; bfloat16, which numpy lacks, becomes float32."""
     import torch
 
     weights = {ours: state[theirs] for ours, theirs in alike(n_layers)}
@@ -134,7 +135,7 @@ def _joined(state: Mapping[str, Any], n_layers: dict[str, int]) -> dict[str, Any
         weights[f"{ours}/weight"] = torch.cat(matrices)
         weights[f"{ours}/bias"] = torch.cat(
             [
-                # Whisper's keys have none.
+                # Whisper's keys have no bias.
                 state.get(f"{part}.bias", torch.zeros(len(matrix), dtype=matrix.dtype))
                 for part, matrix in zip(parts, matrices, strict=True)
             ]
@@ -152,12 +153,14 @@ def _fill(layer: Any, name: str, weights: Mapping[str, Any]) -> None:
 
 
 def _describe(spec: WhisperSpec, whisper: _Whisper) -> None:
-    """Give a model its vocabulary, and what CTranslate2 has to know of it."""
+    """Add the vocabulary, and the settings that CTranslate2 needs."""
     dims, named = whisper.dims, whisper.tokenizer
     t = whisper_tokenizer(dims["n_vocab"])
     tokens = [named.id_to_token(number) for number in range(dims["n_vocab"])]
-    # A tokenizer may leave the timestamps out, which come last. One token is empty.
-    stamps = [f"<|{n * 0.02:.2f}|>" for n in range(-t.timestamp_begin, len(tokens))]
+    # A tokenizer may lack the timestamps, which come last. One token is empty.
+    stamps = [
+        f"<|{n * SECONDS_PER_TIME_TOKEN:.2f}|>" for n in range(-t.timestamp_begin, len(tokens))
+    ]
     spec.register_vocabulary(
         [stamp if token is None else token for token, stamp in zip(tokens, stamps, strict=False)]
     )

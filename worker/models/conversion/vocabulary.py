@@ -1,4 +1,4 @@
-"""Whisper's vocabulary as a `tokenizer.json`: for models that come without, as checkpoints do."""
+"""Whisper's vocabulary as a `tokenizer.json`, for models that have none, such as checkpoints."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker.audio.constants import N_TIME_TOKENS
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as HubTokenizer
     from whisper.tokenizer import Tokenizer
@@ -15,24 +17,23 @@ if TYPE_CHECKING:
 TOKENIZER_FILE = "tokenizer.json"
 
 SIZES = (51_864, 51_865, 51_866)
-"""Tokens of models for English alone, of all others, and of those since large-v3."""
+"""Number of tokens of English-only models, of other models, and of models since large-v3."""
 
 _MULTILINGUAL_SIZE = SIZES[1]
-_N_TIMESTAMPS = 1_501
 
 
 def whisper_tokenizer(n_vocabulary: int) -> Tokenizer:
-    """openai-whisper's own tokenizer of models with so many tokens."""
+    """openai-whisper's tokenizer for models with so many tokens."""
     from whisper.tokenizer import get_tokenizer
 
     is_multilingual = n_vocabulary >= _MULTILINGUAL_SIZE
-    # As openai-whisper counts them: each language has a token of its own.
+    # As openai-whisper counts them: there is one token for each language.
     n_languages = n_vocabulary - 51_765 - int(is_multilingual)
     return get_tokenizer(is_multilingual, num_languages=n_languages, language="en")
 
 
 def make_tokenizer(n_vocabulary: int) -> HubTokenizer:
-    """The same in the form that CTranslate2's engines read."""
+    """The same tokenizer in the form that engines of CTranslate2 read."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     ranks = dict(_ranks("multilingual" if n_vocabulary >= _MULTILINGUAL_SIZE else "gpt2"))
@@ -49,14 +50,14 @@ def make_tokenizer(n_vocabulary: int) -> HubTokenizer:
     made.decoder = decoders.ByteLevel()
     special = whisper_tokenizer(n_vocabulary).special_tokens
     named = sorted(special, key=special.__getitem__)
-    made.add_special_tokens(list(named[:-_N_TIMESTAMPS]))
-    stamps = named[-_N_TIMESTAMPS:]
+    made.add_special_tokens(list(named[:-N_TIME_TOKENS]))
+    stamps = named[-N_TIME_TOKENS:]
     made.add_tokens([AddedToken(stamp, normalized=False, special=False) for stamp in stamps])
     return made
 
 
 def _ranks(name: str) -> Iterator[tuple[bytes, int]]:
-    """The tokens that openai-whisper brings along, and their numbers."""
+    """Yield the tokens in openai-whisper's own file, with their numbers."""
     import whisper
 
     path = Path(whisper.__file__).parent / "assets" / f"{name}.tiktoken"
@@ -66,7 +67,7 @@ def _ranks(name: str) -> Iterator[tuple[bytes, int]]:
 
 
 def _merged_from(ranks: dict[bytes, int], token: bytes, rank: int) -> tuple[bytes, bytes]:
-    """The two tokens that a token was made of: it is spelled with those before it alone."""
+    """The two tokens that a token is merged from, by the merges of lower rank."""
     parts = [bytes([byte]) for byte in token]
     while len(parts) > 2:
         joined = [(ranks.get(a + b, rank), i) for i, (a, b) in enumerate(pairwise(parts))]
@@ -76,7 +77,7 @@ def _merged_from(ranks: dict[bytes, int], token: bytes, rank: int) -> tuple[byte
 
 
 def _letters() -> list[str]:
-    """The letter that stands for each byte in such a file: itself, where it can be printed."""
+    """The character that stands for each byte in a `tokenizer.json`: itself if it is printable."""
     printed = [
         *range(ord("!"), ord("~") + 1),
         *range(ord("¡"), ord("¬") + 1),

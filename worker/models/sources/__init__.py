@@ -1,4 +1,4 @@
-"""Where models are fetched from: an operator's mirror, the Hub, the package index, their makers."""
+"""The sources of models: the operator's mirror, the Hub, the package index, their makers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from worker.models.sources.source import Source
 from worker.models.sources.web import Web
 
 if TYPE_CHECKING:
-    from worker.models.store import Fetching
+    from worker.models.fetching import Fetching
 
 
 def open_sources(fetching: Fetching) -> tuple[Source, ...]:
-    """Every source of a site, in the order they are tried. Nothing is asked yet."""
+    """Every source of a site, in the order in which they are tried. Sends no request."""
     hub = fetching.hub or read_hub_settings()
     index = fetching.index or read_index_settings()
     web = Web(index.ca_file)

@@ -1,4 +1,4 @@
-"""Addresses of pages and files, as `http:`, `https:` or `file:`."""
+"""Addresses of pages and files: `http:`, `https:` or `file:`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 
 def shown(url: str) -> str:
     """
-    An address without what has to stay secret in it.
+    An address without its passwords and parameters, which may be secret.
 
     >>> shown("https://ann:secret@packages.example.org/simple/?token=secret")
     'https://packages.example.org/simple/'
@@ -20,7 +20,7 @@ def shown(url: str) -> str:
 
 def as_url(place: str) -> str:
     """
-    The address of a directory, or of a page, without a slash at its end.
+    The address of a directory or page, without a slash at its end.
 
     >>> as_url("/srv/models/"), as_url("https://mirror.example.org/models")
     ('file:///srv/models', 'https://mirror.example.org/models')

@@ -1,4 +1,4 @@
-"""How much of a model has arrived, and whether there is room for the rest."""
+"""How much of a model has been downloaded, and whether there is room for the rest."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from shared.sizes import in_words
 
-Progress = Callable[[str, int, int], None]
-"""Takes the name of the source, the bytes that are here and the bytes of the whole."""
+ReportBytes = Callable[[str, int, int], None]
+"""Takes the name of the source, the bytes that have arrived and the bytes of the whole."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -22,25 +22,25 @@ class NoRoom(Exception):
 
 class Arrivals:
     """
-    Counts what one source sends.
+    Counts the bytes that one source sends.
 
     Args:
-        folder: Where it lands.
+        folder: The folder that they are written to.
     """
 
-    def __init__(self, source: str, folder: Path, progress: Progress) -> None:
+    def __init__(self, source: str, folder: Path, report: ReportBytes) -> None:
         self._source = source
         self._folder = folder
-        self._progress = progress
+        self._report = report
         self._n_here = 0
         self._n_whole = 0
 
     def expect(self, n_bytes: int) -> None:
         """
-        Note that so much more will come.
+        Note that so many more bytes will come.
 
         Raises:
-            NoRoom: There is less room than that.
+            NoRoom: The disk has less room than that.
         """
         free = shutil.disk_usage(self._folder).free
         if n_bytes > free:
@@ -51,17 +51,17 @@ class Arrivals:
         self._n_whole += n_bytes
 
     def add(self, n_bytes: int) -> None:
-        """Note that so much has come; less than nothing where it begins again."""
+        """Note that so many bytes have come; negative if a file begins again."""
         self._n_here += n_bytes
-        self._progress(self._source, self._n_here, max(self._n_here, self._n_whole))
+        self._report(self._source, self._n_here, max(self._n_here, self._n_whole))
 
     @contextmanager
     def room_watched(self) -> Iterator[None]:
         """
-        Tell a full disk from what is wrong with a source.
+        Turn the system's error for a full disk in the block into ours.
 
         Raises:
-            NoRoom: The block found the disk full.
+            NoRoom: The disk is full.
         """
         try:
             yield

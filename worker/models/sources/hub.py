@@ -1,8 +1,8 @@
 """
-The Hugging Face Hub, by the two of its routes that a download needs.
+The Hugging Face Hub, by the two routes that a download needs.
 
-Not by huggingface_hub: its waits cannot be told apart, it tries a dead host again and again (23 s
-for each file that is not there), and what it fetches in threads of its own no Ctrl-C ends.
+We do not use huggingface_hub. It has one timeout for all waits, tries a dead host again and again
+(23 s for each missing file), and downloads in threads that Ctrl-C does not end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
-from worker.models.file_set import FileSet, Repository, how_to_be_let_in
+from worker.models.file_set import FileSet, Repository, how_to_get_access
 from worker.models.sources.addresses import below
 from worker.models.sources.arrivals import Arrivals
 from worker.models.sources.settings import HubSettings
@@ -28,7 +28,7 @@ class Hub:
     Repositories at one endpoint.
 
     Args:
-        token: Shown with every request, or "".
+        token: Sent with every request, or "".
     """
 
     name = "the Hub"
@@ -40,16 +40,16 @@ class Hub:
         self._is_offline = settings.is_offline
 
     def has(self, files: FileSet) -> bool:
-        """Of models with a repository."""
+        """Whether the model has a repository."""
         return files.origin is not None and bool(files.origin.repositories)
 
     def fetch(self, files: FileSet, place: Place, arrivals: Arrivals) -> Fetched:
-        """See `Source.fetch`; every file is held to the catalogue's hash, or to the Hub's own."""
+        """See `Source.fetch`; each file must have the catalogue's hash, or the Hub's."""
         assert files.origin is not None
         if self._is_offline:
             raise SourceFailed("HF_HUB_OFFLINE is set")
         repositories, hashes = files.origin.repositories, files.origin.hashes
-        # Each is asked for before anything is fetched: that tells a token that is refused.
+        # Each is asked for before anything is fetched, which shows whether the token is accepted.
         found = [
             (repository, self._describe(repository, repositories)) for repository in repositories
         ]
@@ -63,7 +63,7 @@ class Hub:
 
     def _describe(self, repository: Repository, together: tuple[Repository, ...]) -> dict[str, Any]:
         if repository.is_gated and not self._headers:
-            raise SourceFailed(how_to_be_let_in(together))
+            raise SourceFailed(how_to_get_access(together))
         url = below(self._endpoint, f"api/models/{repository.name}/revision/{repository.revision}")
         try:
             details = json.loads(self._web.read(f"{url}?blobs=true", self._headers).content)
@@ -71,7 +71,7 @@ class Hub:
         except SourceFailed as error:
             if error.status in _REFUSED:
                 raise SourceFailed(
-                    f"{repository.name} is refused ({error.status}); {how_to_be_let_in(together)}"
+                    f"{repository.name} is refused ({error.status}); {how_to_get_access(together)}"
                 ) from error
             if error.status is not None:
                 raise SourceFailed(f"{repository.name}: answer {error.status}") from error
@@ -100,7 +100,7 @@ def _offer(
     hashes: Mapping[str, str],
     headers: Mapping[str, str],
 ) -> Offer:
-    """The Hub tells large files by SHA-256, others by git's hash."""
+    """The Hub has a SHA-256 for large files, and git's hash for others."""
     target = str(PurePosixPath(into) / name)
     stated = (file.get("lfs") or {}).get("sha256") or ""
     return Offer(

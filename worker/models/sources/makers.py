@@ -1,4 +1,4 @@
-"""A file at its makers' own address."""
+"""A file at the download address of those who made the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.models.sources.web import Web
 
 
 class Makers:
-    """What openai-whisper and torchaudio download by themselves, from where they do."""
+    """The files that openai-whisper and torchaudio download, from the same addresses."""
 
     name = "its makers"
 
@@ -19,11 +19,11 @@ class Makers:
         self._web = web
 
     def has(self, files: FileSet) -> bool:
-        """Of models whose makers publish one."""
+        """Whether the model has such an address."""
         return files.origin is not None and bool(files.origin.address)
 
     def fetch(self, files: FileSet, place: Place, arrivals: Arrivals) -> Fetched:
-        """See `Source.fetch`; held to the hash in the address, where there is one."""
+        """See `Source.fetch`; the file must have the hash in the address, if there is one."""
         assert files.origin is not None
         address, hashes = files.origin.address, files.origin.hashes
         file = next(iter(hashes), urlsplit(address).path.rpartition("/")[2])

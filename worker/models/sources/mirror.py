@@ -1,4 +1,4 @@
-"""An operator's own copies of models: a directory, or pages that serve one."""
+"""The operator's own copies of models: in a directory, or on a web server."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SUM = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 class Mirror:
     """
-    Files at `<mirror>/<name of the model>/<file>`.
+    Files at `<mirror>/<name of the model's folder>/<file>`.
 
     Args:
-        place: A directory, or the address of one.
+        place: A directory, or an address.
     """
 
     name = "the mirror"
@@ -29,11 +29,11 @@ class Mirror:
         self._web = web
 
     def has(self, files: FileSet) -> bool:
-        """Of every model it may."""
+        """Always true: it may have any model."""
         return True
 
     def fetch(self, files: FileSet, place: Place, arrivals: Arrivals) -> Fetched:
-        """See `Source.fetch`; every file is held to the catalogue's hash, or to SHA256SUMS."""
+        """See `Source.fetch`; each file must have the catalogue's hash, or that in SHA256SUMS."""
         folder = below(self._url, files.folder_name)
         hashes = files.origin.hashes if files.origin else {}
         checked = "the catalogue" if hashes else SUMS_FILE
@@ -42,7 +42,7 @@ class Mirror:
         return Fetched("", take(offers, place, self._web, arrivals), checked)
 
     def _sums(self, folder: str) -> dict[str, str]:
-        """What the operator noted, as `sha256sum` writes it."""
+        """The hashes in the operator's SHA256SUMS, by file."""
         try:
             text = self._web.read(below(folder, SUMS_FILE)).content.decode()
         except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""What the environment says of sources: how pip and uv are configured, and where the Hub is."""
+"""What the environment says about sources: the settings of pip and uv, and where the Hub is."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class IndexSettings:
     Which package indexes to ask.
 
     Attributes:
-        urls: In the order they are asked; passwords may be in them.
-        ca_file: Certificates to believe beside the system's, or "".
+        urls: In the order in which they are asked; they may contain passwords.
+        ca_file: Certificates to trust beside the system's, or "".
     """
 
     urls: tuple[str, ...]
@@ -33,63 +33,51 @@ class IndexSettings:
 
 @dataclass(frozen=True)
 class HubSettings:
-    """Where the Hugging Face Hub is, and whether its own library may ask it anything."""
+    """Where the Hugging Face Hub is, and whether HF_HUB_OFFLINE forbids to use it."""
 
     endpoint: str
     is_offline: bool
 
 
 def read_hub_settings(environment: Mapping[str, str] = os.environ) -> HubSettings:
-    """By the variables of huggingface_hub."""
+    """Read the variables of huggingface_hub."""
     is_offline = environment.get("HF_HUB_OFFLINE", "").lower() in _YES
     return HubSettings(environment.get("HF_ENDPOINT") or _PUBLIC_HUB, is_offline)
 
 
 def read_index_settings(environment: Mapping[str, str] = os.environ) -> IndexSettings:
     """
-    By the variables and files of pip and uv.
+    Read the variables and files of pip and uv.
 
-    What uv says goes before what pip says, and a variable before a file. Every extra index of
-    either is asked too: what comes from one is held to a hash, so that it may be any.
+    uv's settings go before pip's, and a variable before a file. The extra indexes of both are used
+    too: each file must have a known hash, so it does not matter which index it comes from.
     """
     pip, uv = _pip_options(environment), _uv_options(environment)
-    variables = {name: environment.get(name, "") for name in _VARIABLES}
-    if (variables["PIP_NO_INDEX"] or pip.get("no-index", "")).lower() in _YES:
+    variable = environment.get
+    if (variable("PIP_NO_INDEX") or pip.get("no-index", "")).lower() in _YES:
         return IndexSettings(())
     first = (
-        variables["UV_DEFAULT_INDEX"]
-        or variables["UV_INDEX_URL"]
-        or variables["PIP_INDEX_URL"]
+        variable("UV_DEFAULT_INDEX")
+        or variable("UV_INDEX_URL")
+        or variable("PIP_INDEX_URL")
         or uv.get("index-url", "")
         or pip.get("index-url", "")
         or _PUBLIC_INDEX
     )
     lists = (
-        variables["UV_INDEX"],
-        variables["UV_EXTRA_INDEX_URL"],
-        variables["PIP_EXTRA_INDEX_URL"],
+        variable("UV_INDEX", ""),
+        variable("UV_EXTRA_INDEX_URL", ""),
+        variable("PIP_EXTRA_INDEX_URL", ""),
         uv.get("extra-index-url", ""),
         pip.get("extra-index-url", ""),
     )
     urls = [_plain(url).rstrip("/") for text in (first, *lists) for url in text.split()]
-    return IndexSettings(tuple(dict.fromkeys(urls)), variables["PIP_CERT"] or pip.get("cert", ""))
-
-
-_VARIABLES = (
-    "PIP_CERT",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_INDEX_URL",
-    "PIP_NO_INDEX",
-    "UV_DEFAULT_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_INDEX",
-    "UV_INDEX_URL",
-)
+    return IndexSettings(tuple(dict.fromkeys(urls)), variable("PIP_CERT") or pip.get("cert", ""))
 
 
 def _plain(url: str) -> str:
     """
-    The address in what uv lets be written as `name=address`.
+    The address of an index that may be written `name=address`, as uv allows.
 
     >>> _plain("house=https://packages.example.org/simple")
     'https://packages.example.org/simple'
@@ -99,7 +87,7 @@ def _plain(url: str) -> str:
 
 
 def _pip_options(environment: Mapping[str, str]) -> dict[str, str]:
-    """Options of `[global]`, `[install]` and `[download]`; a later file goes before."""
+    """The options of `[global]`, `[install]` and `[download]`; those of later files win."""
     options: dict[str, str] = {}
     for path in _pip_files(environment):
         parser = configparser.RawConfigParser()
@@ -135,7 +123,7 @@ def _user_file(environment: Mapping[str, str], path: str) -> Iterator[Path]:
 
 
 def _uv_options(environment: Mapping[str, str]) -> dict[str, str]:
-    """`index-url` and `extra-index-url`, whichever way uv.toml says them."""
+    """`index-url` and `extra-index-url`, in whichever form uv.toml has them."""
     options: dict[str, str] = {}
     for path in _uv_files(environment):
         try:

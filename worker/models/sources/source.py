@@ -1,4 +1,4 @@
-"""What a source of models is, and what all of them do alike."""
+"""What a source of models is, and what all sources have in common."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from worker.models.sources.web import SourceFailed, Web
 @dataclass(frozen=True)
 class Place:
     """
-    Where a model is put together.
+    The folders of a model that is being fetched.
 
     Attributes:
-        here: Its folder, which may hold some of its files already, or none.
-        part: An empty folder for those that are fetched.
+        here: The model's folder, which may hold some of its files already, or be missing.
+        part: An empty folder for the files that are fetched.
     """
 
     here: Path
@@ -31,10 +31,10 @@ class Place:
 @dataclass(frozen=True)
 class Fetched:
     """
-    The files of a whole model: those that were fetched, and those that were here already.
+    All files of a model: those that were fetched, and those that were here already.
 
     Attributes:
-        checked: By what it is known that they are the right ones.
+        checked: By whose hashes they were checked, in words.
     """
 
     revision: str
@@ -49,8 +49,8 @@ class Offer:
 
     Attributes:
         file: Its name in the model's folder.
-        sha256: What it has to be, or "" where nobody knows.
-        git_hash: The same, as git counts it.
+        sha256: The hash that it must have, or "" if that is not known.
+        git_hash: The same, of git's kind.
     """
 
     file: str
@@ -62,23 +62,23 @@ class Offer:
 
 
 class Source(Protocol):
-    """Where files of models can be had."""
+    """A place that has files of models."""
 
     @property
     def name(self) -> str:
-        """What it is called in sentences."""
+        """Its name in messages."""
         ...
 
     def has(self, files: FileSet) -> bool:
-        """Whether it is worth asking."""
+        """Whether it may have the model."""
         ...
 
     def fetch(self, files: FileSet, place: Place, arrivals: Arrivals) -> Fetched:
         """
-        Bring what is not here.
+        Fetch the files that are not here.
 
         Raises:
-            SourceFailed: It does not have it, is not to be reached, or sent something else.
+            SourceFailed: It has no such model, cannot be reached, or sent wrong files.
             NoRoom: The disk is full.
         """
         ...
@@ -86,10 +86,10 @@ class Source(Protocol):
 
 def take(offers: Sequence[Offer], place: Place, web: Web, arrivals: Arrivals) -> dict[str, Mark]:
     """
-    Bring the files offered, each checked before the next; those that are here are compared only.
+    Download the offered files, and check each; files that are here already are only compared.
 
     Raises:
-        SourceFailed: One is not what it should be. What is here is never replaced.
+        SourceFailed: A file does not have its hash. Files that are here are never replaced.
     """
     marks: dict[str, Mark] = {}
     absent = []
@@ -110,10 +110,10 @@ def take(offers: Sequence[Offer], place: Place, web: Web, arrivals: Arrivals) ->
 
 def compare(path: Path, offer: Offer) -> Mark:
     """
-    Take down a file that is here.
+    The mark of a file that is here already.
 
     Raises:
-        SourceFailed: It is another one than is offered.
+        SourceFailed: It is not the file that is offered.
     """
     found = mark(path)
     if not _is_same(path, found, offer):
@@ -123,10 +123,10 @@ def compare(path: Path, offer: Offer) -> Mark:
 
 def safe(file: str) -> PurePosixPath:
     """
-    A file's name, which cannot lead out of the model's folder.
+    A file's path below the model's folder.
 
     Raises:
-        SourceFailed: It does.
+        SourceFailed: It leads out of the folder.
     """
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts or not path.parts:

@@ -1,5 +1,8 @@
-"""Bytes by address, from a disk or over HTTP: quick to give up on a dead host, and patient with a
-connection that breaks off."""
+"""
+Reads addresses, from a disk or over HTTP.
+
+It gives up soon on a dead host, and continues a download whose connection breaks.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
@@ -26,15 +28,15 @@ from worker.models.sources.arrivals import Arrivals
 
 CONNECT_S, SILENCE_S = 3.0, 10.0
 _MOST_BREAKS = 5
-_BLOCK_BYTES = 1 << 14  # what a connection had sent of a block is lost when it breaks
+_BLOCK_BYTES = 1 << 14  # when a connection breaks, what it has sent of a block is lost
 
 
 class SourceFailed(Exception):
     """
-    A source does not have a model, or it is not to be reached; the message says why in one line.
+    A source has no such model, or cannot be reached; the message says why in one line.
 
     Args:
-        status: What it answered, if it is an HTTP status.
+        status: The HTTP status that it answered, if it did.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
@@ -44,7 +46,7 @@ class SourceFailed(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """What is read at an address; `url` is where it was found in the end."""
+    """A document; `url` is its address after all redirects."""
 
     url: str
     media_type: str
@@ -56,8 +58,8 @@ class Web:
     Reads addresses that begin with `http:`, `https:` or `file:`.
 
     Args:
-        ca_file: Certificates to believe beside the system's.
-        connect_s: Longest wait for a name to be found, and for a connection.
+        ca_file: Certificates to trust beside the system's, or "".
+        connect_s: Longest wait for the name to be resolved, and for a connection.
         silence_s: Longest wait for the next byte.
     """
 
@@ -67,7 +69,7 @@ class Web:
         self._connect_s, self._silence_s = connect_s, silence_s
         self._session = requests.Session()
         self._session.headers["User-Agent"] = "longhand"
-        # A compressed answer could not be taken up again in its middle.
+        # A compressed answer could not be continued in its middle.
         self._session.headers["Accept-Encoding"] = "identity"
         self._session.mount("https://", _SystemTrust(ca_file))
 
@@ -76,7 +78,7 @@ class Web:
         Read a small document.
 
         Raises:
-            SourceFailed: It is not there, or not to be reached.
+            SourceFailed: It is not there, or cannot be reached.
         """
         if url.startswith("file:"):
             return Page(url, "text/html", _read_file(url))
@@ -98,13 +100,13 @@ class Web:
         headers: Mapping[str, str] | None = None,
     ) -> Mark:
         """
-        Write what is at an address to a file, and take it up again where the connection breaks.
+        Download a file. If the connection breaks, the download continues from there.
 
         Args:
-            n_bytes: How much it is, where that is known and `arrivals` expects it already.
+            n_bytes: Its size, if that is known and `arrivals` expects it already.
 
         Raises:
-            SourceFailed: It cannot be had whole.
+            SourceFailed: The whole file cannot be downloaded.
             NoRoom: The disk is full.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +163,7 @@ class Web:
             yield answer
 
     def _why(self, error: requests.RequestException, url: str) -> str:
-        """What a connection failed of; the address itself may hold a password."""
+        """Why a connection failed; without the address, which may hold a password."""
         host = urlsplit(url).hostname
         if isinstance(error, requests.ConnectTimeout):
             return f"no connection to {host} within {self._connect_s:g} s"
@@ -177,7 +179,7 @@ class Web:
 
 
 class _Growing:
-    """A file that is written, counted and hashed at once."""
+    """A file that is written, counted and hashed at the same time."""
 
     def __init__(self, path: Path, arrivals: Arrivals) -> None:
         self.arrivals = arrivals
@@ -188,12 +190,7 @@ class _Growing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self.arrivals.room_watched():
             self._out.close()
 
@@ -225,7 +222,7 @@ class _Growing:
 
 
 class _SystemTrust(HTTPAdapter):
-    """Believes the certificates that this machine does: a site's own among them."""
+    """Trusts the certificates that this machine trusts, a site's own among them."""
 
     def __init__(self, ca_file: str) -> None:
         self._context = _trust(ca_file)
@@ -244,7 +241,7 @@ class _SystemTrust(HTTPAdapter):
 def _trust(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file:
-        with suppress(OSError):  # a connection that needs it will say so
+        with suppress(OSError):  # a connection that needs the file will fail
             context.load_verify_locations(ca_file)
     return context
 
@@ -259,9 +256,9 @@ def _read_file(url: str) -> bytes:
 
 def _find_host(url: str, seconds: float) -> None:
     """
-    See to it that a name is found in time: the system's resolver cannot be told how long it has.
+    Resolve a name within some seconds, which the system's resolver has no setting for.
 
-    It is left behind on its thread, and ends by its own limits.
+    A resolver that is too slow is left on its thread, and ends by its own timeout.
     """
     proxy = select_proxy(url, get_environ_proxies(url))
     host = urlsplit(proxy or url).hostname
@@ -273,12 +270,12 @@ def _find_host(url: str, seconds: float) -> None:
 
 
 def _look_up(host: str | None) -> None:
-    with suppress(OSError, UnicodeError):  # the connection will say so
+    with suppress(OSError, UnicodeError):  # then the connection will fail too
         socket.getaddrinfo(host, None)
 
 
 def _root(error: BaseException) -> str:
-    """The system's own words at the bottom of an error."""
+    """The system's message for the first cause of an error."""
     said = type(error).__name__
     below: BaseException | None = error
     while below:

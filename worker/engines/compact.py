@@ -1,9 +1,8 @@
 """
-Compact checkpoints: Whisper weights in which the rows of unused tokens are stored once.
+Compact checkpoints: Whisper weights that store the embedding of all unused tokens once.
 
-A model trained on a phrase-book uses a few hundred of Whisper's 51,865 tokens.
-Stored compactly it is a tenth of the size; expanded it is a checkpoint every
-program that loads Whisper loads.
+The demo model uses a few hundred of Whisper's 51,865 tokens, so a compact checkpoint is a tenth of
+the size. Expanded, it is a checkpoint that every program for Whisper can load.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ def expand(path: Path) -> dict[str, Any]:
     """
     Read a compact checkpoint.
 
-    The file holds `dims`, `model_state_dict` with an embedding of
-    `len(ids) + 1` rows, the Whisper ids of all rows but the last, which stands
-    for every other token, and `alignment_heads` as `[layer, head]` pairs.
+    The file holds `dims`, `ids`, `model_state_dict` and `alignment_heads` as `[layer, head]` pairs.
+    The embedding has `len(ids) + 1` rows: one for each of `ids`, which are Whisper's, and one for
+    all other tokens.
 
     Returns:
         `dims`, `model_state_dict` with all `n_vocab` rows in float32, `alignment_heads`.
