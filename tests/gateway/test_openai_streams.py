@@ -21,7 +21,7 @@ from work import DIALOG, SEGMENT, TRANSCRIPT, fail, newest
 
 from gateway.answering.shapes import openai as shapes
 from gateway.openai.fields import OpenAISubmission
-from gateway.openai.stream import Told
+from gateway.openai.stream import SentText
 from gateway.services import Services
 from shared.chunks import KeptChunk
 from shared.records import JobRecord
@@ -260,9 +260,9 @@ def test_of_channels_the_text_is_told_at_the_end_in_the_order_of_time(
     services.jobs.chunks.begin(record.id, 1, "{}")
     keep(services, record, 0, SECOND)  # of the first channel, which speaks later
 
-    told = Told(OpenAISubmission(record.request, "talk.wav"))
-    assert told.catch_up(services.jobs.chunks, record.id) == ""
-    assert told.finish(BOTH.text) == told.text == BOTH.text
+    sent = SentText(OpenAISubmission(record.request, "talk.wav"))
+    assert sent.catch_up(services.jobs.chunks, record.id) == ""
+    assert sent.finish(BOTH.text) == sent.text == BOTH.text
     response.close()
 
 
