@@ -20,7 +20,7 @@ from waiting import wait_until
 from work import DIALOG, SEGMENT, TRANSCRIPT, fail, newest
 
 from gateway.answering.shapes import openai as shapes
-from gateway.openai.stream import Told
+from gateway.openai.stream import SentText
 from gateway.services import Services
 from shared.jobs.chunks import KeptChunk
 from shared.records import JobRecord
@@ -259,9 +259,9 @@ def test_of_channels_the_text_is_told_at_the_end_in_the_order_of_time(
     services.jobs.runs.chunks.begin(record.id, 1, "{}")
     keep(services, record, 0, SECOND)  # of the first channel, which speaks later
 
-    told = Told(record.request)
-    assert told.catch_up(services.jobs.runs.chunks, record.id) == ""
-    assert told.finish(BOTH.text) == told.text == BOTH.text
+    sent = SentText(record.request)
+    assert sent.catch_up(services.jobs.runs.chunks, record.id) == ""
+    assert sent.finish(BOTH.text) == sent.text == BOTH.text
     response.close()
 
 
