@@ -139,8 +139,8 @@ def test_a_job_begins_again_when_its_audio_process_was_killed(tmp_path: Path) ->
     processes = SharedProcesses(WorkerSettings(default_model="demo"))
     processes.audio = type(processes.audio)(Echo, "echo", 1)
     try:
-        found = PooledModels(processes, lambda: None)._in_child(
-            processes.audio, "die_once", str(tmp_path / "mark"), report=print
+        found = PooledModels(processes, lambda: None)._in_audio_child(
+            "die_once", str(tmp_path / "mark"), report=print
         )
     finally:
         processes.audio.stop()

@@ -259,17 +259,14 @@ class ChildPool:
         stop_s: float = 0.0,
     ) -> Any:
         """Call a method in a child, as `Child.call`. If the child dies, a new one is asked once."""
-        for is_last in (False, True):
-            try:
-                with self.lend(check) as child:
-                    return child.call(
-                        method, *args, stall_s=stall_s, report=report, check=check, stop_s=stop_s
-                    )
-            except ChildDied as error:
-                if is_last:
-                    raise
-                _log.warning("%s is tried again: %s", method, error)
-        return None
+        options: dict[str, Any] = {"stall_s": stall_s, "report": report, "stop_s": stop_s}
+        try:
+            with self.lend(check) as child:
+                return child.call(method, *args, check=check, **options)
+        except ChildDied as error:
+            _log.warning("%s is tried again: %s", method, error)
+        with self.lend(check) as child:
+            return child.call(method, *args, check=check, **options)
 
     def pids(self) -> tuple[int, ...]:
         """The ids of the processes that run now."""
