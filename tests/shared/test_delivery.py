@@ -78,7 +78,7 @@ def test_a_slip_of_a_process_that_runs_no_jobs_is_refused(redis, write_slip):
 def test_enqueuing_rings_the_bell(redis):
     Delivery(redis).enqueue("a" * 32, 1)
 
-    assert Delivery(redis).waiting_jobs() == {"a" * 32}
+    assert Delivery(redis).waiting_runs() == {"a" * 32}
     assert redis.llen(BELL) == 1
 
 
@@ -88,7 +88,7 @@ def test_each_priority_has_a_queue_of_its_own(redis, priority):
     delivery.enqueue("a" * 32, 1, priority=priority)
 
     assert redis.lrange(f"rq:queue:{QUEUES[priority]}", 0, -1) == [b"a" * 32 + b"-1"]
-    assert delivery.waiting_jobs() == {"a" * 32}
+    assert delivery.waiting_runs() == {"a" * 32}
 
 
 @pytest.mark.parametrize("priority", PRIORITIES)
@@ -99,7 +99,7 @@ def test_what_a_dead_worker_pulled_is_forgotten_whatever_its_queue(redis, priori
     redis.lmove(key, f"{key}:intermediate")
     delivery.forget("a" * 32, 1)
 
-    assert delivery.waiting_jobs() == {"b" * 32}
+    assert delivery.waiting_runs() == {"b" * 32}
     assert redis.keys("rq:queue:*intermediate") == []
     assert redis.keys("rq:job:*") == [b"rq:job:" + b"b" * 32 + b"-1"]
 
