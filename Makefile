@@ -44,11 +44,6 @@ test-all: ## every suite that .ci/run runs, one after the other, also after one 
 	@failed=; for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || failed+=" $$suite"; done; \
 	if [[ $$failed ]]; then echo "FAILED:$$failed"; exit 1; fi
 
-.PHONY: test-all
-test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
-	@failed=; for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || failed+=" $$suite"; done; \
-	if [[ $$failed ]]; then echo "FAILED:$$failed"; exit 1; fi
-
 .PHONY: lint
 lint: .venv/dev.stamp ## style, by ruff
 	@$(PYTHON) -m ruff check .

@@ -119,7 +119,7 @@ class JobRecord(RunRecord):
     A job as its owner sees it now: what it asks for, and how its run stands for it.
 
     Attributes:
-        label, callback_url: As the caller sent them; see `gateway.reading.fields.JobOptions`.
+        label, callback_url: As the caller sent them; see `gateway.submission.options.JobOptions`.
         speaker_names: Names that were given to speakers later, by their labels in the transcript.
         batch: The id of its batch.
         run: The id of the run that it waits for, or whose result it has.
