@@ -51,5 +51,6 @@ def _caller_key() -> str:
 
 
 def _note_when_to_return(limit: RequestLimit) -> None:
-    # Read here: an error of Redis here leads to the count in memory, in `answer` to a 500.
+    # Read here, since an error of Redis here makes the limiter count in memory. In `answer` it
+    # would be a 500.
     g.rate_resets_at = limit.reset_at

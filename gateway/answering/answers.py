@@ -38,7 +38,7 @@ def answer_accepted(record: JobRecord) -> Response:
 
 
 def job_shown(record: JobRecord) -> JobShown:
-    """What a caller is told of a job's record."""
+    """A job's record, as its caller may see it."""
     return JobShown(
         job_id=record.id,
         status=record.status,

@@ -50,8 +50,8 @@ def meant_model(here: Services, asked: str | None) -> str | None:
     """
     The model that a request is meant to name.
 
-    Where it names none, or sends a name that stands for the default, that is the chosen model. The
-    operator's own alias for such a name goes before it.
+    If it names none, or a name that stands for the default, it means the model that was chosen. An
+    alias of the operator's own for such a name comes first.
     """
     own = here.settings.catalogue.aliases or {}
     means_default = asked is None or (asked in DEFAULT_NAMES and asked not in own)

@@ -1,4 +1,4 @@
-"""What OpenAI's routes answer: the models of OpenAI's own clients, and what we say beside."""
+"""What OpenAI's routes answer: the models of OpenAI's own clients, and what we add."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Text(ClosedShape):
 
 @with_config(extra="forbid")
 class TimedWord(TypedDict):
-    """A word and when it is spoken, in seconds; `speaker` if it was asked and is known."""
+    """A word and when it is spoken, in seconds; `speaker` if it was asked for and is known."""
 
     word: str
     start: float
