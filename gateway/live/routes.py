@@ -61,7 +61,7 @@ class Routes:
         return EventStream(subscription)
 
     async def talk(self, socket: WebSocket) -> None:
-        """Send the events of one job as frames of JSON text (S0-33)."""
+        """Send the events of one job as frames of JSON text."""
         try:
             subscription = await self._listening.begin(socket, socket.path_params["job_id"])
         except NothingLeft:
