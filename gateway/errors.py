@@ -88,7 +88,7 @@ class ErrorAnswer(BaseModel):
     job_id: str = Field("", description="The job it is about.")
 
     def value(self) -> dict[str, Any]:
-        """The JSON object; `param` and `job_id` are left out where there is none."""
+        """The JSON object; `param` and `job_id` are left out if there is none."""
         return self.model_dump(exclude_defaults=True)
 
 

@@ -137,7 +137,7 @@ class _Track:
 
     @property
     def _duration_s(self) -> float:
-        # The durations of packets are right even where a file's times are wrong. Some containers
+        # The durations of packets are right even if a file's times are wrong. Some containers
         # have no durations; then the last time minus the first has to do.
         if self._n_untimed:
             return self._end_s - self._start_s

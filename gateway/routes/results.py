@@ -64,7 +64,7 @@ class ResultQuery(BaseModel):
             ResultAnswer,
             media_types=tuple(dict.fromkeys(_MEDIA_TYPES)),
             headers={
-                "Content-Disposition": "A filename, where a format was asked for.",
+                "Content-Disposition": "A filename, if a format was asked for.",
                 **DOCUMENTED,
             },
         )

@@ -70,7 +70,7 @@ class RawName(BaseModel):
     """What the audio is called, if the body is nothing but audio."""
 
     filename: str | None = Field(None, description="What the audio is called.")
-    ext: str | None = Field(None, description="Its extension, where it has no name.")
+    ext: str | None = Field(None, description="Its extension, if it has no name.")
 
 
 class AudioUrl(BaseModel):
