@@ -136,7 +136,7 @@ def _read_in_script(jobs: Jobs, record: JobRecord, chinese: Variant | None) -> T
 
 def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
     """
-    Whether an answer holds `segments`: if asked for, or if words or speakers were.
+    Whether an answer holds `segments`: as asked; by default, if words or speakers were asked for.
 
     Args:
         asked: What the reader of the result said; None for what the job's request said.

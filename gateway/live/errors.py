@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def error_answer(error: Exception) -> Response:
-    """The answer an error makes."""
+    """The answer to an error."""
     if isinstance(error, REDIS_AWAY):
         _log.warning("Redis is away: %s", error)
         error = Busy("events cannot be read at the moment; try again", retry_after_s=RETRY_REDIS_S)

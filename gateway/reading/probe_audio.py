@@ -138,7 +138,7 @@ class _Track:
     @property
     def _duration_s(self) -> float:
         # The durations of packets are right even if a file's times are wrong. Some containers
-        # have no durations; then the last time minus the first has to do.
+        # have no durations; then the last time minus the first is used.
         if self._n_untimed:
             return self._end_s - self._start_s
         return self._clock.duration_s
