@@ -127,7 +127,7 @@ def open_services(settings: GatewaySettings) -> Services:
 
 
 class _AnyPath(PathConverter):
-    """A part of a path with slashes, line breaks too: any name is asked for, if in vain."""
+    """A part of a path that may hold slashes and line breaks: callers may ask for any name."""
 
     part_isolating = False
     regex = "(?s:.+?)"

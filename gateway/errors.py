@@ -63,7 +63,7 @@ REDIS_AWAY = (
     redis_errors.ReadOnlyError,
     redis_errors.OutOfMemoryError,
 )
-_RETRY_REDIS_S = 5
+RETRY_REDIS_S = 5
 OPENAI_PREFIX = "/v1/"
 _OPENAI_PREFIXES = (OPENAI_PREFIX, "/openai/", "/audio/")
 _OPENAI_INVALID = "invalid_request_error"
@@ -88,7 +88,7 @@ class ErrorAnswer(BaseModel):
     job_id: str = Field("", description="The job it is about.")
 
     def value(self) -> dict[str, Any]:
-        """The JSON object; `param` and `job_id` are left out where there is none."""
+        """The JSON object; `param` and `job_id` are left out if there is none."""
         return self.model_dump(exclude_defaults=True)
 
 
@@ -265,7 +265,7 @@ def _answer_redis_away(error: Any) -> Response:
     return answer_error(
         errors.Busy(
             "the queue cannot be reached at the moment; try again",
-            retry_after_s=_RETRY_REDIS_S,
+            retry_after_s=RETRY_REDIS_S,
         )
     )
 

@@ -107,7 +107,7 @@ class GatewaySettings(OutwardSettings):
         60.0,
         ge=1.0,
         le=3600.0,
-        description="Seconds that the check may take whether an upload is audio.",
+        description="Seconds that the check of an upload may take.",
     )
     probe_memory_bytes: int = Field(
         1_000_000_000,

@@ -41,7 +41,7 @@ def present_caller() -> Caller:
 
 
 def present_access() -> AccessLevel:
-    """Who may call the present route; users, if it does not say."""
+    """Who may call the present route: users, unless the route says otherwise."""
     view = current_app.view_functions.get(request.endpoint or "")
     rule = request.url_rule
     if view is None or rule is None or request.endpoint == "static":

@@ -187,7 +187,7 @@ def is_trusted(address: str | None, networks: Sequence[IPv4Network | IPv6Network
 
 def takes_token(path: str) -> bool:
     """
-    Whether a path takes the key from the query too, because browsers can send no header there.
+    Whether a path takes the key from the query too, since browsers can send no header there.
 
     >>> [takes_token(path) for path in ("/jobs/1/audio", "/ws/jobs/1", "/jobs/1", "/jobs")]
     [True, True, False, False]
@@ -215,7 +215,7 @@ def token_in(uri: str, method: str) -> str | None:
 
 def refuse_untrusted_page(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:
     """
-    Refuse a change in a user's name by a page that any site could have made.
+    Refuse a change on behalf of a user, if any site could have made the page that asks for it.
 
     Args:
         method: The request's; a WebSocket counts as `POST`.

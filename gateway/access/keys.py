@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 Role = Literal["user", "admin"]
 NAME_PATTERN = r"[A-Za-z0-9._@-]{1,64}"
-"""The same as for nginx's users: a key and a user of one name are one owner."""
+"""The same as for nginx's users: a key and a user with the same name are one owner."""
 
 KEY_PREFIX = "lh_"
 _RANDOM_BYTES = 32
@@ -138,7 +138,7 @@ class ApiKeys:
                 return
             keys = read_keys(self._path)
         except (OSError, KeyFileError) as error:
-            if isinstance(error, KeyFileError):  # until it changes; an OSError may pass
+            if isinstance(error, KeyFileError):  # read again once it changes; an OSError may pass
                 self._has_looked, self._signature = True, signature
             _log.error(
                 "LONGHAND_API_KEYS_FILE cannot be read, so the %d keys last read stay in force: %s",
@@ -254,7 +254,7 @@ def _change(path: Path, change: Callable[[Sequence[ApiKey]], Sequence[ApiKey]]) 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file of keys: a file of its own, since the file of keys is replaced."""
+    """Hold the lock of a file of keys. It is another file, since the file of keys is replaced."""
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

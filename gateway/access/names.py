@@ -1,5 +1,5 @@
 """
-The host names by which a site may be called that only its own machine reaches.
+The host names that requests may use for a site that only its own machine reaches.
 
 A foreign site can let its own name resolve to 127.0.0.1 once its page is open ("DNS rebinding").
 The browser then takes us for that site, so `Origin` and `Sec-Fetch-Site` show nothing unusual.

@@ -72,7 +72,7 @@ class Origins:
         if method in _SAFE_METHODS:
             return
         origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
-        # Pages cannot set Sec-Fetch-Site, so `same-origin` is true, even where a proxy changed
+        # Pages cannot set Sec-Fetch-Site, so `same-origin` is true, even if a proxy changed
         # `Host`.
         if site == "same-origin" or self.is_listed(origin):
             return
@@ -101,8 +101,8 @@ class Origins:
             "Access-Control-Allow-Origin": origin if origin in self._listed else ANY_ORIGIN,
             "Access-Control-Expose-Headers": _ANSWER_HEADERS,
         }
-        # Every site can make a frame without an origin, and `*` is every site: their requests
-        # carry no password.
+        # Any site can make a frame without an origin, and `*` means any site. So their requests
+        # may not carry a password.
         if is_named:
             found["Access-Control-Allow-Credentials"] = "true"
         return found

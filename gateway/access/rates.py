@@ -17,8 +17,8 @@ def limit_rates(app: Flask, here: Services) -> None:
     Answer 429 to callers who make more requests than they may.
 
     Open routes, such as `/health`, are not counted. Several gateways count a caller's requests
-    together. A gateway that cannot reach Redis counts alone, with the whole rate, so that an outage
-    does not refuse callers.
+    together. A gateway that cannot reach Redis counts alone, up to the whole rate: an outage does
+    not refuse callers.
     """
     limiter = Limiter(
         _caller_key,
@@ -51,5 +51,6 @@ def _caller_key() -> str:
 
 
 def _note_when_to_return(limit: RequestLimit) -> None:
-    # Read here: an error of Redis here leads to the count in memory, in `answer` to a 500.
+    # Read here, since an error of Redis here makes the limiter count in memory. In `answer` it
+    # would be a 500.
     g.rate_resets_at = limit.reset_at

@@ -38,7 +38,7 @@ def answer_accepted(record: JobRecord) -> Response:
 
 
 def job_shown(record: JobRecord) -> JobShown:
-    """What a caller is told of a job's record."""
+    """A job's record, as its caller may see it."""
     return JobShown(
         job_id=record.id,
         status=record.status,
@@ -136,7 +136,7 @@ def _read_in_script(jobs: Jobs, record: JobRecord, chinese: Variant | None) -> T
 
 def wants_segments(record: JobRecord, asked: bool | None = None) -> bool:
     """
-    Whether an answer holds `segments`: if asked for, or if words or speakers were.
+    Whether an answer holds `segments`: as asked; by default, if words or speakers were asked for.
 
     Args:
         asked: What the reader of the result said; None for what the job's request said.

@@ -13,7 +13,7 @@ from shared.records import JobRecord, Status
 
 
 def batch_value(batch: Batch, records: Sequence[JobRecord]) -> dict[str, Any]:
-    """What a caller is told of a batch and its jobs."""
+    """A batch and its jobs, as their caller may see them."""
     counts = Counter(record.status.value for record in records)
     seconds = sum(record.audio.duration_s for record in records)
     done = sum(

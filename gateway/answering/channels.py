@@ -1,4 +1,4 @@
-"""Splits a transcript into its channels, where each channel was a speaker."""
+"""Splits a transcript by its channels, if each channel was a speaker."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _why_not(name: str, live: Sequence[WorkerRecord]) -> str:
 
 
 def find_condition(here: Services) -> Health:
-    """Look whether the site works: ask Redis, storage and the records of workers."""
+    """Find out whether the site works: ask Redis, storage and the records of workers."""
     live: list[WorkerRecord] = []
     queue, has_begun = None, True
     redis: Literal["connected", "unreachable"] = "connected"

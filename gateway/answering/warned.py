@@ -31,7 +31,7 @@ def name_warnings(answer: Response, transcript: Transcript) -> Response:
 
 
 def name_warnings_early(answer: Response, catalogue: Catalogue, record: JobRecord) -> Response:
-    """The same before there is a transcript, as far as the model asked for tells."""
+    """The same before there is a transcript: the warning that the model asked for always has."""
     if catalogue.resolve(record.request.model) == PHRASE_BOOK:
         answer.headers[HEADER] = WARNING_CODE
     return answer

@@ -61,7 +61,7 @@ class TranscriptQuery(BaseModel):
             after = here.jobs.get(self.after_id, owner=owner).created_at
             since = after if since is None else max(since, after)
         statuses = tuple(ours for ours, theirs in STATUSES.items() if theirs == self.status)
-        # The next page after an id is the last of all that are newer.
+        # Jobs come newest first: the page next to `after_id` is at the end of all newer jobs.
         limit = MOST_LISTED if self.after_id else self.limit
         return JobQuery(statuses=statuses, since=since, until=until, limit=limit, cursor=cursor)
 
@@ -112,5 +112,5 @@ def _item(record: JobRecord, site: str) -> TranscriptItem:
 
 
 def audio_url_of(record: JobRecord, site: str) -> str:
-    """The URL of the audio of a job that was made in another way."""
+    """The URL of a job's audio, for a job that another route made."""
     return f"{site}/jobs/{record.id}/audio"

@@ -58,17 +58,17 @@ class TranscriptOptions(BaseModel):
     )
     language_code: str | None = Field(None, description="As `language`; `en_us` is `en`.")
     language_detection: bool | None = Field(
-        None, description="Detect the language; so it is where no `language_code` is given."
+        None, description="Detect the language, as is done without `language_code`."
     )
     language_confidence_threshold: float | None = Field(
-        None, ge=0, le=1, description="A language that is less sure makes the transcript an error."
+        None, ge=0, le=1, description="If the language is less sure, the status is `error`."
     )
     speech_threshold: float | None = Field(
-        None, ge=0, le=1, description="Audio with a smaller part of speech is an error."
+        None, ge=0, le=1, description="If less of the audio is speech, the status is `error`."
     )
     speech_model: str | None = Field(None, max_length=200, description="As `model`.")
     speech_models: _Words = Field(
-        (), max_length=20, description="The first of these that there is."
+        (), max_length=20, description="The first of these that this site has."
     )
     speaker_labels: bool | None = Field(None, description="Say who speaks, as `diarize`.")
     speakers_expected: int | None = Field(

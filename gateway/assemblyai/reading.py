@@ -29,9 +29,7 @@ _NEEDED = {
     "filter_profanity": "nothing is taken out of the text here",
     "custom_spelling": "nothing is replaced in the text here; name the words in keyterms_prompt",
 }
-"""
-What would change the text and cannot be done: who asks for it gets an error, not another text.
-"""
+"""Options that would change the text, and that we cannot do. To set one is an error."""
 
 _SENT_AS = {
     "callback_url": "webhook_url",
@@ -117,9 +115,8 @@ def _implied(options: TranscriptOptions, sent: dict[str, Any]) -> dict[str, Any]
     if options.dual_channel:
         implied["multichannel"] = True
     if not (options.speaker_labels or sent.get("diarize") or "align" in sent):
-        implied["align"] = (
-            False  # Whisper's own times cost least; only diarization needs better ones
-        )
+        # Whisper's own times cost least; only diarization needs better ones.
+        implied["align"] = False
     if options.language_code and not options.language_detection:
         implied["language"] = options.language_code.replace("_", "-")
     counts = options.speaker_options

@@ -37,7 +37,7 @@ STATUSES: dict[Status, shapes.Standing] = {
 
 
 def options_of(record: JobRecord) -> TranscriptOptions | None:
-    """AssemblyAI's options of a job; None if it was made in another way."""
+    """AssemblyAI's options of a job; None if another route made it."""
     if record.asked_as is None or record.asked_as.dialect != "assemblyai":
         return None
     sent = record.asked_as.sent
@@ -84,7 +84,7 @@ def transcript_value(
 
     Args:
         transcript: None while there is none.
-        audio_url: Where the audio is of a job that was made in another way.
+        audio_url: The URL of the audio, for a job that another route made.
     """
     options = options_of(record)
     status, error = status_value(record, transcript)
@@ -168,7 +168,7 @@ class _Written:
             standing.utterances = [self.passage(passage) for passage in passages]
 
     def text(self, words: tuple[Word, ...], text: str) -> str:
-        """The text; made of bare words where no punctuation is wanted."""
+        """The text; made of bare words if no punctuation is wanted."""
         if words and not self._has_signs:
             text = bare_text(words)
         return text if self._has_case else text.lower()
@@ -195,7 +195,7 @@ class _Written:
         )
 
     def _speaker(self, who: str | None) -> _Who:
-        """A letter or a name; for a channel its number from 1, which is its speaker too."""
+        """A letter or a name. A channel has its number, from 1, as channel and as speaker."""
         if self._record.request.multichannel:
             channel = channel_of(self._record, who)
             number = None if channel is None else str(channel + 1)

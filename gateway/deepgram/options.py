@@ -32,12 +32,12 @@ _Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class ListenOptions(BaseModel):
-    """Deepgram's parameters, beside those that are called as options of ours."""
+    """Deepgram's parameters, except those that have the name of an option of ours."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detect_language: Annotated[tuple[str, ...], BeforeValidator(_languages)] = Field(
-        (), description="Detect the language and say how sure it is; a language: as `true`."
+        (), description="Detect the language and say how sure it is; a code means `true`."
     )
     punctuate: bool | None = Field(
         None,

@@ -29,9 +29,7 @@ _NEEDED = {
     "replace": "nothing is replaced in the text here",
     "profanity_filter": "nothing is taken out of the text here",
 }
-"""
-What would change the text and cannot be done: who asks for it gets an error, not another text.
-"""
+"""Options that would change the text, and that we cannot do. To set one is an error."""
 
 _THEIR_DIARIZERS = ("latest", "v1", "v2")
 _OFF = ("", "false", "0", "no", "off", "none")
@@ -130,7 +128,7 @@ def receive_recording(here: Services, options: ListenOptions, writer: AudioWrite
 
 
 def _raw_samples(options: ListenOptions) -> RawSamples | None:
-    """What the samples are if the body is nothing but samples; else None."""
+    """How to read the body if it is nothing but samples; else None."""
     if options.encoding not in _RAW:
         return None
     if options.sample_rate is None:

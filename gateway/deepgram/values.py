@@ -126,7 +126,7 @@ class _Spoken:
         )
 
     def _written(self, words: tuple[Word, ...], text: str) -> str:
-        """The text; made of bare words where no punctuation is wanted."""
+        """The text; made of bare words if no punctuation is wanted."""
         if not self._options.is_plain or not words:
             return text
         return bare_text(words).lower()

@@ -23,7 +23,7 @@ from shared.starting import answer_arguments, naming
 _BACKLOG = 1024
 _GRACE_S = 3
 _MOST_FRAME_BYTES = 1 << 16
-"""The longest WebSocket frame taken. Callers need send none; a frame is held until it is whole."""
+"""The longest WebSocket frame taken. Callers need not send any, and each is held in memory."""
 
 _log = logging.getLogger("gateway.live")
 
@@ -80,7 +80,7 @@ def serve(settings: GatewaySettings) -> None:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a line of uvicorn's log is to be kept: not those about refused WebSockets."""
-    # Kludex/uvicorn#3138: it does not count our refusal as an answer. Remove this when it does.
+    # Kludex/uvicorn#3138: uvicorn does not count our refusal as an answer. Remove when it does.
     return "returned without completing handshake" not in record.getMessage()
 
 
@@ -89,7 +89,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 class Server(uvicorn.Server):
-    """Disconnects its listeners when it is told to stop, and does not wait for them to leave."""
+    """Disconnects its listeners when it has to stop, and does not wait for them to leave."""
 
     def __init__(self, config: uvicorn.Config, tail: Tail) -> None:
         super().__init__(config)

@@ -10,19 +10,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gateway.errors import REDIS_AWAY, STATUSES, ErrorAnswer, error_headers, error_value
+from gateway.errors import (
+    REDIS_AWAY,
+    RETRY_REDIS_S,
+    STATUSES,
+    ErrorAnswer,
+    error_headers,
+    error_value,
+)
 from shared.errors import Busy, LonghandError
-
-_RETRY_REDIS_S = 5
 
 _log = logging.getLogger(__name__)
 
 
 def error_answer(error: Exception) -> Response:
-    """The answer an error makes."""
+    """The answer to an error."""
     if isinstance(error, REDIS_AWAY):
         _log.warning("Redis is away: %s", error)
-        error = Busy("events cannot be read at the moment; try again", retry_after_s=_RETRY_REDIS_S)
+        error = Busy("events cannot be read at the moment; try again", retry_after_s=RETRY_REDIS_S)
     elif not isinstance(error, LonghandError):
         _log.error("a request failed", exc_info=error)
         error = LonghandError("something went wrong in gateway.live; its log says what")

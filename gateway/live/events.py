@@ -116,8 +116,8 @@ def after_end_of(record: JobRecord) -> EventId:
     """
     An event id just after a job's end. A listener who names it, or a later one, knows of the end.
 
-    It works though the event itself may be dropped: event ids and times of jobs are both from
-    Redis's clock, but for rounding.
+    This works even if the event itself was dropped: event ids and times of jobs both come from
+    Redis's clock. They differ only by rounding.
     """
     return EventId(int((record.ended_at or 0) * 1000) + _ROUNDING_MS, 0)
 
@@ -134,7 +134,7 @@ def as_sse(event: Event) -> str:
 
 def as_frame(event: Event) -> str:
     """
-    An event as a WebSocket is sent it.
+    An event as a frame of a WebSocket.
 
     >>> as_frame(Event(EventId(7, 0), "j", "ann", "job", '{"job_id": "j"}'))
     '{"id": "7-0", "event": "job", "data": {"job_id": "j"}}'

@@ -44,9 +44,9 @@ class Subscription:
 
     async def events(self) -> AsyncIterator[Event | Signal | None]:
         """
-        Give each event; None after a silence; at last the `Signal` that ended it, if one did.
+        Give each event; None after a silence; at last a `Signal`, if one ended the listening.
 
-        For a listener to one job it ends with the job.
+        If the listener listens to one job, the events end with the job.
         """
         try:
             async for item in self._events():
@@ -91,8 +91,8 @@ class Subscription:
         """
         Run the sending to the caller, and stop listening when it ends.
 
-        A caller who reads nothing would block it for ever. So some seconds after their queue
-        overflowed it is ended. They may connect again and name the last event that they got.
+        A caller who reads nothing would block the sending for ever. So it is ended some seconds
+        after their queue overflowed. They may connect again and name the last event that they got.
         """
         sent = asyncio.create_task(sending)
         slow = asyncio.create_task(self.listener.is_slow.wait())

@@ -61,7 +61,7 @@ class Routes:
         return EventStream(subscription)
 
     async def talk(self, socket: WebSocket) -> None:
-        """Send the events of one job as frames of JSON text (S0-33)."""
+        """Send the events of one job as frames of JSON text."""
         try:
             subscription = await self._listening.begin(socket, socket.path_params["job_id"])
         except NothingLeft:
@@ -86,14 +86,14 @@ class EventStream(StreamingResponse):
 
     def __init__(self, subscription: Subscription) -> None:
         super().__init__(_written(subscription), headers=_HEADERS)
-        self._hearing = subscription
+        self._subscription = subscription
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._hearing.serve(super().__call__(scope, receive, send))
+        await self._subscription.serve(super().__call__(scope, receive, send))
 
 
 async def _written(subscription: Subscription) -> AsyncIterator[str]:
-    # At once, so that the caller knows that they are connected.
+    # Sent before any event: it shows the caller that they are connected.
     yield f"retry: {_RETRY_MS}\n\n"
     async for item in subscription.events():
         if isinstance(item, Event):
@@ -126,7 +126,7 @@ async def _send(socket: WebSocket, subscription: Subscription) -> None:
 
 
 async def _until_gone(socket: WebSocket) -> None:
-    """Read and ignore what a caller sends, which is how a disconnect is noticed."""
+    """Read and ignore what a caller sends: only reading notices a disconnect."""
     with suppress(WebSocketDisconnect):
         while True:
             await socket.receive()

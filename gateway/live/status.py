@@ -17,7 +17,7 @@ from shared.records import JobRecord, Status
 
 _TRIES = 3
 _MOST = 1000
-"""Most jobs that are sent: of those that have not ended, and of those that ended meanwhile."""
+"""Most jobs that are sent of each kind: not ended yet, and ended meanwhile."""
 
 
 class NothingLeft(Exception):
@@ -33,7 +33,7 @@ class StatusReader:
 
     def first(self, listener: Listener, after: EventId | None) -> list[Event]:
         """
-        What a listener is sent at once: what they missed, or else the present status of jobs.
+        What a listener is sent first: the events they missed, or else the present status of jobs.
 
         Raises:
             JobNotFound: The owner has no such job.
@@ -47,8 +47,8 @@ class StatusReader:
         missed = self._missed_till_now(listener)
         if any(event.is_final for event in missed):
             return missed
-        is_told = listener.has_heard_end or (after is not None and after >= after_end_of(record))
-        if is_told and not missed:
+        knows_end = listener.has_heard_end or (after is not None and after >= after_end_of(record))
+        if knows_end and not missed:
             raise NothingLeft
         return [*missed, snapshot(record, listener.position)]
 
@@ -66,7 +66,7 @@ class StatusReader:
         """
         The status of the listener's job; or of all jobs that have not ended or ended meanwhile.
 
-        The listener goes on after these events: none of them comes again through the queue.
+        The listener's position moves past these events, so the queue does not bring them again.
 
         Args:
             since: The last event the listener got; None if they got none, and need no ended jobs.
@@ -82,7 +82,7 @@ class StatusReader:
         listener.position = at
         if listener.job is not None:
             return [snapshot(record, at) for record in records]
-        # All with the id `at`: a later one, of a job's end, would skip events of other jobs.
+        # All get the id `at`. The later id of a job that ended would skip events of other jobs.
         return [replace(snapshot(record, at), id=at) for record in records]
 
     def _newest(self, known: EventId) -> EventId:

@@ -78,8 +78,8 @@ class Tail:
     """
     The newest events of the stream, and those who listen for more.
 
-    Each method but `run` runs without an await, so no event is lost between what a listener
-    is given at first and what its queue brings.
+    Every method except `run` runs without an await, so no event is lost between those that a
+    listener gets first and those that its queue brings.
 
     Args:
         redis: A client whose socket timeout is longer than a read that blocks.

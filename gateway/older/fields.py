@@ -14,7 +14,7 @@ from gateway.submission.options import OPTION_NAMES, DialectSubmission, read_sub
 from shared.wire import LISTS
 
 ASR_FORMATS = {"txt": "text", "vtt": "vtt", "srt": "srt", "tsv": "tsv"}
-"""By the `output` of `/asr`, the name of our format; JSON is not among them."""
+"""For each `output` of `/asr` except JSON, the name of our format."""
 
 
 class OlderFields(BaseModel):
@@ -84,7 +84,7 @@ def read_older(
         EngineNotAvailable: An engine is asked for that no worker here runs.
     """
     options, ignored = split_known(sent, known_to_older(kind))
-    # Forms send empty fields for what nobody filled in.
+    # Forms send an empty field if it was not filled in.
     options = {name: value for name, value in options.items() if value != ""}
     own = {name: options.pop(name) for name in kind.model_fields if name in options}
     fields = read_model(kind, own)

@@ -82,7 +82,7 @@ def _verbose(record: JobRecord, tidied: Transcript, submission: OpenAISubmission
 
 
 def timed_segments(tidied: Transcript) -> list[TimedSegment]:
-    """Every segment without its words, which the answer lists by themselves."""
+    """Every segment without its words, which the answer lists separately."""
     segments = segment_values(tidied)
     for segment in segments:
         segment.pop("words", None)

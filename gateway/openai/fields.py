@@ -26,7 +26,7 @@ _VAD_OPTIONS = {
     "prefix_padding_ms": "speech_pad_ms",
     "silence_duration_ms": "min_silence_duration_ms",
 }
-"""By OpenAI's names, the options of ours that mean the same."""
+"""For each of OpenAI's names, the option of ours that means the same."""
 
 _PARTS = frozenset(f"{_STRATEGY}[{name}]" for name in ("type", *_VAD_OPTIONS))
 """The fields of a chunking strategy that is not sent as JSON."""
@@ -35,18 +35,18 @@ _SENT_AS = {ours: f"{_STRATEGY}[{name}]" for name, ours in _VAD_OPTIONS.items()}
     "hotwords": "keywords",
     "language": "languages",
 }
-"""By the names of our options, the fields of OpenAI's that they are made from."""
+"""For each of our options, the field of OpenAI's that it is made from."""
 
 
 def _parts(value: object) -> object:
-    """A list, each item of which may be several with commas between them."""
+    """Split the items of a list at their commas."""
     if not isinstance(value, list):
         return value
     return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
 
 
 def _strategy(value: object) -> object:
-    """A chunking strategy: `auto`, which gives `{}`, or an object, which may be sent as JSON."""
+    """Read a chunking strategy: `auto` gives `{}`; an object may also be sent as JSON."""
     found = value
     if isinstance(value, str) and value.strip().lower() != "auto":
         try:
@@ -115,7 +115,7 @@ class TranscriptionFields(_AudioFields):
         (), max_length=100, description="Words to expect, as `hotwords` (`keywords[]`)."
     )
     languages: tuple[str, ...] = Field(
-        (), description="Languages to expect (`languages[]`); several are left to be detected."
+        (), description="Languages to expect (`languages[]`); if there are several, it is detected."
     )
 
 
@@ -143,11 +143,11 @@ def read_openai(here: Services, sent: Fields, kind: type[OpenAIFields]) -> OpenA
     """
     own = kind.model_fields
     options, ignored = split_known(_gathered(sent), OPTION_NAMES.union(own))
-    # Clients send empty fields for options that nobody set.
+    # Clients send an empty field if an option was not set.
     options = {name: value for name, value in options.items() if value != ""}
     fields: OpenAIFields = read_model(kind, {n: options.pop(n) for n in own if n in options})
     given = {ALIASES.get(name, name) for name in options}
-    if "diarize" in given:  # it needs the best times of words there are
+    if "diarize" in given:  # it needs the most exact times of words
         given.add("align")
     implied = {name: v for name, v in _implied(fields).items() if name not in given}
     options |= implied

@@ -18,7 +18,7 @@ from shared.errors import AudioTooLarge, AudioUnreadable, InvalidRequest
 from shared.sizes import in_words
 
 MOST_BYTES = 50_000_000
-"""Of such a body, which is held in memory: 37 MB of audio. OpenAI takes 25 MB."""
+"""Most bytes of such a body, which is held in memory: 37 MB of audio. OpenAI takes 25 MB."""
 
 _FIELD = "input_audio"
 AUDIO_FIELD = f"{_FIELD}.data"
@@ -32,7 +32,7 @@ class InputAudio(BaseModel):
     """Audio as text."""
 
     data: str = Field(description="The audio in base64 (RFC 4648); a `data:` URL is taken too.")
-    format: str = Field("", description="What it is, as `wav`; the audio itself decides.")
+    format: str = Field("", description="Its format, as `wav`; it is used only in the filename.")
 
 
 class InlineFields(BaseModel):

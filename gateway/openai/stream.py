@@ -54,7 +54,7 @@ class SentText:
         self.text = ""
 
     def catch_up(self, chunks: KeptChunks, job_id: str) -> str:
-        """Read the chunks that are done since. Returns the text that they add."""
+        """Read the chunks that were done since the last call. Returns the text that they add."""
         more, self._next_chunk = chunks.following(job_id, self._next_chunk)
         if not more:
             return ""
@@ -76,7 +76,12 @@ class SentText:
         return self._add(text[ends[min(n_sent, len(ends) - 1)] :])
 
     def new_words(self, words: Sequence[Word] | None = None) -> Sequence[Word]:
-        """The words since the last call; from `words`, the final ones, if they are given."""
+        """
+        The words that are new since the last call.
+
+        Args:
+            words: The final words; None for those of the chunks that are done.
+        """
         found = words_of(self._segments) if words is None else words
         new, self._n_words = found[self._n_words :], max(self._n_words, len(found))
         return new

@@ -1,8 +1,8 @@
 """
 The OpenAPI 3.1 document of the gateway, made from the running application.
 
-Its routes are those of the application. What they take and answer is said by `documented` beside
-each view. Schemas are pydantic's, and statuses are those of `gateway.errors`.
+Its routes are those of the application. `documented`, beside each view, says what they take and
+answer. Schemas are pydantic's, and statuses are those of `gateway.errors`.
 
 We looked at flask-openapi3 and apispec. flask-openapi3 wants to parse bodies and to declare routes;
 ours stream bodies into storage, and `documented` also says who may call. apispec only joins dicts;
@@ -33,7 +33,7 @@ from shared.settings import CHECKOUT
 _ABOUT = """\
 Speech in, transcripts out. A job is made by an upload or a URL, and its result is read in any \
 format, as often as wanted; OpenAI's routes lie under `/v1`, and where Groq and Azure have them. \
-Where the site has no keys (`LONGHAND_AUTH=off`) none need be sent."""
+If the site has no keys (`LONGHAND_AUTH=off`), a request needs none."""
 _SCHEMES: Schema = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key of this site."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
@@ -41,7 +41,7 @@ _SCHEMES: Schema = {
         "type": "apiKey",
         "in": "query",
         "name": "token",
-        "description": "The same key, where a browser can send nothing else.",
+        "description": "The same key, for requests to which browsers can add no header.",
     },
     "password": {
         "type": "http",
@@ -57,7 +57,7 @@ _PATH: dict[str, Schema] = {
     },
     "deployment": {
         "type": "string",
-        "description": "Where the body names no model, this is the model's name.",
+        "description": "The name of the model, if the body names none.",
     },
     "model": {"type": "string", "description": "A model by any of its names, slashes included."},
     "upload_id": {
@@ -79,7 +79,7 @@ _HEADERS: dict[int, dict[str, str]] = {
 _IN_BOTH = "Every field but a file may stand in the query instead."
 _EVERY_ANSWER: Schema = {
     "X-Request-Id": {
-        "description": "What the logs call the request: what it called itself, or a new name.",
+        "description": "The request's id in the logs: the one it was sent with, or a new one.",
         "schema": {"type": "string"},
     },
 }

@@ -60,7 +60,7 @@ class Body:
 @dataclass(frozen=True)
 class Header:
     """
-    A header that a route reads, where a description is not enough.
+    A header that a route reads, if a description is not enough.
 
     Attributes:
         schema: JSON Schema of its value.

@@ -1,9 +1,9 @@
 """
 A caller's URL taken apart, and which IP addresses are public.
 
-The gateway fetches such a URL, and it reaches hosts that the caller does not: the machine itself,
+The gateway fetches such a URL, and it can reach hosts that the caller cannot: the machine itself,
 its neighbours, a cloud's metadata (server-side request forgery). So it fetches only from public
-addresses and from those that the operator allows, and connects to the very address it checked.
+addresses and from those that the operator allows, and connects to the same address that it checked.
 """
 
 from __future__ import annotations

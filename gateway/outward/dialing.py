@@ -102,7 +102,7 @@ class Dialer:
         connected = self._connect(address, found, deadline)
         try:
             connection = HTTPConnection(address.host, address.port)
-            # It has its socket. It must not open another: that would connect to the name.
+            # It must not open another socket: that one would connect to the name.
             connection.auto_open = 0
             connection.sock = _Socket(connected, deadline)
             with _translating():
@@ -121,8 +121,8 @@ class Dialer:
         """
         The checked addresses of a host.
 
-        The system's resolver cannot be interrupted: if it is late, it is left on its thread, where
-        it ends by its own limits.
+        The system's resolver cannot be interrupted. If it is late we do not wait: it goes on, on
+        its own thread, until it ends by itself.
 
         Raises:
             AddressRefused: The host is not found in time, or may not be called.

@@ -1,4 +1,4 @@
-"""Audio that a caller names by its URL is fetched, as if they had sent it."""
+"""Fetches audio from a URL that a caller names."""
 
 from __future__ import annotations
 

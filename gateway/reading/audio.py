@@ -90,7 +90,7 @@ def too_large(n_bytes: int | None, limit: int) -> AudioTooLarge:
 
 def clean_filename(name: str) -> str:
     """
-    A caller's filename as data: no folders, no control characters, at most 255 characters long.
+    A caller's filename without folders and control characters, at most 255 characters long.
 
     >>> clean_filename("C:\\\\talks\\\\会议录音.mp3")
     '会议录音.mp3'

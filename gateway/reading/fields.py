@@ -26,10 +26,10 @@ _ELSEWHERE = {
 
 def as_sent(error: InvalidRequest, sent_as: Mapping[str, str]) -> InvalidRequest:
     """
-    The error of an option of ours, told as an error of the field that it was made from.
+    The error of an option of ours, as an error of the field that the caller sent.
 
     Args:
-        sent_as: By the names of our options, the names of the fields that were sent.
+        sent_as: For each option of ours, the name of the field that it was made from.
 
     >>> as_sent(InvalidRequest("top is 7; it must be 5", param="top"), {"top": "of[best]"}).message
     'of[best] is 7; it must be 5'
@@ -96,7 +96,7 @@ def fields_and_lists(
             and the last value counts. None: every name means something.
 
     Returns:
-        By the name of each field its value; a list of values for those in `lists`.
+        The value of each field by its name; for a field in `lists`, all its values.
 
     Raises:
         InvalidRequest: A field that is not a list was given twice.
@@ -111,7 +111,7 @@ def fields_and_lists(
                 assert isinstance(items, list)
                 items.append(value)
                 continue
-            # No name that is not a list's and ends with `[]` means anything.
+            # A name that ends with `[]` means something only if it is a list's.
             is_unknown = name.endswith("[]") or (known is not None and name not in known)
             if name in joined and not is_unknown:
                 cut = name[:_SHOWN_CHARACTERS]
@@ -175,7 +175,7 @@ def read_model(
     Validate values that a caller sent.
 
     Args:
-        sent_as: By the model's names, the names of the fields as the caller knows them.
+        sent_as: For a field of the model, the name that the caller knows it by.
 
     Raises:
         InvalidRequest: A value is not possible; the error names the first such field.

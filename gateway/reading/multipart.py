@@ -25,14 +25,14 @@ from shared.wire import LISTS
 _READ_BYTES = 1 << 16
 _MAX_FIELD_BYTES = 64_000
 _MAX_FIELDS_BYTES = 16_000_000
-"""Of all text fields together, which are held in memory; recordings of voices are among them."""
+"""Most bytes of all text fields, which are held in memory; some are recordings of voices."""
 
 _MAX_HEADER_BYTES = 1 << 19
 """The longest header of a part; it has to be more than `_READ_BYTES`."""
 
 _MAX_PARTS = 100
 _BACKSLASH = re.compile(r"""\\(\\|"(?![ \t]*(?:;[ \t]*[\w*]+=|$)))?""")
-"""With what it escapes, if anything: a quote that ends the value is not escaped."""
+"""A backslash, and what it escapes, if anything: a quote that ends the value is not escaped."""
 
 
 class Part(NamedTuple):
@@ -116,7 +116,7 @@ def _chunks(events: Iterator[Event]) -> Iterator[bytes]:
 
 
 class _Decoder(MultipartDecoder):
-    """Reads headers as programs write them; werkzeug alone reads what RFCs allow."""
+    """Reads headers as programs write them; werkzeug by itself reads only what RFCs allow."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         # Old Windows programs send names in their own code page, not in UTF-8.
@@ -128,10 +128,11 @@ class _Decoder(MultipartDecoder):
 
 def escape_backslashes(header: str) -> str:
     r"""
-    A header in which a backslash that stands for itself is escaped, as RFC 9110, 5.6.4, wants it.
+    Escape each backslash of a header that stands for itself, as RFC 9110, 5.6.4, asks.
 
-    Browsers, requests and undici write it as it is, and a quote as `%22` (HTML, "multipart form
-    data"); older curls escape both. So it escapes only a backslash or a quote within the value.
+    Browsers, requests and undici do not escape such a backslash, and write a quote as `%22` (HTML,
+    "multipart form data"); older curls escape both. So a backslash is taken as an escape only
+    before a backslash, or before a quote within the value.
 
     >>> escape_backslashes(r'form-data; name="file"; filename="C:\talk\"')
     'form-data; name="file"; filename="C:\\\\talk\\\\"'
@@ -150,7 +151,7 @@ def _read_events(most_parts: int) -> Iterator[Event]:
             boundary.encode("latin-1"), max_form_memory_size=_MAX_HEADER_BYTES, max_parts=most_parts
         )
         while True:
-            # At the end of the body this is None, after which no event means a broken form.
+            # None says that the body has ended. If the form is not complete then, it is broken.
             decoder.receive_data(request.stream.read(_READ_BYTES) or None)
             while not isinstance(event := decoder.next_event(), NeedData):
                 if getattr(event, "name", "") is None:

@@ -50,12 +50,12 @@ class AudioFacts:
 
     @property
     def duration_s(self) -> float:
-        """Of the chosen track."""
+        """How long the chosen track is."""
         return self.track().duration_s
 
     @property
     def codec(self) -> str:
-        """Of the chosen track."""
+        """The codec of the chosen track."""
         return self.track().codec
 
     def track(self, number: int | None = None) -> TrackFacts:
@@ -78,8 +78,8 @@ class Probe:
     """
     Finds out what files hold, a limited number at a time.
 
-    The gateway itself never opens a caller's file: if a decoder crashes, loops or allocates
-    without end, only a process ends that was started for this one file.
+    The gateway itself never opens a caller's file. Each file has a process of its own: if a
+    decoder crashes, loops or allocates without end, only that process ends.
 
     Args:
         timeout_s: How long one file may take, both on the clock and of CPU time.

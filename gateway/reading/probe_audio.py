@@ -3,8 +3,8 @@ Say what an audio file holds: `python probe_audio.py FILE [CPU SECONDS] [MEMORY 
 
 Prints one JSON object, either `{"container", "chosen", "tracks": [{"duration_s", "n_channels",
 "codec"}]}` or `{"problem"}`. It runs as a process of its own, with limits, since it opens files
-that strangers send. It is given no setting and no secret, and of our own modules it imports only
-what must work as in the workers.
+that strangers send. It gets no setting and no secret. Of our own modules it imports only
+`shared.sound_clock`, since silence and tracks have to be found as the workers find them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _KEEP_GOING: dict[str, Any] = (
 )
 
 N_PACKETS_TRIED = 200
-"""The first packets of a stream that was cut may be broken; one of this many has to decode."""
+"""The first packets of a stream that was cut may be broken; one of these has to be readable."""
 
 _HEARD_HZ = 8000
 """A track is decoded at this rate to see whether it is silent."""
@@ -104,7 +104,7 @@ class _Track:
         self, container: InputContainer, stream: AudioStream, is_one_of_several: bool
     ) -> None:
         self.stream = stream
-        self._codec: Any = stream.codec_context  # None where FFmpeg lacks it
+        self._codec: Any = stream.codec_context  # None if FFmpeg lacks it
         self.sounds = False
         self._is_listened_to = is_one_of_several
         self._clock = SoundClock(start_of(container, stream))
@@ -137,8 +137,8 @@ class _Track:
 
     @property
     def _duration_s(self) -> float:
-        # The durations of packets are right even where a file's times are wrong. Some containers
-        # have no durations; then the last time minus the first has to do.
+        # The durations of packets are right even if a file's times are wrong. Some containers
+        # have no durations; then the last time minus the first is used.
         if self._n_untimed:
             return self._end_s - self._start_s
         return self._clock.duration_s
@@ -173,7 +173,7 @@ class _Track:
 def _sounds(frame: av.AudioFrame) -> bool:
     n_bytes = frame.samples * frame.layout.nb_channels * 2
     heard = bytes(frame.planes[0])[:n_bytes]
-    if heard.count(0) == n_bytes:  # which is the usual case, and quickly seen
+    if heard.count(0) == n_bytes:  # the usual case, and quick to check
         return False
     values = array("h", heard)
     return max(max(values), -min(values)) > SILENT_BELOW * 32768

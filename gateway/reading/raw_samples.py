@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["linear16", "mulaw", "alaw"]
 
 _FORMATS: dict[Kind, tuple[int, int]] = {"linear16": (1, 2), "alaw": (6, 1), "mulaw": (7, 1)}
-"""By the kind of samples: WAV's number for it, and the bytes of one sample."""
+"""For each kind of samples, WAV's number for it and the bytes of one sample."""
 
 _ENDLESS = 0xFFFFFFFF
 

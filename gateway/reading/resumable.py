@@ -1,10 +1,10 @@
 """
 Uploads in parts, which survive a lost connection (the protocol tus 1.0.0).
 
-What is known of an upload stands in the hash `UPLOAD` of Redis, which expires.
-Its parts are objects `uploads/{id}/{offset}-{random}/part`. A part counts once
-its name is in the list `UPLOAD_PARTS`, where one script puts it if it continues
-the upload: of two at once, one is refused.
+What is known of an upload stands in the hash `UPLOAD` of Redis, which expires. Its parts are
+objects `uploads/{id}/{offset}-{random}/part` in storage. A part counts once its name is in the list
+`UPLOAD_PARTS`. One script adds the name if the part continues the upload, so that of two parts sent
+at the same time one is refused.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ blueprint = Blueprint("asr", __name__)
 _FILE = "audio_file"
 _BARE = RawSamples("linear16", 16_000)
 _DETECTED = {"clip_timestamps": "0,30", "language": "", "beam_size": "1", "diarize": "false"}
-"""Whisper detects the language by the first 30 s."""
+"""Whisper detects the language from the first 30 s."""
 
 
 @blueprint.post("/asr")

@@ -94,7 +94,7 @@ def upload_audio() -> Response:
     ),
 )  # fmt: skip
 def order() -> Response:
-    """Order a transcript; the answer comes at once, with its id."""
+    """Order a transcript; the answer comes immediately, with its id."""
     here = services()
     record, ignored = order_transcript(here)
     note_id_known(here, record)
@@ -112,7 +112,7 @@ def order() -> Response:
     errors=(errors.InvalidRequest, errors.JobNotFound),
 )
 def list_transcripts() -> Response:
-    """List the newest transcripts, newest first; those that were made otherwise too."""
+    """List transcripts, newest first, with those that other routes made."""
     query = read_model(TranscriptQuery, request.args.to_dict())
     return jsonify(list_value(services(), present_owner(), query, _site()))
 
@@ -217,7 +217,7 @@ def _completed(job_id: str) -> tuple[JobRecord, Transcript]:
 
     Raises:
         JobNotFinished: It has not ended.
-        JobFailed: It has none, or none that its caller would take.
+        JobFailed: It has no transcript, or the caller's options refuse it.
     """
     record = find_job(job_id)
     transcript = _transcript_of(record)

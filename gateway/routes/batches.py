@@ -178,7 +178,7 @@ def _fetch(here: Services, held: ExitStack, url: str) -> IncomingAudio:
 
 @contextmanager
 def _naming(name: str, kind: type[LonghandError] = AudioError) -> Iterator[None]:
-    """Put the name of the recording before the message of an error of it."""
+    """Put the name of a recording before the message of its error."""
     try:
         yield
     except kind as error:
@@ -203,7 +203,7 @@ def _submit(
     live: list[WorkerRecord],
 ) -> Batch:
     """
-    Make a batch with a job for each recording, or nothing of it.
+    Make a batch with a job for each recording. If one cannot be made, none is.
 
     Returns:
         The batch; an older one if the same Idempotency-Key made it before.

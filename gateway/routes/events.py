@@ -1,4 +1,4 @@
-"""`/events`, `/jobs/{id}/events`: gateway.live answers them; here callers are led there."""
+"""`/events`, `/jobs/{id}/events`: the gateway sends callers to gateway.live, which answers."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def cancel_job(job_id: str) -> Response:
     ),
 )
 def retry_job(job_id: str) -> Response:
-    """Try a job that failed or was cancelled again, with the same options."""
+    """Try again a job that failed or was cancelled, with the same options."""
     read_query(NoParameters)
     return answer_accepted(services().jobs.retry(find_job(job_id).id))
 

@@ -99,7 +99,7 @@ def recognise() -> Response:
     errors=REFUSED,
 )
 def transcribe_async() -> Response:
-    """Make a job of a form's `file` and answer with its id at once."""
+    """Make a job of a form's `file` and answer immediately, with its id."""
     here = services()
     record, submission = _submit(here)
     note_id_known(here, record)

@@ -174,7 +174,7 @@ def _receive(writer: AudioWriter, kind: type[OpenAIFields]) -> SentForm:
 
 
 def _of_azure(fields: Fields, deployment: str) -> Fields:
-    """The fields of a request to Azure: the deployment is the model, and any version will do."""
+    """The fields of a request to Azure: the deployment is the model; the API version is ignored."""
     kept = {name: value for name, value in fields.items() if name != "api-version"}
     return kept if kept.get("model") else kept | {"model": deployment}
 

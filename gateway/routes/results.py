@@ -48,7 +48,7 @@ class ResultQuery(BaseModel):
 
     format: str | None = Field(
         None,
-        description="The format; left out, JSON as an upload is answered.",
+        description="The format; left out, the JSON that a caller who waits gets.",
         json_schema_extra={"enum": [*FORMATS]},
     )
     timestamps: bool | None = Field(None, description="Whether the answer holds `segments`.")
@@ -64,7 +64,7 @@ class ResultQuery(BaseModel):
             ResultAnswer,
             media_types=tuple(dict.fromkeys(_MEDIA_TYPES)),
             headers={
-                "Content-Disposition": "A filename, where a format was asked for.",
+                "Content-Disposition": "A filename, if a format was asked for.",
                 **DOCUMENTED,
             },
         )

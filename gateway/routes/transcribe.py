@@ -30,7 +30,7 @@ blueprint = Blueprint("transcribe", __name__)
 
 OPTIONS = (TranscriptionRequest, JobOptions, WaitOption)
 KEY = Header(
-    "A name of the caller's own for this request: sent again, it is the same job.",
+    "A name for the request: a request that is sent again with it gets the same job.",
     {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
 )
 REQUEST_HEADERS = {
@@ -67,10 +67,10 @@ ERRORS = (
 
 
 class RawName(BaseModel):
-    """What the audio is called, where the body is nothing but audio."""
+    """What the audio is called, if the body is nothing but audio."""
 
     filename: str | None = Field(None, description="What the audio is called.")
-    ext: str | None = Field(None, description="Its extension, where it has no name.")
+    ext: str | None = Field(None, description="Its extension, if it has no name.")
 
 
 class AudioUrl(BaseModel):
@@ -141,7 +141,7 @@ def transcribe_binary() -> Response:
     headers=REQUEST_HEADERS,
 )
 def transcribe_url() -> Response:
-    """Fetch the audio from where `url` says it is, and take that."""
+    """Fetch the audio from the URL in the field `url`."""
     here = services()
     fields = read_fields()
     url = _take(fields, "url", 'send {"url": "https://…/talk.mp3"}, or the same as a form')
@@ -175,13 +175,13 @@ def transcribe_upload() -> Response:
     with IncomingAudio(here, field="upload") as incoming:
         here.uploads.copy(upload, incoming.writer)
         record = submit(here, incoming, submission, upload.filename)
-    if KEY_HEADER not in request.headers:  # or the same request could not come again
+    if KEY_HEADER not in request.headers:  # with a key the same request may come again
         here.uploads.remove(upload)
     return answer_submitted(here, record, submission.wait_s)
 
 
 def _take(fields: dict[str, Any], name: str, hint: str) -> str:
-    """Remove a required field from the others; its text."""
+    """Remove a required field from the others, and return its text."""
     value = fields.pop(name, None)
     if not isinstance(value, str) or not value.strip():
         raise InvalidRequest(f"field {name!r} is missing; {hint}", param=name)

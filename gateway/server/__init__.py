@@ -1,1 +1,1 @@
-"""What we replace of waitress: refusing before a body is read, and putting requests aside."""
+"""Parts of waitress that we replace, to refuse before a body is read and to put requests aside."""

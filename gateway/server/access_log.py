@@ -17,7 +17,7 @@ from shared.errors import LonghandError
 from shared.logs import request_logged
 
 UNMATCHED = "unmatched"
-"""The route in metrics of a path that is no route."""
+"""The route, in metrics, of requests whose path is no route."""
 
 _LONGEST_PATH = 200
 _PROBES = ("/health", "/health/live", "/health/ready", "/metrics", "/_auth")

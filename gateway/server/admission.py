@@ -1,5 +1,5 @@
 """
-Whether a caller may send a body is decided from the request's header.
+Decides from the header of a request whether its caller may send the body.
 
 waitress receives the whole body to disk before it calls the application, so a caller without a key
 could fill the disk. The parser here checks the key first. It runs on waitress's only I/O thread,

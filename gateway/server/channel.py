@@ -1,7 +1,7 @@
 """
-A request that cannot be taken is refused from its header, before any of its body is stored.
+A request that cannot be taken is refused by its header, before any of its body is stored.
 
-Replaced of waitress:
+These parts of waitress are replaced:
 - `HTTPRequestParser`: it takes the whole body before the application is called, so the application
   could refuse a body only after it was sent. To be removed when waitress calls it earlier.
 - `ErrorTask`: its answers are plain text; ours are JSON, logged and counted. To be removed when
@@ -71,7 +71,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     """Reads a request, and ends it at the header if it is refused."""
 
     busy: Callable[[], Busy | None] = staticmethod(lambda: None)
-    """Why no new job is taken now. It is called on the I/O thread, so it may not wait."""
+    """Says why no new job is taken now. It is called on the I/O thread, so it may not wait."""
 
     def refusal(self) -> Refusal | None:
         """The answer to a request that is refused by its header; None if it may go on."""
@@ -107,7 +107,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             return len(data)
         if isinstance(self.error, RequestEntityTooLarge):  # a chunked body grew too large
             self.error = _too_large(None, self.adj.max_request_body_size)
-        # What follows a refused request is the rest of its body, not another request.
+        # After a refused request comes the rest of its body, not another request.
         return len(data) if self.error is not None else n_taken
 
     def _refuse_unstored(self) -> None:
@@ -172,7 +172,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
     def _note(self, status: int, request_id: str) -> None:
-        """Add the request's id, log and count it, as the application does for others."""
+        """Add the request's id; log and count the request, as the application does for others."""
         self.response_headers.append((REQUEST_ID, request_id))
         method, path = getattr(self.request, "command", ""), getattr(self.request, "path", "")
         log_refusal(request_id=request_id, method=method, path=path, status=status)
@@ -184,8 +184,7 @@ class Channel(ResumableChannel):
     One connection.
 
     After a refusal only our sending side is closed, and what still arrives is discarded for some
-    seconds. If the connection were closed at once, a caller who is still sending would get a reset
-    and lose the answer.
+    seconds. Otherwise a caller who is still sending would get a reset and lose the answer.
     """
 
     parser_class = Parser
@@ -227,7 +226,7 @@ class Channel(ResumableChannel):
             self.handle_close()
 
     def handle_close(self) -> None:
-        """Close; after a refusal first our sending side alone."""
+        """Close the connection; after a refusal, first only our sending side."""
         if self._refused and not self._discard_until and self.connected:
             self._discard_until = time.monotonic() + _LINGER_S
             self.will_close = False

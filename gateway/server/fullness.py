@@ -39,7 +39,7 @@ class Fullness(threading.Thread):
                 return
 
     def stop(self) -> None:
-        """End at once."""
+        """End the thread."""
         self._stopped.set()
 
     def look(self) -> None:

@@ -1,7 +1,7 @@
 """
 The waitress side of `Postponed`: a request is put aside, and served again when its job has ended.
 
-Replaced of waitress:
+These parts of waitress are replaced:
 - `WSGITask` and `HTTPChannel.service`: a request holds a thread until the application returns.
   Here the application may return without an answer. The request then keeps its place on its
   connection, so later requests wait for it, and its thread is free. When the job has ended, the

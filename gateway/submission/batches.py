@@ -78,7 +78,7 @@ class Batches:
 
         Args:
             key: As `present_key` gives it.
-            fingerprint: Of the request, which has to be equal where the key is.
+            fingerprint: Of the request. Requests with one key must have the same fingerprint.
 
         Returns:
             This batch, or the one that was made with the key before.

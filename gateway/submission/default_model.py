@@ -25,12 +25,8 @@ def choose_default(here: Services, model: str) -> None:
     here.redis.set(CHOSEN_MODEL, json.dumps([here.settings.default_model, model]))
 
 
-def chosen_default(here: Services) -> str | None:
-    """The model that was chosen; None while the operator's setting counts."""
-    return _chosen(here.redis, here.settings)
-
-
 def _chosen(redis: Redis, settings: SharedSettings) -> str | None:
+    """The model that was chosen; None while the operator's setting counts."""
     value: Any = redis.get(CHOSEN_MODEL)
     instead_of, model = json.loads(value) if value else (None, None)
     return model if instead_of == settings.default_model else None
@@ -50,9 +46,9 @@ def meant_model(here: Services, asked: str | None) -> str | None:
     """
     The model that a request is meant to name.
 
-    Where it names none, or sends a name that stands for the default, that is the chosen model. The
-    operator's own alias for such a name goes before it.
+    If it names none, or a name that stands for the default, it means the model that was chosen. An
+    alias of the operator's own for such a name comes first.
     """
     own = here.settings.catalogue.aliases or {}
     means_default = asked is None or (asked in DEFAULT_NAMES and asked not in own)
-    return chosen_default(here) or asked if means_default else asked
+    return _chosen(here.redis, here.settings) or asked if means_default else asked

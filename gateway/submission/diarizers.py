@@ -1,4 +1,4 @@
-"""Whether a worker can say who speaks: checked before a job is made, not after it was done."""
+"""Checks, before a job is made, whether a worker can say who speaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_diarizer(
     request: TranscriptionRequest, entry: ModelEntry, live: Sequence[WorkerRecord]
 ) -> None:
     """
-    Refuse `diarize` where no live worker has both the model and the diarization model.
+    Refuse `diarize` if no live worker has both the model and the diarization model.
 
     While no worker is live every diarization model is accepted: the job waits for a worker.
 
@@ -30,8 +30,8 @@ def check_diarizer(
         return
     if any(worker.can_diarize(entry, chosen) for worker in able):
         return
-    told = (worker.diarizer_problems.get(worker.diarizer(entry, chosen)) for worker in able)
-    why = next(filter(None, told), None)
+    found = (worker.diarizer_problems.get(worker.diarizer(entry, chosen)) for worker in able)
+    why = next(filter(None, found), None)
     if chosen is None:
         raise ModelNotFound(
             f"no running worker can say who speaks: {why or 'none has a diarization model'}. "

@@ -31,7 +31,7 @@ not have; it has faster_whisper, openai_whisper, whisperx (LONGHAND_ENGINE)
 
 def check_backend(name: str | None, live: list[WorkerRecord]) -> None:
     """
-    Refuse an engine that no live worker runs; while no worker is live, one that none could run.
+    Refuse an engine that no live worker runs or, while no worker is live, that Longhand lacks.
 
     Raises:
         EngineNotAvailable: The message says which engines there are.

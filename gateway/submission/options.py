@@ -1,4 +1,4 @@
-"""What is asked of a job beside its audio: fields become options, or an error names the field."""
+"""Reads what is asked beside the audio: fields become options, or an error names the field."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Submission:
         job: What concerns the job and not its text.
         wait_s: How long the caller waits for the job; None if they did not say.
         is_streamed: Whether the caller reads the text while it is made.
-        asked_as: How a client of another service asked, where its answers come later.
+        asked_as: How a client of another service asked; kept for an answer that is made later.
     """
 
     request: TranscriptionRequest

@@ -35,7 +35,7 @@ class IncomingAudio:
     """
     One recording on its way in: received, stored, probed and given to a job.
 
-    Whatever ends its block, nothing of the recording stays in storage unless a job has it.
+    When its block ends, the recording is removed from storage unless a job has it.
 
     Args:
         field: The field that holds the audio or says where it is: errors of the audio name it.
@@ -62,7 +62,7 @@ class IncomingAudio:
         self._record: JobRecord | None = None
 
     def __enter__(self) -> Self:
-        # Both are asked before a long body is read in vain.
+        # Both are checked now, so that no long body is read in vain.
         present_key(present_owner())
         self._here.redis.ping()
         out = self._unstored.enter_context(self._here.storage.create(self._key))
@@ -85,7 +85,7 @@ class IncomingAudio:
 
     def store(self, filename: str) -> None:
         """
-        Let the recording appear in storage, whole, and probe it.
+        Put the whole recording into storage, and probe it.
 
         Raises:
             AudioUnreadable: It is not audio.

@@ -33,7 +33,7 @@ def answer_submitted(here: Services, record: JobRecord, wait_s: float | None) ->
     def answer_then(seen: JobRecord) -> Response:
         if seconds <= 0 or not abandon_if_disconnected(here, seen, reader):
             note_id_known(here, seen)
-        # A job may have its result at once. A caller who does not wait gets 202 all the same.
+        # A new job may have a result already. A caller who does not wait still gets 202.
         answer = _answer_ended(here, seen) if seconds > 0 else answer_accepted(seen)
         if preferred and seconds > 0:
             answer.headers["Preference-Applied"] = f"wait={seconds:g}"

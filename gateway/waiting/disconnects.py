@@ -1,4 +1,4 @@
-"""Callers who disconnect while they wait for a job or read it: does anyone else know the job?"""
+"""Callers who disconnect while they wait for a job or read it, and what becomes of the job."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Reader:
 
 def note_id_known(here: Services, record: JobRecord) -> None:
     """
-    Note that a caller is told the id of a job that goes on, so that no disconnect ends the job.
+    Note that a caller gets the id of a job that goes on: no disconnect ends such a job.
 
     This matters only for a job with an Idempotency-Key: others have one caller, who now knows it.
     """
@@ -72,8 +72,8 @@ def abandon_if_disconnected(here: Services, record: JobRecord, reader: Reader) -
     """
     Abandon a job if the caller who waited for it has disconnected.
 
-    The job is cancelled `LONGHAND_ABANDON_AFTER_S` later, unless somebody else reads it or is
-    told its id.
+    The job is cancelled `LONGHAND_ABANDON_AFTER_S` later, unless somebody else reads it or gets
+    its id.
 
     Returns:
         Whether the caller has disconnected.
@@ -82,7 +82,7 @@ def abandon_if_disconnected(here: Services, record: JobRecord, reader: Reader) -
         return False
     try:
         here.jobs.callers.abandon(record.id, here.settings.abandon_after_s)
-        # Checked after the abandoning: a reader who comes later takes it back themselves.
+        # Checked after the abandoning: a reader who comes later undoes it themselves.
         if not reader.leave():
             here.jobs.callers.keep(record.id)
     except REDIS_AWAY as error:

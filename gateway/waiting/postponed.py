@@ -80,7 +80,7 @@ class Postponed(Response):
         return self._record.id
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Have the server put the request aside; nothing is sent."""
+        """Ask the server to put the request aside; nothing is sent."""
         self._kept = {name: g.get(name) for name in g}
         environ[POSTPONE](self)
         return ()

@@ -43,7 +43,7 @@ class Waiting:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Have every waiting request answered, and let none wait from now on."""
+        """End the wait of every request, and let none wait from now on."""
         self._stopped.set()
 
     @property

@@ -83,7 +83,7 @@ def take_slot(here: Services) -> ExitStack:
     Take a slot for a request that holds its thread.
 
     Returns:
-        What gives the slot back when it is closed.
+        An object that gives the slot back when it is closed.
 
     Raises:
         Busy: No slot is free.

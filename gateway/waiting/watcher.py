@@ -32,7 +32,7 @@ class Watched:
     A request that waits for a job.
 
     Attributes:
-        resume: Has the request answered. It is called once.
+        resume: Makes the server answer the request. It is called once.
         has_disconnected: Whether its caller has disconnected.
         stay: Says that the caller is still there; see `Reader.stay`.
         until: The latest time to answer, by `time.monotonic()`.
@@ -48,14 +48,14 @@ class Watched:
     pause_s: float = field(default=_FIRST_PAUSE_S)
 
     def wait_more(self, now: float) -> None:
-        """Put the next look off; each time for longer."""
+        """Delay the next look, each time for longer."""
         self.look_at = now + self.pause_s
         self.pause_s = min(self.pause_s * _GROWTH, _LONGEST_PAUSE_S)
 
 
 class Watcher:
     """
-    Has a request answered when its job has ended, its time is over or its caller disconnected.
+    Resumes a request when its job has ended, its time is over or its caller has disconnected.
 
     While Redis is away requests go on waiting: their jobs are there when it comes back.
     """
@@ -78,7 +78,7 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Have every request answered now, and end the thread."""
+        """Resume every request now, and end the thread."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify()

@@ -1,1 +1,1 @@
-"""Webhook messages: callers' own servers are told when a job has ended."""
+"""Webhook messages: they tell callers' own servers that a job has ended."""

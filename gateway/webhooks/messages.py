@@ -1,4 +1,4 @@
-"""The body of a webhook message: in our format, or in that of the service a client speaks."""
+"""The body of a webhook message: in our format, or in that of the service whose client asked."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _SENDERS_OF_ONE = 12
 
 _PUT_OFF_S = 5.0
 _UNREADABLE_S = 600.0
-"""A record that cannot be read may be a newer gateway's: it may have replaced this one by then."""
+"""A record that this gateway cannot read may be from a newer one, which may be running by then."""
 
 _GONE = 410
 
@@ -115,7 +115,7 @@ class Webhooks(threading.Thread):
             try:
                 self._start(taken)
             except RedisError:
-                raise  # the leases of all that were taken run out
+                raise  # all that were taken are due again when their leases end
             except Exception:  # of this message alone
                 _log.exception("the message of job %s cannot be sent yet", taken.job_id)
                 self._due.settle(taken, next_s=_UNREADABLE_S)
@@ -183,7 +183,7 @@ class Webhooks(threading.Thread):
         _log.info("message %s: %s (%s)", message.id, outcome, error or status)
 
     def _post(self, url: str, message: Message) -> tuple[int | None, str | None]:
-        """POST a message. Returns the status, None if there was no answer, and what is wrong."""
+        """POST a message. Returns the status (None without an answer), and what is wrong."""
         now = datetime.now(UTC)
         signature = self._signer.sign(message.id, now, message.body.decode())
         headers = {

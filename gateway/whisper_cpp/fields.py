@@ -24,7 +24,7 @@ RENAMED = {
     "vad_min_silence_duration_ms": "min_silence_duration_ms",
     "vad_speech_pad_ms": "speech_pad_ms",
 }
-"""By whisper.cpp's names, the options of ours that mean the same."""
+"""For each of whisper.cpp's fields, the option of ours that means the same."""
 
 _CUES = ("srt", "vtt")
 
@@ -45,7 +45,7 @@ class InferenceFields(BaseModel):
     offset_t: int = Field(0, ge=0, description="Where to begin, in ms.")
     duration: int = Field(0, ge=0, description="How much to transcribe, in ms; 0: to the end.")
     max_context: int = Field(
-        -1, ge=-1, description="0: chunks are not told what was said before; else, they are."
+        -1, ge=-1, description="0: the model does not see the text before a chunk; else it does."
     )
     max_len: int = Field(
         0, ge=0, le=1000, description="With `srt` and `vtt`: most characters of a cue; 0: any."
@@ -87,7 +87,7 @@ def read_inference(here: Services, sent: Fields) -> InferenceSubmission:
             by two names.
     """
     options, ignored = split_known(sent, KNOWN)
-    # Forms send empty fields for what nobody filled in.
+    # Forms send an empty field if it was not filled in.
     options = {name: value for name, value in options.items() if value != ""}
     own = {n: options.pop(n) for n in InferenceFields.model_fields if n in options}
     fields = read_model(InferenceFields, own)

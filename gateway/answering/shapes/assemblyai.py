@@ -132,7 +132,7 @@ class Paragraphs(_Passages):
 
 @with_config(extra="forbid")
 class Match(TypedDict):
-    """Where a word or phrase is said: begin and end of each time, and the number of its word."""
+    """Where a word or phrase is said: start and end each time, and the index of its first word."""
 
     text: str
     count: int

@@ -2,9 +2,9 @@
 What the shapes of several families of routes have in common.
 
 An answer is built as a `Shape` and dumped, so its fields are listed in one place, in the order in
-which they are written. What a transcript has by the thousand (segments, words) is a `TypedDict`: it
-costs no more to build than a dict, where a model would take three times as long.
-Fields with `SkipValidation` hold what a stored transcript or record dumped itself.
+which they are written. Segments and words are `TypedDict`s, since a transcript may have thousands
+of them: they cost no more to build than a dict, and a model would take three times as long.
+Fields with `SkipValidation` hold values that a stored transcript or record dumped itself.
 """
 
 from __future__ import annotations

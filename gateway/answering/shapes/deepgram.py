@@ -123,4 +123,4 @@ class ListenAccepted(ClosedShape):
 
 
 class ListenAnswer(RootModel[Listened | ListenAccepted]):
-    """The transcript, or where it goes elsewhere the name of the request."""
+    """The transcript; with `callback`, the id of the request."""

@@ -17,5 +17,5 @@ class EventsQuery(BaseModel):
         "`Last-Event-ID` means the same.",
     )
     token: str | None = Field(
-        None, description="Your key, where browsers can send no header: EventSource and WebSocket."
+        None, description="Your key, if a browser can send no header: EventSource and WebSocket."
     )

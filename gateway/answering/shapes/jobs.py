@@ -120,7 +120,7 @@ class Facts(Shape):
 
 
 class TranscriptAnswer(OneJob):
-    """A whole result; `segments`, `turns` and `speaker_embeddings` only where they are wanted."""
+    """A whole result; `segments`, `turns` and `speaker_embeddings` only if they are wanted."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -146,7 +146,7 @@ class FormattedTranscript(Shape):
 
 
 class ResultAnswer(RootModel[TranscriptAnswer | FormattedTranscript]):
-    """A result as its reader asks for it, where that is JSON."""
+    """A result as its reader asks for it, if that is JSON."""
 
 
 class SegmentsAnswer(OneJob):

@@ -81,7 +81,7 @@ class OlderAccepted(Accepted):
 
 
 class OlderStatus(JobShown, Succeeded):
-    """A job as `GET /jobs/{job_id}` tells of it, with its result once it has one."""
+    """A job as `GET /jobs/{job_id}` shows it, with its result once it has one."""
 
     result: OlderTranscript | None
 

@@ -1,4 +1,4 @@
-"""What OpenAI's routes answer: the models of OpenAI's own clients, and what we say beside."""
+"""What OpenAI's routes answer: the models of OpenAI's own clients, and what we add."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Text(ClosedShape):
 
     text: str
     usage: Usage | None = Field(None, description="Of a transcription.")
-    logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
+    logprobs: list[Logprob] | None = Field(None, description="If `include[]` asks for them.")
 
 
 @with_config(extra="forbid")
 class TimedWord(TypedDict):
-    """A word and when it is spoken, in seconds; `speaker` if it was asked and is known."""
+    """A word and when it is spoken, in seconds; `speaker` if it was asked for and is known."""
 
     word: str
     start: float
@@ -53,10 +53,10 @@ class Verbose(ClosedShape):
     text: str
     segments: SkipValidation[list[TimedSegment]]
     usage: Usage | None = Field(None, description="Of a transcription.")
-    logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
+    logprobs: list[Logprob] | None = Field(None, description="If `include[]` asks for them.")
     model: str = Field(description="The model that ran, whatever name it was asked by.")
     words: list[TimedWord] | None = Field(
-        None, description="Where they were asked for, or no granularity was named."
+        None, description="If they were asked for, or no granularity was named."
     )
     warnings: SkipValidation[list[WarningShown] | None] = None
 
@@ -85,7 +85,7 @@ class Diarized(ClosedShape):
 
 
 class OpenAITranscript(RootModel[Text | Verbose | Diarized]):
-    """What `response_format` asks for, where that is JSON."""
+    """What `response_format` asks for, if that is JSON."""
 
 
 class Delta(ClosedShape):
@@ -93,7 +93,7 @@ class Delta(ClosedShape):
 
     type: Literal["transcript.text.delta"]
     delta: str
-    logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
+    logprobs: list[Logprob] | None = Field(None, description="If `include[]` asks for them.")
 
 
 class Done(ClosedShape):
@@ -102,9 +102,9 @@ class Done(ClosedShape):
     type: Literal["transcript.text.done"]
     text: str
     segments: SkipValidation[list[TimedSegment] | list[SpokenSegment]] = Field(
-        description="As in `verbose_json`, or in `diarized_json`, where that was asked for."
+        description="As in `verbose_json`, or in `diarized_json`, if that was asked for."
     )
-    logprobs: list[Logprob] | None = Field(None, description="Where `include[]` asks for them.")
+    logprobs: list[Logprob] | None = Field(None, description="If `include[]` asks for them.")
     warnings: SkipValidation[list[WarningShown] | None] = None
 
 

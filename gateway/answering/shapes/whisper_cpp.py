@@ -56,4 +56,4 @@ class InferenceVerbose(ClosedShape):
 
 
 class Inference(RootModel[InferenceText | InferenceVerbose]):
-    """What `response_format` asks for, where that is JSON."""
+    """What `response_format` asks for, if that is JSON."""
