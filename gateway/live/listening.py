@@ -175,7 +175,7 @@ def _read_query(caller: HTTPConnection) -> EventsQuery:
             raise InvalidRequest(f"{name[:50]!r} is not known here; known are: {known}", param=name)
         if len(caller.query_params.getlist(name)) > 1:
             raise InvalidRequest(f"{name!r} was given twice", param=name)
-    return EventsQuery(
-        last_event_id=caller.query_params.get("last_event_id", "")[:41] or None,
-        token=caller.query_params.get("token"),
-    )
+    last = caller.query_params.get("last_event_id") or None
+    if last:
+        EventId.parse(last)  # refuses one that `EventsQuery` would find too long
+    return EventsQuery(last_event_id=last, token=caller.query_params.get("token"))

@@ -154,6 +154,7 @@ def test_another_owners_job_is_not_there(start_live, journal, listen):
     ("path", "status", "said"),
     [
         ("/events?last_event_id=soon", 400, b"Last-Event-ID is 'soon'"),
+        ("/events?last_event_id=" + 41 * "1", 400, b"Last-Event-ID is '1111"),
         ("/events?last_id=1-0", 400, b"'last_id' is not known here"),
         ("/nowhere", 404, b"there is nothing at '/nowhere'"),
         ("/ws/jobs/1", 426, b"this is a WebSocket"),
