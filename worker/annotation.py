@@ -63,7 +63,7 @@ class Annotators(Protocol):
 
 @dataclass(frozen=True)
 class Subject:
-    """What is annotated, how, and by whose models; `model` is the one that wrote the text."""
+    """What is annotated, how, and by which models; `model` is the one that wrote the text."""
 
     audio: AudioSource
     request: TranscriptionRequest
@@ -124,7 +124,7 @@ def _align(
 
 
 def _can_align() -> bool:
-    """Whether this worker has the libraries for alignment. Without them nobody expects it."""
+    """Whether the libraries for alignment are here. If not, only who asks for it gets a warning."""
     return find_spec("torchaudio") is not None and find_spec("transformers") is not None
 
 
@@ -156,7 +156,7 @@ def _warning_of(error: Exception, code: str, outcome: str) -> Warned:
     The warning about a stage that failed; it is logged, too.
 
     Raises:
-        JobCancelled: That is the error: the job ends.
+        JobCancelled: `error` is one: the job ends.
     """
     if isinstance(error, JobCancelled):
         raise error

@@ -31,8 +31,8 @@ class Network(Protocol):
     Attributes:
         alphabet: The characters it can spell.
         frame_s: Seconds from one frame to the next.
-        pads_exactly: Whether waveforms of different lengths give the same result together as one
-            by one.
+        pads_exactly: Whether waveforms of different lengths give the same result in one batch as
+            one by one.
     """
 
     alphabet: Alphabet
@@ -142,7 +142,7 @@ def make_alphabet(
     numbers: Mapping[str, int], *, blank: int, delimiter: str, n_labels: int
 ) -> Alphabet:
     """
-    What a model's vocabulary can spell: its single characters, whatever their case.
+    What a model's vocabulary can spell: its single characters, in either case.
 
     Names such as `<unk>` spell nothing; some models write the delimiter as a space.
     """

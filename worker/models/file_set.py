@@ -19,7 +19,7 @@ class Repository:
 
     Attributes:
         wanted: Patterns of the files to fetch.
-        either: Patterns of which only the first that matches a file is used too.
+        either: More patterns; of these only the first that matches a file is used.
         revision: A branch or commit.
         into: The folder for its files, below the model's folder.
         is_gated: Whether it needs a token, of an account that accepted its conditions.
@@ -39,8 +39,8 @@ class Package:
     A package of the Python index whose wheel holds files of a model.
 
     Attributes:
-        files: The model's file by the wheel's file. Several files of wheels may be parts of one
-            file, in order; the next package may hold more parts.
+        files: The model's file by the wheel's file. A file of the model may be in several parts,
+            in order, which may be in several packages.
     """
 
     name: str

@@ -89,7 +89,7 @@ class AnnotationModels:
     ) -> _Model:
         """The model of that name. If it has to be loaded, the least recently used one leaves."""
         if name not in loaded:
-            while len(loaded) >= most:  # before the next one needs its memory
+            while len(loaded) >= most:  # first, since the next one needs its memory
                 loaded.popitem(last=False)
             try:
                 device, threads = best_device(self._settings.device), self._settings.n_threads

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _STORED_AS = "float16"
-"""As all models of the catalogue; engines compute in the format of LONGHAND_COMPUTE_TYPE."""
+"""As in all models of the catalogue; engines compute in the format of LONGHAND_COMPUTE_TYPE."""
 
 _TRANSFORMERS_DIMENSIONS = {
     "n_mels": "num_mel_bins",
