@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Kind = Literal["model", "aligner", "diarization model"]
 """What a model is for; one that transcribes is called `model` alone. Error messages say it so."""
@@ -130,6 +131,12 @@ class FileSet(ABC):
         return (
             f"put its files into {self.folder_name!r} below LONGHAND_MODELS_DIR: {self.needs}{of}"
         )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of JSON holds; empty if there is no such file."""
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found
 
 
 def lacking(folder: Path, *patterns: str) -> list[str]:
