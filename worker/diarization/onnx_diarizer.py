@@ -262,5 +262,5 @@ def open_onnx_diarizer(folder: Path, *, threads: int) -> OnnxDiarizer:
     except (WeightsUnreadable, KeyError) as error:
         raise EngineFailed(
             f"diarization model {folder.name!r} cannot be read ({error}); `./longhand models "
-            f"remove {folder.name}` and `pull` fetch it anew"
+            f"rm {folder.name}` and `pull` fetch it anew"
         ) from error
