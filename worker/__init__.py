@@ -1,1 +1,1 @@
-"""The internal program: audio in, transcript out."""
+"""The worker: audio in, transcript out."""

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Stopped(Exception):
-    """The worker was told to stop."""
+    """The worker has to stop."""
 
 
 class Worker:
@@ -152,7 +152,7 @@ class Worker:
 
     def _preload(self, check: Callable[[], None]) -> None:
         generation = 0
-        with suppress(RedisError):  # then the first job makes them load again
+        with suppress(RedisError):  # then the first job loads them again
             generation = Generations(self._brief).current()
         models = PooledModels(self.processes, check, generation=generation)
         for model in self._settings.preloaded_models:
@@ -215,7 +215,7 @@ class Worker:
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """Run one worker until SIGTERM or Ctrl-C; a second one ends it at once."""
+    """Run one worker until SIGTERM or Ctrl-C; a second signal ends it immediately."""
     if (status := answer_arguments("python -m worker", arguments)) is not None:
         return status
     try:
@@ -226,8 +226,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         return 2
     quieten_libraries()
     configure_logs(settings.log_level, settings.log_format, settings.log_file)
-    for told in describe_older(WorkerSettings):
-        _log.warning(told)
+    for warning in describe_older(WorkerSettings):
+        _log.warning(warning)
     stopping = threading.Event()
 
     def stop(signum: int, _frame: object) -> None:

@@ -20,7 +20,7 @@ from shared.request import TranscriptionRequest
 from shared.transcript import Segment, Warned
 from worker.alignment import AlignmentOptions, aligner_name
 from worker.audio.source import AudioSource
-from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
+from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker, diarizer_name
 
 _ALIGNED_AT_ONCE = 16
 """Segments in one call. Between calls progress is reported, and other jobs take their turn."""
@@ -29,7 +29,14 @@ _log = logging.getLogger(__name__)
 
 
 class Annotators(Protocol):
-    """The models of these stages, in this process or in others."""
+    """
+    The models of these stages, in this process or in others.
+
+    Attributes:
+        site_diarizer: The name of the diarization model of this site.
+    """
+
+    site_diarizer: str
 
     def align(
         self,
@@ -51,19 +58,10 @@ class Annotators(Protocol):
         """Find out who speaks when."""
         ...
 
-    def diarizer_for(self, model: str, chosen: str | None) -> str:
-        """
-        The name of the diarization model: the chosen one, or the one that goes with a model.
-
-        Raises:
-            ModelNotFound: No model is known by the name that was chosen.
-        """
-        ...
-
 
 @dataclass(frozen=True)
 class Subject:
-    """What is annotated, how, and by whose models; `model` is the one that wrote the text."""
+    """What is annotated, how, and by which models; `model` is the one that wrote the text."""
 
     audio: AudioSource
     request: TranscriptionRequest
@@ -124,7 +122,7 @@ def _align(
 
 
 def _can_align() -> bool:
-    """Whether this worker has the libraries for alignment. Without them nobody expects it."""
+    """Whether the libraries for alignment are here. If not, only who asks gets a warning."""
     return find_spec("torchaudio") is not None and find_spec("transformers") is not None
 
 
@@ -144,7 +142,8 @@ def find_speakers(
         known_speakers=tuple(known_speakers),
     )
     try:
-        name = annotators.diarizer_for(subject.model, request.diarize_model)
+        entry = MODELS[subject.model]
+        name = diarizer_name(entry, annotators.site_diarizer, request.diarize_model)
         found = annotators.find_turns(name, subject.audio, options, report)
     except Exception as error:
         return None, [_warning_of(error, "diarization_failed", "it is not known who speaks")]
@@ -156,7 +155,7 @@ def _warning_of(error: Exception, code: str, outcome: str) -> Warned:
     The warning about a stage that failed; it is logged, too.
 
     Raises:
-        JobCancelled: That is the error: the job ends.
+        JobCancelled: `error` is one: the job ends.
     """
     if isinstance(error, JobCancelled):
         raise error

@@ -82,8 +82,8 @@ class _ChannelCheckpoint:
     """
     The `Checkpoint` of one channel, within that of the job.
 
-    Its lanes are numbered on from those of the channels before, so that a caller who reads along
-    goes from one channel to the next. The segments that are kept have their speaker already.
+    The numbers of its lanes follow those of the channels before. So a caller who reads the text as
+    it is made gets one channel after the other. Segments are kept with their speaker.
 
     Args:
         first_lane: How many lanes the channels before have.
@@ -155,7 +155,7 @@ def _merged(found: Sequence[Transcript], speeches: Sequence[Speech]) -> Transcri
 
 
 def _segments_of(speaker: str, channel: Transcript, is_mixed: bool) -> list[Segment]:
-    """The segments of a channel; with their language if the channels differ in theirs."""
+    """The segments of a channel; with their language if the channels have different ones."""
     said = _spoken_by(speaker, channel.segments)
     if not is_mixed:
         return said

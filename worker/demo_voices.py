@@ -18,7 +18,7 @@ _CHANNELS = 96
 _DIMENSION = 64
 _HIDDEN = 64
 _WINDOW = 51  # frames over which the statistics of a voice are taken
-_SHORTEST = 3200  # samples; pyannote.audio finds the least that a model takes by trying
+_SHORTEST = 3200  # samples; pyannote.audio finds out by trying how few a model takes
 _LAYERS = ((5, 1), (3, 2), (3, 3), (1, 1))  # (kernel, dilation) of each convolution
 
 

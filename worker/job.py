@@ -149,7 +149,7 @@ def _known_speakers(
 
 @contextmanager
 def _stored(services: WorkerServices, key: str) -> Iterator[Path]:
-    """A local path of stored audio during the block, in which it is decoded."""
+    """Give a local path of stored audio, which is decoded within the block."""
     try:
         with services.storage.open_local(key) as path:
             yield path

@@ -214,7 +214,7 @@ def _decoded(
     model = (used.name, used.revision, used.engine)
     plan, done = checkpoint.recall(model) or (None, {})
     if plan is None:
-        # A caller who reads along needs the text in the order of time: lanes would make them wait.
+        # A caller who reads the text as it is made needs it in time order: lanes would delay it.
         n_lanes = 1 if extras.is_streamed else used.n_lanes
         wanted = SpeechOptions.of(request, n_lanes)
         speech = models.find_speech(subject.audio, wanted, progress.of("speech"))

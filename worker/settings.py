@@ -37,7 +37,7 @@ _FLAGS = {"true": {"true", "1", "yes", "on"}, "false": {"false", "0", "no", "off
 
 
 def _models_cache() -> Path:
-    """A folder outside the checkout, which may be deleted; or below it if there is no other."""
+    """A folder outside the checkout, which may be deleted; `data/models` if there is no other."""
     try:
         cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     except RuntimeError:  # there is no home directory
@@ -217,8 +217,8 @@ def quieten_libraries() -> None:
     """
     Switch off telemetry and spinning threads, before a heavy library is imported.
 
-    onnxruntime and pyannote.audio report their use by default; the former has to be told by a
-    variable, since its function can be called only after the first report. Two OpenMP threads that
+    onnxruntime and pyannote.audio report their use by default. onnxruntime needs a variable, since
+    the function that stops it can be called only after the first report. Two OpenMP threads that
     spin on one busy core make inference up to fifty times slower. pyannote.audio warns of a missing
     FFmpeg, which it does not need here: we give it samples.
     """
@@ -244,8 +244,8 @@ def limit_primitives() -> None:
     """
     Let oneDNN keep compiled code for 16 shapes only, not for a thousand.
 
-    Where each waveform has another length, what it keeps grows by 0.5 MB a call. Not to be used in
-    the engine process: there all shapes are the same, and CTranslate2 reads the same variable.
+    If each waveform has another length, what it keeps grows by 0.5 MB with each call. Do not use
+    this in the engine process: all shapes are the same there, and CTranslate2 reads this variable.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 

@@ -77,7 +77,7 @@ def turns(read: Callable[..., AudioSource]) -> list[SpeakerTurn]:
 def find(read: Callable[..., AudioSource]) -> Callable[..., Diarization]:
     """A function that lets the site's own diarizer hear the dialogue, with recordings of voices."""
     models = LocalModels(WorkerSettings(default_model="base", downloads=True, device="cpu"))
-    name = models.diarizer_for("base", None)
+    name = models.site_diarizer
     try:
         models.load_diarizer(name)
     except ModelNotFound as error:

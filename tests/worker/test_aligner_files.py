@@ -77,11 +77,13 @@ def test_an_aligner_outside_the_catalogue_is_never_downloaded(tmp_path: Path) ->
 
 
 def test_a_folder_put_there_by_hand_is_found_by_the_name_of_its_repository(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED, tmp_path / "KBLab--wav2vec2-large-voxrex-swedish")
+    folder = tmp_path / "KBLab--wav2vec2-large-voxrex-swedish"
+    shutil.copytree(SHIPPED, folder)
+    store = ModelStore(tmp_path)
 
-    found = open_aligner(SWEDISH, ModelStore(tmp_path), device="cpu")
+    open_aligner(SWEDISH, store, device="cpu")
 
-    assert found.name == SWEDISH
+    assert store.locate("aligner", SWEDISH) == folder
 
 
 def test_a_broken_aligner_says_which_it_is(tmp_path: Path) -> None:

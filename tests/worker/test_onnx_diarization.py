@@ -218,5 +218,5 @@ def test_damaged_weights_are_told_with_their_cure(real_diarizer: Path, tmp_path:
     for path in real_diarizer.iterdir():
         (folder / path.name).write_bytes(path.read_bytes()[:1000])
 
-    with pytest.raises(EngineFailed, match="models remove diarization"):
+    with pytest.raises(EngineFailed, match="models rm diarization"):
         open_onnx_diarizer(folder, threads=1)

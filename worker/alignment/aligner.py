@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _HOLD_S = 0.08
-"""A sound may last so much longer than its label, unless the next label comes first."""
+"""A sound may last this much longer than its label, unless the next label comes first."""
 
 _BATCH_SEGMENTS, _BATCH_S = 16, 120.0
 """The most segments, and seconds with padding, in one pass of a network that pads exactly."""
@@ -29,16 +29,11 @@ class Aligner:
     A loaded alignment model. For one call at a time.
 
     Args:
-        name, revision: The model, and the revision of its weights.
         offset_s: How much later a sound is than its label, as measured when the model was trained
             (`frame_offset_s` in its `longhand.json`).
     """
 
-    def __init__(
-        self, name: str, network: Network, *, revision: str = "", offset_s: float = 0.0
-    ) -> None:
-        self.name = name
-        self.revision = revision
+    def __init__(self, network: Network, *, offset_s: float = 0.0) -> None:
         self._network = network
         self._offset_s = offset_s
 
@@ -53,8 +48,8 @@ class Aligner:
         Find out when words are said.
 
         A segment keeps its times if it cannot be aligned: the model can spell none of its
-        characters, or its span is too short for all of them. Words without times are spread over
-        it then.
+        characters, or its span is too short for all of them. If its words have no times, they are
+        spread over it.
 
         Args:
             segments: In time order. Words keep their text and probability. If a segment has none,

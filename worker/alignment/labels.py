@@ -115,7 +115,7 @@ def spell(words: Sequence[str], alphabet: Alphabet, *, has_spaces: bool) -> Spel
     delimiter = alphabet.delimiter if has_spaces else None
     is_apart = False
     for i, word in enumerate(words):
-        # A word of signs only gets a time as if they were said, since every word needs one.
+        # A word that is only signs gets a time as if they were said: every word needs one.
         is_all_signs = not any(is_said(c) or alphabet.label(c) is not None for c in word)
         for character in word:
             label = None if character.isspace() else alphabet.label(character)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -13,6 +12,7 @@ from worker.alignment.labels import Alphabet
 from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.models.alignment_catalogue import BUNDLES
 from worker.models.alignment_files import bundle_weights
+from worker.models.file_set import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +31,8 @@ class Network(Protocol):
     Attributes:
         alphabet: The characters it can spell.
         frame_s: Seconds from one frame to the next.
-        pads_exactly: Whether waveforms of different lengths give the same result together as one
-            by one.
+        pads_exactly: Whether waveforms of different lengths give the same result in one batch as
+            one by one.
     """
 
     alphabet: Alphabet
@@ -63,15 +63,15 @@ class PretrainedNetwork:
         self._device = device
         config = self._model.config
         self._normalizes = bool(
-            _read(folder / "preprocessor_config.json").get("do_normalize", True)
+            read_json(folder / "preprocessor_config.json").get("do_normalize", True)
         )
         self.frame_s = config.inputs_to_logits_ratio / SAMPLE_RATE_HZ
         # Group norm takes its mean over the whole length, with the padding. Layer norm takes it
         # frame by frame, so that a mask hides the padding completely.
         self.pads_exactly = config.feat_extract_norm == "layer"
-        tokens = _read(folder / "tokenizer_config.json")
+        tokens = read_json(folder / "tokenizer_config.json")
         self.alphabet = make_alphabet(
-            _read(folder / "vocab.json"),
+            read_json(folder / "vocab.json"),
             blank=config.pad_token_id,
             delimiter=str(tokens.get("word_delimiter_token") or "|"),
             n_labels=config.vocab_size,
@@ -142,7 +142,7 @@ def make_alphabet(
     numbers: Mapping[str, int], *, blank: int, delimiter: str, n_labels: int
 ) -> Alphabet:
     """
-    What a model's vocabulary can spell: its single characters, whatever their case.
+    What a model's vocabulary can spell: its single characters, in either case.
 
     Names such as `<unk>` spell nothing; some models write the delimiter as a space.
     """
@@ -184,9 +184,4 @@ def find_labels(
         if label != alphabet.blank:
             found.append((frame, end, sum(frame_scores[frame:end]) / (end - frame)))
         frame = end
-    return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
     return found

@@ -36,5 +36,4 @@ def open_aligner(name: str, store: ModelStore, *, device: str, threads: int = 1)
         ) from error
     except Exception as error:  # each form of weights has errors of its own
         raise EngineFailed(f"the aligner {name!r} cannot be loaded: {error}") from error
-    offset_s = float(about.get("frame_offset_s", 0.0))
-    return Aligner(name, network, revision=str(about.get("revision", "")), offset_s=offset_s)
+    return Aligner(network, offset_s=float(about.get("frame_offset_s", 0.0)))

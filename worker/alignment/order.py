@@ -15,7 +15,7 @@ def in_order(segments: Sequence[Segment], duration_s: float, after_s: float = 0.
     """
     Segments that begin and end with their words, with all times finite and in order.
 
-    Times are rounded to milliseconds. Otherwise, those that are in order already stay the same.
+    Times are rounded to milliseconds. Apart from that, times that are in order stay the same.
 
     Args:
         after_s: No time is before this.

@@ -15,10 +15,10 @@ from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource
 
 MARGIN_S = 0.3
-"""How far outside a segment its words are searched: Whisper's times may be off by so much."""
+"""How far outside a segment its words are searched: Whisper's times may be off by this much."""
 
 LONGEST_S = 60.0
-"""A longer segment is not aligned: attention takes memory by the square of its length."""
+"""A longer segment is not aligned: the memory for attention grows with the square of its length."""
 
 _SHORTEST = 400
 """Samples that the first frame of a model needs."""

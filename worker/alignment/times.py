@@ -1,4 +1,4 @@
-"""From the times of labels to those of words and characters, also of those without a label."""
+"""The times of words and characters, from the times of labels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Timing:
 @dataclass(frozen=True)
 class Interpolation:
     """
-    How a run of characters is timed that the model cannot spell.
+    How a run of characters that the model cannot spell is timed.
 
     The run lies in the gap between the characters that were found around it. The edges of its
     characters are placed by a method:

@@ -1,4 +1,4 @@
-"""What an alignment is asked."""
+"""The options of an alignment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from shared.languages import WITHOUT_SPACES
 
 Method = Literal["nearest", "linear", "ignore"]
-"""How characters are timed that a model cannot spell; see `times.Interpolation`."""
+"""How characters that a model cannot spell are timed; see `times.Interpolation`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class AlignmentOptions:
 
     Attributes:
         language: Whisper's code of the language that is spoken.
-        interpolate: How characters are timed that the model cannot spell: digits, other scripts.
+        interpolate: How characters that the model cannot spell are timed: digits, other scripts.
         wants_characters: Whether `Segment.chars` is filled.
         after_s, before_s: When the segment before these ends and the one after them begins.
     """

@@ -1,5 +1,5 @@
 """
-The numbers that Whisper's input is made of, each derived from as few as openai/whisper has.
+The numbers of Whisper's input. As in openai/whisper, most are computed from a few others.
 
 See `whisper/audio.py` there: all of its models were trained on audio in this form.
 """
@@ -16,7 +16,7 @@ HOP_LENGTH = 160
 """Samples from one frame of a spectrogram to the next."""
 
 CHUNK_S = 30
-"""Seconds that a model hears at once; shorter chunks are padded to it."""
+"""Seconds of audio in one input of a model; shorter chunks are padded to it."""
 
 N_SAMPLES = CHUNK_S * SAMPLE_RATE_HZ
 """480,000: samples of a whole chunk."""

@@ -108,7 +108,7 @@ def resampled(run: Run, *wanted: tuple[str, Any]) -> Iterator[tuple[NDArray[Any]
 
     Args:
         wanted: For each form, the type of its samples, `s16` or `flt`, and its layout. Forms in the
-            frames' own layout come first: FFmpeg writes its guess into a frame that has none.
+            frames' own layout must come first: FFmpeg writes a guess into frames without a layout.
 
     Yields:
         For each form (n_samples, n_channels), int16 or float32; `n_samples` may differ.

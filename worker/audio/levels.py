@@ -24,13 +24,13 @@ _WINDOW = 31
 """About a second, in blocks."""
 
 _WITHIN = 85
-"""A second is as loud as this percentile of its blocks: a word of 150 ms counts, a click not."""
+"""A second is as loud as this percentile of its blocks: a click does not count, a word does."""
 
 _LOUDEST_SHARE, _LOUDEST_S = 0.2, 10
 """A recording is as loud as its loudest seconds: a fifth of those with sound, but at most ten."""
 
 _ABOVE_FLOOR_DB = 6.0
-"""A second holds more than noise if it is so much louder than the noise."""
+"""A second holds more than noise if it is this much louder than the noise."""
 
 QUIET_DB, TARGET_QUIET_DB = -36.0, -22.0
 """Recordings that are quieter are raised. Silero misses speech below -40 dB."""
@@ -45,16 +45,16 @@ _FULL, _CLIPPED_SHARE = 0.999, 0.01
 _MOST_GAIN_DB = 70.0
 
 _APART_DB = 12.0
-"""A channel is raised if it is so much quieter than the loudest, and somebody speaks in it."""
+"""A channel is raised if it is this much quieter than the loudest, and somebody speaks in it."""
 
 _CLEAR_DB = 15.0
-"""Somebody speaks in it if its loud parts are so far above its noise. Hiss is not raised."""
+"""Somebody speaks in it if its loud parts are this far above its noise. Hiss is not raised."""
 
 _OWN_SHARE = 0.2
-"""And if no other channel is loud in this share of its loud parts: else it is crosstalk."""
+"""And if in this share of its loud parts no other channel is loud; otherwise it is crosstalk."""
 
 _LOST_DB = -10.0
-"""Channels cancel each other where their mix is so far below that of unrelated sounds."""
+"""Channels cancel each other if their mix is this far below that of unrelated sounds."""
 
 _LOST_SHARE = 0.1
 
@@ -75,9 +75,8 @@ class Levels:
         if self._waiting and self._waiting[0].shape[1] != samples.shape[1]:
             self._end()
         self._waiting.append(samples)
-        if (
-            sum(map(len, self._waiting)) >= _WINDOW * BLOCK
-        ):  # several blocks at once, since a call costs the same
+        # Several blocks in one call: a call costs as much for one block.
+        if sum(map(len, self._waiting)) >= _WINDOW * BLOCK:
             self._measure()
 
     def _measure(self) -> None:
@@ -99,7 +98,7 @@ class Levels:
         self._waiting = []
 
     def clipped(self, n_channels: int) -> NDArray[np.bool_]:
-        """(n_channels,): whether each channel is clipped, where there are so many channels."""
+        """(n_channels,): whether each channel is clipped, in the parts with so many channels."""
         n_samples = sum(map(len, self._found[n_channels])) * BLOCK
         is_clipped: NDArray[np.bool_] = self._n_full[n_channels] > _CLIPPED_SHARE * n_samples
         return is_clipped
@@ -125,7 +124,7 @@ class Mix:
 
     Attributes:
         factors: By number of channels, (n_channels, n_written).
-        is_plain: Whether that is only the mean that is written without a mix too.
+        is_plain: Whether it changes nothing: what is written without it is the same.
     """
 
     factors: Mapping[int, NDArray[np.float32]]
@@ -141,8 +140,9 @@ def choose_mix(levels: Levels) -> Mix:
     """
     How all channels become one: by their mean, unless somebody would not be heard in it.
 
-    If they cancel each other, as when one has its polarity reversed, a single channel is taken. If
-    somebody speaks far more quietly in one than in the others, it is raised to their level.
+    If they cancel each other, for example because the polarity of one is reversed, a single channel
+    is taken. If somebody speaks far more quietly in one than in the others, it is raised to their
+    level.
     """
     weights: dict[int, NDArray[np.float32]] = {}
     heard: list[NDArray[np.float32]] = []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from worker.audio.frames import Samples
 
 _ONLY_FILES = {"protocol_whitelist": "file"}
-"""So that a playlist with the name of a recording fetches nothing."""
+"""A playlist that is named like a recording must fetch nothing."""
 
 _Report = Callable[[float], None]
 _Pieces = Iterator["NDArray[np.int16]"]
@@ -95,7 +95,7 @@ class _Mixed:
 
 
 class _Apart:
-    """Each channel in a file of its own; there are as many as at the beginning."""
+    """Each channel in a file of its own; their number is that at the beginning of the track."""
 
     def __init__(self, scratch: Path) -> None:
         self.paths: list[Path] = []
@@ -127,7 +127,7 @@ class _Apart:
 def _in_both(
     run: Run, exact_layout: Any, plain_layout: Any, are_alike: bool
 ) -> Iterator[tuple[Samples, NDArray[np.int16]]]:
-    """Yield a run as it is measured and as it is written; made once if both are alike."""
+    """Yield a run as it is measured and as it is written; resampled once if both are alike."""
     if run.is_in_16_bits and are_alike:
         for (plain,) in resampled(run, ("s16", plain_layout)):
             yield (plain / 32768).astype(np.float32), plain
@@ -143,7 +143,7 @@ def _as_int16(samples: Samples) -> NDArray[np.int16]:
 def _write(
     path: Path, track: int | None, make_output: Callable[[], _Output], report: _Report
 ) -> tuple[list[Path], int]:
-    """Write the track that is meant: the first that is not silent, or the first if all are."""
+    """Write the chosen track, or the first that is not silent, or the first if all are."""
     tracks = _tracks(path, track)
     for n, index in enumerate([*tracks, tracks[0]], 1):
         output, levels = make_output(), Levels()
@@ -162,7 +162,7 @@ def _write(
 
 
 def _tracks(path: Path, track: int | None) -> list[int]:
-    """The indexes of the tracks that may be meant, the likeliest first."""
+    """The indexes of the tracks to try, the likeliest first; only the chosen one if one is."""
     with _open(path) as container:
         streams = container.streams.audio
         if not streams:

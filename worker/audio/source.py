@@ -81,8 +81,8 @@ def decode(
     Decode one audio track of any container to `scratch`, with its channels mixed into one.
 
     Times are those of the container: where it has no audio, at its beginning or later, silence is
-    written. Broken packets are skipped, as players do. A recording that is far too quiet is raised,
-    and so is a channel that is (see `worker.audio.levels`).
+    written. Broken packets are skipped, as players do. A recording or a channel that is far too
+    quiet is raised (see `worker.audio.levels`).
 
     Args:
         track: Its number, from 1; None for the default one, or the next that is not silent.

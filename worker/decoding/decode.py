@@ -30,7 +30,7 @@ class ChunkQueue(Protocol):
     def add(
         self, index: int, span: Span, options: DecodeOptions, position: QueuePosition = "last"
     ) -> None:
-        """Have a chunk decoded."""
+        """Ask for a chunk to be decoded."""
         ...
 
     def next(self) -> tuple[int, Decoding]:
@@ -109,7 +109,7 @@ def _next_index(index: int, chunk: DecodedChunk, n_lanes: int) -> int | None:
 
 
 def _open_lanes(work: Work) -> Iterator[tuple[int, Lane]]:
-    """The lanes that are not done, each after its last chunk that is."""
+    """The lanes that are not done; each continues after its last chunk that is done."""
     last = {index // LANES_APART: chunk for index, chunk in sorted(work.done.items())}
     for number, span in enumerate(work.speech.lanes):
         lane = Lane(span, work.speech, work.options, last.get(number))

@@ -25,8 +25,8 @@ _USUAL_TOKENS_PER_S = 4.5
 """A text spoken at this rate or slower has all the time it needs."""
 
 _REST_OF_FIRST = 1.8
-"""More than so many times the first burst of speech must follow for text to be missing; less may
-be the rest of a long word, or a breath."""
+"""Text is missing only if more than so many times the first burst of speech follows it. Less may be
+the rest of a long word, or a breath."""
 
 _GAP_S = 1.5
 """A text gap: so much speech without text in one place. The next chunk begins there."""
@@ -42,7 +42,7 @@ _MOST_TOKENS_PER_S, _A_FEW_TOKENS = 6.0, 4
 wrong times."""
 
 _IMPOSSIBLE_TOKENS_PER_S, _ANY_TOKENS = 10.0, 3
-"""A whole text with more tokens than this, and a word, cannot have been spoken in the chunk."""
+"""A whole text with more tokens than this, and one word, cannot have been spoken in the chunk."""
 
 _VERY_SHORT_S = 1.0
 _HALLUCINATED_WORDS_PER_S, _HALLUCINATED_LOGPROB = 6.0, -1.0
@@ -159,7 +159,7 @@ def needs_fallback(candidate: Candidate) -> bool:
     """
     Whether to decode the chunk again, without context.
 
-    Context can lead a model astray: it loops, or leaves out sentences. The limits were chosen by
+    Context can mislead a model: it loops, or leaves out sentences. The limits were chosen by
     word errors and processor time on half 0 of the clips of `make eval`. There `base` lost 62
     words of ten-minute files, where faster-whisper with its VAD lost 105.
     """
@@ -181,7 +181,7 @@ def is_impossible(candidate: Candidate) -> bool:
 
 def is_known_hallucination(candidate: Candidate) -> bool:
     """
-    Whether the whole text is one that Whisper writes of a breath, a laugh or half a word.
+    Whether the whole text is one that Whisper writes for a breath, a laugh or half a word.
 
     Whisper learned these phrases from the ends of films. People also say them in less than a
     second. Such a text is kept if there was time to say it and the model is sure enough.

@@ -1,4 +1,4 @@
-"""One lane of a recording: chunk after chunk, each begins where the text of the last one ended."""
+"""One lane of a recording. Each chunk begins where the text of the one before ended."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PAUSE_S = 0.3
 """A chunk that is shortened ends in a pause at least this long."""
 
 _LEAST_STEP_S = 0.2
-"""If a lane went on nearer than this to the start of its last chunk, it would not move on."""
+"""If the text ends sooner than this, the lane goes on after the chunk: it must move on."""
 
 _MAX_CONTEXT = 96
 """Tokens of context. More gave no fewer errors, and a prompt must fit into Whisper's 223, too."""

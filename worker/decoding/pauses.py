@@ -20,7 +20,7 @@ _KEPT_S = 0.5
 
 def long_pauses(spans: Sequence[Span]) -> tuple[Span, ...]:
     """
-    The parts of the pauses between spans of speech that are left out.
+    The parts of long pauses between spans of speech: they are left out of chunks.
 
     A model hears 30 s at once, and silence costs it as much time as speech. faster-whisper's
     `vad_filter` leaves pauses out too.
@@ -38,7 +38,7 @@ def long_pauses(spans: Sequence[Span]) -> tuple[Span, ...]:
 
 def chunk_end(start: int, n_samples: int, skipped: Sequence[Span]) -> int:
     """
-    The sample at which a chunk ends that begins at `start` and holds `n_samples`.
+    The sample at which a chunk ends if it begins at `start` and holds `n_samples`.
 
     >>> chunk_end(0, 40_000, [Span(36_000, 76_000)])
     80000
@@ -53,7 +53,7 @@ def chunk_end(start: int, n_samples: int, skipped: Sequence[Span]) -> int:
 
 
 def restore_times(decoding: Decoding, chunk: Span, skipped: Sequence[Span]) -> Decoding:
-    """The decoding of a chunk without its pauses, with the times that it has with them."""
+    """Correct the times of a chunk that was decoded without its pauses."""
     within = [pause for pause in skipped if chunk.start < pause.end and pause.start < chunk.end]
     if not within:
         return decoding

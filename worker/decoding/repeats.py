@@ -14,13 +14,13 @@ from worker.decoding.pauses import restore_times
 from worker.engines.base import DecodeOptions, Decoding
 
 _NEAR_S = 0.5
-"""Whisper's start times are off by up to so much."""
+"""Whisper's start times are off by up to this much."""
 
 _TOKENS_PER_S = 6.0
 """The fastest speech."""
 
 _VOICED_PER_TOKEN_S = 0.6
-"""The slowest speech. A loop that runs on while something else is said has more speech a token."""
+"""The slowest speech. A loop that runs on while something else is said has more for each token."""
 
 
 def restore_spoken_repeats(

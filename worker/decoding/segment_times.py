@@ -13,16 +13,16 @@ from worker.audio.constants import FRAMES_PER_SECOND, SAMPLE_RATE_HZ
 from worker.audio.source import Span
 
 _EARLIER_S = 0.5
-"""A segment that begins at most so long after speech does begins with it: Whisper's times are off
-by up to half a second."""
+"""If speech begins at most this long before a segment, the segment begins with it: Whisper's times
+are off by up to half a second."""
 
 _SHORTEST_S = 0.1
 
 _SHORTEST_WORD_S = 0.02
-"""The distance of two of Whisper's timestamps."""
+"""The distance between two of Whisper's timestamps."""
 
 _USUAL_WORD_S, _LONG_WORD_S = 0.4, 0.8
-"""A word may last twice the median of its segment's words, or 0.8 s. Medians count up to 0.4 s."""
+"""A word may last 0.8 s. A usual word lasts as long as the median of its segment, at most 0.4 s."""
 
 _NEAR_S = 1.0
 """Text with no speech within this distance is dropped."""
@@ -114,7 +114,7 @@ def _place_without_words(
 
 
 def _place_with_words(segment: Segment, spans: _Spans) -> Segment:
-    """Take the pauses around speech off each word; the segment begins and ends with its words."""
+    """Remove the pauses around speech from words; the segment begins and ends with them."""
     words = []
     for word in segment.words or ():
         start = _start_of_speech(word.start, word.end, math.inf, spans, least_s=_SHORTEST_WORD_S)
@@ -130,7 +130,7 @@ def _with_words(segment: Segment, words: Sequence[Word]) -> Segment:
 
 
 def _give_words_length(segments: Sequence[Segment], chunk: Span) -> Iterator[Segment]:
-    """The segments, with words that last at least as long as two timestamps lie apart."""
+    """The segments, with words that are not shorter than two timestamps are apart."""
     words = [word for segment in segments for word in segment.words or ()]
     within = [round(at * 1000 / SAMPLE_RATE_HZ) for at in chunk]
     least = [round(_SHORTEST_WORD_S * 1000)] * len(words)
@@ -144,22 +144,21 @@ def _shorten_edges(words: list[Word], segment: Segment, exact: Container[float])
     """
     Shorten the first and the last word if they are too long.
 
-    A model adds the pause before to the first word, and the pause after to the last. If there is
-    noise or music in the pause, the VAD cannot tell. Then the segment's own times are nearer to
-    the truth, or else what a long word takes.
+    A model adds the pause before a segment to its first word, and the pause after it to its last.
+    The VAD finds no such pause if it holds noise or music. Then the segment's own times, or those
+    of a long word, are nearer to the truth.
 
     Args:
         exact: Times at which speech is known to begin or end.
     """
     usual = min(median(word.end - word.start for word in words), _USUAL_WORD_S)
-    most = max(2 * usual, _LONG_WORD_S)
     first = words[0]
-    if first.end - first.start > most and first.start not in exact:
-        start = max(first.end - most, min(segment.start, first.end - usual))
+    if first.end - first.start > _LONG_WORD_S and first.start not in exact:
+        start = max(first.end - _LONG_WORD_S, min(segment.start, first.end - usual))
         words[0] = first.model_copy(update={"start": round(start, 3)})
     last = words[-1]
-    if last.end - last.start > most and last.end not in exact:
-        end = min(last.start + most, max(segment.end, last.start + usual))
+    if last.end - last.start > _LONG_WORD_S and last.end not in exact:
+        end = min(last.start + _LONG_WORD_S, max(segment.end, last.start + usual))
         words[-1] = last.model_copy(update={"end": round(end, 3)})
     return words
 

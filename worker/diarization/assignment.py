@@ -9,8 +9,8 @@ from itertools import groupby
 from shared.transcript import Segment, SpeakerTurn, Word
 
 _HEARD_S = 0.25
-"""Only so much of a word counts, on each side of its middle: its start and its end are less exact,
-most of all beside a pause."""
+"""Only this much of a word counts on each side of its middle. Its start and its end are less exact,
+above all beside a pause."""
 
 _LONGEST_S = 1.0
 """A longer word includes the pause before it: only its end counts."""
@@ -62,13 +62,12 @@ def assign_speakers(
     """
     Assign every word and segment to a speaker; cut segments where the speaker changes.
 
-    The times of words and turns are both a little wrong, so that a word at the edge of a turn may
-    seem to be somebody else's. So a change of speaker has a cost, which is lowest after a
-    sentence. The seconds of a word outside the turns of its speaker are a cost, too. The cheapest
-    assignment of all words is taken (Viterbi). Thus a word that fills a turn belongs to that
-    speaker, and one that lies across an edge goes with its sentence. A word outside all turns
-    belongs to the nearest one. Without any turns, there is no speaker. A segment without words has
-    one speaker.
+    The times of words and turns are both a little wrong: a word at the edge of a turn may seem to
+    belong to another speaker. So a change of speaker has a cost, which is lowest after a sentence.
+    The seconds of a word outside the turns of its speaker are a cost, too. The cheapest assignment
+    of all words is taken (Viterbi). So a word that fills a turn belongs to that speaker, and one
+    that lies across an edge goes with its sentence. A word outside all turns belongs to the nearest
+    one. Without any turns, there is no speaker. A segment without words has one speaker.
 
     A segment that is cut keeps its figures in every part, but not its tokens, which do not
     correspond to words. Every part has a length. Segments are numbered anew.
@@ -102,7 +101,7 @@ def assign_speakers(
 def _cheapest(
     units: Sequence[Word | Segment], turns: Sequence[SpeakerTurn], exclusive: Sequence[SpeakerTurn]
 ) -> list[str | None]:
-    """The speaker of each word, or segment without words, for which all together cost least."""
+    """The speaker of each word, or segment without words: those that together cost least."""
     names = list(dict.fromkeys(turn.speaker for turn in sorted(turns, key=lambda t: t.start)))
     if not names:
         return [None] * len(units)

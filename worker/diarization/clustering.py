@@ -3,7 +3,7 @@ Clustering: windows with one voice become groups, and groups become voices.
 
 First, windows that are surely of one voice are grouped (average linkage of cosine distances). Then
 groups that are similar enough are merged. Groups that were two voices within one chunk must be
-very similar, because the segmentation network is seldom wrong in that.
+very similar, because the segmentation network is seldom wrong about that.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ MOST_CLUSTERED = 3000
 """The most windows that are clustered; in a long recording every second, third … of them."""
 
 _LEAST_APART = 4
-"""The fewest pairs of windows within one chunk for which it counts whether they are two voices."""
+"""Two groups with fewer pairs of windows within chunks never count as two voices there."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
     """
-    When voices are one. Chosen on the dialogues of `make eval`, which shows what each is worth.
+    When two voices count as one. Chosen on the dialogues of `make eval`.
 
     Attributes:
         surely: The mean similarity of windows that are grouped first.
         alike: The similarity of groups that are one voice.
         alike_though_apart: The same for groups that were two voices within chunks.
-        apart: Groups count as such if more than this share of their pairs of windows were.
-        different: A group with little speech must be less similar to the others to count as a
-            voice: at most `alike_though_apart` at `enough_s`, down to this.
+        apart: Groups were two voices if more than this share of their pairs of windows were.
+        different: How similar a group with hardly any speech may be to the others and still count
+            as a voice. With more speech it may be more, up to `alike_though_apart`.
         enough_s: Seconds of speech from which a group always counts as a voice.
         mixed: The largest share of a window's speech that may be of other voices.
         clean: The share of a window in which one voice must speak alone.
@@ -184,7 +184,7 @@ def _at_least(
 
 
 class _Groups:
-    """Groups of windows: sums of embeddings, and how often two were two voices of a chunk."""
+    """Groups of windows: sums of embeddings, and how often two groups were one voice of a chunk."""
 
     def __init__(
         self, embeddings: NDArray[np.float32], local: NDArray[np.int64], labels: NDArray[Any]

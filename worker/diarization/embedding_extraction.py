@@ -1,8 +1,8 @@
 """
 Embeddings of voices throughout a recording.
 
-Each second of audio passes through the network's trunk once, and the frames of only some twenty
-seconds are held. From them, three kinds of embeddings are made: of short spans throughout the
+Each second of audio passes through the network's trunk once, and only about twenty seconds of
+frames are in memory. From them, three kinds of embeddings are made: of short spans throughout the
 recording (whose voice is it?), of longer windows (how many voices are there?), and of each voice
 in each chunk.
 """
@@ -180,7 +180,7 @@ def _around(sums: _Sums, at: NDArray[np.int64]) -> NDArray[np.float32]:
 def _chunk_voices(
     frames: NDArray[np.float32], voices: NDArray[np.bool_], network: EmbeddingNetwork
 ) -> NDArray[np.float32]:
-    """The embedding of each voice of a chunk, (3, 192): where it speaks alone, or else at all."""
+    """The embeddings of the voices of a chunk, (3, 192): where each is alone, if that is enough."""
     speaker = alone(voices)[:, None] == np.arange(N_SPEAKERS)
     index = _frames_of(np.arange(len(frames)), len(voices))
     masks = np.where(

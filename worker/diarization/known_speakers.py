@@ -31,8 +31,8 @@ def name_speakers(
 
     Args:
         found: An embedding of each speaker that was found.
-        embed_voice: Embeds the voice of a reference recording; None if there is none. Returns for
-            how many seconds it speaks alone, too.
+        embed_voice: Takes a reference recording. Returns the embedding of its voice, or None, and
+            for how many seconds it speaks alone.
 
     Returns:
         The name of each speaker that has one, and warnings about references with too little
@@ -56,12 +56,11 @@ def name_speakers(
 def match_speakers(
     found: Mapping[str, ArrayLike],
     known: Sequence[tuple[str, ArrayLike]],
-    farthest: float = FARTHEST,
 ) -> dict[str, str]:
     """
     Match the speakers that were found with known voices.
 
-    Each name is given at most once, so that the sum of distances is smallest. If there are several
+    Each name is given at most once; the sum of distances is the smallest. If there are several
     recordings of a name, their mean counts. With real voices, the mean is nearer to other speech
     of the same person than the best single recording, and farther from that of others.
 
@@ -87,12 +86,12 @@ def match_speakers(
     means = np.stack([_direction(np.mean(own, axis=0)) for own in voices.values()])
     distances = 1.0 - np.stack([_direction(vector) for vector in found.values()]) @ means.T
     # All pairs beyond the threshold cost the same, so that they do not displace a good one.
-    rows, columns = linear_sum_assignment(np.minimum(distances, farthest))
+    rows, columns = linear_sum_assignment(np.minimum(distances, FARTHEST))
     speakers = list(found)
     return {
         speakers[i]: names[j]
         for i, j in zip(rows, columns, strict=True)
-        if distances[i, j] < farthest
+        if distances[i, j] < FARTHEST
     }
 
 

@@ -40,7 +40,7 @@ _SHORTER_WINDOW_S, _LESS_CLEAN = 1.0, 0.6
 somebody never speaks alone for longer."""
 
 _FEW_CHUNKS = 10
-"""In a recording with no more chunks, under 20 s, the voices of a single chunk are taken over."""
+"""In a recording with at most so many chunks, under 20 s, the voices of one chunk may be used."""
 
 _THRESHOLDS, _WEIGHTS = Thresholds(), Weights()
 
@@ -66,7 +66,7 @@ class OnnxDiarizer:
     A segmentation and an embedding network. For one call at a time.
 
     Args:
-        thresholds: When voices are one.
+        thresholds: When two voices count as one.
         weights: How evidence of who speaks is weighed.
     """
 
@@ -165,7 +165,7 @@ class OnnxDiarizer:
 
         If fewer are found than speak within one chunk, shorter windows are tried: somebody may
         never speak alone for as long as a window. If there are still too few in a short recording,
-        the voices of one chunk are taken over.
+        the voices of one chunk are used.
         """
         shorter = replace(thresholds, window_s=_SHORTER_WINDOW_S, clean=_LESS_CLEAN)
         tries = [thresholds, shorter]
@@ -262,5 +262,5 @@ def open_onnx_diarizer(folder: Path, *, threads: int) -> OnnxDiarizer:
     except (WeightsUnreadable, KeyError) as error:
         raise EngineFailed(
             f"diarization model {folder.name!r} cannot be read ({error}); `./longhand models "
-            f"remove {folder.name}` and `pull` fetch it anew"
+            f"rm {folder.name}` and `pull` fetch it anew"
         ) from error

@@ -24,14 +24,14 @@ def read_chunk(audio: AudioSource, chunk: Segment) -> NDArray[np.float32]:
 
 
 def fewest_frames(segmentations: SlidingWindowFeature, n_samples: int) -> int:
-    """The number of frames of a chunk that last as long as so many samples."""
+    """How many frames of a chunk last as long as `n_samples`."""
     n_frames: int = segmentations.data.shape[1]
     chunk: float = segmentations.sliding_window.duration * SAMPLE_RATE_HZ
     return math.ceil(n_frames * n_samples / chunk)
 
 
 def masks_of(segmentation: NDArray[Any], exclude_overlap: bool, least: int) -> NDArray[np.float32]:
-    """When each speaker talks, (n_speakers, n_frames); only alone if that is long enough."""
+    """When each speaker talks, (n_speakers, n_frames): alone, if that is long enough."""
     masks: NDArray[np.float32] = np.nan_to_num(segmentation).astype(np.float32)
     if not exclude_overlap:
         return masks.T

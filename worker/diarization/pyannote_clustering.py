@@ -19,8 +19,8 @@ from pyannote.audio.pipelines.clustering import (
 from pyannote.core import SlidingWindowFeature
 
 MOST_CLUSTERED = 8000
-"""The most embeddings that are clustered, since their distances take memory by the square. Of
-longer audio, an even choice is clustered, and the rest goes to the nearest cluster."""
+"""The most embeddings that are clustered: the memory for distances grows with the square of their
+number. Of longer audio, evenly spaced ones are clustered. The others go to the nearest cluster."""
 
 Hook = Callable[..., None]
 
@@ -41,7 +41,7 @@ class Thinned(BaseClustering):
         segmentations: SlidingWindowFeature | None = None,
         min_active_ratio: float = 0.2,
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Leave out what is too short, and keep an even choice of the rest."""
+        """Leave out what is too short, and keep some of the rest, evenly spaced."""
         self.hook("clustering", None, total=3, completed=0)
         kept, chunks, speakers = super().filter_embeddings(
             embeddings, segmentations, min_active_ratio

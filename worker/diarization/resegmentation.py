@@ -26,7 +26,7 @@ _LEAST_FRAMES = 20
 """Frames that a voice of a chunk must speak to count as evidence: 0.34 s."""
 
 _BESIDE = 0.3
-"""Where two talk at once: the evidence for a voice that it speaks just before or after."""
+"""Where two talk at once: more evidence for a voice if it also speaks just before or after."""
 
 _BLOCK = 4096
 
@@ -40,7 +40,7 @@ class Weights:
         change: The cost of a change of voice, in seconds of similarity 1.
         change_at_hint: The share of this cost where a voice was heard to begin, or speech stops.
         chunk_vote: The weight of a voice of a chunk, beside the similarity of the place.
-        contradicted: A place contradicts a voice if it is so much more similar to another one.
+        contradicted: A place contradicts a voice if it is this much more similar to another one.
         contradiction: How much weight each share of contradicting places takes away.
     """
 

@@ -31,10 +31,10 @@ def find_most_voices(
     best = np.empty((0, embeddings[0].shape[1]), np.float32)
     for i, (each, part, found) in enumerate(zip(tries, embeddings, windows, strict=True)):
 
-        def note_part(fraction: float, n: int = i) -> None:
+        def report_part(fraction: float, n: int = i) -> None:
             report((n + fraction) / len(tries))
 
-        voices = find_voices(part, found, each, count[1:], note_part)
+        voices = find_voices(part, found, each, count[1:], report_part)
         if len(voices) > len(best):
             best = voices
         if len(best) >= count[0]:

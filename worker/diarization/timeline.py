@@ -33,12 +33,10 @@ class Timeline:
     Attributes:
         voices: (n_chunks, n_frames, 3), whether each voice speaks.
         counts: (n,), how many speak at once in each frame, on average over its chunks.
-        n_samples: The length of the recording; the last chunk may be longer.
     """
 
     voices: NDArray[np.bool_]
     counts: NDArray[np.int64]
-    n_samples: int
 
     @classmethod
     def of(cls, voices: NDArray[np.bool_], n_samples: int) -> Timeline:
@@ -52,7 +50,7 @@ class Timeline:
         counts = np.rint(speaking / seen).astype(np.int64)
         # Nobody speaks in the padding of the last chunk.
         counts[frame_at(n_samples / SAMPLE_RATE_HZ) :] = 0
-        return cls(voices, counts, n_samples)
+        return cls(voices, counts)
 
     def chunks(self) -> Iterator[tuple[slice, NDArray[np.bool_]]]:
         """Yield the frames of each chunk, and the voices in it."""

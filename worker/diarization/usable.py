@@ -1,4 +1,4 @@
-"""Which diarization models a worker can run. It publishes them, so that others are refused."""
+"""Which diarization models a worker can run. It publishes them; others are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a diarization is asked, and what it gives."""
+"""The options of a diarization, and its result."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ Weights that torch saved, read without torch.
 
 A checkpoint is a pickle, and a pickle may run any code. Here it may name only six things: tensors,
 four types of storages, and an ordered dictionary. If it names anything else, it is refused before
-that is run.
+anything runs.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from worker.engines.base import Engine
 from worker.engines.memory import memory_watched
 
 Form = Literal["ctranslate2", "checkpoint"]
-"""Of weights: a folder of CTranslate2, or a checkpoint of openai-whisper."""
+"""Forms of weights: a folder of CTranslate2, or a checkpoint of openai-whisper."""
 
 
 @dataclass(frozen=True)

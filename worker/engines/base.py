@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class DecodeOptions:
     """
-    How a chunk is to be decoded. The fields are those of `TranscriptionRequest`, but for `context`.
+    How a chunk is to be decoded. All fields but `context` are those of `TranscriptionRequest`.
 
     Attributes:
         language: A Whisper code; None to detect the language in this chunk.
         prompt: A text of the caller, which the model takes for what was said before the audio.
         context: Tokens of what was said just before this chunk, with timestamps.
-        temperature: That of this try; another try at a higher temperature is another chunk.
+        temperature: That of this try. A try at a higher temperature has options of its own.
     """
 
     language: str | None
@@ -91,8 +91,8 @@ class Decoding:
         avg_logprob: Mean log probability of the text's tokens.
         compression_ratio: Of the text before repetitions were cut. A loop compresses well.
         fails_thresholds: Whether the text failed a threshold of the request.
-        uncut: The segments with all repetitions of a phrase, if some were cut. Whether they were
-            said can be told only by where a voice is heard.
+        uncut: The segments with all repetitions of a phrase, if some were cut. Only where a voice
+            is heard shows whether they were said.
     """
 
     segments: tuple[Segment, ...]

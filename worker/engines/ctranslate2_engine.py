@@ -1,4 +1,4 @@
-"""What all engines have in common that run a model of CTranslate2."""
+"""What the engines that run a model of CTranslate2 have in common."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CTranslate2Engine(ABC):
             local_files_only=True,
         )
         # numpy's product of float32 matrices depends on how many threads it has, and in int8 such
-        # a difference makes another word. In float64 it is rounded away.
+        # a difference may change a word. In float64 it is rounded away.
         extract = self._model.feature_extractor
         extract.mel_filters = extract.mel_filters.astype(np.float64)
         self._tokenizer = cache(self._make_tokenizer)
@@ -81,7 +81,7 @@ class CTranslate2Engine(ABC):
 
     @abstractmethod
     def _transcribe_alike(self, chunks: list[Chunk], found: list[Any]) -> list[Decoding]:
-        """Decode chunks in one pass; `found` is what the engine found out about each before."""
+        """Decode chunks in one pass; `found` is what the engine knows about each already."""
 
     def _transcribe_groups(
         self, chunks: Sequence[Chunk], found: Sequence[Any], keys: Sequence[Hashable]

@@ -26,7 +26,7 @@ class FasterWhisperEngine(CTranslate2Engine):
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:
         """See `Engine.transcribe`."""
         prompts = [self._prompt_tokens(chunk.options) for chunk in chunks]
-        # CTranslate2 takes prompts of one length a call. Their length does not depend on the
+        # CTranslate2 takes only prompts of one length in a call. The length does not depend on the
         # language, which may be known only once the chunk is encoded.
         keys = [(len(p), c.options.shared) for p, c in zip(prompts, chunks, strict=True)]
         with memory_watched(*self._where):

@@ -109,7 +109,7 @@ class OpenaiWhisperEngine:
             added.append(RepetitionPenalty(options.repetition_penalty, task.sample_begin))
         if options.no_repeat_ngram_size:
             added.append(NoRepeatedRun(options.no_repeat_ngram_size, task.sample_begin))
-        # Before Whisper's own rules, which must have the last word, above all on timestamps.
+        # Before Whisper's own rules, which must be applied last, above all those of timestamps.
         task.logit_filters[:0] = added
         return task
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 class RepetitionPenalty:
     """
-    Makes tokens that the text holds already less likely.
+    Makes tokens that are already in the text less likely.
 
     Args:
         penalty: A positive logit is divided by it, a negative one multiplied.

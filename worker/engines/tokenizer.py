@@ -50,7 +50,8 @@ def prompt_tokens(tokenizer: WhisperTokenizer, options: DecodeOptions, n_context
     The tokens before the text: hotwords, then the prompt, then the context.
 
     There is room for half of what the decoder holds. As in Whisper, only the end of prompt and
-    context is kept if they are too long. Hotwords lose their end, and leave half of the room.
+    context is kept if they are too long. Of hotwords, the beginning is kept: at most half of the
+    room, unless there is nothing else.
 
     Args:
         n_context: How many tokens the model's decoder holds: 448 in all models of OpenAI.
@@ -63,7 +64,7 @@ def prompt_tokens(tokenizer: WhisperTokenizer, options: DecodeOptions, n_context
 
 
 def _encoded(tokenizer: WhisperTokenizer, text: str | None) -> list[int]:
-    # A text may spell a special token: one tokenizer makes the token of it, another raises.
+    # A text may spell a special token: one tokenizer makes it that token, another raises.
     plain = _SPECIAL.sub(" ", text or "").strip()
     return tokenizer.encode(" " + plain) if plain else []
 
@@ -86,7 +87,7 @@ def patience(options: DecodeOptions) -> float:
 
 
 class SuppressedTokens:
-    """The tokens that a model must not write, by what the request asks."""
+    """The tokens that a model must not write, as the request asks."""
 
     def __init__(self, tokenizer: WhisperTokenizer) -> None:
         self._tokenizer = tokenizer

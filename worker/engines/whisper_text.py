@@ -20,7 +20,7 @@ from worker.engines.timed_words import TimedWord, give_words
 from worker.engines.tokenizer import WhisperTokenizer
 
 MOST_TOKENS = 220
-"""A text of so many tokens is cut off: there is room for 224, half of what the decoder holds."""
+"""A text with so many tokens was cut off: there is room for 224, half of what the decoder holds."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _with_words(
     tokenizer: WhisperTokenizer,
     time_words: Callable[[list[int]], list[TimedWord]],
 ) -> tuple[Segment, ...]:
-    """The segments, with words if they are wanted, and without those that words show wrong."""
+    """The segments, with words if they are wanted, and without hallucinations."""
     options = chunk.options
     silence_s = options.hallucination_silence_threshold
     if segments and (options.word_timestamps or silence_s is not None):

@@ -1,4 +1,4 @@
-"""whisperx's own pipeline. It is given our chunks instead of looking for speech by itself."""
+"""whisperx's own pipeline, which gets our chunks and does not look for speech itself."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class WhisperxEngine(CTranslate2Engine):
         chunks = [replace(c, options=replace(c.options, temperature=0.0)) for c in chunks]
         with memory_watched(*self._where):
             languages = [self._language(chunk) for chunk in chunks]
-            # whisperx takes one language and one prompt a call.
+            # whisperx takes one language and one prompt in a call.
             keys = [
                 (c.options.shared, c.options.prompt, c.options.context, guess.language)
                 for c, guess in zip(chunks, languages, strict=True)

@@ -31,7 +31,7 @@ class Lease:
         self.job_id = job_id
         self.attempt = attempt
         self.telling = threading.Lock()
-        """Held while news are written to Redis, so that they arrive in order."""
+        """Held while fields are written to Redis: they must arrive in order."""
 
         self._lost = threading.Event()
         self._fields: dict[str, Any] = {}

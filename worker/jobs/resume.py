@@ -33,11 +33,8 @@ class JobCheckpoint:
             return None
         try:
             done = {index: _read_done(chunk) for index, chunk in kept[1].items()}
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # written by another version: they are decoded again
+        except (ValueError, KeyError, TypeError):
+            # A worker of another version wrote them: they are decoded again.
             return None
         _log.info("goes on after %d chunks", len(done))
         return plan, done

@@ -139,7 +139,7 @@ class Puller:
         while not self._stopping.is_set():
             if not self._free.acquire(timeout=_AGAIN_S):
                 continue
-            # We may have been told to stop while we waited for the slot.
+            # `stop` may have been called while this waited for the slot.
             slip = None if self._stopping.is_set() else self._next_slip()
             if slip is None:
                 self._free.release()

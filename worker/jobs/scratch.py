@@ -26,8 +26,8 @@ def own_folder(scratch_dir: Path) -> Iterator[Path]:
     """
     with naming("LONGHAND_SCRATCH_DIR", scratch_dir):
         scratch_dir.mkdir(parents=True, exist_ok=True)
-    # One worker at a time makes or removes folders. Else a new folder that is not locked yet would
-    # be taken for a dead worker's.
+    # One worker at a time makes or removes folders. Otherwise one of them would remove the new
+    # folder of another that has not locked it yet.
     with (scratch_dir / f"{_PREFIX}{_LOCK}").open("w") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         for left in scratch_dir.glob(f"{_PREFIX}*/{_LOCK}"):

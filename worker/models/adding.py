@@ -1,4 +1,4 @@
-"""Adds an operator's own model, after it was tried."""
+"""Tries an operator's own model, and adds it."""
 
 from __future__ import annotations
 

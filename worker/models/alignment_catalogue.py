@@ -81,16 +81,6 @@ REPOSITORIES = frozenset(_REPOSITORY_OF.values())
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def folder_of(name: str) -> str:
-    """
-    The name of an aligner's folder below the directory of models.
-
-    >>> folder_of("KBLab/wav2vec2-large-voxrex-swedish")
-    'KBLab--wav2vec2-large-voxrex-swedish'
-    """
-    return name.replace("/", "--")
-
-
 def aligner_name(language: str, entry: ModelEntry, chosen: str | None) -> str | None:
     """
     The aligner to use for a language, or None if there is none.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from worker.models.alignment_catalogue import BUNDLES, REPOSITORIES
-from worker.models.file_set import FileSet, Kind, Origin, Repository, lacking
+from worker.models.file_set import FileSet, Kind, Origin, Repository, lacking, read_json
 from worker.models.manifest import DESCRIPTION_FILE
 
 _DESCRIBING = ("config.json", "preprocessor_config.json", "tokenizer_config.json", "vocab.json")
@@ -55,9 +55,7 @@ def bundle_weights(folder: Path) -> Path | None:
 
 def description_of(folder: Path) -> dict[str, Any]:
     """What `longhand.json` says about an aligner; empty if there is none."""
-    path = folder / DESCRIPTION_FILE
-    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return found
+    return read_json(folder / DESCRIPTION_FILE)
 
 
 def _missing_shards(folder: Path) -> list[str]:

@@ -60,20 +60,11 @@ def diarizer_name(entry: ModelEntry, site_default: str, chosen: str | None) -> s
     """
     if chosen is None:
         return entry.diarizer or site_default
-    folder_name(chosen)
+    _check_name(chosen)
     return chosen
 
 
-def folder_name(name: str) -> str:
-    """
-    The name of a diarization model's folder.
-
-    Raises:
-        ModelNotFound: `name` cannot be the name of a diarization model.
-
-    >>> folder_name("pyannote/speaker-diarization-3.1")
-    'pyannote--speaker-diarization-3.1'
-    """
+def _check_name(name: str) -> None:
     if name not in PIPELINES and not _FOLDER_NAME.fullmatch(name):
         known = ", ".join((LIGHT, *PIPELINES))
         raise ModelNotFound(
@@ -81,7 +72,6 @@ def folder_name(name: str) -> str:
             f"LONGHAND_MODELS_DIR by their name",
             param="diarize_model",
         )
-    return name.replace("/", "--")
 
 
 class DiarizerFiles(FileSet):
@@ -97,7 +87,7 @@ class DiarizerFiles(FileSet):
 
     def __post_init__(self) -> None:
         """Refuse a name that could lead to another folder."""
-        folder_name(self.name)
+        _check_name(self.name)
 
     @property
     def origin(self) -> Origin | None:

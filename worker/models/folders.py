@@ -35,7 +35,7 @@ def move_in(part: Path, folder: Path) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[Path]:
     """
-    Hold the lock of a folder during the block; gives the path of a hidden folder that is not there.
+    Hold the lock of a folder during the block; gives the path for a hidden folder beside it.
 
     If several workers share a directory, one downloads and the others wait.
     """

@@ -58,8 +58,8 @@ class Manifest:
         """
         The revision of one file of weights.
 
-        That of a checkpoint of openai-whisper is its own hash, since the folder may also hold files
-        of another origin; unless it was converted from them.
+        For a checkpoint of openai-whisper it is the file's own hash, since the folder may also hold
+        files of another origin. If it was converted from those, it has their revision.
         """
         noted = self.files.get(weights)
         if noted and weights.endswith(".pt") and weights != COMPACT_FILE and not noted.made_from:

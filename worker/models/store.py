@@ -62,7 +62,7 @@ class ModelStore:
         return next((f for f in self._folders(files) if not files.missing(f)), None)
 
     def find_any(self, files: FileSet) -> Path | None:
-        """The folder of a model, also one that lacks files, or None."""
+        """The folder of a model, complete or not; None if there is none."""
         return self.find(files) or next(filter(Path.is_dir, self._folders(files)), None)
 
     def files_of(self, kind: Kind, name: str) -> FileSet:
@@ -129,7 +129,7 @@ class ModelStore:
         return files.read_path(self.find(files) or self._get(files, report))
 
     def _get(self, files: FileSet, report: ReportBytes) -> Path:
-        """Fetch a model, or convert another form of it, which is fetched if need be; its folder."""
+        """Fetch a model, or fetch and convert another form of it; returns its folder."""
         other = files.made_from
         if other is None:
             return self._fetch(files, report)
@@ -142,8 +142,8 @@ class ModelStore:
             try:
                 source = self._fetch(other, report)
             except NotFetched as error:
-                told = dict.fromkeys([*failures, *error.failures])
-                raise NotFetched(files, list(told)) from error
+                failures = list(dict.fromkeys([*failures, *error.failures]))
+                raise NotFetched(files, failures) from error
         return self._convert(files, source)
 
     def _fetch(self, files: FileSet, report: ReportBytes) -> Path:

@@ -116,7 +116,7 @@ class CheckpointFiles(FileSet):
         write_manifest(part, Manifest(self.name, noted.revision, files, source=noted.source))
 
     def read_path(self, folder: Path) -> Path:
-        """See `FileSet.read_path`: the checkpoint, but of a compact one its folder."""
+        """See `FileSet.read_path`: the checkpoint; for a compact one, its folder."""
         weights = self.weights_file(folder)
         return folder if weights is None or weights.name == COMPACT_FILE else weights
 

@@ -1,4 +1,4 @@
-"""What is on disk of Whisper models: which weights, and which models the operator added."""
+"""The Whisper models on disk: which weights, and which models the operator added."""
 
 from __future__ import annotations
 

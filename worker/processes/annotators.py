@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from shared.catalogue import MODELS
 from shared.errors import EngineFailed
 from shared.transcript import Segment
 from worker.alignment import Aligner, AlignmentOptions, open_aligner
@@ -16,7 +15,6 @@ from worker.diarization import (
     Diarization,
     DiarizationOptions,
     Diarizer,
-    diarizer_name,
     open_diarizer,
 )
 from worker.models.store import ModelStore
@@ -37,6 +35,7 @@ class AnnotationModels:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._store = ModelStore.of(settings)
+        self.site_diarizer = settings.diarizer
         self._aligners: OrderedDict[str, Aligner] = OrderedDict()
         self._diarizers: OrderedDict[str, Diarizer] = OrderedDict()
 
@@ -69,10 +68,6 @@ class AnnotationModels:
         """See `Annotators.find_turns`."""
         return self._diarizer(diarizer).find_turns(audio, options, report)
 
-    def diarizer_for(self, model: str, chosen: str | None) -> str:
-        """See `Annotators.diarizer_for`."""
-        return diarizer_name(MODELS[model], self._settings.diarizer, chosen)
-
     def _aligner(self, name: str) -> Aligner:
         return self._lend(self._aligners, name, open_aligner, most=_MOST_ALIGNERS)
 
@@ -89,7 +84,7 @@ class AnnotationModels:
     ) -> _Model:
         """The model of that name. If it has to be loaded, the least recently used one leaves."""
         if name not in loaded:
-            while len(loaded) >= most:  # before the next one needs its memory
+            while len(loaded) >= most:  # first, since the next one needs its memory
                 loaded.popitem(last=False)
             try:
                 device, threads = best_device(self._settings.device), self._settings.n_threads

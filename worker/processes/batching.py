@@ -57,10 +57,10 @@ class ChunkBatcher:
     Args:
         start_engine: Starts the process; called again each time it has died.
         batch_size: Most calls in a batch.
-        stall_s: The process is killed if it gives no answer for so long.
+        stall_s: The process is killed if it gives no answer for so many seconds.
         pauses_s: Between starts that fail; after the last the engine is lost.
-        when_idle: Seconds and a call: the call is made each time there was nothing to do for so
-            long.
+        when_idle: Seconds and a call. The call is made each time there was nothing to do for so
+            many seconds.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class ChunkBatcher:
                     wanted = [p for p in self._again.popleft() if not p.queue.is_dropped]
                     if wanted:
                         return wanted
-                for queue in [s for s in self._queues if not s.waiting]:
+                for queue in [q for q in self._queues if not q.waiting]:
                     self._queues.remove(queue)
                 if self._queues:
                     return self._gather()
@@ -229,7 +229,7 @@ class ChunkBatcher:
         self._again.extend(batch[i : i + size] for i in range(0, len(batch), size))
 
     def _survive(self, batch: list[PendingCall], error: Exception) -> None:
-        """Replace the dead engine; run its batch again one by one, or give a deadly call up."""
+        """Replace the dead engine; run its batch again one by one, or give up a deadly call."""
         _log.error("the engine was lost with %d chunks in it: %s", len(batch), error)
         for pending in batch:
             pending.n_deaths += 1

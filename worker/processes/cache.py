@@ -58,7 +58,7 @@ class ModelCache:
     The models of one device. Not for several threads at once.
 
     Args:
-        clock: Seconds; tells how long a model was idle.
+        clock: Gives seconds, to count how long a model was idle.
 
     Raises:
         EngineFailed: The engine's library or the device is missing, or the device does not have the
@@ -95,9 +95,8 @@ class ModelCache:
         why.
         """
         self._generation = max(self._generation, generation)
-        self.unload_idle(
-            but=name
-        )  # here too, since the batcher calls it only when there is no work
+        # Here too, since the batcher calls it only when there is no work.
+        self.unload_idle(but=name)
         if name in self._residents and self._residents[name].generation < generation:
             self._renew(name)
         with self._lent(name) as resident:
@@ -158,7 +157,7 @@ class ModelCache:
         self._residents[name] = renewed
 
     def _open(self, name: str) -> _Resident:
-        # First: a model that cannot be had makes no other leave.
+        # First: if this model cannot be had, no other has to leave memory.
         path = self._on_disk.store.locate("model", name)
         n_bytes = self._on_disk.weights_bytes(name)
         revision = self._on_disk.revision(name)

@@ -1,8 +1,8 @@
 """
 The child processes of a worker: each serves the methods of one object.
 
-A child runs one call at a time and reports its progress, so that the parent can tell a slow child
-from a stuck one. If a child dies, the other children go on. A child ends by itself when its parent
+A child runs one call at a time and reports its progress. So the parent knows whether a child is
+slow or stuck. If a child dies, the other children go on. A child ends by itself when its parent
 ends.
 """
 
@@ -91,7 +91,7 @@ class Child:
         Call a method in the child.
 
         Args:
-            stall_s: The child is killed if it sends no report and no answer for so long.
+            stall_s: The child is killed if it sends no report and no answer for so many seconds.
             report: Takes what the method reports. If it is given, the method gets an argument
                 `report`.
             check: Called a few times a second. What it, or `report`, raises ends the call.
@@ -204,7 +204,7 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
 def _report(connection: Connection, value: object) -> None:
     """Send a report to the parent; end the method if the parent has asked for that."""
     connection.send(("report", value))
-    if connection.poll():  # during a call the parent sends nothing but that
+    if connection.poll():  # during a call the parent sends nothing else
         connection.recv()
         raise _Stopped
 
@@ -240,10 +240,8 @@ class ChildPool:
             if child is None or not child.is_alive:
                 self._children = self._children - {child}
                 child = Child(self._factory, self._name)
-                self._children = {
-                    *self._children,
-                    child,
-                }  # a new set: another thread may be reading the old one
+                # A new set: another thread may be reading the old one.
+                self._children = {*self._children, child}
                 child.wait_until_ready(check)
             yield child
         finally:

@@ -1,4 +1,4 @@
-"""Models that could not be loaded: kept, so that the site can tell its operator."""
+"""Models that could not be loaded, and why: the worker publishes them for its operator."""
 
 from __future__ import annotations
 

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shared.catalogue import MODELS
 from shared.errors import EngineFailed, JobTimedOut, ModelNotFound
 from shared.transcript import Segment
 from worker.alignment import AlignmentOptions
 from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource, Span
 from worker.decoding.decode import QueuePosition
-from worker.diarization import Diarization, DiarizationOptions, diarizer_name
+from worker.diarization import Diarization, DiarizationOptions
 from worker.engines.base import DecodeOptions, Decoding, Guess
 from worker.pipeline import ModelUsed
 from worker.processes.batching import ChunkBatcher
@@ -105,6 +104,7 @@ class PooledModels:
         self._processes = processes
         self._check = check
         self._generation = generation
+        self.site_diarizer = processes.settings.diarizer
 
     def decode(
         self,
@@ -192,10 +192,6 @@ class PooledModels:
         self._annotate("load_diarizer", diarizer, stall_s=LOAD_S)
         found: Diarization = self._annotate("find_turns", diarizer, audio, options, report=report)
         return found
-
-    def diarizer_for(self, model: str, chosen: str | None) -> str:
-        """See `Annotators.diarizer_for`."""
-        return diarizer_name(MODELS[model], self._processes.settings.diarizer, chosen)
 
     def _in_audio_child(self, method: str, *args: Any, report: Callable[[float], None]) -> Any:
         processes = self._processes

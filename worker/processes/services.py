@@ -44,7 +44,7 @@ class EngineStatus:
 
 
 class EngineService:
-    """What the engine process serves: a list of answers, and the process's status."""
+    """What the engine process serves. Each method returns answers, and the process's status."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._cache = ModelCache(settings)

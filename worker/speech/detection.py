@@ -13,11 +13,11 @@ from worker.speech.sounds import find_sounds
 from worker.speech.voice_activity import Method, VoiceActivity, measure_voice
 
 MIN_LANE_S = 120.0
-"""Each lane begins without context, which costs more than a shorter lane saves."""
+"""Shorter lanes would cost more than they save, because each begins without context."""
 
 _THRESHOLD = 0.5
 _HYSTERESIS = {"silero": 0.15, "pyannote": 0.137}
-"""Speech ends so far below the threshold at which it begins, as each model's authors chose."""
+"""Speech ends this far below the threshold at which it begins; each model's authors chose it."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ _BLOCK = 600 * WINDOW
 """Samples that are read at a time."""
 
 _BELOW_SPEECH_DB = 10.0
-"""A sound counts if it is at most this much weaker than the speech: hiss does not."""
+"""A sound that is weaker than the speech by more than this does not count, such as hiss."""
 
 _AUDIBLE_DBFS = -60.0
 """A sound that is weaker than this cannot be heard."""
@@ -34,7 +34,6 @@ def find_sounds(
     audio: AudioSource,
     part: Span,
     voiced: Sequence[Span],
-    report: Callable[[float], None] = lambda fraction: None,
 ) -> list[Span]:
     """
     Spans of a part of the audio that are about as loud as its speech, but are no speech.
@@ -43,14 +42,13 @@ def find_sounds(
 
     Args:
         voiced: Speech in it, in time order.
-        report: Called now and then with the fraction done; what it raises ends the work.
 
     Returns:
         Spans of more than a second, in time order.
     """
     import numpy as np
 
-    levels = _levels(audio, part, report)
+    levels = _levels(audio, part)
     is_voiced = np.zeros(len(levels), bool)
     for span in voiced:
         first, last = (span.start - part.start) // WINDOW, -(-(span.end - part.start) // WINDOW)
@@ -65,7 +63,7 @@ def find_sounds(
     return [span for span in found if span.duration_s > _SHORTEST_S]
 
 
-def _levels(audio: AudioSource, part: Span, report: Callable[[float], None]) -> NDArray[np.float32]:
+def _levels(audio: AudioSource, part: Span) -> NDArray[np.float32]:
     """The mean square of each window, (n_windows,). The last window is padded with silence."""
     import numpy as np
 
@@ -74,7 +72,6 @@ def _levels(audio: AudioSource, part: Span, report: Callable[[float], None]) -> 
         samples = audio.read(start, min(part.end, start + _BLOCK))
         windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
         found.append((windows**2).mean(axis=1))
-        report((start - part.start) / (part.end - part.start))
     return np.concatenate(found)
 
 

@@ -26,13 +26,13 @@ WINDOW = 512
 
 _CONTEXT = 64
 _FRESH_WINDOWS = 250
-"""Silero's state is reset after so many windows, 8 s."""
+"""Silero's state is reset after this many windows, 8 s."""
 
 _WARM_WINDOWS = 31
 """Windows before a reset that are run again, about 1 s, to build up a new state."""
 
 _SHAPES_APART = 47
-"""The model gets multiples of so many windows at a time."""
+"""The model gets multiples of this many windows at a time."""
 
 _FUNDAMENTAL_HZ = (70, 300)
 _TELEPHONE_HZ = 3400

