@@ -11,11 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.catalogue import Catalogue
 from shared.problems import describe_problem
@@ -53,30 +49,31 @@ class SharedSettings(BaseSettings):
     )
     storage_dir: Path = Field(
         Path("data/storage"),
-        description="Directory of uploads and results; gateway and workers see the same one.",
+        description="Directory of uploads and results; gateway and workers need the same one.",
     )
     default_model: str = Field(
-        "small", description="Model of a request that names none; workers load it at start."
+        "small", description="Model of requests that name none; workers load it when they start."
     )
     model_aliases: str = Field(
         "",
-        description="Own names for models, laid over the catalogue: `base=demo,house=large-v3`.",
+        description="Other names for models, before the catalogue's: `base=demo,house=large-v3`.",
     )
     lease_s: int = Field(
-        30, ge=5, description="Seconds without a sign of life until a worker's jobs go to another."
+        30, ge=5, description="Seconds of a worker's silence after which its jobs go to another."
     )
     max_attempts: int = Field(
-        3, ge=1, description="Workers that may die over one job before it fails `worker_lost`."
+        3,
+        ge=1,
+        description="Attempts at a job whose workers die, before it fails with `worker_lost`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log line written."
+        "info", description="Less severe lines are not logged."
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="Log lines as `text`, or `json` objects."
+        "text", description="Log lines are `text`, or `json` objects."
     )
     log_file: str = Field(
-        "",
-        description="File that gets every log line too, such as `logs/app.log`; empty for none.",
+        "", description="File that gets all log lines too, such as `logs/app.log`; empty for none."
     )
 
     @field_validator("redis_url")

@@ -90,8 +90,7 @@ def find_format(name: str) -> Format:
     """
     if name not in FORMATS:
         raise InvalidRequest(
-            f"format {name[:64]!r} is not known; it is one of {', '.join(FORMATS)}",
-            param="format",
+            f"format {name[:64]!r} is not known; it is one of {', '.join(FORMATS)}", param="format"
         )
     return FORMATS[name]
 
