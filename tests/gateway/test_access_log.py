@@ -150,7 +150,7 @@ def test_what_is_refused_from_its_header_has_an_id_and_a_line(gateway: GatewayPr
 
 
 def test_what_is_refused_from_its_header_is_counted(gateway: GatewayProcess, http: Client) -> None:
-    """A full queue answers so: whoever watches a site wants to see it."""
+    """A full queue answers like this, and operators want to see it."""
     for path in (b"/transcribe/binary", b"/jobs/a-job-id/retry", b"/no/where"):
         with socket.create_connection(gateway.address, timeout=20) as connection:
             connection.sendall(

@@ -66,7 +66,7 @@ def test_who_shows_no_valid_key_sends_no_body(
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_who_is_over_his_rate_sends_no_body(
+def test_a_caller_over_their_rate_sends_no_body(
     start_gateway: Callable[..., GatewayProcess],
     stored_files: StoredFiles,
     keys_file: Path,

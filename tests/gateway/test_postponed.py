@@ -192,7 +192,7 @@ def test_a_caller_who_hangs_up_while_put_aside_ends_the_job(
         ("/transcribe/file?wait=true", "file", 202),
     ],
 )
-def test_whoever_waits_when_the_gateway_stops_is_told_the_job(
+def test_callers_who_wait_when_the_gateway_stops_are_told_the_job(
     start_gateway: StartGateway,
     services: Services,
     connect: Callable[[GatewayProcess], Caller],

@@ -79,7 +79,7 @@ def test_a_job_that_has_ended_is_told_once(live, journal, listen):
     assert (again.status, by_event.status) == (204, 204)  # a browser comes back no more
 
 
-def test_who_comes_back_hears_what_he_missed_and_nothing_twice(live, journal, listen):
+def test_a_listener_who_comes_back_gets_what_they_missed_and_nothing_twice(live, journal, listen):
     job_id = journal.submit()
     journal.start(job_id)
     first = listen(live.url, f"/jobs/{job_id}/events")
@@ -204,7 +204,7 @@ def test_one_listener_too_many_is_told_to_come_back(start_live, listen):
     assert refused.status == 503
     assert refused.headers["Retry-After"] == "5"
     assert b"LONGHAND_LIVE_MAX_LISTENERS" in refused.body
-    # Whoever leaves makes room.
+    # A listener who leaves makes room.
     wait_until(lambda: listen(live.url, "/events").status == 200, 20, "room")
 
 

@@ -35,10 +35,10 @@ async def reading(tail: Tail) -> AsyncIterator[None]:
 @pytest.fixture
 def hear_late(redis_url: str, journal: Journal) -> Callable[..., list[Event]]:
     """
-    A function that lets somebody listen while the tail is behind, and returns what he hears.
+    A function that lets somebody listen while the tail is behind, and returns what they hear.
 
     Args:
-        before: What happens before he listens, of which the tail has read nothing.
+        before: What happens before they listen; the tail has read nothing of it.
         then: What happens after.
     """
 

@@ -1,4 +1,4 @@
-"""Jobs that are asked for again: by a key, by whoever had gone, after a failure."""
+"""Jobs that are asked for again: with a key, by callers who had gone, after a failure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_abandoned_job_is_cancelled_unless_it_is_asked_for_again(jobs, share)
     assert jobs.get(back.id).status is Status.QUEUED
 
 
-def test_an_abandoned_run_goes_on_for_whoever_came_back(jobs, share, make_transcript):
+def test_an_abandoned_run_goes_on_for_a_caller_who_came_back(jobs, share, make_transcript):
     gone, back = share(), share()
     jobs.callers.abandon(gone.id, 0)
     jobs.cancel_abandoned()

@@ -214,13 +214,13 @@ def test_a_job_deleted_while_it_is_tried_again_does_not_come_back(redis_url, job
     assert list(storage.keys("jobs")) == []
 
 
-def test_who_comes_back_with_his_key_just_before_his_job_is_given_up_has_it(
+def test_a_caller_back_with_their_key_just_before_their_job_is_cancelled_has_it(
     redis_url, jobs, storage, share
 ):
     named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
 
     class Hasty(Redis):
-        """A Redis in which somebody sends his request again once the due jobs were read."""
+        """A Redis in which somebody sends their request again once the due jobs were read."""
 
         def zrangebyscore(self, *arguments, **options):
             due = super().zrangebyscore(*arguments, **options)
