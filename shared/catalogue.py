@@ -85,21 +85,17 @@ MODELS: Mapping[str, ModelEntry] = _Models(
         *(_openai(f"{size}{suffix}") for size in ("tiny", "base", "small", "medium")
           for suffix in ("", ".en")),
         *(_openai(f"large-v{version}") for version in (1, 2, 3)),
-        _openai(
-            "large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", translates=False
-        ),
-        _distilled("distil-whisper-small.en"),
-        _distilled("distil-whisper-medium.en"),
-        _distilled("distil-whisper-large-v2"),
-        _distilled("distil-whisper-large-v3"),
+        _openai("large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", translates=False),
+        *(_distilled(f"distil-whisper-{size}")
+          for size in ("small.en", "medium.en", "large-v2", "large-v3")),
     )
 )  # fmt: skip
 
 DEFAULT_NAMES = frozenset(
     {
         "default", "whisper", "whisper-1", "openai/whisper-1", "whisper-base", "gpt-transcribe",
-        "gpt-4o-transcribe",
-        "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
+        "gpt-4o-transcribe", "gpt-4o-transcribe-diarize", "gpt-4o-mini-transcribe",
+        "gpt-4o-mini-transcribe-2025-12-15",
     }
 )  # fmt: skip
 """Names that mean the default model, mostly OpenAI's own, which its clients send."""

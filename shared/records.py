@@ -151,11 +151,6 @@ class JobRecord(RunRecord):
         """The id of its run."""
         return self.run or self.id
 
-    @property
-    def follows(self) -> str | None:
-        """The job that began the run, if that is another."""
-        return None if self.run_id == self.id else self.run
-
 
 class JobEntry(BaseModel):
     """

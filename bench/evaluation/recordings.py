@@ -116,7 +116,7 @@ def _background(n_samples: int, noises: Sequence[Samples], draw: random.Random) 
 
 
 def make_noises(seed: int = 0, length_s: float = 20.0) -> dict[str, Samples]:
-    """Sounds in which nobody speaks, with silence, by name."""
+    """Sounds in which nobody speaks, including silence, by name."""
     n = _at(length_s)
     draw = np.random.default_rng(seed)
     white = draw.standard_normal(n)

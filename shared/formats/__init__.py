@@ -7,34 +7,18 @@ from dataclasses import dataclass
 
 from shared.errors import InvalidRequest
 from shared.formats.document import render_docx
-from shared.formats.options import DEFAULTS, FormatOptions, read_options
+from shared.formats.options import DEFAULTS
+from shared.formats.options import FormatOptions as FormatOptions
+from shared.formats.options import read_options as read_options
 from shared.formats.plain import render_text, render_tsv
 from shared.formats.rttm import render_rttm
 from shared.formats.sentences import split_sentences
-from shared.formats.structured import (
-    render_json,
-    render_verbose_json,
-    render_whisper,
-    segment_values,
-    speaker_values,
-)
+from shared.formats.structured import render_json, render_verbose_json, render_whisper
+from shared.formats.structured import segment_values as segment_values
+from shared.formats.structured import speaker_values as speaker_values
 from shared.formats.subtitles import render_srt, render_vtt
-from shared.formats.tidy import tidy
+from shared.formats.tidy import tidy as tidy
 from shared.transcript import Transcript
-
-__all__ = [
-    "FORMATS",
-    "Format",
-    "FormatOptions",
-    "find_format",
-    "formats_with",
-    "read_options",
-    "refuse_unused",
-    "render",
-    "segment_values",
-    "speaker_values",
-    "tidy",
-]
 
 _SEGMENTS = frozenset({"segment_resolution"})
 _SPOKEN = _SEGMENTS | {"speakers"}

@@ -84,14 +84,14 @@ def test_a_job_tried_again_has_all_its_attempts_again(redis, storage, share):
 
 
 def test_a_cancelled_job_whose_run_goes_on_joins_it_again(jobs, share, make_transcript):
-    leader, _ = share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.cancel(leader.id)
-    again = jobs.retry(leader.id)
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    first, _ = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.cancel(first.id)
+    again = jobs.retry(first.id)
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
 
     assert again.status is Status.RUNNING
-    assert jobs.read_transcript(jobs.get(leader.id)).text == "hi"
+    assert jobs.read_transcript(jobs.get(first.id)).text == "hi"
 
 
 def test_only_what_ended_without_a_result_is_tried_again(jobs, redis, share, make_transcript):
