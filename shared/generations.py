@@ -1,4 +1,4 @@
-"""The generation of a site's models: a number that rises when all are to be loaded anew."""
+"""The generation of a site's models: a number that rises when all must be loaded again."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ class Generations:
         return int(value or 0)
 
     def advance(self) -> int:
-        """Have workers load each model anew before its next job; returns the new generation."""
+        """Have workers load each model again before its next job; returns the new generation."""
         value: Any = self._script(keys=[GENERATION])
         return int(value)

@@ -55,11 +55,11 @@ class StoredAudio(BaseModel):
 
 class AskedAs(BaseModel):
     """
-    How a client of another service asked for a job, where its answers come later.
+    How a client of another service asked for a job whose answers come later.
 
     Attributes:
         dialect: The service that the client was written for.
-        sent: The parts of its request that are no option of ours, by that service's names.
+        sent: The fields of its request that are not options of ours, by that service's names.
     """
 
     model_config = ConfigDict(frozen=True)

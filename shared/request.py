@@ -1,4 +1,4 @@
-"""The options of a transcription. The docs are written from these fields."""
+"""The options of a transcription. Documents are made from these fields."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ class TranscriptionRequest(BaseModel):
 
     @property
     def wants_words(self) -> bool:
-        """Whether the result has words. Who asks for alignment asks for words."""
+        """Whether the result has words. A request for alignment is also one for words."""
         return self.word_timestamps or bool(self.align) or self.return_char_alignments
 
     def chosen(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The settings that gateway and worker share: what an operator may change, and no caller."""
+"""The settings that gateway and worker share. Operators change them, callers cannot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SharedSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LONGHAND_", frozen=True, extra="ignore")
 
     older_names: ClassVar[Mapping[str, str]] = BASE_NAMES
-    """Fields, by variables that older systems had for them. `LONGHAND_…` variables win."""
+    """Fields, by the variables of older systems. `LONGHAND_…` variables go first."""
 
     @classmethod
     def settings_customise_sources(
@@ -116,7 +116,7 @@ class _OlderVariables(PydanticBaseSettingsSource):
     """Values from variables of older systems."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The value of one field; None where no such variable is set."""
+        """The value of one field; None if no such variable is set."""
         older = getattr(self.settings_cls, "older_names", BASE_NAMES)
         for name, value in _set_variables(older).items():
             if older[name] == field_name and _is_usable(field_name, value):
@@ -137,7 +137,7 @@ def describe_older(
     A sentence for each variable of an older system that is set, with our name for it.
 
     Args:
-        others: Variables that we have no setting for, and what to do instead.
+        others: Variables for which we have no setting, and what to do instead.
     """
     told = [f"{name} has no use here: {others[name]}" for name in _set_variables(others)]
     for name, value in _set_variables(settings.older_names).items():

@@ -109,7 +109,7 @@ class Warned(Value):
 
     @property
     def is_of_a_failure(self) -> bool:
-        """Whether a stage failed, which may succeed another time. Others say more of the result."""
+        """Whether a stage failed; it may succeed another time. Others describe the result."""
         return self.code.endswith("_failed")
 
 

@@ -1,4 +1,4 @@
-"""The formats of a transcript: one function a format, and one line in the table here."""
+"""The formats of a transcript: each is a function, and a line in the table here."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def refuse_unused(options: FormatOptions, known: Format | None) -> None:
         known: None if no format was chosen.
 
     Raises:
-        InvalidRequest: There is one; names it, and the formats it is for.
+        InvalidRequest: There is one; the message names it, and the formats it is for.
     """
     for option in FormatOptions.model_fields:
         if option in options.model_fields_set and option not in (known.options if known else ()):
@@ -125,7 +125,7 @@ def render(
         filename: The name of the recording, for formats that contain it.
 
     Raises:
-        InvalidRequest: There is no such format, an option that was set does not change it, or it
+        InvalidRequest: There is no such format, it does not use an option that was set, or it
             cannot be made from this transcript.
     """
     known = find_format(format_name)

@@ -64,7 +64,7 @@ def read_options(fields: Mapping[str, str]) -> FormatOptions:
     Read the options of a format from the fields of a request.
 
     Raises:
-        InvalidRequest: A value is not possible; names the field.
+        InvalidRequest: A value is not possible; the message names the field.
     """
     try:
         return FormatOptions.model_validate(fields)

@@ -1,11 +1,11 @@
-"""The scripts that keep a run's chunks, and those that change what stands beside records."""
+"""The scripts that keep a run's chunks, mark removed audio, and take messages."""
 
 from __future__ import annotations
 
 from shared.keys import EVENTS, EVENTS_KEPT, JOB
 
 PLAN = "plan"
-"""How the names of plans begin among the fields of `CHUNKS`; those of chunks are numbers."""
+"""Names of plans among the fields of `CHUNKS` begin so; those of chunks are numbers."""
 
 KEEP_CHUNK = f"""
 -- KEYS  run, chunks, its jobs
