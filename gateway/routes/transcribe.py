@@ -69,8 +69,8 @@ ERRORS = (
 class RawName(BaseModel):
     """What the audio is called, where the body is nothing but audio."""
 
-    filename: str | None = Field(None, description="What the audio is called.")
-    ext: str | None = Field(None, description="Its extension, where it has no name.")
+    filename: str | None = Field(None, description="The name of the audio.")
+    ext: str | None = Field(None, description="Its extension, if it has no name.")
 
 
 class AudioUrl(BaseModel):

@@ -190,7 +190,7 @@ class Runs:
             waiting += as_texts(self._redis.zrangebyscore(queue, 0, now - older_than_s))
         if not waiting:
             return []
-        # All slips are read together: nearly every run has one, and single look-ups would cost more.
+        # All slips are read together: nearly every run has one, and single look-ups would be slow.
         delivered = self._delivery.waiting_runs()
         return [run for run in waiting if run not in delivered and self._redeliver(run, now)]
 
