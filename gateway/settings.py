@@ -278,7 +278,7 @@ class GatewaySettings(OutwardSettings):
         if ANY_ORIGIN in self.listed_origins and self.auth != "keys":
             raise ValueError(
                 "LONGHAND_CORS_ORIGINS is '*', which needs LONGHAND_AUTH=keys: without keys a page "
-                "of any site could call as whoever opens it; list the origins by name, or use keys"
+                "of any site could call as the person who opens it; list the origins, or use keys"
             )
         if self.default_wait_s > self.max_wait_s:
             raise ValueError(

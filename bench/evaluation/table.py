@@ -28,13 +28,14 @@ from shared.settings import CHECKOUT
 ENOUGH_WORDS = 5_000
 _LIBRARIES = ("faster-whisper", "ctranslate2", "openai-whisper", "jiwer", "av", "onnxruntime")
 _HOW = """\
-Every program has the same weights: int8 (openai-whisper: float32), beams of 5, one thread, a
-process of its own; all else is by its defaults, and no language is told. Where a text is in doubt
-the others draw at random: they are seeded with 0 before each file. CPU seconds count decoding the
-file, not loading the model. Long files are of whole clips, pauses of 0.3-5 s, levels ±6 dB, noise
-10 dB below the speech over half of the time, mp3 of 32 kbit/s. Text is compared by openai-whisper's
-normalizer. Times in seconds; starts (ends): of utterances whose first (last) word begins (ends) a
-segment, that segment's, in parentheses of how many; "any": of all, the nearest segment's."""
+Every program has the same weights: int8 (openai-whisper: float32), 5 beams, one thread and a
+process of its own. All other options are its defaults, and the language is not given. If a text is
+in doubt, the other programs choose at random; their seed is 0 before each file. CPU seconds include
+decoding the file, but not loading the model. Long files have whole clips, pauses of 0.3-5 s, levels
+±6 dB, noise 10 dB below the speech for half of the time, and are mp3 of 32 kbit/s. Text is compared
+after openai-whisper's normalizer. Times are in seconds. Starts (ends) are errors of segments that
+begin (end) with the first (last) word of an utterance; their number is in parentheses. "any" is the
+error of the nearest segment, for all utterances."""
 
 
 class Evaluation:
