@@ -70,7 +70,7 @@ def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
     assert {answer.status_code for answer in answers} >= {200, 400, 404, 405}
 
 
-def test_who_is_not_let_in_gets_an_id_too(
+def test_callers_who_are_not_let_in_get_an_id_too(
     make_client: Callable[..., FlaskClient], tmp_path: Path
 ) -> None:
     client = make_client(auth="keys", api_keys_file=tmp_path / "keys.json")

@@ -375,7 +375,7 @@ def test_a_wait_ends_with_its_time_while_redis_is_away(services: Services) -> No
     away.stop()
 
 
-def test_who_comes_when_it_is_stopped_is_answered_at_once(services: Services) -> None:
+def test_callers_who_come_after_the_stop_are_answered_immediately(services: Services) -> None:
     stopped = Watcher(services.jobs)
     stopped.start()
     stopped.stop()

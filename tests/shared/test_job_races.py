@@ -30,7 +30,7 @@ def test_a_run_that_is_tried_again_while_it_is_settled_goes_on_for_all(
     assert jobs.get(second.id).status is Status.SUCCEEDED
 
 
-def test_who_left_a_run_that_failed_for_the_others_may_have_it_tried_again(jobs, share):
+def test_a_job_that_left_a_run_may_be_tried_again_after_the_run_failed(jobs, share):
     first, second = share(), share()
     jobs.cancel(first.id)
     jobs.runs.claim(first.id, 1, "w1")
@@ -41,7 +41,7 @@ def test_who_left_a_run_that_failed_for_the_others_may_have_it_tried_again(jobs,
     assert jobs.runs.claim(first.id, 2, "w1") is not None
 
 
-def test_who_left_a_run_that_went_well_has_its_result_though_redis_is_lost(
+def test_a_job_that_left_a_run_gets_its_result_though_redis_is_lost(
     jobs, redis, share, make_transcript
 ):
     first, _ = share(), share()
