@@ -8,7 +8,7 @@ from redis import Redis
 
 from shared.keys import GENERATION
 
-# At least the present second, so that it rises even after Redis lost its data.
+# At least the present second: then it rises even after Redis lost its data.
 _ADVANCE = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
 local now = tonumber(redis.call('TIME')[1])

@@ -1,4 +1,4 @@
-"""The records of jobs that ended, in storage, so that they outlive Redis."""
+"""The records of jobs that ended, in storage, where they outlive Redis."""
 
 from __future__ import annotations
 

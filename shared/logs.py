@@ -32,7 +32,7 @@ _BOUND = {"job_id": "job", "request_id": "request"}
 
 _QUIET = (
     "rq", "rq.worker", "faster_whisper", "httpx", "httpcore", "waitress.queue", "uvicorn.access",
-    "uvicorn.error",  # tells of each WebSocket with its query, which may hold a key
+    "uvicorn.error",  # logs the query of each WebSocket, which may have a key
 )  # fmt: skip
 """Libraries that log more than an operator needs."""
 

@@ -84,7 +84,7 @@ class RunRecord(BaseModel):
         eta_s: Seconds that were left at its last report, at the present pace.
         stages_s: Seconds that each stage took so far.
         result_key: The transcript's key in storage, once it succeeded.
-        warnings: The transcript's warnings, so that a job can be described without its text.
+        warnings: The transcript's warnings; a job is described without reading its text.
         priority: The queue it waits in.
         is_streamed: Whether a caller reads the text while it is made.
         request_id: The id of the HTTP request that began it, as in the logs.
@@ -154,7 +154,7 @@ class JobRecord(RunRecord):
 
 class JobEntry(BaseModel):
     """
-    What is known of a new job beside its audio and options: its owner, and what it may share.
+    What is known of a new job besides its audio and options: its owner, and what it may share.
 
     Attributes:
         cache_key: Equal for jobs that may share one run; None to share none.

@@ -13,7 +13,7 @@ from shared.wire import Name, Threshold, names, numbers
 MAX_PROMPT_CHARACTERS = 10_000
 MOST_SPEAKERS = 50
 LEAST_INCREMENT = 0.05
-"""The smallest step between temperatures, so that no chunk is decoded more than 21 times."""
+"""The smallest step between temperatures: no chunk is decoded more than 21 times."""
 
 MOST_KNOWN_SPEAKERS = 10
 MOST_REFERENCES = 2 * MOST_KNOWN_SPEAKERS
@@ -59,7 +59,7 @@ class TranscriptionRequest(BaseModel):
     condition_on_previous_text: bool | None = Field(
         None,
         description="Give the model the text before each chunk; if omitted, only if it was "
-        "trained for that. A chunk whose text is in doubt is decoded again without it.",
+        "trained for that. A chunk in doubt is decoded again without it.",
     )
     temperature: float = Field(
         0.0, ge=0.0, le=1.0, description="Sampling temperature; 0 takes the most likely words."
@@ -86,16 +86,12 @@ class TranscriptionRequest(BaseModel):
         1.0, ge=0.01, le=10.0, description="Above 1, tokens that came before are less likely."
     )
     no_repeat_ngram_size: int = Field(
-        0,
-        ge=0,
-        le=50,
-        description="No sequence of so many tokens comes twice in a chunk; 0: off.",
+        0, ge=0, le=50, description="No sequence of so many tokens comes twice in a chunk; 0: off."
     )
     suppress_tokens: Annotated[tuple[int, ...], BeforeValidator(numbers)] = Field(
         (-1,),
         max_length=2000,
-        description="Ids of tokens that are never written, separated by commas; `-1` means "
-        "Whisper's own list.",
+        description="Ids of tokens never written, with commas; `-1` means Whisper's own list.",
     )
     suppress_numerals: bool = Field(
         False, description="Write numbers as words, without digits and currency signs."
@@ -215,12 +211,11 @@ class TranscriptionRequest(BaseModel):
         (),
         max_length=MOST_REFERENCES,
         description="For each of these names a recording of 2 to 10 s, as a `data:` URL "
-        "(`known_speaker_references[]`). All recordings of a name are used, from start to end.",
+        "(`known_speaker_references[]`). Every recording is used from start to end.",
     )
     chinese: Variant | None = Field(
         None,
-        description="Script of Chinese text; it may be chosen again when the result is read. "
-        "If omitted, the site's default.",
+        description="Script of Chinese text; readers may choose again. If omitted, the site's.",
     )
 
     @field_validator("language", mode="before")
@@ -266,7 +261,7 @@ class TranscriptionRequest(BaseModel):
         if self.multichannel and self.diarize:
             raise ValueError(
                 "multichannel=true makes each channel a speaker; leave out diarize=true, or "
-                "multichannel to have the voices of the mixed channels told apart"
+                "multichannel to find the speakers in the mixed channels"
             )
         return self
 

@@ -90,7 +90,7 @@ def start_of(container: Any, stream: Any) -> float:
     """
     The container's time when its first stream begins, in seconds.
 
-    A recording begins there, whatever the clock shows: the clock of a broadcast runs for days. If
+    A recording begins there, at any time of the clock: that of a broadcast runs for days. If
     the container has no start time, it is that of the stream.
 
     Args:

@@ -91,7 +91,7 @@ def formats_with(option: str) -> list[str]:
 
 def refuse_unused(options: FormatOptions, known: Format | None) -> None:
     """
-    Refuse options that would change nothing, so that none is silently ignored.
+    Refuse options that would change nothing, instead of ignoring them.
 
     Args:
         options: Options that were set count, even if they were set to their defaults.

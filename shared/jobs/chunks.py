@@ -1,5 +1,5 @@
 """
-The chunks of a run that are done, kept so that a crash does not lose them.
+The finished chunks of a run, which are kept because a worker may crash.
 
 They are fields of a hash (`CHUNKS`). The hash also holds the plan by which the audio was cut: one
 for each channel that is transcribed separately. The hash is removed when the run ends.

@@ -71,7 +71,7 @@ class EndedJobs:
 
     def mark_audio_removed(self, job_id: str, at: float) -> bool | None:
         """
-        Note that a job's audio is removed, so that nobody tries the job again.
+        Note that a job's audio is removed; then the job cannot be tried again.
 
         Returns:
             Whether it was noted; False if the audio is still needed; None if Redis has no record of

@@ -16,7 +16,7 @@ if ARGV[3] == 'anew' then redis.call('DEL', KEYS[2]) end
 redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
 if string.sub(ARGV[4], 1, {len(PLAN)}) == '{PLAN}' then return 1 end
--- As text: what Lua reads of JSON and writes again is not the same.
+-- As text: Lua would not write the same JSON that it reads.
 local segments = string.match(ARGV[5], '"segments":(.*)}}$')
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   redis.call('XADD', '{EVENTS}', 'MAXLEN', '~', {EVENTS_KEPT}, '*', 'job', id,
