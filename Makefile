@@ -10,10 +10,10 @@ N ?= 1
 override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
 
-# What .ci/run runs beside style and types, shortest way to a failure first.
+# What .ci/run runs after style and types. Suites that show a failure sooner come first.
 SUITES := test test-deploy test-compat test-faults test-openapi
 
-# What an image says that should stay small: here every process would compile torch anew.
+# Set in some images to keep them small. Here every process would have to compile torch again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
@@ -31,7 +31,7 @@ demo: .venv/demo.stamp ## print the transcript of AUDIO=talk.mp3, or of a sample
 	@$(PYTHON) -m cli demo --format "$$FORMAT" $${AUDIO:+-- "$$AUDIO"}
 
 .PHONY: serve
-serve: .venv/demo.stamp ## keep Redis, gateway and worker up until Ctrl-C; data lies in data/
+serve: .venv/demo.stamp ## run Redis, gateway and worker until Ctrl-C, with their data in data/
 	@$(PYTHON) -m cli serve
 
 # Three processes on two cores: there is always one that waits for a program or a time-out.
@@ -57,7 +57,7 @@ types: .venv/dev.stamp ## types, by mypy
 check: lint types test ## lint, types and test: what has to pass before a commit
 
 .PHONY: test-faults
-test-faults: .venv/dev.stamp ## long jobs and what memory they need, killed workers, two hundred jobs in a row
+test-faults: .venv/dev.stamp ## long jobs and their memory, killed workers, two hundred jobs in a row
 	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults --durations=10 $(ARGS)
 
 .PHONY: test-properties
@@ -65,7 +65,7 @@ test-properties: .venv/dev.stamp ## every recording of ../shared/speech with opt
 	@$(PYTHON) -m pytest -m properties tests/real/test_properties.py $(ARGS)
 
 .PHONY: test-openapi
-test-openapi: .venv/dev.stamp ## every route by made-up requests: are the answers as documented?
+test-openapi: .venv/dev.stamp ## generated requests to every route: are the answers as documented?
 	@tools/timed test-openapi 5 $(PYTHON) -m pytest -s -m openapi tests/openapi $(ARGS)
 
 .PHONY: test-compat
@@ -90,19 +90,19 @@ demo-eval: .venv/dev.stamp ## measure the demo models: text, times of words, and
 eval: eval-speakers eval-speech ## eval-speakers and eval-speech, with options of both; ARGS="--save bench/results"
 
 .PHONY: eval-speech
-eval-speech: .venv/dev.stamp ## real speech, beside faster-whisper and openai-whisper
+eval-speech: .venv/dev.stamp ## transcripts of real speech, compared with faster-whisper and openai-whisper
 	@$(PYTHON) -m bench.evaluation $(ARGS)
 
 .PHONY: eval-speakers
-eval-speakers: .venv/dev.stamp ## who speaks, beside pyannote.audio and senko
+eval-speakers: .venv/dev.stamp ## diarization, compared with pyannote.audio and senko
 	@$(PYTHON) -m bench.evaluation.speakers $(ARGS)
 
 .PHONY: bench
-bench: .venv/dev.stamp ## speed and overhead on this machine, against faster-whisper; ARGS="--save bench/results"
+bench: .venv/dev.stamp ## speed and overhead on this machine, compared with faster-whisper; ARGS="--save bench/results"
 	@$(PYTHON) -m bench $(ARGS)
 
 .PHONY: bench-batching
-bench-batching: .venv/dev.stamp ## 16 jobs at once with batches of 8 and of 1; ARGS="--save bench/results"
+bench-batching: .venv/dev.stamp ## 16 jobs together, with batches of 8 and of 1; ARGS="--save bench/results"
 	@$(PYTHON) -m bench.batching $(ARGS)
 
 .PHONY: soak
@@ -114,15 +114,15 @@ docs: .venv/demo.stamp ## write what is made from code: settings, modules, OpenA
 	@$(PYTHON) -m tools.docs
 
 .PHONY: test-deploy
-test-deploy: .venv/dev.stamp ## images, compose and nginx for real, beside a Docker of its own
+test-deploy: .venv/dev.stamp ## real images, compose and nginx, with a Docker daemon of its own
 	@tools/timed test-deploy 8 tools/test_deploy $(ARGS)
 
 .PHONY: test-deploy-breakages
-test-deploy-breakages: .venv/dev.stamp ## that test-deploy notices what is broken on purpose; NAME=… one thing
+test-deploy-breakages: .venv/dev.stamp ## check that test-deploy notices what is broken on purpose; NAME=… for one thing
 	@tools/test_deploy --breakages $(NAME)
 
 .PHONY: up
-up: ## build and start a site in containers: Redis, gateways, workers, nginx; writes a missing .env
+up: ## build and start a site in containers: Redis, gateways, workers, nginx; writes .env if missing
 	@deploy/setup
 	docker compose up --detach --wait --build --remove-orphans
 

@@ -1,1 +1,1 @@
-"""What it costs: `python -m bench`, or `make bench`."""
+"""Measures speed, memory and accuracy: `python -m bench`, or `make bench`."""

@@ -3,7 +3,8 @@ Measure Longhand with the demo model on this machine, against faster-whisper in 
 
     python -m bench [--jobs 30] [--clips 40] [--seed 8] [--device auto] [--save bench/results]
 
-`--jobs` go one after the other by HTTP, `--clips` are short and drawn by `--seed`.
+`--jobs` jobs are sent by HTTP, one after the other. `--clips` short clips are chosen at random, by
+`--seed`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LONG_S = 120
 
 
 def main() -> int:
-    """Measure, print the table, and keep it if asked to."""
+    """Measure, print the table, and save it if `--save` is given."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--jobs", type=int, default=30)
     parser.add_argument("--clips", type=int, default=40)

@@ -3,10 +3,10 @@ Measure what batching chunks of several jobs gains: the same jobs with it and wi
 
     python -m bench.batching [--jobs 16] [--length 26] [--rounds 2] [--save bench/results]
 
-`--jobs` of `--length` seconds are submitted together to a whole stack with one worker, first
-with LONGHAND_BATCH_SIZE=8, then with 1, so many rounds: with the demo model, and with a model
-of Whisper tiny's true size whose weights are random. The latter writes as many tokens as there
-is room for in every chunk, so that both settings have the same work.
+`--jobs` jobs of `--length` seconds are submitted together to a stack with one worker, first with
+LONGHAND_BATCH_SIZE=8, then with 1. This is done `--rounds` times with the demo model, and with a
+model of the size of Whisper tiny with random weights. That model writes as many tokens as a chunk
+has room for, so both settings have the same work.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FULL_LENGTH: Mapping[str, str] = {
     "logprob_threshold": "none",
     "no_speech_threshold": "none",
 }
-"""Every chunk is decoded once, to the last token that fits, and random text is kept."""
+"""Options with which every chunk is decoded once, at full length, and random text is kept."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Run:
     All jobs, once.
 
     Attributes:
-        tokens: Of each job, in the order of the clips.
-        wall_s: From the first submission to the end of the last job.
-        engine_cpu_s: What the engine's process computed meanwhile: a machine that has other
-            work to do changes it little.
+        tokens: The tokens of each job, in the order of the clips.
+        wall_s: Seconds from the first submission to the end of the last job.
+        engine_cpu_s: CPU seconds of the engine's process in that time. Other work on the machine
+            changes them little.
     """
 
     tokens: tuple[tuple[int, ...], ...]
@@ -59,13 +59,13 @@ class Run:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has computed so far."""
+    """CPU seconds that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_jobs(clips: Sequence[Clip], fields: Mapping[str, str], env: Mapping[str, str]) -> Run:
-    """Submit every clip at once to a stack of its own, in which the model is loaded."""
+    """Submit all clips together to a new stack that has loaded the model."""
     with running(1, env) as (http, jobs, workers), ThreadPoolExecutor(len(clips)) as pool:
         upload(http, clips[0].path, wait="true", **fields)
         [worker] = workers.live()
@@ -90,7 +90,7 @@ def compare(
     fields: Mapping[str, str],
     env: Mapping[str, str],
 ) -> None:
-    """Add the lines of one model, batch sizes in turn."""
+    """Add the lines of one model, with the batch sizes one after the other."""
     audio_s = sum(clip.duration_s for clip in clips)
     runs: dict[int, list[Run]] = {size: [] for size in _BATCH_SIZES}
     for _ in range(n_rounds):
@@ -123,7 +123,7 @@ def compare(
 
 
 def main() -> int:
-    """Measure both models, print the table, and keep it if asked to."""
+    """Measure both models, print the table, and save it if `--save` is given."""
     parser = argparse.ArgumentParser(prog="python -m bench.batching", description=__doc__)
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--length", type=float, default=26.0)

@@ -1,10 +1,10 @@
 """
-How much faster diarization is for computing what a chunk's speakers share only once.
+Measures how much faster diarization is if what a chunk's speakers share is computed once.
 
     python -m bench.diarization [--chunks 8]
 
-The embedding is one of the size that real pipelines have (WeSpeaker's ResNet34), with random
-weights; time is that of the processor, of this process.
+The embedding model has the size of those in real pipelines (WeSpeaker's ResNet34), and random
+weights. Times are CPU seconds of this process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEMO = CHECKOUT / "models" / "demo-diarization"
 
 
 def measure(n_chunks: int) -> tuple[float, float, float]:
-    """Seconds with pyannote.audio's own embedding stage, with ours, and how far they differ."""
+    """Seconds with pyannote.audio's own embedding stage and with ours, and how far they differ."""
     import torch
     from pyannote.audio.models.embedding import WeSpeakerResNet34
     from pyannote.audio.pipelines.speaker_diarization import SpeakerDiarization

@@ -1,4 +1,4 @@
-"""What was measured, line by line."""
+"""A report of measurements, line by line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LIBRARIES = ("faster-whisper", "ctranslate2", "redis", "rq", "waitress")
 
 
 class Report:
-    """A table that is shown as it grows."""
+    """A table that is printed while it grows."""
 
     def __init__(self) -> None:
         self._rows: list[str] = []
@@ -31,25 +31,25 @@ class Report:
             self.add(f"{name}, p{share * 100:.0f}", f"{np.quantile(seconds, share) * 1000:.1f} ms")
 
     def text(self) -> str:
-        """The report as Markdown; it names neither host nor path."""
+        """The report as Markdown, without names of hosts and paths."""
         return "\n".join(
             [f"{machine(_LIBRARIES)}.", "", "| measured | value |", "|---|--:|", *self._rows]
         )
 
     def keep(self, name: str, title: str, directory: Path | None) -> None:
-        """Print the report, and write it to `directory`, if there is one, by date and name."""
+        """Print the report; if there is a `directory`, write it there under date and name."""
         keep(name, title, self.text(), directory)
 
 
 def machine(libraries: Sequence[str]) -> str:
-    """What something was measured on, and with which versions; not where."""
+    """The machine and the versions, without the name of the host."""
     what = f"{os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}"
     made_of = ", ".join(f"{name} {version(name)}" for name in libraries)
     return f"{what}, Python {platform.python_version()}, {made_of}"
 
 
 def keep(name: str, title: str, body: str, directory: Path | None) -> None:
-    """Print a report, and write it to `directory`, if there is one, by date and name."""
+    """Print a report; if there is a `directory`, write it there under date and name."""
     now = datetime.datetime.now(datetime.UTC)
     text = f"# {title}, {now:%Y-%m-%d}\n\n{body}\n"
     print(f"\n{text}")
@@ -59,5 +59,5 @@ def keep(name: str, title: str, body: str, directory: Path | None) -> None:
 
 
 def load_average() -> str:
-    """How many processes wanted a core in the last minute: what else the machine was doing."""
+    """How many processes wanted a core in the last minute, by which other work on it is seen."""
     return f"{os.getloadavg()[0]:.1f}"

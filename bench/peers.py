@@ -1,4 +1,4 @@
-"""Our pipeline against faster-whisper's own, in one process: same audio, weights and beam."""
+"""Compares our pipeline with faster-whisper's in one process: same audio, weights and beam."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ N_ROUNDS = 3
 OURS = "Longhand"
 
 Program = Callable[[Path], str]
-"""A file in, its text out."""
+"""A function that transcribes a file and returns the text."""
 
 
 def open_programs(settings: WorkerSettings) -> dict[str, Program]:
-    """Longhand's pipeline, one chunk at a time, and faster-whisper's two told to do the same."""
+    """Longhand's pipeline, one chunk at a time, and faster-whisper's two with the same settings."""
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
     models, cache = LocalModels(settings), ModelCache(settings)
@@ -64,9 +64,9 @@ def open_programs(settings: WorkerSettings) -> dict[str, Program]:
 def compare(
     report: Report, settings: WorkerSettings, short: Sequence[Clip], long: Clip
 ) -> dict[str, Program]:
-    """Measure speed and errors of all; returns the programs, warm."""
+    """Measure speed and errors of all; returns the programs, with their models loaded."""
     programs = open_programs(settings)
-    for name, program in programs.items():  # loads all there is to load
+    for name, program in programs.items():  # loads everything
         pooled = {"en": Errors(), "zh": Errors()}
         for clip in short:
             pooled[clip.language].add(clip.text, program(clip.path), clip.language)
@@ -82,7 +82,7 @@ def _compare_speed(
 ) -> None:
     audio_s = sum(clip.duration_s for clip in clips)
     taken: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(N_ROUNDS):  # in turn, so that a busy moment falls on all alike
+    for _ in range(N_ROUNDS):  # in turn: a busy moment then affects all alike
         for name, program in programs.items():
             started = time.perf_counter()
             for clip in clips:

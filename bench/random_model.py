@@ -1,4 +1,4 @@
-"""A Whisper of `tiny`'s true size with random weights: as much work, and no download."""
+"""A Whisper model of the size of `tiny` with random weights: the same work without a download."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _random_weights(seed: int) -> dict[str, torch.Tensor]:
         for weights in model.parameters():
             if weights.ndim > 1:
                 weights.normal_(0, 1.6 * weights[0].numel() ** -0.5, generator=draw)
-        # Positions much larger than tokens: otherwise one token is written over and over, and
-        # what Longhand takes for a loop it cuts.
+        # Positions get larger values than tokens. Otherwise one token is written over and over, and
+        # Longhand cuts such a loop.
         model.decoder.token_embedding.weight.normal_(0, 0.02, generator=draw)
         model.decoder.positional_embedding.normal_(0, 5.0, generator=draw)
     return model.state_dict()

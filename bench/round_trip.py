@@ -1,4 +1,4 @@
-"""The whole stack: what the way through HTTP, Redis and storage adds, and what workers do."""
+"""Measures a whole stack: what HTTP, Redis and storage add, and what workers do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEADLINE_S = 600.0
 
 
 class Site(NamedTuple):
-    """A stack as its callers see it, its jobs, and what its workers say of themselves."""
+    """A stack as its callers see it, with its jobs and the records of its workers."""
 
     http: Client
     jobs: Jobs
@@ -36,7 +36,7 @@ class Site(NamedTuple):
 
 @contextmanager
 def running(n_workers: int, env: Mapping[str, str] | None = None) -> Iterator[Site]:
-    """A stack of its own, with further settings."""
+    """Start a new stack with further settings."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Stack(Path(folder), n_workers=n_workers, env=env) as stack,
@@ -48,7 +48,7 @@ def running(n_workers: int, env: Mapping[str, str] | None = None) -> Iterator[Si
 
 
 def upload(http: Client, path: Path, *, wait: str, **fields: str) -> Any:
-    """Submit a file with form fields; the answer, with `wait` once the result has come."""
+    """Submit a file with form fields; returns the answer, with `wait` after the job has ended."""
     with path.open("rb") as file:
         answer = http.post(
             "/transcribe/file",
@@ -61,7 +61,7 @@ def upload(http: Client, path: Path, *, wait: str, **fields: str) -> Any:
 
 
 def wait_for(jobs: Jobs, job_id: str) -> JobRecord:
-    """The job once it has ended."""
+    """Wait until a job has ended, and return it."""
     deadline = time.monotonic() + _DEADLINE_S
     while not (record := jobs.get(job_id)).status.is_final:
         assert time.monotonic() < deadline, record
@@ -70,7 +70,7 @@ def wait_for(jobs: Jobs, job_id: str) -> JobRecord:
 
 
 def times_of(run: Callable[[], object], n: int) -> list[float]:
-    """Seconds of each of `n` runs, after one that is not counted."""
+    """Seconds of each of `n` runs, after a first one that does not count."""
     run()
     taken = []
     for _ in range(n):
@@ -83,7 +83,7 @@ def times_of(run: Callable[[], object], n: int) -> list[float]:
 def measure_overhead(
     report: Report, clip: Clip, program: Callable[[Path], str], n_jobs: int
 ) -> None:
-    """HTTP upload to result on one idle worker, and from enqueuing to the claim."""
+    """Measure from upload to result on one idle worker, and from enqueuing to the claim."""
     name = f"clip of {clip.duration_s:.0f} s"
     here = times_of(lambda: program(clip.path), n_jobs)
     report.add_quantiles(f"{name}, in process", here, 0.5, 0.95)
@@ -97,7 +97,7 @@ def measure_overhead(
 
 
 def claimed_after_s(jobs: Jobs) -> float:
-    """How late an idle worker claims a job; it has no audio and fails at once."""
+    """How late an idle worker claims a job. The job has no audio and fails immediately."""
     audio = StoredAudio(key="jobs/none", filename="", n_bytes=0, sha256="", duration_s=0)
     job_id = new_job_id()
     jobs.submit(job_id, TranscriptionRequest(), audio)
@@ -107,7 +107,7 @@ def claimed_after_s(jobs: Jobs) -> float:
 
 
 def measure_throughput(report: Report, clips: Sequence[Clip]) -> None:
-    """Short clips through one worker and through two."""
+    """Measure short clips with one worker and with two."""
     for n_workers in (1, 2):
         with running(n_workers) as (http, jobs, _), ThreadPoolExecutor(8) as pool:
             answers = pool.map(lambda clip: upload(http, clip.path, wait="false"), clips)  # noqa: B023

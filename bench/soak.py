@@ -1,9 +1,9 @@
 """
-Hold one worker to its memory: many jobs in a row, its processes weighed after each.
+Checks that a worker's memory does not grow: it is measured after each of many jobs.
 
     python -m bench.soak [--jobs 200] [--warm-up 40] [--save bench/results]
 
-It fails if a process grows, or another one takes its place, after the first `--warm-up` jobs.
+It fails if a process grows, or is replaced, after the first `--warm-up` jobs.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ from shared.workers import Workers
 from worker.settings import quieten_libraries
 
 ALLOWED_KB_PER_JOB = 20.0
-"""4 MB in 200 jobs: less than one clip's samples, many times over."""
+"""4 MB in 200 jobs. Keeping the samples of every clip would be many times more."""
 
 _OPTIONS: Sequence[Mapping[str, str]] = ({}, {"word_timestamps": "true"}, {"vad": "false"})
-"""What jobs ask for, in turn."""
+"""The options of jobs, in turn."""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """What one process held when a job had ended."""
+    """The memory of one process after a job."""
 
     rss_kb: int
     n_descriptors: int
 
 
 def weigh(pid: int) -> Weight:
-    """Read `/proc`; the process must live."""
+    """Read it from `/proc`; the process must be running."""
     status = Path(f"/proc/{pid}/status").read_text()
     rss_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     return Weight(rss_kb, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def children_of(pid: int) -> list[int]:
-    """Processes a process started, in whichever of its threads."""
+    """The processes that a process started, in any of its threads."""
     found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     return sorted(int(child) for children in found for child in children)
 
 
 def name_processes(stack: Stack, engine_pid: int | None) -> dict[int, str]:
-    """Process ids of gateway and worker, and what they are called in the report."""
+    """Process ids of gateway and worker, with their names in the report."""
     worker = stack.workers[0].pid
     names = {stack.gateway.pid: "gateway", worker: "worker"}
     for n, pid in enumerate(children_of(worker)):
-        # Python's own, which multiprocessing starts beside the processes it is asked for.
+        # Helpers that Python's multiprocessing starts.
         is_tracker = b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
         names[pid] = "resource tracker" if is_tracker else f"child {n}"
     return names | ({engine_pid: "engine"} if engine_pid else {})
@@ -72,7 +72,8 @@ def run_jobs(
     Send the clips one after the other.
 
     Returns:
-        The weights of each process after every job, models loaded, engine processes started.
+        The memory of each process after every job, how many models were loaded, and how many
+        engine processes were started.
     """
     weights: dict[str, list[Weight]] = {}
     names: dict[int, str] = {}
@@ -92,14 +93,14 @@ def run_jobs(
 
 
 def slope(values: Sequence[float]) -> float:
-    """By how much a value grows from one to the next, by least squares."""
+    """How much a value grows from one job to the next, by least squares."""
     return float(np.polyfit(np.arange(len(values)), values, 1)[0])
 
 
 def report_growth(
     report: Report, weights: Mapping[str, Sequence[Weight]], n_counted: int
 ) -> list[str]:
-    """Add the lines of each process; the names of those that grew."""
+    """Add the lines of each process; returns the names of those that grew."""
     grown = []
     for name, all_of_it in weights.items():
         counted = all_of_it[-n_counted:]
@@ -120,7 +121,7 @@ def report_growth(
 
 
 def main() -> int:
-    """Run the jobs, print the table, and keep it if asked to."""
+    """Run the jobs, print the table, and save it if `--save` is given."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--warm-up", type=int, default=40)

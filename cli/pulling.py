@@ -30,7 +30,7 @@ def pull_shown(store: ModelStore, wanted: FileSet, out: TextIO) -> Path:
 
 
 class _Shown:
-    """`ReportBytes` as a line."""
+    """Shows what `ReportBytes` reports, as a line."""
 
     def __init__(self, line: ProgressLine, name: str) -> None:
         self._line = line

@@ -29,7 +29,7 @@ _OWN = ("LONGHAND_REDIS_URL", "LONGHAND_PORT", "LONGHAND_LIVE_PORT")
 
 
 def run_stack(directory: Path, *, port: int | None, n_workers: int) -> None:
-    """Run a stack in `directory` until Ctrl-C, or until a part of it ends."""
+    """Run a stack in `directory` until Ctrl-C, or until a part of it has ended."""
     settings = dict(own_settings())
     if port is None:
         port = _port(settings, "LONGHAND_PORT", _DEFAULT_PORT)

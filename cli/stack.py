@@ -36,7 +36,7 @@ class Watch:
     How to wait for a stack.
 
     Attributes:
-        say: Called often, with what is waited for.
+        say: Called often, with the part that is not ready yet.
         deadline_s: How long the stack may take to be ready.
     """
 
@@ -55,7 +55,7 @@ class Stack:
         storage_dir: The directory of uploads and results.
         gateway: The gateway's process.
         live: The process of gateway.live.
-        workers: The workers' processes in the order of their starts, with those that have ended.
+        workers: The workers' processes in the order of their starts, also those that have ended.
     """
 
     gateway: Child
@@ -77,7 +77,7 @@ class Stack:
 
         Args:
             directory: For Redis's files, storage, scratch files and logs.
-            env: Environment variables, which go before the stack's own settings.
+            env: Environment variables, which replace the stack's own settings.
             port: The gateway's port; a free one if None.
             live_port: The port of gateway.live; a free one if None.
             watch: How to wait for it.
@@ -160,7 +160,7 @@ class Stack:
             self._lock.close()
 
     def start_redis(self) -> None:
-        """Start Redis, on the same port and with its old data, and wait until it answers."""
+        """Start Redis, on the same port and with its data, and wait until it answers."""
         config = write_redis_config(
             self._directory / "redis", port=self.redis_port, password=self._password
         )
@@ -190,7 +190,7 @@ class Stack:
 
     def start_live(self) -> Child:
         """Start gateway.live; it is not ready yet."""
-        # The gateway's page reads events here, which for a browser is another origin.
+        # The gateway's page reads events here. For a browser that is another origin.
         listed = [origin for origin in (self._env.get("LONGHAND_CORS_ORIGINS"), self.url) if origin]
         self.live = self._start("live", "gateway.live", {"LONGHAND_CORS_ORIGINS": ",".join(listed)})
         return self.live

@@ -1,5 +1,5 @@
 """
-A program that ends the processes of its parent when the parent has ended, even by kill -9.
+A program that ends its parent's other processes when the parent has ended, even by kill -9.
 
 It reads lines from standard input: `+4711` when a process group has started, `-4711` when it has
 ended. At the end of the input it kills the groups that are left.

@@ -40,35 +40,40 @@ class GatewaySettings(OutwardSettings):
         64, ge=2, le=1000, description="Threads that answer requests, one for each in progress."
     )
     connection_limit: int = Field(
-        2000, ge=100, le=100_000, description="Connections open at once; more have to wait."
+        2000,
+        ge=100,
+        le=100_000,
+        description="Connections open at the same time; further ones have to wait.",
     )
     waiting_slots: int = Field(
         24,
         ge=1,
         le=999,
-        description="Streams, and waits for a change of a job, that may hold a thread at once; "
-        "waits for a job's end hold none.",
+        description="Threads that streams, and waits for a change of a job, may hold at the "
+        "same time; a wait for a job's end holds none.",
     )
     default_wait_s: float = Field(
         0.0,
         ge=0.0,
         le=86_400.0,
-        description="Seconds a request waits for its job when it does not say; 0 answers at once.",
+        description="Seconds that a request without `wait` waits for its job; 0 answers "
+        "immediately.",
     )
     max_wait_s: float = Field(
         14_400.0,
         ge=1.0,
         le=86_400.0,
-        description="Seconds a request may wait for its job at most; what `wait=true` means, and "
-        "how long nginx lets a request be silent.",
+        description="Most seconds that a request may wait for its job. `wait=true` waits this "
+        "long, and nginx allows this much silence.",
     )
     max_audio_bytes: int = Field(
         500_000_000,
         ge=1,
-        description="Largest upload taken, in bytes; a proxy in front needs more.",
+        description="Largest upload that is accepted, in bytes; a proxy in front must allow a "
+        "little more.",
     )
     max_audio_s: float = Field(
-        0.0, ge=0.0, description="Longest audio taken, in seconds; 0 takes any length."
+        0.0, ge=0.0, description="Longest audio that is accepted, in seconds; 0 for no limit."
     )
     max_queued: int = Field(
         10_000,
@@ -79,7 +84,8 @@ class GatewaySettings(OutwardSettings):
         60.0,
         ge=0.0,
         le=86_400.0,
-        description="Seconds a job goes on after its caller disconnected without knowing its id.",
+        description="Seconds that a job goes on after its caller disconnected without knowing "
+        "its id.",
     )
     cache_scope: Literal["owner", "site"] = Field(
         "owner",
@@ -98,16 +104,19 @@ class GatewaySettings(OutwardSettings):
     strict_models: bool = Field(
         False,
         description="Whether OpenAI's routes refuse a model that is not known, or not here; "
-        "`false` takes the default model instead, and says so.",
+        "`false` uses the default model instead, and the answer says so.",
     )
     default_chinese: Variant = Field(
-        "none", description="Script of Chinese for a request that names none; `none` leaves it."
+        "none",
+        description="Script of Chinese for requests that name none; `none` leaves text as it "
+        "was recognised.",
     )
     probe_timeout_s: float = Field(
         60.0,
         ge=1.0,
         le=3600.0,
-        description="Seconds that the check of an upload may take.",
+        description="Seconds that the check of an upload may take; it finds out whether that "
+        "is audio.",
     )
     probe_memory_bytes: int = Field(
         1_000_000_000,
@@ -115,61 +124,65 @@ class GatewaySettings(OutwardSettings):
         description="Address space of the process that checks an upload, in bytes.",
     )
     probes_at_once: int = Field(
-        4, ge=1, le=64, description="Uploads checked at one time; others wait their turn."
+        4, ge=1, le=64, description="Uploads that are checked at the same time; others wait."
     )
 
     keep_audio_s: float = Field(
-        0.0, ge=0.0, description="Seconds audio is kept after its job ended; 0 keeps it."
+        0.0,
+        ge=0.0,
+        description="Seconds that audio is kept after its job ended; 0 keeps it for ever.",
     )
     keep_results_s: float = Field(
         0.0,
         ge=0.0,
-        description="Seconds a job that succeeded is kept after its end, all of it; 0 keeps it.",
+        description="Seconds that a job which succeeded is kept after its end, with audio and "
+        "result; 0 keeps it for ever.",
     )
     keep_failed_s: float = Field(
         0.0,
         ge=0.0,
-        description="Seconds a job that failed or was cancelled is kept after its end; 0 keeps it.",
+        description="Seconds that a job which failed or was cancelled is kept after its end; 0 "
+        "keeps it for ever.",
     )
     sweep_every_s: float = Field(
         300.0,
         ge=1.0,
         le=86_400.0,
-        description="Seconds from one removal of what is past its time to the next.",
+        description="Every so many seconds, audio and jobs that are too old are removed.",
     )
     trusted_proxies: str = Field(
         "",
-        description="Networks of proxies whose `X-Remote-User` is believed, as `10.1.2.0/24,::1`; "
-        "jobs of other callers are `local`'s.",
+        description="Networks of proxies whose `X-Remote-User` is believed, such as "
+        "`10.1.2.0/24,::1`; jobs of other callers belong to `local`.",
     )
     auth: Literal["off", "keys"] = Field(
         "off",
-        description="Who may use the gateway: everybody who reaches it, or holders of `keys` and "
-        "users whom a trusted proxy names.",
+        description="Who may use the gateway. `off`: everybody who reaches it. `keys`: holders "
+        "of keys, and users that a trusted proxy names.",
     )
     api_keys_file: Path = Field(
         Path("data/keys.json"), description="File of keys that `./longhand keys` writes."
     )
     admins: str = Field(
         "",
-        description="Users, named by a trusted proxy, who are admins, with commas; keys have "
-        "roles of their own.",
+        description="Admins among the users that a trusted proxy names, separated by commas; "
+        "keys have roles of their own.",
     )
     rate_limit: str = Field(
         "",
-        description="Requests a caller may make, as `60/minute` or `10/second;1000/day`; a key may "
-        "have a rate of its own, and empty sets no limit.",
+        description="Requests that a caller may make, such as `60/minute` or "
+        "`10/second;1000/day`; empty for no limit. A key may have a rate of its own.",
     )
     server_names: str = Field(
         "",
-        description="Host names, with commas, of a site that only its own machine reaches, as "
-        "`voice.example.org`; `localhost` and addresses always work.",
+        description="Host names, separated by commas, of a site that only its own machine can "
+        "reach, such as `voice.example.org`; `localhost` and addresses always work.",
     )
     cors_origins: str = Field(
         "",
-        description="Origins of other sites whose pages may call, as `https://portal.example.org` "
-        "or `app://obsidian.md`, with commas; `null` is that of pages opened as files, and `*` all "
-        "of them, with `LONGHAND_AUTH=keys` alone.",
+        description="Origins of other sites whose pages may call, separated by commas, such as "
+        "`https://portal.example.org` or `app://obsidian.md`. `null` means pages opened as "
+        "files. `*` means all origins, and needs `LONGHAND_AUTH=keys`.",
     )
 
     live_host: str = Field(
@@ -186,28 +199,30 @@ class GatewaySettings(OutwardSettings):
     live_url: str = Field(
         "",
         pattern=r"^(https?://[^\s/?#]+)?$",
-        description="Where callers reach `gateway.live`, as `http://host:8500`, for sites without "
-        "a proxy that sends them there: `/events` of the gateway leads to it.",
+        description="Address at which callers reach `gateway.live`, such as "
+        "`http://host:8500`. Needed if no proxy sends callers there; `/events` of the gateway "
+        "leads to it.",
     )
     live_max_listeners: int = Field(
         500,
         ge=1,
         le=100_000,
-        description="Callers that may listen for events at once; each holds one open connection.",
+        description="Callers that may listen for events at the same time; each holds one open "
+        "connection.",
     )
     live_max_per_owner: int = Field(
         100,
         ge=1,
         le=100_000,
-        description="Listeners of one user, or of one key, at once; unknown callers have no such "
-        "limit.",
+        description="Listeners of one user, or of one key, at the same time; unknown callers "
+        "have no such limit.",
     )
     sse_keepalive_s: float = Field(
         15.0,
         ge=0.1,
         le=3600.0,
-        description="Seconds of silence after which a listener is sent a comment, so that no proxy "
-        "on the way gives up.",
+        description="Seconds of silence after which a listener gets a comment, which keeps "
+        "proxies from closing the connection.",
     )
 
     @field_validator("trusted_proxies")
@@ -263,7 +278,7 @@ class GatewaySettings(OutwardSettings):
         if ANY_ORIGIN in self.listed_origins and self.auth != "keys":
             raise ValueError(
                 "LONGHAND_CORS_ORIGINS is '*', which needs LONGHAND_AUTH=keys: without keys a page "
-                "of any site could call as whoever opens it; list the origins by name, or use keys"
+                "of any site could call as the person who opens it; list the origins, or use keys"
             )
         if self.default_wait_s > self.max_wait_s:
             raise ValueError(

@@ -22,14 +22,14 @@ class ModelEntry:
         knows_cantonese: Whether `yue` is one of its languages, as it is since large-v3.
         openai_name: Its name for `whisper.load_model`; "" if that does not have it.
         n_mels: Rows of its spectrogram: 80, or 128 since large-v3.
-        chunk_s: The longest chunk that it gets, in seconds. Whisper takes 30; a model that was
-            trained on shorter speech gets lost in so much.
+        chunk_s: The longest chunk that it gets, in seconds: 30 for Whisper, less for a model that
+            was trained on shorter speech.
         knows_context: Whether it was trained as Whisper was: with the text before a chunk as its
-            prompt, and with timestamps that say how far the text goes.
+            prompt, and with timestamps for the end of the text.
         aligners: Its own alignment models, by language, which are used instead of all others.
         diarizer: Its own diarization model; "" for the site's.
-        compute_type: The number format that it needs; "" for the fastest of the device. A very
-            small model in int8 gives different text with different libraries.
+        compute_type: The number format that it needs; "" for the device's fastest. In int8, a very
+            small model gives different text with different libraries.
     """
 
     name: str
@@ -70,7 +70,7 @@ def _distilled(name: str) -> ModelEntry:
 
 
 class _Models(dict[str, ModelEntry]):
-    """The catalogue by name. An operator's own model, which is not in it, counts as a Whisper."""
+    """The catalogue by name. An operator's own model, which is not in it, counts as Whisper's."""
 
     def __missing__(self, name: str) -> ModelEntry:
         return ModelEntry(name, "")
@@ -85,21 +85,17 @@ MODELS: Mapping[str, ModelEntry] = _Models(
         *(_openai(f"{size}{suffix}") for size in ("tiny", "base", "small", "medium")
           for suffix in ("", ".en")),
         *(_openai(f"large-v{version}") for version in (1, 2, 3)),
-        _openai(
-            "large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", translates=False
-        ),
-        _distilled("distil-whisper-small.en"),
-        _distilled("distil-whisper-medium.en"),
-        _distilled("distil-whisper-large-v2"),
-        _distilled("distil-whisper-large-v3"),
+        _openai("large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", translates=False),
+        *(_distilled(f"distil-whisper-{size}")
+          for size in ("small.en", "medium.en", "large-v2", "large-v3")),
     )
 )  # fmt: skip
 
 DEFAULT_NAMES = frozenset(
     {
         "default", "whisper", "whisper-1", "openai/whisper-1", "whisper-base", "gpt-transcribe",
-        "gpt-4o-transcribe",
-        "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-transcribe-diarize",
+        "gpt-4o-transcribe", "gpt-4o-transcribe-diarize", "gpt-4o-mini-transcribe",
+        "gpt-4o-mini-transcribe-2025-12-15",
     }
 )  # fmt: skip
 """Names that mean the default model, mostly OpenAI's own, which its clients send."""
@@ -147,7 +143,7 @@ _OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 def may_be_own(name: str) -> bool:
     """
-    Whether an operator may give their own model this name: it is no path, and not in use.
+    Whether an operator may give this name to their own model: it is no path, and not in use.
 
     >>> [may_be_own(name) for name in ("house-medical", "../house", "base", "turbo", "whisper-1")]
     [True, False, False, False, False]
@@ -176,7 +172,7 @@ class Catalogue:
         The model that a name means; None for an unknown name.
 
         Args:
-            own: Names of the site's own models. Those that its settings name need not be in it.
+            own: Names of the site's own models; those that its settings name may be missing.
 
         >>> Catalogue("house").resolve(None), Catalogue("small").resolve("house", ["house"])
         ('house', 'house')

@@ -1,4 +1,4 @@
-"""Connections to Redis: the gateway gives up soon, a worker hardly ever."""
+"""Connections to Redis: the gateway stops trying soon, a worker after minutes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def connect_patiently(url: str, *, socket_timeout_s: float = 10) -> Redis:
     """
     A client that waits while Redis restarts: 60 tries, up to 3 s apart.
 
-    After redis-py's own ten tries, in an outage of 30 s, a worker's process would
-    end, and the finished work of its jobs would be lost.
+    redis-py itself tries ten times. In an outage of 30 s a worker's process would then
+    end, and lose what its jobs have done.
     """
     retry = Retry(ExponentialWithJitterBackoff(cap=3, base=0.2), 60)
     return Redis.from_url(

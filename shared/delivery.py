@@ -1,5 +1,5 @@
 """
-The part that RQ plays: it delivers slips.
+What RQ is used for: it delivers slips.
 
 A slip `{run id}-{attempt}` says that an attempt at a run waits for a worker. It
 may expire, be lost or be repeated without harm: `Runs.claim` lets one worker

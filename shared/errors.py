@@ -1,5 +1,5 @@
 """
-Every error that a caller may be told.
+Every error that a caller may get.
 
     LonghandError
     ├── InvalidRequest            a field is unknown, missing or out of range

@@ -1,4 +1,4 @@
-"""The generation of a site's models: a number that rises when all are to be loaded anew."""
+"""The generation of a site's models: a number that rises when all must be loaded again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from redis import Redis
 
 from shared.keys import GENERATION
 
-# At least the present second, so that it rises even after Redis lost its data.
+# At least the present second: then it rises even after Redis lost its data.
 _ADVANCE = """
 local last = tonumber(redis.call('GET', KEYS[1]) or '0')
 local now = tonumber(redis.call('TIME')[1])
@@ -31,6 +31,6 @@ class Generations:
         return int(value or 0)
 
     def advance(self) -> int:
-        """Have workers load each model anew before its next job; returns the new generation."""
+        """Have workers load each model again before its next job; returns the new generation."""
         value: Any = self._script(keys=[GENERATION])
         return int(value)

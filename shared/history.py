@@ -1,4 +1,4 @@
-"""The records of jobs that ended, in storage, so that they outlive Redis."""
+"""The records of jobs that ended, in storage, where they outlive Redis."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class History:
         return [_read(fields) for fields in pipe.execute()]
 
     def keep(self, job_id: str) -> None:
-        """Write the record of a job that ended to storage, until that is what Redis holds."""
-        with suppress(ValidationError):  # of a newer gateway, which can read it in Redis
+        """Write the record of a job that ended to storage; again, if it changed meanwhile."""
+        with suppress(ValidationError):  # written by a newer gateway, which can read it in Redis
             [record] = self.in_redis([job_id])
             while record is not None and record.status.is_final:
                 self.write(record)

@@ -75,7 +75,7 @@ without end; an id until its job is deleted
 
 QUEUED = Key("longhand:queued:{priority}")
 """
-sorted set | ids of the runs that wait, by since when | gateway, worker |
+sorted set | ids of the runs that wait, by when they began to wait | gateway, worker |
 without end; an id while it waits
 """
 
@@ -87,8 +87,8 @@ without end; an id while it runs
 
 SETTLING = Key("longhand:settling")
 """
-sorted set | ids of the runs that ended, whose jobs are not told yet | gateway, worker |
-without end; an id until all are told
+sorted set | ids of the runs that ended, whose jobs are not settled yet | gateway, worker |
+without end; an id until all are settled
 """
 
 ENDED = Key("longhand:ended")
@@ -99,14 +99,14 @@ without end; an id until its job is deleted or tried again
 
 ABANDONED = Key("longhand:abandoned")
 """
-sorted set | ids of the jobs whose callers went away, by when they are to be cancelled | gateway |
+sorted set | ids of the jobs whose callers went away, by when they will be cancelled | gateway |
 without end; an id until then, or until a caller is back
 """
 
 WEBHOOKS = Key("longhand:webhooks")
 """
 sorted set | ids of the jobs with a message to send, by when it is due | gateway, worker |
-without end; an id until it is sent or given up
+without end; an id until it is sent, or no longer tried
 """
 
 DELIVERIES = Key("longhand:deliveries:{id}")
@@ -149,20 +149,20 @@ without end; at most 256 entries
 """
 
 REAPER = Key("longhand:reaper")
-"""string | there while one of the reapers is at work | gateway, worker | about 2 s"""
+"""string | there while a reaper works | gateway, worker | about 2 s"""
 
 SWEEPER = Key("longhand:sweeper")
 """
-string | there while no other gateway is to remove what is old | gateway |
+string | there while no other gateway may remove what is too old | gateway |
 a little less than LONGHAND_SWEEP_EVERY_S
 """
 
 WALKED = Key("longhand:sweeper:walked")
-"""string | there if all of storage was looked at lately | gateway | 24 hours"""
+"""string | there if all of storage was searched for old files | gateway | 24 hours"""
 
 UPLOAD = Key("longhand:upload:{id}")
 """
-hash | an upload in parts, as far as it has come | gateway |
+hash | an upload in parts, and how much of it has arrived | gateway |
 LONGHAND_UPLOAD_TTL_S after its last part
 """
 
@@ -185,7 +185,7 @@ CHOSEN_MODEL = Key("longhand:chosen_model")
 """string | the default model that `POST /reload` chose, as JSON | gateway | without end"""
 
 GENERATION = Key("longhand:generation")
-"""string | a number that rises when models are to be read anew | gateway, cli | without end"""
+"""string | a number that rises when models must be loaded again | gateway, cli | without end"""
 
 RATES = Key("longhand:rates:{caller}")
 """
@@ -195,18 +195,18 @@ as long as the rate looks back
 
 WORKER = Key("longhand:worker:{name}")
 """
-string | what a worker says of itself, as JSON (`shared.workers`) | worker |
-15 s after it last said so
+string | the record of a worker, as JSON (`shared.workers`) | worker |
+15 s after it was last written
 """
 
 WORKERS = Key("longhand:workers")
 """
-sorted set | names of the workers, by when they last said something | worker |
+sorted set | names of the workers, by when they last wrote their record | worker |
 without end; a name until its worker is gone
 """
 
 WORKERS_EVER = Key("longhand:workers:ever")
-"""string | there once a worker has come up | worker | without end"""
+"""string | there once a worker has started | worker | without end"""
 
 GPU = Key("longhand:gpu:{uuid}")
 """

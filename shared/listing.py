@@ -1,4 +1,4 @@
-"""Finds some of an owner's jobs, a page at a time."""
+"""Lists an owner's jobs, page by page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.records import JobRecord, Status, is_job_id
 
 _AT_ONCE = 200
 _MOST_READ = 5000
-"""Most jobs read for one page. A search that finds few of them goes on at the cursor."""
+"""The most jobs that are read for one page. A search that finds few continues at the cursor."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def list_jobs(
         read: Returns the jobs with some ids; None for one that does not exist.
 
     Raises:
-        InvalidRequest: The cursor is none of ours.
+        InvalidRequest: The cursor is not one of ours.
     """
     found: list[JobRecord] = []
     n_read, at = 0, query.cursor
@@ -108,7 +108,7 @@ def _pages(redis: Redis, owner: str, query: JobQuery) -> Iterator[list[tuple[str
             yield after
         if len(entries) < _AT_ONCE:
             return
-        # From the last time on, not by a count: jobs come and go meanwhile.
+        # The next page begins at the last time, not at a count, since jobs come and go.
         name, score = entries[-1]
         skipped = skipped + len(entries) if score == highest else 0
         highest, at = score, (score, name)

@@ -25,14 +25,14 @@ from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, WrappedLogger
 
 LINE_FIELDS = ("method", "path", "status", "seconds", "bytes", "owner")
-"""Fields of a line beside its message; code passes them by `extra=`."""
+"""Fields of a line besides its message; code passes them in `extra=`."""
 
 _BOUND = {"job_id": "job", "request_id": "request"}
 """Fields that may be bound to a thread, and their names in text lines."""
 
 _QUIET = (
     "rq", "rq.worker", "faster_whisper", "httpx", "httpcore", "waitress.queue", "uvicorn.access",
-    "uvicorn.error",  # tells of each WebSocket with its query, which may hold a key
+    "uvicorn.error",  # logs the query of each WebSocket, which may have a key
 )  # fmt: skip
 """Libraries that log more than an operator needs."""
 
@@ -126,8 +126,8 @@ class SharedLogFile(logging.FileHandler):
     A log file that several processes write; a full one is renamed.
 
     The standard library's `RotatingFileHandler` is for one process: two would each rename the
-    file that the other has just begun. Here they take turns by a lock beside the file. Each sees
-    by the file's inode that another process has renamed it.
+    file that the other has just begun. Here they take turns with a lock file. Each sees from
+    the file's inode that another process has renamed it.
 
     Args:
         path: Its folder is made if it does not exist.

@@ -1,4 +1,4 @@
-"""The demo model, which ships with Longhand for first tries, and the warning that it gives."""
+"""The demo model, which ships with Longhand, and the warning that it gives."""
 
 from __future__ import annotations
 

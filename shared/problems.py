@@ -1,4 +1,4 @@
-"""Says what is wrong with a value, in a sentence for the person who wrote it."""
+"""Describes what is wrong with a value, for the person who wrote it."""
 
 from __future__ import annotations
 

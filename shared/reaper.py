@@ -15,8 +15,8 @@ from shared.keys import REAPER
 EVERY_S = 2.0
 GRACE_S = 12.0
 """
-After Redis was away or this host stood still, workers get so many seconds to renew their leases,
-before a job is taken from one.
+After Redis was away, or this host stood still, workers have so many seconds to renew their leases
+before a job is taken from them.
 """
 
 LOST_SLIP_S = 10.0
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 class Reaper(threading.Thread):
     """
-    Looks for expired leases and lost slips every two seconds. Only one reaper of a site does.
+    Looks for expired leases and lost slips every two seconds. One reaper of a site works at a time.
 
     Args:
         redis: A client with a short timeout. While Redis is away this thread waits.

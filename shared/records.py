@@ -55,11 +55,11 @@ class StoredAudio(BaseModel):
 
 class AskedAs(BaseModel):
     """
-    How a client of another service asked for a job, where its answers come later.
+    How a client of another service asked for a job whose answers come later.
 
     Attributes:
         dialect: The service that the client was written for.
-        sent: The parts of its request that are no option of ours, by that service's names.
+        sent: The fields of its request that are not options of ours, by that service's names.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +84,7 @@ class RunRecord(BaseModel):
         eta_s: Seconds that were left at its last report, at the present pace.
         stages_s: Seconds that each stage took so far.
         result_key: The transcript's key in storage, once it succeeded.
-        warnings: The transcript's warnings, so that a job can be described without its text.
+        warnings: The transcript's warnings; a job is described without reading its text.
         priority: The queue it waits in.
         is_streamed: Whether a caller reads the text while it is made.
         request_id: The id of the HTTP request that began it, as in the logs.
@@ -151,15 +151,10 @@ class JobRecord(RunRecord):
         """The id of its run."""
         return self.run or self.id
 
-    @property
-    def follows(self) -> str | None:
-        """The job that began the run, if that is another."""
-        return None if self.run_id == self.id else self.run
-
 
 class JobEntry(BaseModel):
     """
-    What is known of a new job beside its audio and options: its owner, and what it may share.
+    What is known of a new job besides its audio and options: its owner, and what it may share.
 
     Attributes:
         cache_key: Equal for jobs that may share one run; None to share none.

@@ -1,4 +1,4 @@
-"""The settings that gateway and worker share: what an operator may change, and no caller."""
+"""The settings that gateway and worker share. Operators change them, callers cannot."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.catalogue import Catalogue
 from shared.problems import describe_problem
@@ -33,7 +29,7 @@ class SharedSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LONGHAND_", frozen=True, extra="ignore")
 
     older_names: ClassVar[Mapping[str, str]] = BASE_NAMES
-    """Fields, by variables that older systems had for them. `LONGHAND_…` variables win."""
+    """Fields, by the variables of older systems. `LONGHAND_…` variables go first."""
 
     @classmethod
     def settings_customise_sources(
@@ -53,30 +49,31 @@ class SharedSettings(BaseSettings):
     )
     storage_dir: Path = Field(
         Path("data/storage"),
-        description="Directory of uploads and results; gateway and workers see the same one.",
+        description="Directory of uploads and results; gateway and workers need the same one.",
     )
     default_model: str = Field(
-        "small", description="Model of a request that names none; workers load it at start."
+        "small", description="Model of requests that name none; workers load it when they start."
     )
     model_aliases: str = Field(
         "",
-        description="Own names for models, laid over the catalogue: `base=demo,house=large-v3`.",
+        description="Other names for models, before the catalogue's: `base=demo,house=large-v3`.",
     )
     lease_s: int = Field(
-        30, ge=5, description="Seconds without a sign of life until a worker's jobs go to another."
+        30, ge=5, description="Seconds of a worker's silence after which its jobs go to another."
     )
     max_attempts: int = Field(
-        3, ge=1, description="Workers that may die over one job before it fails `worker_lost`."
+        3,
+        ge=1,
+        description="Attempts at a job whose workers die, before it fails with `worker_lost`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log line written."
+        "info", description="Less severe lines are not logged."
     )
     log_format: Literal["text", "json"] = Field(
-        "text", description="Log lines as `text`, or `json` objects."
+        "text", description="Log lines are `text`, or `json` objects."
     )
     log_file: str = Field(
-        "",
-        description="File that gets every log line too, such as `logs/app.log`; empty for none.",
+        "", description="File that gets all log lines too, such as `logs/app.log`; empty for none."
     )
 
     @field_validator("redis_url")
@@ -119,7 +116,7 @@ class _OlderVariables(PydanticBaseSettingsSource):
     """Values from variables of older systems."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The value of one field; None where no such variable is set."""
+        """The value of one field; None if no such variable is set."""
         older = getattr(self.settings_cls, "older_names", BASE_NAMES)
         for name, value in _set_variables(older).items():
             if older[name] == field_name and _is_usable(field_name, value):
@@ -140,7 +137,7 @@ def describe_older(
     A sentence for each variable of an older system that is set, with our name for it.
 
     Args:
-        others: Variables that we have no setting for, and what to do instead.
+        others: Variables for which we have no setting, and what to do instead.
     """
     told = [f"{name} has no use here: {others[name]}" for name in _set_variables(others)]
     for name, value in _set_variables(settings.older_names).items():

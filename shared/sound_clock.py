@@ -1,4 +1,4 @@
-"""Which audio track of a container is meant, and when its frames are played."""
+"""Which audio track of a container is used, and when its frames are played."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 SILENT_BELOW = 2 / 32768
-"""A track that is nowhere louder, with full scale 1, is silent except for rounding errors."""
+"""A track that is never louder, with full scale 1, is silent except for rounding errors."""
 
 MOST_SILENCE_S = 3600.0
 """The most silence that a clock may add to a recording. A clock that leaps further is broken."""
@@ -31,8 +31,8 @@ class SoundClock:
     """
     Finds out how much silence belongs between the frames of a track, from their times.
 
-    Frames follow each other without a break, unless one is to be played later: then there is a
-    hole before it. Holes arise when the sound of a film begins after its pictures, or a connection
+    Frames follow each other without a break, unless one is played later: then there is a hole
+    before it. There are holes if the sound of a film begins after its pictures, or if a connection
     was lost. If the clock is set back, or leaps too far, counting restarts there: no sound is lost.
 
     Args:
@@ -90,7 +90,7 @@ def start_of(container: Any, stream: Any) -> float:
     """
     The container's time when its first stream begins, in seconds.
 
-    A recording begins there, whatever the clock shows: the clock of a broadcast runs for days. If
+    A recording begins there, at any time of the clock: that of a broadcast runs for days. If
     the container has no start time, it is that of the stream.
 
     Args:

@@ -1,4 +1,4 @@
-"""Gives speakers other names, which come with a request or later."""
+"""Gives speakers other names, which are in the request or come later."""
 
 from __future__ import annotations
 

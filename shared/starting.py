@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class CannotStart(OSError):
-    """What a setting names cannot be used. The text names the setting."""
+    """The value of a setting cannot be used. The message names the setting."""
 
 
 def answer_arguments(program: str, arguments: Sequence[str]) -> int | None:
@@ -16,7 +16,7 @@ def answer_arguments(program: str, arguments: Sequence[str]) -> int | None:
     Answer the command-line arguments of a program that takes none.
 
     Returns:
-        The exit status; None if there are no arguments and the program is to go on.
+        The exit status; None if there are no arguments and the program goes on.
     """
     if not arguments:
         return None

@@ -13,7 +13,7 @@ def check_track(track: int, n_tracks: int) -> None:
     Refuse a track that the recording does not have.
 
     Raises:
-        InvalidRequest: There is no such track; says how many there are.
+        InvalidRequest: There is no such track; the message says how many there are.
 
     >>> check_track(3, 2)
     Traceback (most recent call last):
@@ -31,7 +31,7 @@ def check_channels(n_channels: int) -> None:
     Refuse to transcribe too many channels one by one.
 
     Raises:
-        InvalidRequest: There are too many; says how many are allowed.
+        InvalidRequest: There are too many; the message says how many are allowed.
     """
     if n_channels > MOST_CHANNELS:
         raise InvalidRequest(

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from shared.languages import WITHOUT_SPACES
 
@@ -115,7 +109,7 @@ class Warned(Value):
 
     @property
     def is_of_a_failure(self) -> bool:
-        """Whether a stage failed, which may succeed another time. Others say more of the result."""
+        """Whether a stage failed; it may succeed another time. Others describe the result."""
         return self.code.endswith("_failed")
 
 

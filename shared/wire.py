@@ -18,7 +18,7 @@ ALIASES: Mapping[str, str] = {
     "vad_filter": "vad",
     "vad_threshold": "vad_onset",
 }
-"""Other names of fields, as whisperx, faster-whisper, whisper and whisper.cpp have them."""
+"""Other names of fields: those of whisperx, faster-whisper, whisper and whisper.cpp."""
 
 LISTS = frozenset({"known_speaker_names", "known_speaker_references"})
 """Fields that are sent once for each item."""

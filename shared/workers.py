@@ -1,4 +1,4 @@
-"""What each worker publishes about itself in Redis, so that nobody has to ask it."""
+"""What each worker publishes about itself in Redis. Other programs read it there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class WorkerRecord(BaseModel):
             older version, which does not publish them.
         diarizer_problems: Why it cannot run other diarization models, and what would help.
         can_download: Whether it may download any other model of the catalogue.
-        engine_pid: The process that holds the models; another one after that was replaced.
+        engine_pid: The process that holds the models; it changes when that is replaced.
         n_model_loads: Models that the present engine process loaded.
         n_engine_starts: Engine processes started so far.
         n_batches: Batches so far. `n_mixed_batches` of them held chunks of several jobs; together

@@ -48,12 +48,12 @@ class Promise:
     One promise.
 
     Attributes:
-        number: As contracts and tests call it.
+        number: Its number in contracts and tests.
         says: What was promised.
-        shown: What shows it without carrying its number, or "".
-        instead: What to do instead, where it is not taken over.
-        later: With what it comes, where it does not yet.
-        tests: Functions that carry its number, as `tests/x.py::test_y`.
+        shown: A file that shows it without its number, or "".
+        instead: What to do instead, if it is not supported.
+        later: What it will come with, if it is not there yet.
+        tests: Functions with its number, as `tests/x.py::test_y`.
     """
 
     number: str
@@ -70,7 +70,7 @@ class Promise:
 
 
 def marked_tests() -> dict[str, list[str]]:
-    """The test functions that carry each number."""
+    """The test functions with each number."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted((CHECKOUT / "tests").rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ def read_promises() -> tuple[Mapping[str, str], list[Promise]]:
 
 
 def written_page() -> str:
-    """The page, if every test that carries a number passes."""
+    """The page, if every test with a number passes."""
     sections, promises = read_promises()
     parts = [_HEAD]
     for key, title in sections.items():
@@ -120,7 +120,7 @@ def _row(promise: Promise) -> str:
 
 
 def not_passed() -> list[str]:
-    """Tests that carry a number and did not pass when they ran last, or never ran."""
+    """Tests with a number that did not pass when they ran last, or never ran."""
     text = OUTCOMES.read_text(encoding="utf-8") if OUTCOMES.is_file() else "{}"
     outcomes: dict[str, str] = json.loads(text)
     wanted = {test for tests in marked_tests().values() for test in tests}

@@ -137,7 +137,7 @@ def with_tables(page: str) -> str:
 
 
 def openapi_document() -> str:
-    """What `/openapi.json` answers."""
+    """The document that `/openapi.json` answers."""
     with tempfile.TemporaryDirectory() as folder:
         document = build_document(create_app(GatewaySettings(storage_dir=Path(folder))))
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
@@ -162,7 +162,7 @@ def formats_table() -> str:
 
 
 def format_options_table() -> str:
-    """How a format may be written, and which formats that is for."""
+    """The options of formats, and the formats that have them."""
     rows = (
         f"| `{name}` | {_cell(default_text(field))} | {allowed(field)} "
         f"| {', '.join(f'`{known}`' for known in formats_with(name))} | {field.description} |\n"
@@ -179,7 +179,7 @@ def variants_table() -> str:
 
 
 def errors_table() -> str:
-    """Every code an answer may carry, by HTTP status."""
+    """Every code that an answer may have, by HTTP status."""
     rows = (
         f"| {status} | `{error.code}` | {_first_sentence(error)} |\n"
         for error, status in sorted(STATUSES.items(), key=lambda item: (item[1], item[0].code))
@@ -209,16 +209,16 @@ def variable(name: str) -> str:
 
 
 def own_fields(settings: type[SharedSettings]) -> Iterator[tuple[str, FieldInfo]]:
-    """The fields a class adds to those of `SharedSettings`."""
+    """The fields that a class adds to those of `SharedSettings`."""
     for name, field in settings.model_fields.items():
         if settings is SharedSettings or name not in SharedSettings.model_fields:
             yield name, field
 
 
 def default_text(field: FieldInfo) -> str | None:
-    """A default as it would be written in the environment; None if there is none to write."""
+    """A default as it is written in the environment; None if there is none."""
     default: Any = field.default
-    if isinstance(field.json_schema_extra, dict):  # of one that is worked out from a machine
+    if isinstance(field.json_schema_extra, dict):  # for a default that depends on the machine
         default = field.json_schema_extra.get("shown", default)
     if default is PydanticUndefined or default is None:
         return None
@@ -259,7 +259,7 @@ def _first_sentence(documented: object) -> str:
 
 
 def _setting_cell(field: FieldInfo) -> str:
-    # Without any default it is worked out when the process starts.
+    # Without any default, the process sets it when it starts.
     return _cell(default_text(field), none="none" if field.default is None else "set at start")
 
 

@@ -70,13 +70,13 @@ class WorkerSettings(SharedSettings):
         "bfloat16", "float32",
     ] = Field(
         "auto",
-        description="Number format; `auto` is int8 on a CPU and float16 on a GPU, or float32 where "
-        "engine or device have no such thing.",
+        description="Number format; `auto` is int8 on a CPU and float16 on a GPU, or float32 "
+        "if engine or device do not support that.",
     )  # fmt: skip
     models_dir: Path = Field(
         default_factory=_models_cache,
-        description="Directory of model folders; downloads land here. Those that ship with "
-        "Longhand are found too.",
+        description="Directory of model folders, where downloads are stored. Models that ship "
+        "with Longhand are found too.",
         json_schema_extra={"shown": MODELS_CACHE},
     )
     downloads: bool = Field(
@@ -84,14 +84,14 @@ class WorkerSettings(SharedSettings):
     )
     model_mirror: SecretStr = Field(
         SecretStr(""),
-        description="Copies of models that are asked for first: a directory, or an http(s) address "
-        "of one; `docs/airgapped.md` tells how they lie there.",
+        description="Your own copies of models, which are tried first: a directory, or its "
+        "http(s) address. `docs/airgapped.md` describes its layout.",
     )
     diarization_model: str = Field(
         "",
-        description="Model that tells speakers apart: a name, or a folder below the models "
-        "directory. Left empty it is `diarization`, which needs no token and no torch; or "
-        "`pyannote/speaker-diarization-community-1` where there is a Hugging Face token and the "
+        description="Model that finds who speaks: a name, or a folder below the models "
+        "directory. If empty, `diarization`, which needs no token and no torch; or "
+        "`pyannote/speaker-diarization-community-1` if there is a Hugging Face token and the "
         "extra `diarization` is installed.",
     )
     hf_token: SecretStr | None = Field(
@@ -102,22 +102,26 @@ class WorkerSettings(SharedSettings):
     )
     preload: str = Field(
         "true",
-        description="Models loaded before taking jobs: `true` the default one, `false` none, or "
-        "names with commas between them.",
+        description="Models that are loaded before the first job: `true` for the default one, "
+        "`false` for none, or names separated by commas.",
     )
     resident_models: int = Field(
-        2, ge=1, description="Models kept in memory; the least recently used leaves first."
+        2, ge=1, description="Models kept in memory; the least recently used is removed first."
     )
     model_memory_bytes: int = Field(
         0,
         ge=0,
-        description="Most bytes of models kept in memory, each counted by its weights on disk; 0 "
-        "for no limit but their number.",
+        description="Most bytes of models kept in memory, measured by their weights on disk; 0 "
+        "for no such limit.",
     )
     model_ttl_s: float = Field(
-        0, ge=0, description="Seconds without use after which a model leaves memory; 0 for never."
+        0,
+        ge=0,
+        description="Seconds without use after which a model is removed from memory; 0 for never.",
     )
-    slots: int = Field(8, ge=1, le=64, description="Jobs one worker works on at a time.")
+    slots: int = Field(
+        8, ge=1, le=64, description="Jobs that one worker works on at the same time."
+    )
     batch_size: int = Field(
         4, ge=1, le=64, description="Most chunks, of any jobs, in one pass through the model."
     )
@@ -127,14 +131,17 @@ class WorkerSettings(SharedSettings):
     engine_threads: int = Field(
         0,
         ge=0,
-        description="CPU threads of the engine; 0 for as many as the cores this worker may use. "
-        "With several workers on a machine, give each its share.",
+        description="CPU threads of the engine; 0 for one for each core that this worker may "
+        "use. With several workers on a machine, give each its share.",
     )
     stall_s: float = Field(
-        300, gt=0, description="Seconds without progress after which a job fails `job_timed_out`."
+        300,
+        gt=0,
+        description="Seconds without progress after which a job fails with `job_timed_out`.",
     )
     scratch_dir: Path = Field(
-        Path("data/scratch"), description="Directory of decoded audio while a job runs."
+        Path("data/scratch"),
+        description="Directory of decoded audio, which is kept while a job runs.",
     )
     name: str = Field(
         default_factory=socket.gethostname,

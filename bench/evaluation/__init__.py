@@ -1,1 +1,1 @@
-"""How right transcripts of real speech are, beside those of other programs, with equal weights."""
+"""Compares transcripts of real speech with those of other programs that use the same weights."""

@@ -1,11 +1,11 @@
 """
-Measure Longhand on real speech, beside faster-whisper and openai-whisper with equal weights.
+Measure Longhand, faster-whisper and openai-whisper on real speech, with the same weights.
 
     python -m bench.evaluation [--quick] [--half 0|1|both] [--models base,tiny.en] [--save DIR]
 
 Parameters are chosen on the clips of half 0, and results are reported on those of half 1. An
-evaluation that was ended goes on where it was. Status 1 if a bar does not hold, 2 if nothing could
-be measured.
+evaluation that was interrupted continues. It ends with status 1 if a bar does not hold, and 2 if
+nothing could be measured.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _QUICK_S, _LONG_S = 180.0, 600.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is not measured yet, print the report, and keep it if asked to."""
+    """Measure what is not measured yet, print the report, and save it if `--save` is given."""
     options = _parser().parse_args(arguments)
     quieten_libraries()
     limit_threads(1)
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fetch(model: str, systems: Sequence[str]) -> None:
-    """Have the weights here, in every form that is wanted, before anything is measured."""
+    """Fetch and convert all weights that are needed, before anything is measured."""
     weights_of(model)
     if "openai-whisper" in systems:
         weights_of(model, "openai_whisper")
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names_of(known: Mapping[str, object]) -> Callable[[str], list[str]]:
-    """Names with commas between them, each one of those that are known."""
+    """Names separated by commas; each must be known."""
 
     def names(text: str) -> list[str]:
         asked = [name.strip() for name in text.split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""What has to hold on the long files: Longhand beside the best setting of faster-whisper."""
+"""What must hold on the long files: Longhand compared with the best setting of faster-whisper."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEDIAN_START_S = 0.23
 
 @dataclass(frozen=True)
 class Bar:
-    """One thing that has to hold; `holds` is None where it cannot be told, as none was measured."""
+    """One thing that must hold; `holds` is None if nothing was measured that shows it."""
 
     model: str
     name: str
@@ -37,7 +37,7 @@ def judge(model: str, scores: Mapping[str, Score], n_noise_words: int | None) ->
 
     Args:
         scores: Of the long files, by system.
-        n_noise_words: What Longhand wrote where nobody speaks.
+        n_noise_words: The words that Longhand wrote where nobody speaks.
     """
     peer = best_peer(scores)
     ours = scores.get(OURS)
@@ -68,7 +68,7 @@ def _against(model: str, ours: Score, theirs: Score) -> list[Bar]:
     return [
         Bar(model, "WER / its WER", f"{ratio:.2f}", f"≤ {WER_RATIO:.1f}", ratio <= WER_RATIO),
         Bar(model, "words lost", str(lost), f"≤ {their_lost}", lost <= their_lost),
-        # Where nothing of its text begins a segment right, there is nothing to be worse than.
+        # If no segment of the other begins correctly, there is nothing to compare with.
         Bar(
             model,
             "segment starts, p90",
@@ -80,5 +80,5 @@ def _against(model: str, ours: Score, theirs: Score) -> list[Bar]:
 
 
 def quantile(values: list[float], share: float) -> float:
-    """A quantile; NaN of nothing, which is within no bar."""
+    """A quantile; NaN without values, which is within no bar."""
     return float(np.quantile(values, share)) if values else float("nan")

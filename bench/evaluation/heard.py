@@ -1,4 +1,4 @@
-"""What a system heard in a file, as it travels between processes and lies in the work folder."""
+"""What a system heard in a file, as processes and the work folder hold it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Part:
 @dataclass(frozen=True)
 class Heard:
     """
-    All segments, in order of time.
+    All segments, in time order.
 
     Attributes:
-        words: Only where they were asked for.
-        cpu_s: Seconds of the processor that it took, decoding the file included.
+        words: Only if they were asked for.
+        cpu_s: CPU seconds that it took, with reading the file.
     """
 
     segments: tuple[Part, ...]
@@ -33,16 +33,16 @@ class Heard:
 
     @property
     def text(self) -> str:
-        """All that was heard."""
+        """The whole text."""
         return " ".join(segment.text.strip() for segment in self.segments)
 
     def to_json(self) -> str:
-        """As one line."""
+        """The value as one line of JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> Heard:
-        """What `to_json` wrote."""
+        """Read what `to_json` wrote."""
         told: dict[str, Any] = json.loads(line)
         parts = {
             name: tuple(Part(**part) for part in told.pop(name)) for name in ("segments", "words")

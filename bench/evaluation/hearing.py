@@ -1,9 +1,9 @@
 """
-One program, in a process of its own: reads tasks, a line each, and answers each with what it hears.
+One system in a process of its own: reads a task from each line and answers with what it hears.
 
     python -m bench.evaluation.hearing SYSTEM MODEL
 
-It ends when there is nobody left to read from.
+It ends at the end of its input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     """Load the model, then answer."""
     system, model = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # what libraries print must not look like an answer
     quieten_libraries()
     limit_threads(1)
     hear = SYSTEMS[system].open(model)
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def measured(hear: Hear, path: Path, has_words: bool) -> Heard:
-    """What is heard in a file, and the processor's seconds that went into it, of all threads."""
+    """What is heard in a file, and the CPU seconds of all threads that it took."""
     before = _cpu_s()
     heard = hear(path, has_words)
     return replace(heard, cpu_s=round(_cpu_s() - before, 3))

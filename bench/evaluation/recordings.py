@@ -1,4 +1,4 @@
-"""Long recordings made of short ones: pauses, levels, noise, a lossy codec, and exact truth."""
+"""Makes long recordings of short ones: pauses, levels, noise, a lossy codec, and a known text."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from worker.audio.constants import SAMPLE_RATE_HZ
 
 PAUSE_S = (0.3, 5.0)
 NOISY_S = (20.0, 60.0)
-"""How long noise lasts, and how long there is none."""
+"""Seconds of noise, and seconds without."""
 
 SPEECH_DB = -26.0
-"""Average level of what is said, against full scale."""
+"""Average level of speech, with full scale 1."""
 
 JITTER_DB = 6.0
 SNR_DB = 10.0
 ROOM_DB = -60.0
 BIT_RATE = 32_000
 ONCE_S = 20.0
-"""A clip of this length or more comes once in a recording: the rest is there to be heard too."""
+"""A clip of this length or more comes only once in a recording, to leave room for the others."""
 
 _FADE_S = 0.01
 _NOISE_FADE_S = 0.5
@@ -36,7 +36,7 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What was put together: (n_samples,) float32, 16 kHz, and who says what when."""
+    """A recording that was made: (n_samples,) float32, 16 kHz, and who says what when."""
 
     samples: Samples
     utterances: tuple[Utterance, ...]
@@ -44,14 +44,14 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """A clip, read: samples at the usual level of speech."""
+    """A clip with its samples, at the same level of speech as all."""
 
     clip: Clip
     samples: Samples
 
     @classmethod
     def of(cls, clip: Clip) -> Spoken:
-        """Read a clip, and bring what is said in it to one level."""
+        """Read a clip, and bring its speech to the level of all clips."""
         samples = clip.read()
         said = [samples[_at(u.start) : _at(u.end)] for u in clip.utterances]
         return cls(clip, samples * (_gain(SPEECH_DB) / _level(np.concatenate(said))))
@@ -63,11 +63,12 @@ def draw_recording(
     """
     Put clips together in random order until the recording is long enough.
 
-    Whole clips, each as often as any other but those of `ONCE_S` and more, which come at most once.
+    Clips are not cut. Each comes as often as any other, except those of `ONCE_S` and more, which
+    come at most once.
 
     Args:
-        noises: Any of them lies under half of the time.
-        seed: The same gives the same recording.
+        noises: For half of the time, one of them is added.
+        seed: The same seed gives the same recording.
     """
     draw = random.Random(seed)
     pieces: list[Samples] = []
@@ -90,7 +91,7 @@ def draw_recording(
 
 
 def _in_turn(spoken: Sequence[Spoken], draw: random.Random) -> Iterator[Spoken]:
-    """All in random order, then the short ones in another, and so on."""
+    """All clips in random order, then the short ones in another order, and so on."""
     left = list(spoken)
     while left:
         draw.shuffle(left)
@@ -99,7 +100,7 @@ def _in_turn(spoken: Sequence[Spoken], draw: random.Random) -> Iterator[Spoken]:
 
 
 def _background(n_samples: int, noises: Sequence[Samples], draw: random.Random) -> Samples:
-    """A faint room throughout; over half of the time a noise, in long stretches."""
+    """A faint background everywhere; for half of the time a noise, in long stretches."""
     room = np.random.default_rng(draw.randrange(2**32))
     background = room.standard_normal(n_samples).astype(np.float32) * np.float32(_gain(ROOM_DB))
     at, is_noisy = 0, draw.random() < 0.5
@@ -115,7 +116,7 @@ def _background(n_samples: int, noises: Sequence[Samples], draw: random.Random) 
 
 
 def make_noises(seed: int = 0, length_s: float = 20.0) -> dict[str, Samples]:
-    """Sounds in which nobody speaks, by name; silence among them."""
+    """Sounds in which nobody speaks, including silence, by name."""
     n = _at(length_s)
     draw = np.random.default_rng(seed)
     white = draw.standard_normal(n)

@@ -1,4 +1,4 @@
-"""Lets every system hear every file, each in a process of its own; goes on where it was ended."""
+"""Lets each system hear each file, in a process of its own; continues after an interruption."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROGRAM = (sys.executable, "-m", "bench.evaluation.hearing")
 
 
 class SystemFailed(Exception):
-    """A process ended in the middle of its work; the message holds its last words."""
+    """A process ended before its work was done; the message has the last lines that it wrote."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class Run:
 
     @property
     def name(self) -> str:
-        """As it is shown."""
+        """The name that is shown."""
         return f"{self.system}, {self.model}"
 
 
 Results = dict[tuple[str, str], list[tuple[Item, Heard]]]
-"""By system and model: every file with what was heard in it."""
+"""Every file with what was heard in it, by system and model."""
 
 
 def plan(systems: Sequence[str], models: Sequence[str], items: Sequence[Item]) -> list[Run]:
-    """Who hears what: English models English only, slow systems one long file of each half."""
+    """Which system hears what: English models hear only English, slow ones one long file a half."""
     return [Run(s, m, tuple(_items_for(s, m, items))) for m in models for s in systems]
 
 
@@ -66,11 +66,11 @@ def _items_for(system: str, model: str, items: Sequence[Item]) -> list[Item]:
 
 class Runner:
     """
-    The processes that work, and the folder of what they have done.
+    The processes that work, and the folder with their results.
 
     Args:
-        folder: What is found there was heard by the same code in the same file, by its name.
-        program: It is given the names of system and model; see `bench.evaluation.hearing`.
+        folder: A result there counts if its name says that code and file were the same.
+        program: It gets the names of system and model; see `bench.evaluation.hearing`.
     """
 
     def __init__(self, folder: Path, program: Sequence[str] = _PROGRAM) -> None:
@@ -85,7 +85,7 @@ class Runner:
         Do what is not done yet.
 
         Raises:
-            SystemFailed: One of the systems did. No process is left, nor at Ctrl-C.
+            SystemFailed: A system failed. All processes are stopped, as at Ctrl-C.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         pool = ThreadPoolExecutor(n_at_once)
@@ -117,7 +117,7 @@ class Runner:
         process = self._start(run, log)
         try:
             warm_up = min(left, key=lambda item: item.duration_s)
-            _ask(process, warm_up, log)  # what is loaded at the first file is loaded now
+            _ask(process, warm_up, log)  # some load parts only at the first file
             for n, item in enumerate(left, start=1):
                 heard = _ask(process, item, log)
                 part = paths[item].with_suffix(".part")
@@ -160,7 +160,7 @@ class Runner:
         with self._lock:
             self._is_ending = True
             for process in self._processes:
-                process.kill()  # its reader reads its end
+                process.kill()  # the reader sees the end of it
 
     def _path(self, run: Run, item: Item, key: str) -> Path:
         parts = [key, item.sha256, item.set_name == WORDS]
@@ -170,7 +170,7 @@ class Runner:
 
 
 def _key(run: Run) -> str:
-    """What decides what is heard, but for the file: code, weights, and how they are multiplied."""
+    """All that the text depends on except the file: code, weights, and the number format."""
     folder = weights_of(run.model)
     found = (folder / "model.bin").stat()
     backend = os.environ.get("CT2_USE_MKL", "")

@@ -1,4 +1,4 @@
-"""Words right, substituted, lost and invented, pooled and by utterance; how far off times are."""
+"""Counts words that are right, substituted, lost or invented; measures how wrong times are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SENTENCE_END = re.compile(r"(?<=[.?!。？！])\s+")
 
 @dataclass(frozen=True)
 class Counts:
-    """Words (characters in Chinese), and what went wrong with them."""
+    """Words (characters in Chinese) that were said, and the errors in them."""
 
     n_words: int = 0
     substituted: int = 0
@@ -38,19 +38,19 @@ class Counts:
 
     @property
     def n_errors(self) -> int:
-        """All that went wrong."""
+        """The number of errors."""
         return self.substituted + self.lost + self.invented
 
     @property
     def rate(self) -> float:
-        """Errors per word that was said."""
+        """Errors for each word that was said."""
         return self.n_errors / max(1, self.n_words)
 
 
 @dataclass
 class Times:
     """
-    How far off things are, in seconds.
+    Errors of times, in seconds.
 
     Attributes:
         starts: Of utterances whose first word begins a segment: that segment's start.
@@ -65,7 +65,7 @@ class Times:
     nearest_ends: list[float] = field(default_factory=list)
 
     def extend(self, other: Times) -> None:
-        """Pool with those of another file."""
+        """Add those of another file."""
         for name in vars(other):
             getattr(self, name).extend(getattr(other, name))
 
@@ -73,10 +73,10 @@ class Times:
 @dataclass
 class Score:
     """
-    One file, or several pooled.
+    The errors of one file, or of several together.
 
     Attributes:
-        by_utterance: What went wrong in each; what is invented counts to the one before it.
+        by_utterance: The errors in each; invented words count for the utterance before them.
     """
 
     by_utterance: list[Counts] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Score:
         return sum(self.by_utterance, Counts())
 
     def extend(self, other: Score) -> None:
-        """Pool with another file's."""
+        """Add those of another file."""
         self.by_utterance += other.by_utterance
         self.times.extend(other.times)
         self.cpu_s += other.cpu_s
@@ -100,8 +100,8 @@ def score(said: Sequence[Utterance], heard: Heard, language: str = "en") -> Scor
     Compare what was heard in a file with what is said in it.
 
     Both sides go through openai-whisper's normalizer: what is said utterance by utterance, what was
-    heard sentence by sentence. It writes numbers that follow one another as one, so that text given
-    to it whole would be charged for the numbers of two sentences.
+    heard sentence by sentence. It joins numbers that follow each other. So in a
+    whole text the numbers of two sentences would count as an error.
     """
     reference = [units(u.text, language) for u in said]
     owner = [i for i, words in enumerate(reference) for _ in words]
@@ -121,7 +121,7 @@ def score(said: Sequence[Utterance], heard: Heard, language: str = "en") -> Scor
 
 def units(text: str, language: str = "en") -> list[str]:
     """
-    Text as it is compared: words, in Chinese characters of the Simplified script.
+    The units that are compared: words, or in Chinese characters of the Simplified script.
 
     >>> units("Mr. Brown's 2nd colour? It's ten.")
     ['mister', 'brown', 'is', '2nd', 'color', 'it', 'is', '10']
@@ -136,7 +136,7 @@ def units(text: str, language: str = "en") -> list[str]:
 
 def n_words_of(text: str) -> int:
     """
-    How many words there are, of any kind: where nobody speaks each is one too many.
+    How many words a text has. Where nobody speaks, each is an error.
 
     >>> n_words_of("[Music] ... thank you")
     3
@@ -145,7 +145,7 @@ def n_words_of(text: str) -> int:
 
 
 def word_start_errors(said: Sequence[Utterance], heard: Heard) -> list[float]:
-    """Seconds by which words that were recognised begin too early or late."""
+    """Seconds by which recognised words begin too early or too late."""
     reference = [" ".join(units(word.text)) for word in said]
     found = [" ".join(units(word.text)) for word in heard.words]
     return [
@@ -160,7 +160,7 @@ def _aligned(reference: Sequence[str], found: Sequence[str]) -> list[Any]:
     """jiwer's alignment of two lists of words; one may be empty."""
     if not reference:
         return []
-    # A word without letters would not be one to jiwer; here it keeps its place.
+    # jiwer would drop a word without letters; this keeps its place.
     joined = [" ".join(word.replace(" ", "_") or "_" for word in w) for w in (reference, found)]
     return list(jiwer.process_words(*joined).alignments[0])
 
@@ -210,7 +210,7 @@ def _times(
 
 @dataclass(frozen=True)
 class Interval:
-    """95 of 100 draws lie within: of a difference of error rates, and of their ratio."""
+    """The range of 95 of 100 samples, for a difference of error rates and for their ratio."""
 
     difference: tuple[float, float]
     ratio: tuple[float, float]
@@ -220,7 +220,7 @@ class Interval:
 def bootstrap(
     ours: Sequence[Counts], theirs: Sequence[Counts], *, n_draws: int = 2_000, seed: int = 0
 ) -> Interval:
-    """How far the error rates of two systems on the same utterances may be apart by chance."""
+    """How much the error rates of two systems on the same utterances may differ by chance."""
     n = len(ours)
     picks = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_draws)
     rates = [
@@ -243,7 +243,7 @@ def _middle(values: NDArray[np.floating]) -> tuple[float, float]:
 def _normalizer(language: str) -> Any:
     from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer
 
-    with warnings.catch_warnings():  # it leaves its list of spellings open to the garbage collector
+    with warnings.catch_warnings():  # its list of spellings is closed only by the garbage collector
         warnings.simplefilter("ignore", ResourceWarning)
         return EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
 

@@ -1,4 +1,4 @@
-"""What is transcribed: long files of either half, single clips, and sounds without speech."""
+"""What is transcribed: long files of both halves, single clips, and sounds without speech."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from bench.evaluation.speech import Clip, Utterance, english, read_clips, read_w
 from worker.audio.constants import SAMPLE_RATE_HZ
 
 LONG, CLIPS, NOISE, WORDS = "long files", "clips", "noise", "word times"
-"""The sets; of `WORDS` words and their times are asked for too."""
+"""The sets. For `WORDS`, words and their times are requested too."""
 
 
 @dataclass(frozen=True)
 class Item:
     """
-    One file to transcribe, and what is true of it.
+    One file to transcribe, with its true text.
 
     Attributes:
         set_name: `LONG`, `CLIPS`, `NOISE` or `WORDS`.
-        half: 0 or 1; None where nothing was chosen on such files.
-        words: Each word and when it is said, for a few.
+        half: 0 or 1; None if no parameter was chosen on such files.
+        words: Each word and when it is said; only for a few files.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Item:
 
     @property
     def text(self) -> str:
-        """All that is said in it."""
+        """The whole text that is said in it."""
         return " ".join(u.text for u in self.utterances)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which files: halves, and how many long ones of which length for each."""
+    """Which files to use: halves, and how many long files of which length in each."""
 
     halves: tuple[int, ...] = (1,)
     n_long: int = 5
@@ -62,7 +62,7 @@ class Wanted:
 
 def make_items(speech: Path, folder: Path, wanted: Wanted) -> list[Item]:
     """
-    Read or make every file; made ones are written to `folder`.
+    Read or make every file; those that are made are written to `folder`.
 
     Raises:
         FileNotFoundError: There are no recordings in `speech`.
@@ -88,7 +88,7 @@ def make_items(speech: Path, folder: Path, wanted: Wanted) -> list[Item]:
 def _long_items(
     clips: Sequence[Clip], noises: Sequence[Clip], half: int, folder: Path, wanted: Wanted
 ) -> Iterator[Item]:
-    """Files of one half. Seeds of the two halves differ: so do pauses and places of noise."""
+    """Files of one half. The seeds of the two halves differ, and so pauses and noise differ too."""
     spoken = [Spoken.of(clip) for clip in clips]
     sounds = [noise.read() for noise in noises] or list(make_noises().values())[:2]
     for n in range(wanted.n_long):

@@ -15,7 +15,7 @@ from shared.settings import CHECKOUT
 from worker.audio.source import decode
 
 SPEECH = CHECKOUT.parent / "shared" / "speech"
-"""Recordings beside the project: never a part of it."""
+"""The folder of recordings, beside the project; they are not a part of it."""
 
 DEVELOPMENT = frozenset(
     {
@@ -25,8 +25,8 @@ DEVELOPMENT = frozenset(
     }
 )  # fmt: skip
 """
-Half 0: the clips that the rules of decoding were chosen on. The list is kept, and not drawn anew
-by its seed, because a draw would change with every recording that is added.
+Half 0: the clips on which the rules of decoding were chosen. The list is fixed, because a random
+choice would change with every recording that is added.
 """
 
 _WORD_TIMES = "words_austen.json"
@@ -35,10 +35,10 @@ _WORD_TIMES = "words_austen.json"
 @dataclass(frozen=True)
 class Utterance:
     """
-    What somebody says without a longer pause; times in seconds from the start of its recording.
+    What somebody says without a long pause; times are seconds from the start of the recording.
 
     Attributes:
-        has_times: Whether `start` and `end` tell when, and not merely how long the clip is.
+        has_times: Whether `start` and `end` are times of speech, and not only those of the clip.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording and what is said in it; without utterances it is noise."""
+    """A recording and what is said in it. Noise has no utterances."""
 
     name: str
     language: str
@@ -71,7 +71,7 @@ class Clip:
 
 def read_clips(directory: Path) -> list[Clip]:
     """
-    All recordings of a directory, in the order of its manifest.
+    All recordings of a folder, in the order of its manifest.
 
     Raises:
         FileNotFoundError: There is no manifest; the message says what to do.
@@ -95,7 +95,7 @@ def _clip(directory: Path, entry: dict) -> Clip:
             u["text"],
             u["start"],
             u["end"],
-            # One that fills its file was not looked at: the manifest has no times of it.
+            # An utterance as long as its file has no times of its own in the manifest.
             has_times=not (u["start"] == 0 and u["end"] >= duration_s),
         )
         for u in told
@@ -110,7 +110,7 @@ def english(clips: Sequence[Clip], half: int) -> list[Clip]:
 
 
 def read_word_times(directory: Path) -> dict[str, list[Utterance]]:
-    """For a few files, by name: each word and when it is said."""
+    """Each word and when it is said, by the name of the file; for a few files."""
     path = directory / _WORD_TIMES
     if not path.is_file():
         return {}

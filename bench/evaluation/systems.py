@@ -1,4 +1,4 @@
-"""The programs that are compared: each gives what it hears in a file, with the same weights."""
+"""The programs that are compared; all have the same weights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from shared.settings import CHECKOUT
 
 BEAM_SIZE = 5
 SEED = 0
-"""What other programs draw from at random where a text is in doubt is seeded anew for each file."""
+"""The seed of other programs' random choices, set before each file."""
 
 Hear = Callable[[Path, bool], Heard]
-"""A file, and whether words are wanted, to what is heard; all else by the program's defaults."""
+"""Takes a file, and whether words are wanted; returns what is heard, with default options."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class System:
     One program with one set of options.
 
     Attributes:
-        made_of: Distributions whose versions decide what it hears.
-        hears_all: Whether it is fast enough for every long file; else it hears the first of a half.
+        made_of: Distributions on whose versions its text depends.
+        hears_all: Whether it is fast enough for all long files. Otherwise it hears only the first
+            of each half.
     """
 
     name: str
@@ -38,7 +39,7 @@ class System:
 
     @property
     def fingerprint(self) -> str:
-        """What changes when it might hear something else."""
+        """A text that changes if its results may change."""
         parts = [self.name, *(f"{name} {version(name)}" for name in self.made_of)]
         sources = [Path(__file__)]
         if self.name == OURS:
@@ -49,10 +50,10 @@ class System:
 
 def weights_of(model: str, engine: str = "faster_whisper") -> Path:
     """
-    Where a model's weights lie, in the form of an engine; fetched or converted if need be.
+    The folder of a model's weights for an engine. They are fetched or converted first if needed.
 
     Raises:
-        ModelNotFound: They cannot be had.
+        ModelNotFound: They cannot be fetched.
     """
     from worker.models.store import ModelStore
     from worker.settings import WorkerSettings
@@ -114,7 +115,7 @@ def _open_openai_whisper(model: str) -> Hear:
 
     def hear(path: Path, has_words: bool) -> Heard:
         torch.manual_seed(SEED)
-        waveform = decode_audio(str(path))  # whisper's own way needs an ffmpeg
+        waveform = decode_audio(str(path))  # whisper's own function needs ffmpeg
         found = whisper.transcribe(
             loaded, waveform, beam_size=BEAM_SIZE, best_of=5, fp16=False, word_timestamps=has_words
         )
@@ -161,4 +162,4 @@ SYSTEMS = {
     )
 }
 PEERS = tuple(name for name in SYSTEMS if name.startswith("faster-whisper"))
-"""The settings of faster-whisper; Longhand is held to the best of them."""
+"""The settings of faster-whisper; Longhand is compared with the best of them."""

@@ -28,21 +28,22 @@ from shared.settings import CHECKOUT
 ENOUGH_WORDS = 5_000
 _LIBRARIES = ("faster-whisper", "ctranslate2", "openai-whisper", "jiwer", "av", "onnxruntime")
 _HOW = """\
-Every program has the same weights: int8 (openai-whisper: float32), beams of 5, one thread, a
-process of its own; all else is by its defaults, and no language is told. Where a text is in doubt
-the others draw at random: they are seeded with 0 before each file. CPU seconds count decoding the
-file, not loading the model. Long files are of whole clips, pauses of 0.3-5 s, levels ±6 dB, noise
-10 dB below the speech over half of the time, mp3 of 32 kbit/s. Text is compared by openai-whisper's
-normalizer. Times in seconds; starts (ends): of utterances whose first (last) word begins (ends) a
-segment, that segment's, in parentheses of how many; "any": of all, the nearest segment's."""
+Every program has the same weights: int8 (openai-whisper: float32), 5 beams, one thread and a
+process of its own. All other options are its defaults, and the language is not given. If a text is
+in doubt, the other programs choose at random; their seed is 0 before each file. CPU seconds include
+decoding the file, but not loading the model. Long files have whole clips, pauses of 0.3-5 s, levels
+±6 dB, noise 10 dB below the speech for half of the time, and are mp3 of 32 kbit/s. Text is compared
+after openai-whisper's normalizer. Times are in seconds. Starts (ends) are errors of segments that
+begin (end) with the first (last) word of an utterance; their number is in parentheses. "any" is the
+error of the nearest segment, for all utterances."""
 
 
 class Evaluation:
     """
-    All results, and what is to be said of them.
+    All results, from which the report is made.
 
     Args:
-        results: Of every system with every model.
+        results: Those of every system with every model.
     """
 
     def __init__(self, results: Results) -> None:
@@ -52,7 +53,7 @@ class Evaluation:
 
     @property
     def holds(self) -> bool:
-        """Whether no bar is broken."""
+        """Whether every bar holds."""
         return all(bar.holds is not False for bar in self.bars)
 
     def text(self) -> str:
@@ -68,7 +69,7 @@ class Evaluation:
         return [(item, heard) for item, heard in pairs if item.set_name == set_name]
 
     def _long(self, model: str, half: int) -> dict[str, dict[str, Score]]:
-        """By system and by file."""
+        """Scores by system and by file."""
         return {
             system: {
                 item.name: score(item.utterances, heard)
@@ -84,7 +85,7 @@ class Evaluation:
         return sorted({item.half for item in items if item.half is not None})
 
     def _judged(self, model: str) -> list[Bar]:
-        """The bars are those of half 1, or of the only one there is."""
+        """The bars of half 1, or of the only half."""
         halves = self._halves(model)
         if not halves:
             return []
@@ -143,7 +144,7 @@ class Evaluation:
 
 
 def pooled(scores: dict[str, Score]) -> Score:
-    """Files together."""
+    """The scores of several files together."""
     whole = Score()
     for one in scores.values():
         whole.extend(one)
@@ -191,7 +192,7 @@ def _spread(errors: list[float]) -> str:
 
 
 def _apart(found: dict[str, dict[str, Score]]) -> Iterator[str]:
-    """How far Longhand is from the best setting of faster-whisper, and how sure that is."""
+    """The difference from the best setting of faster-whisper, and how certain it is."""
     scores = {system: pooled(by_file) for system, by_file in found.items()}
     peer = best_peer(scores)
     if peer is None or not scores.get(OURS, Score()).by_utterance:
@@ -219,7 +220,7 @@ def _by_file(found: dict[str, dict[str, Score]]) -> str:
 
 
 def _rate(clips: Sequence[tuple[Item, Heard]], language: str) -> str:
-    """Error rate of the clips of one language, and how many units they have."""
+    """The error rate of the clips of one language, and their number of units."""
     scores = [
         score(item.utterances, heard, language).by_utterance
         for item, heard in clips
@@ -253,7 +254,7 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """The commit of this checkout, and whether there is more than it."""
+    """The commit of this checkout, and whether there are changes since."""
     git = ["git", "-C", str(CHECKOUT)]
     try:
         commit = subprocess.check_output([*git, "rev-parse", "--short=10", "HEAD"], text=True)

@@ -240,8 +240,8 @@ def warn_of_access(settings: GatewaySettings, host: str) -> None:
             _log.error("LONGHAND_API_KEYS_FILE cannot be read, so no key is valid: %s", error)
     if settings.auth == "off" and not is_loopback(host):
         _log.warning(
-            "LONGHAND_AUTH is off and this listens on %s: whoever reaches it may use it. Let only "
-            "a proxy that asks who they are reach it, or set LONGHAND_AUTH=keys",
+            "LONGHAND_AUTH is off and this listens on %s: everybody who reaches it may use it. Let "
+            "only a proxy that asks who they are reach it, or set LONGHAND_AUTH=keys",
             host,
         )
 

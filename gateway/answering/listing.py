@@ -18,26 +18,26 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: str | None = Field(
-        None, description="Any of these statuses, with commas: `queued,running`."
+        None, description="One of these statuses, separated by commas: `queued,running`."
     )
-    label: str | None = Field(None, description="Just this label.")
+    label: str | None = Field(None, description="Only jobs with this label.")
     search: str | None = Field(
-        None, max_length=200, description="Within the label, the filename or the id."
+        None, max_length=200, description="Text in the label, the filename or the id."
     )
     since: str | None = Field(
         None,
-        description="Made at this time (RFC 3339) or later.",
+        description="Only jobs made at this time (RFC 3339) or later.",
         json_schema_extra={"format": "date-time"},
     )
     until: str | None = Field(
         None,
-        description="Made before this time (RFC 3339).",
+        description="Only jobs made before this time (RFC 3339).",
         json_schema_extra={"format": "date-time"},
     )
     cursor: str | None = Field(None, description="The `next_cursor` of the page before.")
     limit: int = Field(
         100,
-        description="Most jobs of the page.",
+        description="The most jobs in a page.",
         json_schema_extra={"minimum": 1, "maximum": MOST_LISTED},
     )
 

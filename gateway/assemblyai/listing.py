@@ -33,15 +33,15 @@ class TranscriptQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    limit: int = Field(10, ge=1, le=200, description="Most of the page.")
+    limit: int = Field(10, ge=1, le=200, description="The most transcripts in a page.")
     status: Literal["queued", "processing", "completed", "error"] | None = Field(
-        None, description="Just those."
+        None, description="Only those with this status."
     )
     created_on: Annotated[date | None, BeforeValidator(_a_day)] = Field(
-        None, description="Made on this day, in UTC: `2026-11-30`."
+        None, description="Only those made on this day, in UTC: `2026-11-30`."
     )
-    before_id: str | None = Field(None, description="Older than this transcript.")
-    after_id: str | None = Field(None, description="Newer than this transcript.")
+    before_id: str | None = Field(None, description="Only those older than this transcript.")
+    after_id: str | None = Field(None, description="Only those newer than this transcript.")
 
     def asked(self, here: Services, owner: str) -> JobQuery:
         """

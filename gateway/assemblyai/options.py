@@ -56,44 +56,44 @@ class TranscriptOptions(BaseModel):
         max_length=8000,
         description="The `upload_url` of `/v2/upload`, or any http or https URL of the audio.",
     )
-    language_code: str | None = Field(None, description="As `language`; `en_us` is `en`.")
+    language_code: str | None = Field(None, description="Same as `language`; `en_us` is `en`.")
     language_detection: bool | None = Field(
-        None, description="Detect the language, as is done without `language_code`."
+        None, description="Detect the language, as without `language_code`."
     )
     language_confidence_threshold: float | None = Field(
-        None, ge=0, le=1, description="If the language is less sure, the status is `error`."
+        None, ge=0, le=1, description="If the language is less certain, the transcript is an error."
     )
     speech_threshold: float | None = Field(
-        None, ge=0, le=1, description="If less of the audio is speech, the status is `error`."
+        None, ge=0, le=1, description="If less of the audio is speech, the transcript is an error."
     )
-    speech_model: str | None = Field(None, max_length=200, description="As `model`.")
+    speech_model: str | None = Field(None, max_length=200, description="Same as `model`.")
     speech_models: _Words = Field(
-        (), max_length=20, description="The first of these that this site has."
+        (), max_length=20, description="Models; the first that this site has is used."
     )
     speaker_labels: bool | None = Field(None, description="Say who speaks, as `diarize`.")
     speakers_expected: int | None = Field(
-        None, ge=1, le=MOST_SPEAKERS, description="As `num_speakers`."
+        None, ge=1, le=MOST_SPEAKERS, description="Same as `num_speakers`."
     )
     speaker_options: SpeakerOptions | None = Field(
         None, description="`min_speakers_expected` and `max_speakers_expected`."
     )
-    dual_channel: bool | None = Field(None, description="As `multichannel`.")
+    dual_channel: bool | None = Field(None, description="Same as `multichannel`.")
     word_boost: _Words = Field((), max_length=1000, description="Words to expect, as `hotwords`.")
     keyterms_prompt: _Words = Field(
         (), max_length=1000, description="Words to expect, as `hotwords`."
     )
-    punctuate: bool | None = Field(None, description="`false` takes punctuation away.")
-    format_text: bool | None = Field(None, description="`false` writes small letters alone.")
+    punctuate: bool | None = Field(None, description="`false` removes punctuation.")
+    format_text: bool | None = Field(None, description="`false` writes only small letters.")
     audio_start_from: int | None = Field(None, ge=0, description="Where to begin, in ms.")
     audio_end_at: int | None = Field(None, ge=1, description="Where to end, in ms.")
     webhook_url: str | None = Field(
-        None, max_length=2000, description="Where a message goes when the job has ended."
+        None, max_length=2000, description="URL to which a message is sent when the job has ended."
     )
     webhook_auth_header_name: Annotated[str | None, BeforeValidator(_header_name)] = Field(
-        None, description="A header of that message."
+        None, description="The name of a header in that message."
     )
     webhook_auth_header_value: Annotated[str | None, BeforeValidator(_header_value)] = Field(
-        None, max_length=2000, description="What the header says."
+        None, max_length=2000, description="The value of that header."
     )
 
     @property

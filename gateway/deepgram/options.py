@@ -37,12 +37,14 @@ class ListenOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detect_language: Annotated[tuple[str, ...], BeforeValidator(_languages)] = Field(
-        (), description="Detect the language and say how sure it is; a code means `true`."
+        (),
+        description="Detect the language and say how certain it is. A language means the same "
+        "as `true`.",
     )
     punctuate: bool | None = Field(
         None,
         description="`false`: small letters and no punctuation, unless `smart_format` or "
-        "`paragraphs` is on. Omitted, as Whisper writes.",
+        "`paragraphs` is on. If omitted, the text is as Whisper writes it.",
     )
     smart_format: bool = Field(False, description="Punctuation, and `paragraphs`.")
     paragraphs: bool = Field(False, description="Give paragraphs, and the sentences in them.")
@@ -51,7 +53,7 @@ class ListenOptions(BaseModel):
         0.8, gt=0, le=60, description="Seconds without a word that end an utterance."
     )
     numerals: bool | None = Field(
-        None, description="`false` writes numbers out, as `suppress_numerals`."
+        None, description="`false` writes numbers as words, like `suppress_numerals`."
     )
     diarize_model: str | None = Field(
         None,
@@ -69,15 +71,19 @@ class ListenOptions(BaseModel):
         description="`linear16`, `mulaw` or `alaw`: bare samples, with `sample_rate`.",
     )
     sample_rate: int | None = Field(
-        None, ge=4000, le=384_000, description="Of bare samples, in Hz."
+        None, ge=4000, le=384_000, description="Sample rate of bare samples, in Hz."
     )
-    channels: int = Field(1, ge=1, le=16, description="Of bare samples.")
+    channels: int = Field(1, ge=1, le=16, description="Channels of bare samples.")
     callback: str | None = Field(
-        None, max_length=2000, description="Where the answer goes when the job has ended."
+        None, max_length=2000, description="URL to which the answer is sent when the job has ended."
     )
-    callback_method: Literal["POST", "post"] = Field("POST", description="How it goes there.")
-    tag: _Listed = Field((), max_length=100, description="Given back; the first one is the label.")
-    extra: _Listed = Field((), max_length=100, description="`name:value`, given back.")
+    callback_method: Literal["POST", "post"] = Field(
+        "POST", description="The HTTP method of that request."
+    )
+    tag: _Listed = Field(
+        (), max_length=100, description="Returned in the answer; the first one is the job's label."
+    )
+    extra: _Listed = Field((), max_length=100, description="`name:value`, returned in the answer.")
 
     @property
     def is_plain(self) -> bool:

@@ -31,10 +31,10 @@ class RecogniseFields(OlderFields):
     """How `/recognise` answers."""
 
     envelope: bool = Field(
-        True, description="Whether the result stands under `transcription` as well as at the top."
+        True, description="Whether the result is under `transcription` too, not only at the top."
     )
     detail: Literal["full", "text"] = Field(
-        "full", description="`full` for all that Whisper says, `text` for the text alone."
+        "full", description="`full` for all fields of Whisper, `text` for only the text."
     )
 
 
@@ -66,11 +66,7 @@ def known_to_older(kind: type[OlderFields]) -> frozenset[str]:
 
 
 def read_older(
-    here: Services,
-    sent: Fields,
-    kind: type[Own],
-    *,
-    implied: Mapping[str, str] | None = None,
+    here: Services, sent: Fields, kind: type[Own], *, implied: Mapping[str, str] | None = None
 ) -> DialectSubmission[Own]:
     """
     Read the fields of an older route.

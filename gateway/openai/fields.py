@@ -71,8 +71,8 @@ class _AudioFields(BaseModel):
         tuple[Literal["word", "segment"], ...], BeforeValidator(_parts)
     ] = Field(
         (),
-        description="What `verbose_json` times: `word`, `segment` or both "
-        "(`timestamp_granularities[]`); omitted, both.",
+        description="What gets times in `verbose_json`: `word`, `segment` or both "
+        "(`timestamp_granularities[]`); if omitted, both.",
     )
     language_format: Literal["code", "name"] = Field(
         "code",
@@ -104,7 +104,7 @@ class TranscriptionFields(_AudioFields):
         False, description="Send the text while it is made, as server-sent events."
     )
     include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(_parts)] = Field(
-        (), description="`logprobs`: how sure each word is (`include[]`)."
+        (), description="`logprobs`: how certain each word is (`include[]`)."
     )
     chunking_strategy: Annotated[dict[str, Any], BeforeValidator(_strategy)] = Field(
         default_factory=dict,
@@ -115,7 +115,9 @@ class TranscriptionFields(_AudioFields):
         (), max_length=100, description="Words to expect, as `hotwords` (`keywords[]`)."
     )
     languages: tuple[str, ...] = Field(
-        (), description="Languages to expect (`languages[]`); if there are several, it is detected."
+        (),
+        description="Languages to expect (`languages[]`); if there are several, the language "
+        "is detected.",
     )
 
 

@@ -32,7 +32,7 @@ class InputAudio(BaseModel):
     """Audio as text."""
 
     data: str = Field(description="The audio in base64 (RFC 4648); a `data:` URL is taken too.")
-    format: str = Field("", description="Its format, as `wav`; it is used only in the filename.")
+    format: str = Field("", description="Its format, such as `wav`; it is only a hint.")
 
 
 class InlineFields(BaseModel):

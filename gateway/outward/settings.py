@@ -16,23 +16,28 @@ class OutwardSettings(SharedSettings):
     """The part of `GatewaySettings` about URLs that callers name."""
 
     download_timeout_s: float = Field(
-        300.0, ge=1.0, le=86_400.0, description="Seconds a download from a caller's URL may take."
+        300.0,
+        ge=1.0,
+        le=86_400.0,
+        description="Seconds that a download from a caller's URL may take.",
     )
     downloads_at_once: int = Field(
-        8, ge=1, le=500, description="Downloads in progress at one time; more get 503."
+        8, ge=1, le=500, description="Downloads at the same time; further requests get 503."
     )
     allowed_hosts: str = Field(
         "",
-        description="Hosts and networks that callers' URLs may name though they are not public, as "
-        "`media.internal,10.2.0.0/16,files:8080`.",
+        description="Hosts and networks that callers' URLs may name even if they are not "
+        "public, such as `media.internal,10.2.0.0/16,files:8080`.",
     )
     ca_file: Path | None = Field(
-        None, description="Certificates (PEM) trusted beside the system's own for callers' URLs."
+        None,
+        description="File of certificates (PEM) that are trusted for callers' URLs, besides "
+        "the system's.",
     )
     webhook_secret: SecretStr | None = Field(
         None,
-        description="Key that messages to `callback_url` are signed with, `whsec_` and base64; "
-        "without it none are sent.",
+        description="Key that signs messages to `callback_url`: `whsec_` and base64. Without "
+        "it no messages are sent.",
     )
 
     @field_validator("allowed_hosts")

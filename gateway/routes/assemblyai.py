@@ -52,7 +52,10 @@ class Captions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     chars_per_caption: int | None = Field(
-        None, ge=1, le=1000, description="Most columns of a cue; omitted, a cue for each segment."
+        None,
+        ge=1,
+        le=1000,
+        description="The most columns of a cue; if omitted, a cue for each segment.",
     )
 
 
@@ -61,7 +64,7 @@ class WordSearch(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    words: str = Field(max_length=10_000, description="Words or phrases, with commas.")
+    words: str = Field(max_length=10_000, description="Words or phrases, separated by commas.")
 
 
 @blueprint.post("/v2/upload")

@@ -29,7 +29,7 @@ _MEDIA_TYPES = ("audio/*", "video/*", "application/octet-stream")
 class AudioQuery(BaseModel):
     """The key in the query, for players that can send no header."""
 
-    token: str | None = Field(None, description="An API key, for `<audio src>` alone.")
+    token: str | None = Field(None, description="An API key, only for `<audio src>`.")
 
 
 @blueprint.get("/jobs/<job_id>/audio")
@@ -37,7 +37,7 @@ class AudioQuery(BaseModel):
     tag="jobs",
     query=(AudioQuery,),
     answers={
-        200: Answer(media_types=_MEDIA_TYPES, description="All of it."),
+        200: Answer(media_types=_MEDIA_TYPES, description="The whole audio."),
         206: Answer(media_types=_MEDIA_TYPES, description="The part that was asked for."),
         304: Answer(media_types=(), description="The caller has it already."),
         416: Answer(ErrorAnswer, description="There is no such part."),
@@ -61,8 +61,7 @@ def read_audio(job_id: str) -> Response:
         except (KeyNotFound, FileNotFoundError):
             pass
     raise AudioGone(
-        "the audio of this job was removed after its time (LONGHAND_KEEP_AUDIO_S)",
-        job_id=record.id,
+        "the audio of this job was removed after its time (LONGHAND_KEEP_AUDIO_S)", job_id=record.id
     )
 
 

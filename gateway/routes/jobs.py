@@ -56,17 +56,14 @@ class JobChanges(BaseModel):
     speaker_names: dict[Name, Name] = Field(
         default_factory=dict,
         max_length=MOST_SPEAKERS,
-        description="Names for its speakers, by their labels in the transcript; `{}` removes them. "
-        "Every format is read with them.",
+        description="Names for its speakers, by their labels in the transcript; `{}` removes "
+        "them. Every format has them.",
     )
 
 
 @blueprint.get("/jobs")
 @documented(
-    tag="jobs",
-    query=(ListQuery,),
-    answers={200: Answer(JobList)},
-    errors=(errors.InvalidRequest,),
+    tag="jobs", query=(ListQuery,), answers={200: Answer(JobList)}, errors=(errors.InvalidRequest,)
 )
 def list_jobs() -> Response:
     """List the newest jobs, newest first."""
@@ -113,9 +110,7 @@ def show_job(job_id: str) -> Response:
 
 @blueprint.post("/jobs/<job_id>/cancel")
 @documented(
-    tag="jobs",
-    answers={200: Answer(Cancelled)},
-    errors=(errors.InvalidRequest, errors.JobNotFound),
+    tag="jobs", answers={200: Answer(Cancelled)}, errors=(errors.InvalidRequest, errors.JobNotFound)
 )
 def cancel_job(job_id: str) -> Response:
     """Cancel a job that has not ended, or all jobs of a batch; the audio is kept."""
@@ -132,12 +127,7 @@ def cancel_job(job_id: str) -> Response:
 @documented(
     tag="jobs",
     answers={202: Answer(Accepted, headers={"Location": "Where the job is found."})},
-    errors=(
-        errors.InvalidRequest,
-        errors.JobNotFound,
-        errors.JobNotRetryable,
-        errors.AudioGone,
-    ),
+    errors=(errors.InvalidRequest, errors.JobNotFound, errors.JobNotRetryable, errors.AudioGone),
 )
 def retry_job(job_id: str) -> Response:
     """Try again a job that failed or was cancelled, with the same options."""

@@ -31,7 +31,7 @@ class Reload(BaseModel):
         None,
         min_length=1,
         max_length=200,
-        description="Default model from now on; left out, files are read again.",
+        description="Default model from now on; if omitted, files are read again.",
     )
 
 

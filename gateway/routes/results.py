@@ -48,11 +48,11 @@ class ResultQuery(BaseModel):
 
     format: str | None = Field(
         None,
-        description="The format; left out, the JSON that a caller who waits gets.",
+        description="The format; if omitted, the same JSON as for an upload.",
         json_schema_extra={"enum": [*FORMATS]},
     )
-    timestamps: bool | None = Field(None, description="Whether the answer holds `segments`.")
-    chinese: Variant | None = Field(None, description="The script to read Chinese in.")
+    timestamps: bool | None = Field(None, description="Whether the answer has `segments`.")
+    chinese: Variant | None = Field(None, description="The script of Chinese text.")
 
 
 @blueprint.get("/jobs/<job_id>/result")

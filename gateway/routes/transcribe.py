@@ -69,7 +69,7 @@ ERRORS = (
 class RawName(BaseModel):
     """What the audio is called, if the body is nothing but audio."""
 
-    filename: str | None = Field(None, description="What the audio is called.")
+    filename: str | None = Field(None, description="The name of the audio.")
     ext: str | None = Field(None, description="Its extension, if it has no name.")
 
 

@@ -36,15 +36,19 @@ class JobOptions(BaseModel):
         description="A name of your own for the job, to find it by.",
     )
     priority: Priority = Field(
-        "normal", description="`high` before `normal` before `low`; none of them waits for ever."
+        "normal",
+        description="`high` goes before `normal`, and `normal` before `low`; no job waits for "
+        "ever.",
     )
     callback_url: Annotated[str | None, BeforeValidator(_or_none)] = Field(
-        None, max_length=2000, description="Where a signed message goes when the job has ended."
+        None,
+        max_length=2000,
+        description="URL to which a signed message is sent when the job has ended.",
     )
     cache: bool = Field(
         True,
-        description="Whether the result of the same audio with the same options may be taken, and "
-        "be given to others; `false` transcribes anew.",
+        description="Whether the job may share its run and its result with jobs of the same "
+        "audio and options; `false` transcribes anew.",
     )
 
 
@@ -53,8 +57,8 @@ class WaitOption(BaseModel):
 
     wait: str | None = Field(
         None,
-        description="Wait for the result: `true`, `false` or a number of seconds; omitted, the "
-        "site decides.",
+        description="Wait for the result: `true`, `false` or a number of seconds; if omitted, "
+        "the site decides.",
     )
 
 

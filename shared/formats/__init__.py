@@ -1,4 +1,4 @@
-"""The formats of a transcript: one function a format, and one line in the table here."""
+"""The formats of a transcript: each is a function, and a line in the table here."""
 
 from __future__ import annotations
 
@@ -7,34 +7,18 @@ from dataclasses import dataclass
 
 from shared.errors import InvalidRequest
 from shared.formats.document import render_docx
-from shared.formats.options import DEFAULTS, FormatOptions, read_options
+from shared.formats.options import DEFAULTS
+from shared.formats.options import FormatOptions as FormatOptions
+from shared.formats.options import read_options as read_options
 from shared.formats.plain import render_text, render_tsv
 from shared.formats.rttm import render_rttm
 from shared.formats.sentences import split_sentences
-from shared.formats.structured import (
-    render_json,
-    render_verbose_json,
-    render_whisper,
-    segment_values,
-    speaker_values,
-)
+from shared.formats.structured import render_json, render_verbose_json, render_whisper
+from shared.formats.structured import segment_values as segment_values
+from shared.formats.structured import speaker_values as speaker_values
 from shared.formats.subtitles import render_srt, render_vtt
-from shared.formats.tidy import tidy
+from shared.formats.tidy import tidy as tidy
 from shared.transcript import Transcript
-
-__all__ = [
-    "FORMATS",
-    "Format",
-    "FormatOptions",
-    "find_format",
-    "formats_with",
-    "read_options",
-    "refuse_unused",
-    "render",
-    "segment_values",
-    "speaker_values",
-    "tidy",
-]
 
 _SEGMENTS = frozenset({"segment_resolution"})
 _SPOKEN = _SEGMENTS | {"speakers"}
@@ -90,8 +74,7 @@ def find_format(name: str) -> Format:
     """
     if name not in FORMATS:
         raise InvalidRequest(
-            f"format {name[:64]!r} is not known; it is one of {', '.join(FORMATS)}",
-            param="format",
+            f"format {name[:64]!r} is not known; it is one of {', '.join(FORMATS)}", param="format"
         )
     return FORMATS[name]
 
@@ -108,14 +91,14 @@ def formats_with(option: str) -> list[str]:
 
 def refuse_unused(options: FormatOptions, known: Format | None) -> None:
     """
-    Refuse options that would change nothing, so that none is silently ignored.
+    Refuse options that would change nothing, instead of ignoring them.
 
     Args:
         options: Options that were set count, even if they were set to their defaults.
         known: None if no format was chosen.
 
     Raises:
-        InvalidRequest: There is one; names it, and the formats it is for.
+        InvalidRequest: There is one; the message names it, and the formats it is for.
     """
     for option in FormatOptions.model_fields:
         if option in options.model_fields_set and option not in (known.options if known else ()):
@@ -142,7 +125,7 @@ def render(
         filename: The name of the recording, for formats that contain it.
 
     Raises:
-        InvalidRequest: There is no such format, an option that was set does not change it, or it
+        InvalidRequest: There is no such format, it does not use an option that was set, or it
             cannot be made from this transcript.
     """
     known = find_format(format_name)

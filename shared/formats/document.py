@@ -60,7 +60,7 @@ def _described(transcript: Transcript) -> str:
 
 
 def _without_dates(file: io.BytesIO) -> bytes:
-    """The document without dates, so that the same transcript always gives the same bytes."""
+    """The document without dates: the same transcript must always give the same bytes."""
     written = io.BytesIO()
     with ZipFile(file) as dated, ZipFile(written, "w", ZIP_DEFLATED) as undated:
         for name in dated.namelist():

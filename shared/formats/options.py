@@ -25,27 +25,24 @@ class FormatOptions(BaseModel):
         None,
         ge=1,
         le=1000,
-        description="Columns of a line, of which a Chinese, Japanese or other wide character takes "
-        "two; omitted, 1000. Only a single word may be wider.",
+        description="Columns of a line; a wide character, such as a Chinese one, takes two. If "
+        "omitted, 1000. Only a single word may be wider.",
     )
     max_line_count: int | None = Field(
         None,
         ge=1,
         le=10,
-        description="Lines of a cue; omitted, as many as the segment needs. With `max_line_width`, "
-        "cues run on from one segment into the next, up to a pause of 3 s.",
+        description="Lines of a cue; if omitted, as many as the segment needs. With "
+        "`max_line_width`, a cue may go on into the next segment, up to a pause of 3 s.",
     )
     max_words_per_line: int | None = Field(
-        None,
-        ge=1,
-        le=1000,
-        description="Words of a line; without `max_line_count`, of a cue.",
+        None, ge=1, le=1000, description="Words of a line; without `max_line_count`, of a cue."
     )
     highlight_words: bool = Field(
-        False, description="A cue for each word, which is underlined in it (`<u>`)."
+        False, description="Make a cue for each word, in which that word is underlined (`<u>`)."
     )
     speakers: bool = Field(
-        True, description="Say who speaks, where that is known: `[SPEAKER_00]: `, in VTT `<v Ann>`."
+        True, description="Say who speaks, if that is known: `[SPEAKER_00]: `, in VTT `<v Ann>`."
     )
     segment_resolution: Literal["sentence", "chunk"] = Field(
         "chunk",
@@ -67,7 +64,7 @@ def read_options(fields: Mapping[str, str]) -> FormatOptions:
     Read the options of a format from the fields of a request.
 
     Raises:
-        InvalidRequest: A value is not possible; names the field.
+        InvalidRequest: A value is not possible; the message names the field.
     """
     try:
         return FormatOptions.model_validate(fields)

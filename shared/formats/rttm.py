@@ -1,4 +1,4 @@
-"""RTTM, the format of programs that evaluate diarization."""
+"""RTTM, which programs that evaluate diarization read."""
 
 from __future__ import annotations
 

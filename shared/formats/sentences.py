@@ -23,7 +23,7 @@ _ABBREVIATION = re.compile(
 )
 
 _LOOKED_AT = 8
-"""Words at the end of a text by which it is decided whether a sentence ends there."""
+"""Words at the end of a text that are looked at to see whether a sentence ends there."""
 
 
 def split_sentences(transcript: Transcript) -> Transcript:

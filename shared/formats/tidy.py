@@ -13,7 +13,7 @@ from shared.transcript import Segment, SpeakerTurn, Transcript, Word
 
 def tidy(transcript: Transcript) -> Transcript:
     """
-    The transcript with times that any reader can use, whatever its models gave.
+    The transcript with times that any reader can use.
 
     Every time is a whole number of milliseconds from 0 to the duration. Segments do not overlap,
     and neither do words and characters within a segment; each has a length. Only segments of

@@ -8,17 +8,18 @@ from shared.connections import as_texts, redis_time
 from shared.keys import ABANDONED, KNOWN, READERS
 
 _KNOWN_S = 24 * 3600
-"""As long as an Idempotency-Key stands for its job."""
+"""As long as an Idempotency-Key is kept."""
 
 _SIGN_LASTS_S = 10
-"""A caller who did not sign for so long counts as gone: their gateway died."""
+"""A caller who did not sign for so long counts as gone, since their gateway died."""
 
 
 class Callers:
     """
     Who still waits for a job, and which jobs nobody waits for.
 
-    Only an Idempotency-Key brings several callers to one job. Each signs under a name of its own.
+    Several callers wait for one job only if they sent the same Idempotency-Key. Each signs under a
+    name of its own.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -35,7 +36,7 @@ class Callers:
         pipe.execute()
 
     def sign_off(self, job_id: str, name: str) -> bool:
-        """Note that a caller is gone; whether nobody else waits for the job or was given its id."""
+        """Note that a caller is gone; returns whether no other waits for the job or has its id."""
         readers, now = READERS.of(job_id), redis_time(self._redis)
         pipe = self._redis.pipeline()
         pipe.zrem(readers, name)
@@ -45,12 +46,12 @@ class Callers:
         return not n_others and not is_known
 
     def hand_out(self, job_id: str) -> None:
-        """Note that a caller was given the job's id: no connection's end cancels it now."""
+        """Note that a caller has the job's id; so it is not cancelled when connections end."""
         self._redis.set(KNOWN.of(job_id), 1, ex=_KNOWN_S)
         self.keep(job_id)
 
     def abandon(self, job_id: str, after_s: float) -> None:
-        """Have a job cancelled some time from now, unless `keep` is called before."""
+        """Have a job cancelled after some time, unless `keep` is called before."""
         self._redis.zadd(ABANDONED, {job_id: redis_time(self._redis) + after_s})
 
     def keep(self, *job_ids: str) -> None:

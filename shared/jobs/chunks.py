@@ -1,8 +1,8 @@
 """
-The chunks of a run that are done, kept so that a crash does not lose them.
+The finished chunks of a run, which are kept because a worker may crash.
 
 They are fields of a hash (`CHUNKS`). The hash also holds the plan by which the audio was cut: one
-for each channel that is transcribed by itself. It is removed when the run ends.
+for each channel that is transcribed separately. The hash is removed when the run ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.keys import CHUNKS, RUN, RUN_JOBS
 from shared.transcript import Segment, Value
 
 _EXPIRES_S = 7 * 24 * 3600
-"""How long they are kept if the run never ends."""
+"""How long chunks are kept if the run never ends."""
 
 _READ_AT_ONCE = 16
 
@@ -29,7 +29,7 @@ class KeptChunk(Value):
     One chunk that is done.
 
     Attributes:
-        next_index: The index of the chunk that follows in time, if it is not the next number.
+        next_index: The index of the next chunk in time, if that is not the next number.
         state: What a worker needs to go on after this chunk.
         segments: Their times are from the start of the audio; their ids are not used. This field
             stands last: the script that keeps a chunk cuts it from the JSON for listeners.
@@ -79,13 +79,13 @@ class KeptChunks:
                 for index, value in fields.items()
                 if not index.startswith(PLAN.encode())
             }
-        except ValidationError:  # of another version: it is done again
+        except ValidationError:  # written by another version: the work is done again
             return None
         return plan.decode(), chunks
 
     def following(self, run_id: str, index: int) -> tuple[list[KeptChunk], int]:
         """
-        The chunks from `index` on that are done, up to the first that is not; some at a time.
+        Some chunks that are done, from `index` to before the first that is not done.
 
         Returns:
             The chunks, and the index to go on from.
@@ -96,7 +96,7 @@ class KeptChunks:
         for value in takewhile(bool, values):
             try:
                 found.append(KeptChunk.model_validate_json(value))
-            except ValidationError:  # of another version: read when the job has ended
+            except ValidationError:  # written by another version: read when the job has ended
                 break
             if (jump := found[-1].next_index) is not None:
                 return found, jump

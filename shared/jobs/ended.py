@@ -41,7 +41,7 @@ class EndedJobs:
         self._mark = redis.register_script(MARK_AUDIO_REMOVED)
 
     def between(self, since: float, until: float) -> Iterator[EndedJob]:
-        """Those that ended within a time, the first of them first."""
+        """Jobs that ended within a time, the earliest first."""
         found: Any = self._redis.zrangebyscore(ENDED, since, until, withscores=True)
         left = ((job_id.decode(), ended_at) for job_id, ended_at in found)
         while part := list(islice(left, _AT_ONCE)):
@@ -53,12 +53,12 @@ class EndedJobs:
                 yield EndedJob(job_id, ended_at, known, has_audio=not removed_at)
 
     def newest(self, since: float, most: int) -> list[str]:
-        """Ids of those that ended since a time: the newest of them, in the order of their ends."""
+        """Ids of the newest jobs that ended since a time, in the order of their ends."""
         ids: Any = self._redis.zrevrangebyscore(ENDED, "+inf", since, start=0, num=most)
         return [job_id.decode() for job_id in reversed(ids)]
 
     def holds(self, job_id: str) -> bool:
-        """Whether a job stands in the index: Redis may have lost it."""
+        """Whether a job is in the index; Redis may have lost it."""
         return self._redis.zscore(ENDED, job_id) is not None
 
     def is_shared(self, job_id: str) -> bool:
@@ -71,10 +71,11 @@ class EndedJobs:
 
     def mark_audio_removed(self, job_id: str, at: float) -> bool | None:
         """
-        Note that a job's audio is removed, so that nobody tries the job again.
+        Note that a job's audio is removed; then the job cannot be tried again.
 
         Returns:
-            Whether that may be; None if Redis has no record of the job.
+            Whether it was noted; False if the audio is still needed; None if Redis has no record of
+            the job.
         """
         if not self._redis.exists(JOB.of(job_id)):
             return None

@@ -1,4 +1,4 @@
-"""How many jobs wait, run and ended, and where in the queue one stands."""
+"""Counts jobs that wait, run and ended, and finds a job's place in the queue."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ class Figures:
         return dict(zip(PRIORITIES, zip(reply[::2], heads, strict=True), strict=True))
 
     def totals(self) -> dict[str, float]:
-        """What was counted since Redis began, by name: `jobs:succeeded`, `cache_hits` …"""
+        """What was counted since Redis was new, by name: `jobs:succeeded`, `cache_hits` …"""
         reply: Any = self._redis.hgetall(TOTALS)
         return {name.decode(): float(value) for name, value in reply.items()}

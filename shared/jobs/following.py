@@ -44,9 +44,9 @@ class Following:
         Write a new job, unless its Idempotency-Key has made one before.
 
         Returns:
-            The job, and before it what was done: `lead`, it has a run of its own, which is to be
-            delivered; `follow`, it joined a run; `done`, it has the result of a run that ended;
-            `same`, it is the job that was made before.
+            What was done, and the job. `lead`: it has a run of its own, which must be delivered;
+            `follow`: it joined a run; `done`: it has the result of a run that ended; `same`: it is
+            the job that was made before.
 
         Raises:
             IdempotencyMismatch: With this key another request was made.
@@ -124,14 +124,14 @@ class Following:
         return from_hash(RunRecord, fields) if fields else None
 
     def _share_audio(self, record: JobRecord, run: str) -> None:
-        """Store the bytes of an upload once: the run's audio is the same, by its hash."""
+        """Store the bytes of an upload once; the run's audio has the same hash."""
         try:
             self._storage.link(f"{job_prefix(run)}/audio", record.audio.key)
         except KeyNotFound:
             _log.debug("the audio of job %s is gone; job %s keeps its own", run, record.id)
 
     def _link_result(self, run: RunRecord, job_id: str) -> str:
-        """Make a run's result a job's own; its key."""
+        """Give a run's result to a job; returns the key."""
         assert run.result_key is not None
         if job_id == run.id:
             return run.result_key
@@ -149,7 +149,7 @@ class Following:
         """Settle the jobs of a run if it has ended; keep the record of the job that began it."""
         status: Any = self._redis.hget(RUN.of(run_id), "status")
         if status is not None and not Status(status.decode()).is_final:
-            self._history.keep(run_id)  # of a job that left: its run goes on for others
+            self._history.keep(run_id)  # a job that left, whose run goes on for others
             return
         reply: Any = self._redis.smembers(RUN_JOBS.of(run_id))
         job_ids = as_texts(reply)
@@ -167,7 +167,7 @@ class Following:
         self._redis.zrem(SETTLING, run_id)
 
     def settle_or_leave(self, run_id: str) -> bool:
-        """Settle a run; False if a full disk does not let it: the reaper tries again."""
+        """Settle a run; False if the disk is full: then the reaper tries again."""
         try:
             self.settle(run_id)
         except (StorageFull, OSError) as error:
@@ -177,7 +177,7 @@ class Following:
         return True
 
     def settle_left(self) -> list[str]:
-        """Settle the runs whose worker died between their end and this; their ids."""
+        """Settle the runs whose worker died just after their end; returns their ids."""
         left = as_texts(self._redis.zrange(SETTLING, 0, -1))
         for run_id in left:
             self._moves.adopt(run_id)

@@ -1,11 +1,11 @@
-"""The scripts that keep a run's chunks, and those that change what stands beside records."""
+"""The scripts that keep a run's chunks, mark removed audio, and take messages."""
 
 from __future__ import annotations
 
 from shared.keys import EVENTS, EVENTS_KEPT, JOB
 
 PLAN = "plan"
-"""How the names of plans begin among the fields of `CHUNKS`; those of chunks are numbers."""
+"""Names of plans among the fields of `CHUNKS` begin so; those of chunks are numbers."""
 
 KEEP_CHUNK = f"""
 -- KEYS  run, chunks, its jobs
@@ -16,7 +16,7 @@ if ARGV[3] == 'anew' then redis.call('DEL', KEYS[2]) end
 redis.call('HSET', KEYS[2], ARGV[4], ARGV[5])
 redis.call('EXPIRE', KEYS[2], ARGV[6])
 if string.sub(ARGV[4], 1, {len(PLAN)}) == '{PLAN}' then return 1 end
--- As text: what Lua reads of JSON and writes again is not the same.
+-- As text: Lua would not write the same JSON that it reads.
 local segments = string.match(ARGV[5], '"segments":(.*)}}$')
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[3])) do
   redis.call('XADD', '{EVENTS}', 'MAXLEN', '~', {EVENTS_KEPT}, '*', 'job', id,

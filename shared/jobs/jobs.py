@@ -3,7 +3,7 @@ What owners do with their jobs, through the gateway.
 
 A job is the hash `longhand:job:{id}`. While it has not ended, it shows how its run stands, which
 may be the run of other jobs too (`shared.jobs.following`). Its owner may cancel it, have it tried
-again, or delete it; none of that is noticed by the owners of the others.
+again, or delete it. Owners of other jobs notice nothing of that.
 """
 
 from __future__ import annotations
@@ -127,10 +127,10 @@ class Jobs:
 
     def get(self, job_id: str, *, owner: str | None = None) -> JobRecord:
         """
-        Return a job as its owner sees it, from storage when Redis no longer knows it.
+        Return a job as its owner sees it; from storage if Redis no longer has it.
 
         Raises:
-            JobNotFound: There is no such job, or `owner` is given and it is another's.
+            JobNotFound: There is no such job, or it belongs to another owner than `owner`.
         """
         record = self._history.find(job_id) if is_job_id(job_id) else None
         if record is None or owner not in (None, record.owner):
@@ -146,20 +146,20 @@ class Jobs:
         Find an owner's jobs, newest first.
 
         Raises:
-            InvalidRequest: The cursor is none of ours.
+            InvalidRequest: The cursor is not one of ours.
         """
         return list_jobs(self._redis, owner, query, self._history.in_redis)
 
     def cancel(self, job_id: str, *, is_gone: bool = False) -> bool:
         """
-        Cancel a job that has not ended; whether it had not.
+        Cancel a job; returns False if it had ended.
 
-        Its run goes on if others wait for it. Otherwise a worker on it notices at its next report.
+        Its run goes on if other jobs wait for it. Otherwise its worker notices at its next report.
 
         Args:
-            is_gone: Whether the owner did not say so, but their connection ended
-                (`Callers.abandon`): it is cancelled unless a caller is back. Should its
-                Idempotency-Key be sent later, the job is made anew.
+            is_gone: Whether the owner did not ask for it, but their connection ended
+                (`Callers.abandon`). Then it is not cancelled if a caller is back. If its
+                Idempotency-Key is sent later, a new job is made.
         """
         is_cancelled = self._moves.leave(job_id, is_gone=is_gone)
         if is_cancelled:
@@ -216,7 +216,7 @@ class Jobs:
         return record
 
     def edit(self, job_id: str, changes: Mapping[str, Any]) -> JobRecord:
-        """Change `label` or `speaker_names` of a job; what is not named stays as it is."""
+        """Change `label` or `speaker_names` of a job; the one that is not named stays."""
         fields = {"label": changes.get("label") or ""}
         fields |= {"speaker_names": json.dumps(dict(changes.get("speaker_names", {})))}
         if self._moves.edit(job_id, {name: fields[name] for name in changes}):

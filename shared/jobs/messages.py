@@ -1,8 +1,8 @@
 """
-Which messages to callers are due, who sends them now, and what became of each.
+Which messages to callers are due, who sends them now, and how each try ended.
 
-Whoever takes a message moves the time it is due on by a lease. So a gateway that dies delays its
-messages only, and two gateways do not send the same one.
+A gateway that takes a message moves its time on by a lease. So a gateway that dies only delays its
+messages, and two gateways do not send the same one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Messages:
         self._give_back = redis.register_script(GIVE_BACK_MESSAGE)
 
     def take(self, n: int, *, lease_s: float) -> list[Taken]:
-        """Take at most `n` of those that are due, the longest due first."""
+        """Take at most `n` messages that are due, the oldest first."""
         reply: Any = self._take(keys=[WEBHOOKS], args=[n, lease_s])
         lease_end, job_ids = reply
         return [Taken(job_id.decode(), lease_end.decode()) for job_id in job_ids]
@@ -45,12 +45,12 @@ class Messages:
         self, taken: Taken, *, next_s: float | None, entry: str = "", outcome: str = ""
     ) -> None:
         """
-        Give one back.
+        Give a message back after a try.
 
         Args:
             next_s: Seconds until it is due again; None if it never is.
             entry: To be added to the job's log; "" for nothing.
-            outcome: That of the entry, to be counted.
+            outcome: The outcome of the try, which is counted.
         """
         self._give_back(
             keys=[WEBHOOKS, DELIVERIES.of(taken.job_id), TOTALS],

@@ -1,5 +1,5 @@
 """
-Every change of a job or a run: scripts that Redis runs whole, or not at all.
+Every change of a job or a run, by scripts that Redis runs whole or not at all.
 
 Each change is written to the stream `EVENTS`, for the owner of each job that it is about.
 """
@@ -19,7 +19,7 @@ from shared.records import Status
 
 
 class Moves:
-    """The scripts, with what they are given."""
+    """Calls the scripts."""
 
     def __init__(self, redis: Redis, *, lease_s: int) -> None:
         self._lease_s = lease_s
@@ -43,7 +43,7 @@ class Moves:
         is_expired: bool = False,
     ) -> bool:
         """
-        Move a run from the status `wanted`; whether it was moved.
+        Move a run from the status `wanted`; returns whether it was moved.
 
         Args:
             attempt: The attempt it must be at.
@@ -67,14 +67,15 @@ class Moves:
         Write a new job, unless there is no need to.
 
         Args:
-            cache: Where the run is named that the job may share; "" for none.
-            idempotency: Where a job with the same key is named, the fingerprint that must be
-                equal then, and for how many seconds that holds.
+            cache: The key that names the run which the job may share; "" for none.
+            idempotency: The key that names a job with the same Idempotency-Key, the fingerprint
+                that must be equal then, and how many seconds the key lives.
 
         Returns:
-            `lead`: it has a run of its own; `follow`: it shares the run named; `done`: it was
-            written as it ended; and without writing it, `finished`: the run named has its result;
-            `same`: the job named is this one; `mismatch`: that one was another request.
+            What was done, and the id of a run or job. `lead`: the job has a run of its own;
+            `follow`: it shares that run; `done`: it was written with its end. If it was not
+            written: `finished`: that run has its result; `same`: it is that job; `mismatch`: that
+            job was another request.
         """
         reply: Any = self._enter(
             keys=[JOB.of(job_id), index], args=[job_id, cache, *idempotency, *_pairs(fields)]
@@ -87,8 +88,8 @@ class Moves:
         Cancel a job; a run that no other job waits for is cancelled with it.
 
         Args:
-            is_gone: Whether no owner said so, but the caller's connection ended: then the job is
-                cancelled only if it is abandoned still.
+            is_gone: Whether the caller's connection ended, and the owner did not ask for it. Then
+                the job is cancelled only if it is still abandoned.
 
         Returns:
             Whether it was there and had not ended.
@@ -107,8 +108,8 @@ class Moves:
         Have a job that failed or was cancelled tried again.
 
         Returns:
-            `begun`: it waits, with a run of its own; `joined`: it has the run that began with it
-            again, which had gone on for others; otherwise its status, or `missing`.
+            `begun`: it waits, with a run of its own; `joined`: it is back in the run that it began,
+            which had gone on for others; otherwise its status, or `missing`.
         """
         reply: Any = self._retry(keys=[JOB.of(job_id)], args=[job_id, _move_id()])
         outcome: str = reply.decode()
@@ -116,7 +117,7 @@ class Moves:
 
     def remove(self, job_id: str) -> bool:
         """
-        Remove a job from Redis, and the run that began with it, unless others wait for that.
+        Remove a job from Redis, and the run that it began, unless others wait for that.
 
         Returns:
             Whether nobody needs what is stored for the job any more.
@@ -128,12 +129,12 @@ class Moves:
         return bool(self._edit(keys=[JOB.of(job_id)], args=_pairs(fields)))
 
     def adopt(self, run_id: str) -> None:
-        """Make a run of a record that an older version left; see `shared.jobs.older`."""
+        """Make a run of an older version's record; see `shared.jobs.older`."""
         self._adopt(keys=[JOB.of(run_id)], args=[run_id])
 
 
 def _move_id() -> str:
-    """An id by which Redis knows a move again that a client repeats."""
+    """An id by which a script recognises a move that a client repeats."""
     return uuid.uuid4().hex
 
 

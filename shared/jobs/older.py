@@ -1,11 +1,11 @@
 """
-Records that an older version left in Redis, in which the first job of a run was the run as well.
+Records of an older version in Redis, where the first job of a run was also the run.
 
-There a job that shared its run had the field `follows`, and stood in the set `FOLLOWERS` of the
-first. A first job that its owner had cancelled or deleted while others followed had `released`.
-A job is made a job and a run when a worker of this version claims it, when its lease ran out, or
-when its owner changes it. Until then new jobs do not share its run: a worker of an older version
-may have it in hand, which knows nothing of runs.
+There a job that shared the run of another had the field `follows`, and was in the first job's set
+`FOLLOWERS`. If the owner of a first job cancelled or deleted it while others waited, it got the
+field `released`. Such a job becomes a job and a run when a worker of this version claims it, when
+its lease runs out, or when its owner changes it. Until then new jobs do not share its run: it may
+belong to a worker of an older version, which knows no runs.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Runs:
     Every run of a site.
 
     Args:
-        max_attempts: So many workers may die over a run before it fails.
+        max_attempts: A run fails when so many workers have died while they had it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Runs:
         self.chunks = KeptChunks(redis)
 
     def claim(self, run_id: str, attempt: int, worker: str) -> RunRecord | None:
-        """Take a queued run for `worker`; None if it is no longer there to be taken."""
+        """Take a queued run for `worker`; None if it is no longer queued."""
         fields = {"worker": worker, "stage": "decode", "progress": 0.0, "audio_done_s": 0.0}
         fields |= {"eta_s": "", "stages_s": ""}
         if not self._moves.move(run_id, Status.QUEUED, Status.RUNNING, fields, attempt=attempt):
@@ -78,7 +78,7 @@ class Runs:
             return None
 
     def report(self, run_id: str, attempt: int, fields: Mapping[str, Any]) -> bool:
-        """Renew the lease and say how far the run is; False if it is no longer this attempt's."""
+        """Renew the lease and write progress; False if the run is no longer this attempt's."""
         return self._moves.move(run_id, Status.RUNNING, Status.RUNNING, fields, attempt=attempt)
 
     def finish(
@@ -92,7 +92,7 @@ class Runs:
         Store a transcript and publish it.
 
         Args:
-            converted: The same in other Chinese scripts, by variant.
+            converted: The same transcript in other Chinese scripts, by variant.
 
         Returns:
             False, with nothing left behind, if the run is no longer this attempt's.
@@ -106,7 +106,7 @@ class Runs:
         fields |= {"audio_done_s": transcript.duration, "eta_s": ""}
         fields["warnings"] = json.dumps([warned.model_dump() for warned in transcript.warnings])
         if any(warned.is_of_a_failure for warned in transcript.warnings):
-            fields["flawed"] = "1"  # the next request for the same is transcribed anew
+            fields["flawed"] = "1"  # the next equal request is transcribed again
         if self._end(run_id, attempt, Status.SUCCEEDED, fields):
             return True
         self._storage.delete_all(f"{job_prefix(run_id)}/{attempt}")
@@ -119,13 +119,13 @@ class Runs:
     def _end(self, run_id: str, attempt: int, to: Status, fields: Mapping[str, Any]) -> bool:
         if not self._moves.move(run_id, Status.RUNNING, to, fields, attempt=attempt):
             return False
-        # The end is published. What a full disk holds up, the reaper does later.
+        # The end is published. If the disk is full, the reaper does the rest later.
         self._following.settle_or_leave(run_id)
         return True
 
     def reap(self) -> list[str]:
         """
-        Deliver again every run whose lease ran out; one that has had all its attempts fails.
+        Deliver again every run whose lease ran out; a run that had all its attempts fails.
 
         Returns:
             The ids of both.
@@ -162,7 +162,7 @@ class Runs:
         return True
 
     def _standing(self, run_id: str) -> tuple[Status | None, int, int, Priority]:
-        """Status, attempt, first attempt and priority. The rest may be unreadable."""
+        """Status, attempt, first attempt and priority; the other fields may be unreadable."""
         self._moves.adopt(run_id)
         reply: Any = self._redis.hmget(
             RUN.of(run_id), "status", "attempt", "first_attempt", "priority"
@@ -190,7 +190,7 @@ class Runs:
             waiting += as_texts(self._redis.zrangebyscore(queue, 0, now - older_than_s))
         if not waiting:
             return []
-        # All slips are read at once: nearly every run has one, and must cost nothing of its own.
+        # All slips are read together: nearly every run has one, and single look-ups would be slow.
         delivered = self._delivery.waiting_runs()
         return [run for run in waiting if run not in delivered and self._redeliver(run, now)]
 
@@ -208,5 +208,5 @@ class Runs:
         return True
 
     def settle_left(self) -> list[str]:
-        """Settle the runs whose worker died just after their end; their ids."""
+        """Settle the runs whose worker died just after their end; returns their ids."""
         return self._following.settle_left()

@@ -1,4 +1,4 @@
-"""Where audio and results are stored: one interface, for now over a local directory."""
+"""Where audio and results are stored: one interface, for now with a local directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FULL", "KeyNotFound", "Storage", "is_full", "open_storage"]
 
 def open_storage(directory: Path, *, read_only: bool = False) -> Storage:
     """
-    Open the storage a site is configured for.
+    Open the storage of a site.
 
     Args:
         read_only: Create and remove nothing when it is opened.

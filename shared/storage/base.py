@@ -1,4 +1,4 @@
-"""The interface of storage: objects under keys that Longhand makes, whole or not there."""
+"""The interface of storage: whole objects, under keys that Longhand makes."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from shared.storage.base import FULL, KeyNotFound, check_key, is_full
 _INCOMING = ".incoming"
 _ABANDONED_S = 24 * 3600
 _PATIENCE_S = 10.0
-"""How long to try again while others write or delete in the same folder."""
+"""How long to try again while other processes write or delete in the same folder."""
 
 
 class LocalStorage:
@@ -145,7 +145,7 @@ def _placed_or_removed(part: Path) -> Iterator[None]:
             raise StorageFull(FULL) from error
         raise
     finally:
-        # It also remains if it was renamed to another name of the same file.
+        # A rename to another name of the same file leaves it there.
         part.unlink(missing_ok=True)
 
 

@@ -56,7 +56,7 @@ def test_a_revoked_key_is_gone(keys):
     revoked = keys("revoke", "ann")
 
     left = json.loads(keys("list", "--json").stdout)
-    assert (revoked.returncode, revoked.stdout) == (0, "ann's key is worth nothing now\n")
+    assert (revoked.returncode, revoked.stdout) == (0, "ann's key is no longer valid\n")
     assert [entry["name"] for entry in left] == ["bob"]
     assert set(left[0]) == {"name", "role", "rate", "created_at"}
 

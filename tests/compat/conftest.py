@@ -95,7 +95,8 @@ def compat_site(models_dir: Path, environments: Environments) -> Iterator[Site]:
     """
     The site all clients of the suite call.
 
-    Every model name of `ALIASES` is the demo model; whoever leaves the waiting to the site waits.
+    Every model name of `ALIASES` is the demo model; callers who do not say how long they wait
+    wait for the result.
     """
     with running_site(models_dir) as site:
         yield site

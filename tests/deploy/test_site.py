@@ -208,8 +208,8 @@ def test_users_have_jobs_of_their_own_whatever_name_they_send(
     site: Deployment, client: httpx2.Client, clips: dict[bytes, str]
 ) -> None:
     audio, text = next(iter(clips.items()))
-    site.make("user", "NAME=bob", given="his own\n")
-    bob = site.client("bob", "his own")
+    site.make("user", "NAME=bob", given="bobs own\n")
+    bob = site.client("bob", "bobs own")
     job_id = upload(bob, audio)
     forged = {"X-Remote-User": "bob", "X-Forwarded-User": "bob", "Remote-User": "bob"}
 

@@ -1,4 +1,4 @@
-"""Whoever reads along has the first words long before the last ones are done."""
+"""Callers who read along have the first words long before the last ones are done."""
 
 from __future__ import annotations
 

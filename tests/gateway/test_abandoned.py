@@ -72,7 +72,7 @@ def test_a_job_known_by_its_key_is_not_ended_by_a_later_connection(
     assert services.jobs.cancel_abandoned() == []
 
 
-def test_whoever_comes_again_with_his_key_has_his_job_back(
+def test_callers_who_come_again_with_their_key_have_their_job_back(
     impatient: FlaskClient, services: Services, speech: bytes
 ) -> None:
     hang_up(impatient, speech, headers=KEY)
@@ -82,7 +82,7 @@ def test_whoever_comes_again_with_his_key_has_his_job_back(
     assert again.get_json()["job_id"] == newest(services).id
 
 
-def test_whoever_posts_again_is_served_by_the_run_that_was_abandoned(
+def test_a_caller_who_posts_again_is_served_by_the_run_that_was_abandoned(
     impatient: FlaskClient, services: Services, speech: bytes
 ) -> None:
     hang_up(impatient, speech)
@@ -126,7 +126,7 @@ def test_one_reader_of_a_stream_who_leaves_does_not_end_it_for_the_others_of_its
     assert "transcript.text.done" in first.get_data(as_text=True)
 
 
-def test_whoever_waits_with_the_key_keeps_the_job_that_another_is_late_to_let_go_of(
+def test_a_caller_who_waits_with_the_key_keeps_a_job_whose_other_caller_is_gone(
     make_client: Callable[..., FlaskClient], services: Services, speech: bytes
 ) -> None:
     client = make_client(abandon_after_s=60.0)
@@ -148,9 +148,9 @@ def test_whoever_waits_with_the_key_keeps_the_job_that_another_is_late_to_let_go
     wait_until(lambda: len(looks) > 1, 20, "a caller who waits")
     job = newest(services)
     assert job is not None
-    services.jobs.callers.abandon(job.id, 60.0)  # as the hang-up of the one before him does
+    services.jobs.callers.abandon(job.id, 60.0)  # as after the hang-up of an earlier caller
 
-    wait_until(lambda: not services.redis.zcard(ABANDONED), 20, "a job nobody let go of")
+    wait_until(lambda: not services.redis.zcard(ABANDONED), 20, "a job that is kept")
     succeed(services, job.id)
     waiter.join(20)
     assert [answer.status_code for answer in answers] == [200]

@@ -201,7 +201,7 @@ def test_nginx_is_told_who_may_in_by_key(site: FlaskClient, make_key: MakeKey) -
     assert status(audio) == 204
     assert status(audio | {"X-Original-Method": "POST"}) == 401
     assert status({"X-Original-URI": f"/jobs?token={key}"}) == 401
-    # Whoever reads another one of two keys must not take the request for one without any.
+    # A program that reads the other of two keys must not take this for a request without a key.
     assert status({"X-Original-URI": f"/events?token={key}&token="}) == 401
     assert status({"X-Original-URI": f"//[x/events?token={key}"}) == 401
 

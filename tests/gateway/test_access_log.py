@@ -70,7 +70,7 @@ def test_every_answer_has_an_id_of_its_own(client: FlaskClient) -> None:
     assert {answer.status_code for answer in answers} >= {200, 400, 404, 405}
 
 
-def test_who_is_not_let_in_gets_an_id_too(
+def test_callers_who_are_not_let_in_get_an_id_too(
     make_client: Callable[..., FlaskClient], tmp_path: Path
 ) -> None:
     client = make_client(auth="keys", api_keys_file=tmp_path / "keys.json")
@@ -150,7 +150,7 @@ def test_what_is_refused_from_its_header_has_an_id_and_a_line(gateway: GatewayPr
 
 
 def test_what_is_refused_from_its_header_is_counted(gateway: GatewayProcess, http: Client) -> None:
-    """A full queue answers so: whoever watches a site wants to see it."""
+    """A full queue answers like this, and operators want to see it."""
     for path in (b"/transcribe/binary", b"/jobs/a-job-id/retry", b"/no/where"):
         with socket.create_connection(gateway.address, timeout=20) as connection:
             connection.sendall(

@@ -54,7 +54,7 @@ def answer_to(
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("shown", [b"", b"Authorization: Bearer lh_nonsense\r\n"])
-def test_who_shows_no_valid_key_sends_no_body(
+def test_callers_without_a_valid_key_send_no_body(
     gateway: GatewayProcess, stored_files: StoredFiles, body: bytes, shown: bytes
 ) -> None:
     header, value = answer_to(gateway, body, shown)
@@ -66,7 +66,7 @@ def test_who_shows_no_valid_key_sends_no_body(
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_who_is_over_his_rate_sends_no_body(
+def test_a_caller_over_their_rate_sends_no_body(
     start_gateway: Callable[..., GatewayProcess],
     stored_files: StoredFiles,
     keys_file: Path,
@@ -85,7 +85,7 @@ def test_who_is_over_his_rate_sends_no_body(
     assert (gateway.spooled_bytes(), stored_files()) == ([], [])
 
 
-def test_who_is_given_another_rate_may_send_at_once(
+def test_a_caller_with_a_new_rate_may_send_immediately(
     start_gateway: Callable[..., GatewayProcess], keys_file: Path
 ) -> None:
     gateway = start_gateway(auth="keys", api_keys_file=keys_file)
@@ -133,7 +133,7 @@ def test_a_listed_page_reads_why_it_was_refused(gateway: GatewayProcess) -> None
     assert f"access-control-allow-origin: {PORTAL}".encode() in header.lower()
 
 
-def test_who_shows_a_valid_key_is_listened_to(gateway: GatewayProcess, keys_file: Path) -> None:
+def test_callers_with_a_valid_key_are_served(gateway: GatewayProcess, keys_file: Path) -> None:
     audio, headers = clips.wav(0.2), {"Authorization": f"Bearer {add_key(keys_file, 'ann')}"}
 
     assert call(gateway, "POST", "/transcribe/binary", audio, headers)[0] == 202

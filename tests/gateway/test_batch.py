@@ -90,7 +90,7 @@ def test_a_batch_tells_how_its_jobs_are(
     assert client.get(f"/jobs/{first}/result").status_code == 200
 
 
-def test_whoever_waits_for_a_batch_is_told_when_its_status_changes(
+def test_callers_who_wait_for_a_batch_are_told_when_its_status_changes(
     client: FlaskClient, services: Services, two: list[tuple[str, bytes]]
 ) -> None:
     value = post(client, two).get_json()

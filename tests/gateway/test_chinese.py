@@ -201,7 +201,7 @@ def test_every_route_answers_in_the_script_of_the_site(
     assert [text for text in wanted.values() if text in told] == [wanted[variant]]
 
 
-def test_whoever_waits_is_answered_in_the_script_asked_for(
+def test_callers_who_wait_are_answered_in_the_script_they_asked_for(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
     found = transcript_of(RECOGNISED, "zh")

@@ -75,9 +75,7 @@ def test_a_url_is_fetched(fetching: FlaskClient, services: Services, speech: byt
     assert newest(services).audio.filename == "talk.wav"
 
 
-def test_who_speaks_is_told_by_number(
-    client: FlaskClient, services: Services, speech: bytes
-) -> None:
+def test_speakers_are_numbers(client: FlaskClient, services: Services, speech: bytes) -> None:
     answer = ask(
         client, services, speech, "diarize=true&utterances=true&paragraphs=true", dialogue()
     )

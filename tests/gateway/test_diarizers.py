@@ -180,7 +180,7 @@ def test_a_worker_that_does_not_tell_is_taken_at_its_word(
     assert upload(client, speech, diarize="true").status_code == 202
 
 
-def test_who_does_not_ask_who_speaks_is_not_refused(
+def test_requests_without_diarization_are_not_refused(
     client: FlaskClient, live_worker: LiveWorker, speech: bytes
 ) -> None:
     live_worker("demo", diarization_model=SITE, diarizers=())

@@ -1,4 +1,4 @@
-"""A full queue and taken waiting slots: whoever comes is told at once, and what reads goes on."""
+"""A full queue and taken waiting slots: new callers get an error immediately; reading works."""
 
 from __future__ import annotations
 

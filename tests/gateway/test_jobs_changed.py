@@ -207,7 +207,7 @@ def wait_for(services: Services) -> Callable[..., TestResponse]:
 @pytest.mark.parametrize(
     ("query", "headers"), [("?wait=30", {}), ("?wait=true", {}), ("", {"Prefer": "wait=30"})]
 )
-def test_whoever_waits_for_a_job_is_told_when_its_status_changes(
+def test_callers_who_wait_for_a_job_are_told_when_its_status_changes(
     wait_for: Callable[..., TestResponse],
     services: Services,
     job_id: str,
@@ -240,7 +240,7 @@ def test_a_job_that_is_deleted_while_it_is_watched_is_not_found(
     assert response.status_code == 404 or response.get_json()["status"] == "cancelled"
 
 
-def test_whoever_watches_a_job_holds_a_waiting_slot(services: Services, job_id: str) -> None:
+def test_a_caller_who_watches_a_job_holds_a_waiting_slot(services: Services, job_id: str) -> None:
     waiting = Waiting(services.jobs, n_slots=1)
     app = create_app(services.settings, services=replace(services, waiting=waiting))
     answers = []

@@ -1,4 +1,4 @@
-"""Which of his jobs a caller asks for, and page by page."""
+"""Lists of a caller's jobs: which ones, and page by page."""
 
 from __future__ import annotations
 

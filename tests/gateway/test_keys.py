@@ -45,7 +45,7 @@ def test_only_its_owner_reads_the_file(path: Path) -> None:
     assert modes == {"keys.json": 0o600, ".keys.json.lock": 0o600}
 
 
-def test_who_was_let_read_it_may_still_when_it_changes(path: Path) -> None:
+def test_the_files_permissions_stay_when_it_changes(path: Path) -> None:
     add_key(path, "ann")
     path.chmod(0o640)
     add_key(path, "bob")

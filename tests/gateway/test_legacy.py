@@ -130,7 +130,7 @@ def test_the_engine_that_runs_may_be_named(
 
 
 @pytest.mark.promise("C-02")
-def test_who_waits_in_vain_is_told_the_job(
+def test_callers_who_wait_too_long_get_the_id_of_the_job(
     make_client: Callable[..., FlaskClient], services: Services, speech: bytes
 ) -> None:
     answer = post(make_client(max_wait_s=1), "/transcribe", speech)

@@ -180,7 +180,7 @@ def test_a_job_that_fails_while_it_is_streamed_ends_in_an_error_event(
     }
 
 
-def test_whoever_hangs_up_stops_his_job(
+def test_callers_who_hang_up_stop_their_job(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
     response = post(client, speech, stream="true")
@@ -226,7 +226,7 @@ def test_chinese_is_streamed_in_the_script_asked_for(
     assert "".join(deltas) == values[-1]["text"] == said.translate(TO_TAIWANS)
 
 
-def test_whoever_closes_his_connection_stops_his_run_within_seconds(
+def test_a_closed_connection_stops_the_callers_run_within_seconds(
     start_gateway: Callable[..., GatewayProcess], services: Services, speech: bytes
 ) -> None:
     gateway = start_gateway()

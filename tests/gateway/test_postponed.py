@@ -126,7 +126,7 @@ def test_a_hundred_who_wait_leave_all_other_routes_answering(
     heard = [caller.has_heard() for caller in callers]
     still_waiting = n_waiting(gateway)
     for record in services.jobs.newest(limit=200):
-        if record.follows is None:
+        if record.run_id == record.id:
             succeed(services, record.id)
     answers = [caller.answer() for caller in callers]
 
@@ -192,7 +192,7 @@ def test_a_caller_who_hangs_up_while_put_aside_ends_the_job(
         ("/transcribe/file?wait=true", "file", 202),
     ],
 )
-def test_whoever_waits_when_the_gateway_stops_is_told_the_job(
+def test_callers_who_wait_when_the_gateway_stops_are_told_the_job(
     start_gateway: StartGateway,
     services: Services,
     connect: Callable[[GatewayProcess], Caller],
@@ -375,7 +375,7 @@ def test_a_wait_ends_with_its_time_while_redis_is_away(services: Services) -> No
     away.stop()
 
 
-def test_who_comes_when_it_is_stopped_is_answered_at_once(services: Services) -> None:
+def test_callers_who_come_after_the_stop_are_answered_immediately(services: Services) -> None:
     stopped = Watcher(services.jobs)
     stopped.start()
     stopped.stop()

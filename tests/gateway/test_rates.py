@@ -52,7 +52,7 @@ def test_health_is_never_refused(make_client: MakeClient) -> None:
     assert client.get("/_auth").status_code == 401
 
 
-def test_every_caller_has_a_rate_of_his_own(make_client: MakeClient, tmp_path: Path) -> None:
+def test_every_caller_has_a_rate_of_their_own(make_client: MakeClient, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     ann = {"X-API-Key": add_key(path, "ann", rate="2/hour")}
     bob = {"X-API-Key": add_key(path, "bob")}

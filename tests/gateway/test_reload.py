@@ -37,7 +37,7 @@ def test_a_reload_changes_the_model_of_later_requests_at_every_gateway(
     assert second.get("/models").get_json()["default"] == "large-v3"
 
 
-def test_a_reload_holds_until_the_operator_changes_his_setting(
+def test_a_reload_holds_until_the_operator_changes_the_setting(
     make_client: Callable[..., FlaskClient],
 ) -> None:
     make_client().post("/reload", json={"model_name": "large"})

@@ -151,7 +151,7 @@ def test_without_speakers_there_is_no_rttm(
     assert_error(response, 400, "invalid_request", "with diarize=true", param="format")
 
 
-def test_who_asked_who_speaks_is_told_why_that_is_not_known(
+def test_the_answer_says_why_speakers_are_not_known(
     client: FlaskClient, services: Services, speech: bytes
 ) -> None:
     job_id = upload(client, speech, diarize="true").get_json()["job_id"]

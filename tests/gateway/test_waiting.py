@@ -1,4 +1,4 @@
-"""Whoever says so waits for their job; the rest are answered at once."""
+"""Callers who ask for it wait for their job; others are answered immediately."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAITS = [
 
 @pytest.mark.promise("C-02")
 @pytest.mark.parametrize(("fields", "headers"), WAITS)
-def test_whoever_waits_is_answered_with_the_result(
+def test_callers_who_wait_are_answered_with_the_result(
     client: FlaskClient,
     services: Services,
     speech: bytes,

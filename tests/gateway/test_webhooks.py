@@ -1,4 +1,4 @@
-"""Whoever gave a `callback_url` is told, in a way that can be checked, that the job has ended."""
+"""Callers who gave a `callback_url` get a signed message when the job has ended."""
 
 from __future__ import annotations
 

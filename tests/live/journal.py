@@ -31,7 +31,7 @@ class Journal:
         return job_id
 
     def say(self, job_id: str, kind: str = "job", *, owner: str = "local", **more: Any) -> str:
-        """Write an event, as whoever changes a job does; its id."""
+        """Write an event, as scripts that change a job do; returns its id."""
         data = json.dumps({"job_id": job_id} | more)
         entry: dict[Any, Any] = {"job": job_id, "owner": owner, "type": kind, "data": data}
         said: Any = self.redis.xadd(EVENTS, entry, maxlen=EVENTS_KEPT)

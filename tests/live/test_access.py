@@ -22,7 +22,7 @@ def live(start_live, keys_file):
     return start_live(auth="keys", api_keys_file=keys_file, cors_origins=PORTAL)
 
 
-def test_a_key_lets_its_holder_hear_his_own_jobs_and_no_others(live, journal, listen, keys_file):
+def test_a_key_lets_its_holder_hear_their_own_jobs_and_no_others(live, journal, listen, keys_file):
     ann, bob = add_key(keys_file, "ann"), add_key(keys_file, "bob")
     path = f"/jobs/{journal.submit('ann')}/events"
     statuses = [

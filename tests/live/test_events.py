@@ -79,7 +79,7 @@ def test_a_job_that_has_ended_is_told_once(live, journal, listen):
     assert (again.status, by_event.status) == (204, 204)  # a browser comes back no more
 
 
-def test_who_comes_back_hears_what_he_missed_and_nothing_twice(live, journal, listen):
+def test_a_listener_who_comes_back_gets_what_they_missed_and_nothing_twice(live, journal, listen):
     job_id = journal.submit()
     journal.start(job_id)
     first = listen(live.url, f"/jobs/{job_id}/events")
@@ -95,7 +95,7 @@ def test_who_comes_back_hears_what_he_missed_and_nothing_twice(live, journal, li
     assert ids(second.wait_for_end()) == [*missed, end]
 
 
-def test_who_was_away_while_the_job_ended_hears_of_its_end(live, journal, listen):
+def test_a_listener_who_was_away_while_the_job_ended_gets_its_end(live, journal, listen):
     job_id = journal.submit()
     journal.start(job_id)
     last = journal.report(job_id, 0.1)
@@ -106,7 +106,7 @@ def test_who_was_away_while_the_job_ended_hears_of_its_end(live, journal, listen
     assert statuses(listener.heard)[-1] == "cancelled"
 
 
-def test_who_missed_more_than_is_kept_hears_how_things_stand(live, journal, listen):
+def test_a_listener_who_missed_more_than_is_kept_gets_how_things_stand(live, journal, listen):
     job_id = journal.submit()
     journal.start(job_id)
     told = {"Last-Event-ID": "1600000000000-0"}
@@ -205,7 +205,7 @@ def test_one_listener_too_many_is_told_to_come_back(start_live, listen):
     assert refused.status == 503
     assert refused.headers["Retry-After"] == "5"
     assert b"LONGHAND_LIVE_MAX_LISTENERS" in refused.body
-    # Whoever leaves makes room.
+    # A listener who leaves makes room.
     wait_until(lambda: listen(live.url, "/events").status == 200, 20, "room")
 
 
@@ -236,7 +236,7 @@ def test_a_listener_that_reads_too_slowly_is_sent_away_and_misses_nothing(live, 
     assert ids(again.wait(1))[0] == said[len(heard)]
 
 
-def test_who_reads_at_once_hears_every_event_of_a_burst(live, journal, listen):
+def test_a_listener_who_reads_fast_gets_every_event_of_a_burst(live, journal, listen):
     job_id = journal.submit()
     journal.start(job_id)
     listener = listen(live.url, f"/jobs/{job_id}/events")

@@ -35,10 +35,10 @@ async def reading(tail: Tail) -> AsyncIterator[None]:
 @pytest.fixture
 def hear_late(redis_url: str, journal: Journal) -> Callable[..., list[Event]]:
     """
-    A function that lets somebody listen while the tail is behind, and returns what he hears.
+    A function that lets somebody listen while the tail is behind, and returns what they hear.
 
     Args:
-        before: What happens before he listens, of which the tail has read nothing.
+        before: What happens before they listen; the tail has read nothing of it.
         then: What happens after.
     """
 
@@ -94,7 +94,7 @@ def test_what_led_to_how_a_job_stands_is_not_told_after_it(
     assert ['"progress": 0.5' in heard[0].data, str(heard[1].id)] == [True, *ends]
 
 
-def test_who_comes_back_hears_all_of_a_job_that_has_ended_though_the_tail_is_behind(
+def test_a_listener_who_comes_back_gets_all_of_an_ended_job_while_the_tail_is_behind(
     journal: Journal, hear_late: Callable[..., list[Event]]
 ) -> None:
     job_id = journal.submit()

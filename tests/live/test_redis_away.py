@@ -72,7 +72,7 @@ def test_listeners_are_told_how_things_stand_when_events_were_lost(stack, live, 
     assert listener.wait_for_end()[-1].data["status"] == "cancelled"
 
 
-def test_who_listens_to_all_jobs_is_told_which_ended_while_events_were_lost(
+def test_listeners_to_all_jobs_get_those_that_ended_while_events_were_lost(
     stack, live, journal, listen
 ):
     ends, waits = journal.submit(), journal.submit()

@@ -124,7 +124,7 @@ def test_a_page_without_an_origin_listens_with_a_key_alone(make_client, journal,
     assert first["data"]["status"] == "queued"
 
 
-def test_who_hangs_up_makes_room(make_client, journal):
+def test_a_listener_who_hangs_up_makes_room(make_client, journal):
     client = make_client()
     job_id = journal.submit()
     with client.websocket_connect(f"/ws/jobs/{job_id}") as socket:

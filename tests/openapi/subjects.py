@@ -27,7 +27,7 @@ class Subjects:
         self._http.close()
 
     def job(self, audio: bytes = clips.wav(1.0)) -> str:
-        """A job that no other follows."""
+        """A job that shares its run with no other."""
         answer = self._http.post(
             "/transcribe/binary", params={"cache": "false", "ext": "wav"}, content=audio
         )

@@ -1,4 +1,4 @@
-"""Jobs that are asked for again: by a key, by whoever had gone, after a failure."""
+"""Jobs that are asked for again: with a key, by callers who had gone, after a failure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_abandoned_job_is_cancelled_unless_it_is_asked_for_again(jobs, share)
     assert jobs.get(back.id).status is Status.QUEUED
 
 
-def test_an_abandoned_run_goes_on_for_whoever_came_back(jobs, share, make_transcript):
+def test_an_abandoned_run_goes_on_for_a_caller_who_came_back(jobs, share, make_transcript):
     gone, back = share(), share()
     jobs.callers.abandon(gone.id, 0)
     jobs.cancel_abandoned()
@@ -84,14 +84,14 @@ def test_a_job_tried_again_has_all_its_attempts_again(redis, storage, share):
 
 
 def test_a_cancelled_job_whose_run_goes_on_joins_it_again(jobs, share, make_transcript):
-    leader, _ = share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.cancel(leader.id)
-    again = jobs.retry(leader.id)
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    first, _ = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.cancel(first.id)
+    again = jobs.retry(first.id)
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
 
     assert again.status is Status.RUNNING
-    assert jobs.read_transcript(jobs.get(leader.id)).text == "hi"
+    assert jobs.read_transcript(jobs.get(first.id)).text == "hi"
 
 
 def test_only_what_ended_without_a_result_is_tried_again(jobs, redis, share, make_transcript):

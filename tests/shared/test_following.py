@@ -1,4 +1,4 @@
-"""Jobs that share one run: who leads, who follows, and what becomes of it when they leave."""
+"""Jobs that share one run: which job begins it, and what happens to it when jobs leave."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from shared.jobs.moves import Moves
 from shared.records import Status
 
 
-def test_a_second_job_follows_the_run_of_the_first(jobs, redis, share, make_transcript):
-    leader, follower = share(), share(label="again")
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.report(leader.id, 1, {"stage": "transcribe", "progress": 0.5})
-    halfway = jobs.get(follower.id)
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
-    ended = jobs.get(follower.id)
+def test_a_second_job_shares_the_run_of_the_first(jobs, redis, share, make_transcript):
+    first, second = share(), share(label="again")
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.report(first.id, 1, {"stage": "transcribe", "progress": 0.5})
+    halfway = jobs.get(second.id)
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
+    ended = jobs.get(second.id)
 
     assert len(slips(redis)) == 1
-    assert (follower.status, follower.follows) == (Status.QUEUED, leader.id)
+    assert (second.status, second.run_id) == (Status.QUEUED, first.id)
     assert (halfway.status, halfway.stage, halfway.progress) == ("running", "transcribe", 0.5)
     assert halfway.label == "again"
     assert (ended.status, ended.label, ended.progress) == (Status.SUCCEEDED, "again", 1.0)
-    assert ended.result_key.startswith(f"jobs/{follower.id}/")
+    assert ended.result_key.startswith(f"jobs/{second.id}/")
     assert jobs.read_transcript(ended).text == "hi"
-    assert follower.created_at <= ended.started_at <= ended.ended_at
+    assert second.created_at <= ended.started_at <= ended.ended_at
 
 
 def test_a_job_of_audio_that_was_transcribed_has_the_result_at_once(
     jobs, redis, share, make_transcript
 ):
-    leader = share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    first = share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
     later = share()
-    jobs.delete(leader.id)
+    jobs.delete(first.id)
 
     assert later.status is Status.SUCCEEDED
     assert jobs.read_transcript(jobs.get(later.id)).text == "hi"
@@ -52,79 +52,79 @@ def test_a_job_of_audio_that_was_transcribed_has_the_result_at_once(
 
 
 def test_once_all_results_are_deleted_the_audio_is_run_anew(jobs, share, make_transcript):
-    leader = share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript())
-    jobs.delete(leader.id)
+    first = share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript())
+    jobs.delete(first.id)
 
     assert share().status is Status.QUEUED
 
 
 def test_a_failed_run_is_not_taken_for_a_result(jobs, share):
-    leader, follower = share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.fail(leader.id, 1, {"code": "engine_failed", "message": "no"})
+    first, second = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.fail(first.id, 1, {"code": "engine_failed", "message": "no"})
 
-    assert jobs.get(follower.id).error == {"code": "engine_failed", "message": "no"}
-    assert share().follows is None
+    assert jobs.get(second.id).error == {"code": "engine_failed", "message": "no"}
+    assert (again := share()).run_id == again.id
 
 
 @pytest.mark.parametrize("how", ["cancel", "delete"])
-def test_a_leader_whose_owner_leaves_runs_on_for_its_followers(
+def test_a_run_goes_on_for_others_when_the_owner_of_its_first_job_leaves(
     jobs, redis, share, make_transcript, how, storage
 ):
-    leader, follower = share(owner="ann"), share(owner="bob")
-    jobs.runs.claim(leader.id, 1, "w1")
-    getattr(jobs, how)(leader.id)
+    first, second = share(owner="ann"), share(owner="bob")
+    jobs.runs.claim(first.id, 1, "w1")
+    getattr(jobs, how)(first.id)
 
     if how == "delete":
         with pytest.raises(JobNotFound):
-            jobs.get(leader.id)
+            jobs.get(first.id)
     else:
-        assert jobs.get(leader.id).status is Status.CANCELLED
-        assert jobs.get(leader.id).ended_at is not None
-    assert jobs.runs.report(leader.id, 1, {"progress": 0.7})
-    assert jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
-    assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
+        assert jobs.get(first.id).status is Status.CANCELLED
+        assert jobs.get(first.id).ended_at is not None
+    assert jobs.runs.report(first.id, 1, {"progress": 0.7})
+    assert jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
+    assert jobs.read_transcript(jobs.get(second.id)).text == "hi"
     if how == "delete":
         with pytest.raises(JobNotFound):
-            jobs.get(leader.id)
-        assert redis.exists(f"longhand:job:{leader.id}") == 0
-    assert storage.read(follower.audio.key) == AUDIO
+            jobs.get(first.id)
+        assert redis.exists(f"longhand:job:{first.id}") == 0
+    assert storage.read(second.audio.key) == AUDIO
 
 
 @pytest.mark.parametrize("how", ["cancel", "delete"])
-def test_a_run_stops_when_the_last_who_follows_it_leaves(jobs, share, make_transcript, how):
-    leader, follower = share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    getattr(jobs, how)(leader.id)
-    still_runs = jobs.runs.report(leader.id, 1, {"progress": 0.7})
-    getattr(jobs, how)(follower.id)
+def test_a_run_stops_when_its_last_job_leaves(jobs, share, make_transcript, how):
+    first, second = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    getattr(jobs, how)(first.id)
+    still_runs = jobs.runs.report(first.id, 1, {"progress": 0.7})
+    getattr(jobs, how)(second.id)
 
     assert still_runs
-    assert not jobs.runs.report(leader.id, 1, {"progress": 0.8})
-    assert not jobs.runs.finish(leader.id, 1, make_transcript())
-    assert share().follows is None
+    assert not jobs.runs.report(first.id, 1, {"progress": 0.8})
+    assert not jobs.runs.finish(first.id, 1, make_transcript())
+    assert (again := share()).run_id == again.id
 
 
-def test_a_follower_that_leaves_disturbs_nobody(jobs, share, make_transcript):
-    leader, follower, other = share(), share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.cancel(follower.id)
-    jobs.runs.finish(leader.id, 1, make_transcript())
+def test_a_job_that_leaves_disturbs_no_other(jobs, share, make_transcript):
+    first, second, other = share(), share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.cancel(second.id)
+    jobs.runs.finish(first.id, 1, make_transcript())
 
-    assert jobs.get(follower.id).status is Status.CANCELLED
-    assert [jobs.get(j.id).status for j in (leader, other)] == [Status.SUCCEEDED] * 2
+    assert jobs.get(second.id).status is Status.CANCELLED
+    assert [jobs.get(j.id).status for j in (first, other)] == [Status.SUCCEEDED] * 2
 
 
 def test_shared_audio_takes_its_place_once_and_goes_with_the_last(jobs, share, tmp_path):
-    leader, follower = share(), share()
-    paths = [tmp_path / "storage" / job.audio.key for job in (leader, follower)]
+    first, second = share(), share()
+    paths = [tmp_path / "storage" / job.audio.key for job in (first, second)]
 
     assert paths[0].stat().st_ino == paths[1].stat().st_ino
-    jobs.delete(follower.id)
+    jobs.delete(second.id)
     assert paths[0].read_bytes() == AUDIO
-    jobs.delete(leader.id)
+    jobs.delete(first.id)
     assert not any(path.exists() for path in paths)
 
 
@@ -136,22 +136,22 @@ def test_of_many_at_once_one_leads(redis_url, redis, storage, share):
         for client in clients:
             client.close()
 
-    leaders = [record.id for record in records if record.follows is None]
+    leaders = [record.id for record in records if record.run_id == record.id]
     assert len(leaders) == 1
-    assert {record.follows for record in records} == {None, leaders[0]}
+    assert {record.run_id for record in records} == {leaders[0]}
     assert len(slips(redis)) == 1
 
 
-def test_a_job_joining_while_the_last_leaves_is_served_or_leads_itself(
+def test_a_job_joining_while_the_last_leaves_is_served_or_begins_a_run(
     redis_url, storage, share, make_transcript
 ):
     seen = set()
-    with Redis.from_url(redis_url) as first, Redis.from_url(redis_url) as second:
-        leaving = Jobs(first, storage, lease_s=30, max_attempts=3)
-        joining = Jobs(second, storage, lease_s=30, max_attempts=3)
+    with Redis.from_url(redis_url) as redis_a, Redis.from_url(redis_url) as redis_b:
+        leaving = Jobs(redis_a, storage, lease_s=30, max_attempts=3)
+        joining = Jobs(redis_b, storage, lease_s=30, max_attempts=3)
         with ThreadPoolExecutor(2) as pool:
             for turn in range(200):
-                leader = share(cache_key=f"turn {turn}")
+                first = share(cache_key=f"turn {turn}")
                 both = threading.Barrier(2)
 
                 def meet(redis, n_pings, both=both):
@@ -159,12 +159,12 @@ def test_a_job_joining_while_the_last_leaves_is_served_or_leads_itself(
                     for _ in range(n_pings):  # now a little earlier, now a little later
                         redis.ping()
 
-                def leave(leader=leader, meet=meet, n_pings=turn % 5):
-                    meet(first, n_pings)
-                    return leaving.cancel(leader.id)
+                def leave(first=first, meet=meet, n_pings=turn % 5):
+                    meet(redis_a, n_pings)
+                    return leaving.cancel(first.id)
 
                 def join(meet=meet, n_pings=turn // 5 % 5):
-                    meet(second, n_pings)
+                    meet(redis_b, n_pings)
 
                 left = pool.submit(leave)
                 joined = pool.submit(share, cache_key=f"turn {turn}", jobs=joining, meet=join)
@@ -174,24 +174,24 @@ def test_a_job_joining_while_the_last_leaves_is_served_or_leads_itself(
                 assert leaving.runs.claim(run, 1, "w1") is not None
                 assert leaving.runs.finish(run, 1, make_transcript((0.0, 2.0, " hi")))
                 assert joining.get(record.id).status is Status.SUCCEEDED
-                seen.add(record.follows is None)
+                seen.add(run == record.id)
 
     assert seen == {True, False}, "both orders should have happened"
 
 
 def test_what_a_worker_that_died_left_unsettled_is_settled(jobs, redis, share, make_transcript):
-    leader, follower = share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    first, second = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
     # As it stands when the worker dies between the end of the run and this.
-    redis.hset(f"longhand:job:{follower.id}", mapping={"status": "running", "result_key": ""})
-    redis.sadd(f"longhand:run:{leader.id}:jobs", follower.id)
-    redis.zadd("longhand:settling", {leader.id: 1})
-    before = jobs.get(follower.id).status
+    redis.hset(f"longhand:job:{second.id}", mapping={"status": "running", "result_key": ""})
+    redis.sadd(f"longhand:run:{first.id}:jobs", second.id)
+    redis.zadd("longhand:settling", {first.id: 1})
+    before = jobs.get(second.id).status
 
     assert before is Status.RUNNING
-    assert jobs.runs.settle_left() == [leader.id]
-    assert jobs.get(follower.id).status is Status.SUCCEEDED
+    assert jobs.runs.settle_left() == [first.id]
+    assert jobs.get(second.id).status is Status.SUCCEEDED
     assert jobs.runs.settle_left() == []
 
 
@@ -210,42 +210,42 @@ def test_a_job_alone_whose_worker_died_just_after_its_end_is_settled(jobs, redis
 def test_a_deleted_job_is_gone_though_others_wait_for_the_run_that_began_with_it(
     jobs, redis, share, make_transcript, files_of
 ):
-    leader, follower = share(), share()
-    jobs.cancel(leader.id)
-    jobs.delete(leader.id)
-    before = files_of(leader.id)
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    first, second = share(), share()
+    jobs.cancel(first.id)
+    jobs.delete(first.id)
+    before = files_of(first.id)
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
 
     assert before == ["audio"]  # which the run needs, and no record
-    assert files_of(leader.id) == []
-    assert redis.keys(f"longhand:*{leader.id}*") == []
-    assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
+    assert files_of(first.id) == []
+    assert redis.keys(f"longhand:*{first.id}*") == []
+    assert jobs.read_transcript(jobs.get(second.id)).text == "hi"
 
 
 def test_a_job_that_failed_for_all_is_settled_by_the_reaper(redis, storage, share):
     hasty = Jobs(redis, storage, lease_s=0, max_attempts=1)
-    leader, follower = share(), share()
-    hasty.runs.claim(leader.id, 1, "w1")
+    first, second = share(), share()
+    hasty.runs.claim(first.id, 1, "w1")
 
-    assert hasty.runs.reap() == [leader.id]
-    assert hasty.get(follower.id).error["code"] == "worker_lost"
+    assert hasty.runs.reap() == [first.id]
+    assert hasty.get(second.id).error["code"] == "worker_lost"
 
 
-def test_history_of_followers_outlives_redis(jobs, redis, share, make_transcript):
-    leader, follower = share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+def test_history_of_jobs_that_share_a_run_outlives_redis(jobs, redis, share, make_transcript):
+    first, second = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
     redis.flushall()
 
-    assert jobs.read_transcript(jobs.get(follower.id)).text == "hi"
+    assert jobs.read_transcript(jobs.get(second.id)).text == "hi"
 
 
-def test_a_sooner_turn_of_a_follower_is_its_runs_too(jobs, redis, share):
-    leader = share(priority="low")
+def test_a_run_gets_the_highest_priority_of_its_jobs(jobs, redis, share):
+    first = share(priority="low")
     share(priority="high")
 
-    assert redis.lrange("rq:queue:longhand-high", 0, -1) == [f"{leader.id}-1".encode()]
+    assert redis.lrange("rq:queue:longhand-high", 0, -1) == [f"{first.id}-1".encode()]
 
 
 def test_a_job_deleted_while_its_run_is_settled_leaves_nothing(
@@ -259,23 +259,23 @@ def test_a_job_deleted_while_its_run_is_settled_leaves_nothing(
 
         def link(self, source, key):
             if key.endswith("result.json"):
-                other.delete(follower.id)
+                other.delete(second.id)
             storage.link(source, key)
 
     jobs = Jobs(redis, Hasty(), lease_s=30, max_attempts=3)
     other = Jobs(redis, storage, lease_s=30, max_attempts=3)
-    leader, follower = share(jobs=jobs), share(jobs=jobs)
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript())
+    first, second = share(jobs=jobs), share(jobs=jobs)
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript())
 
-    assert not (tmp_path / "storage" / "jobs" / follower.id).exists()
+    assert not (tmp_path / "storage" / "jobs" / second.id).exists()
 
 
 def test_a_job_that_is_released_is_cancelled_once(jobs, share):
-    leader, _ = share(), share()
+    first, _ = share(), share()
 
-    assert jobs.cancel(leader.id)
-    assert not jobs.cancel(leader.id)
+    assert jobs.cancel(first.id)
+    assert not jobs.cancel(first.id)
 
 
 def test_a_job_goes_on_when_a_full_disk_keeps_shared_bytes_from_it(redis, storage, share):
@@ -289,7 +289,7 @@ def test_a_job_goes_on_when_a_full_disk_keeps_shared_bytes_from_it(redis, storag
             raise StorageFull("full")
 
     jobs = Jobs(redis, Full(), lease_s=30, max_attempts=3)
-    leader, follower = share(jobs=jobs), share(jobs=jobs)
+    first, second = share(jobs=jobs), share(jobs=jobs)
 
-    assert follower.follows == leader.id
-    assert storage.read(follower.audio.key) == AUDIO
+    assert second.run_id == first.id
+    assert storage.read(second.audio.key) == AUDIO

@@ -225,7 +225,7 @@ def test_without_speakers_there_is_no_rttm(make_transcript):
     assert refused.value.param == "format"
 
 
-def test_who_asked_for_speakers_in_vain_is_told_why_there_is_no_rttm(make_transcript):
+def test_the_error_says_why_there_is_no_rttm(make_transcript):
     asked = make_transcript((0.0, 1.0, " hi")).model_copy(update={"options": {"diarize": True}})
     why = "it is not known who speaks: its process was lost twice"
     failed = Warned(code="diarization_failed", message=why)

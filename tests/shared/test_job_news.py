@@ -12,29 +12,29 @@ from shared.transcript import Warned
 def test_every_change_is_told_to_the_owner_of_every_job_it_is_about(
     jobs, redis, share, make_transcript
 ):
-    leader, follower = share(owner="ann"), share(owner="bob")
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.report(leader.id, 1, {"stage": "transcribe", "progress": 0.5})
-    jobs.runs.report(leader.id, 1, {})  # the lease alone is no news
-    jobs.runs.finish(leader.id, 1, make_transcript())
+    first, second = share(owner="ann"), share(owner="bob")
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.report(first.id, 1, {"stage": "transcribe", "progress": 0.5})
+    jobs.runs.report(first.id, 1, {})  # the lease alone is no news
+    jobs.runs.finish(first.id, 1, make_transcript())
 
-    told = [(data["status"], data["progress"]) for _, data, _ in events(redis, leader.id)]
+    told = [(data["status"], data["progress"]) for _, data, _ in events(redis, first.id)]
     assert told == [("queued", 0), ("running", 0), ("running", 0.5), ("succeeded", 1)]
-    theirs = events(redis, follower.id)
+    theirs = events(redis, second.id)
     assert [(data["status"], data["job_id"]) for _, data, _ in theirs] == [
-        (status, follower.id) for status in ("queued", "running", "running", "succeeded")
+        (status, second.id) for status in ("queued", "running", "running", "succeeded")
     ]
     assert {owner for _, _, owner in theirs} == {"bob"}
 
 
 def test_an_owner_who_left_is_told_of_the_end_and_no_more(jobs, redis, share, make_transcript):
-    leader, _ = share(), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.cancel(leader.id)
-    jobs.runs.report(leader.id, 1, {"progress": 0.5})
-    jobs.runs.finish(leader.id, 1, make_transcript())
+    first, _ = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.cancel(first.id)
+    jobs.runs.report(first.id, 1, {"progress": 0.5})
+    jobs.runs.finish(first.id, 1, make_transcript())
 
-    assert [data["status"] for _, data, _ in events(redis, leader.id)] == [
+    assert [data["status"] for _, data, _ in events(redis, first.id)] == [
         "queued", "running", "cancelled",
     ]  # fmt: skip
 
@@ -43,17 +43,17 @@ def test_the_end_of_a_job_with_a_callback_is_put_down_to_be_told(
     jobs, redis, share, make_transcript
 ):
     url = "https://example.org/hook"
-    leader, follower, silent = share(callback_url=url), share(callback_url=url), share()
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.cancel(leader.id)
+    first, second, silent = share(callback_url=url), share(callback_url=url), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.cancel(first.id)
     told_early = redis.zrange("longhand:webhooks", 0, -1)
-    jobs.runs.finish(leader.id, 1, make_transcript())
+    jobs.runs.finish(first.id, 1, make_transcript())
 
-    assert told_early == [leader.id.encode()]
+    assert told_early == [first.id.encode()]
     told = set(redis.zrange("longhand:webhooks", 0, -1))
-    assert told == {leader.id.encode(), follower.id.encode()}
+    assert told == {first.id.encode(), second.id.encode()}
     ended = set(redis.zrange("longhand:ended", 0, -1))
-    assert ended == {job.id.encode() for job in (leader, follower, silent)}
+    assert ended == {job.id.encode() for job in (first, second, silent)}
 
 
 def test_what_all_jobs_took_is_added_up(jobs, redis, share, make_transcript):
@@ -73,13 +73,13 @@ def test_what_all_jobs_took_is_added_up(jobs, redis, share, make_transcript):
 def test_the_end_of_a_job_is_told_with_its_warnings_also_to_those_who_share_it(
     jobs, redis, share, make_transcript
 ):
-    leader, follower = share(owner="ann"), share(owner="bob")
-    jobs.runs.claim(leader.id, 1, "w1")
+    first, second = share(owner="ann"), share(owner="bob")
+    jobs.runs.claim(first.id, 1, "w1")
     warned = Warned(code="demo_model", message="made up")
-    jobs.runs.finish(leader.id, 1, make_transcript(warnings=(warned,)))
+    jobs.runs.finish(first.id, 1, make_transcript(warnings=(warned,)))
     later = share(owner="eve")
 
-    for job in (leader, follower, later):
+    for job in (first, second, later):
         assert events(redis, job.id)[-1][1]["warnings"] == [warned.model_dump()]
         assert jobs.get(job.id).warnings == (warned,)
-    assert "warnings" not in events(redis, leader.id)[0][1]
+    assert "warnings" not in events(redis, first.id)[0][1]

@@ -21,46 +21,46 @@ LOST = {"code": "worker_lost", "message": "three workers died"}
 def test_a_run_that_is_tried_again_while_it_is_settled_goes_on_for_all(
     jobs, redis, share, make_transcript
 ):
-    leader, follower = share(), share()
+    first, second = share(), share()
     # The settling has read that the run failed; its owner has it tried again just then.
-    Moves(redis, lease_s=30).settle(follower.id, leader.id, "")
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    Moves(redis, lease_s=30).settle(second.id, first.id, "")
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript((0.0, 2.0, " hi")))
 
-    assert jobs.get(follower.id).status is Status.SUCCEEDED
-
-
-def test_who_left_a_run_that_failed_for_the_others_may_have_it_tried_again(jobs, share):
-    leader, follower = share(), share()
-    jobs.cancel(leader.id)
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.fail(leader.id, 1, LOST)
-
-    assert jobs.retry(leader.id).status is Status.QUEUED
-    assert jobs.get(follower.id).status is Status.FAILED
-    assert jobs.runs.claim(leader.id, 2, "w1") is not None
+    assert jobs.get(second.id).status is Status.SUCCEEDED
 
 
-def test_who_left_a_run_that_went_well_has_its_result_though_redis_is_lost(
+def test_a_job_that_left_a_run_may_be_tried_again_after_the_run_failed(jobs, share):
+    first, second = share(), share()
+    jobs.cancel(first.id)
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.fail(first.id, 1, LOST)
+
+    assert jobs.retry(first.id).status is Status.QUEUED
+    assert jobs.get(second.id).status is Status.FAILED
+    assert jobs.runs.claim(first.id, 2, "w1") is not None
+
+
+def test_a_job_that_left_a_run_gets_its_result_though_redis_is_lost(
     jobs, redis, share, make_transcript
 ):
-    leader, _ = share(), share()
-    jobs.cancel(leader.id)
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript())
-    jobs.retry(leader.id)
+    first, _ = share(), share()
+    jobs.cancel(first.id)
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript())
+    jobs.retry(first.id)
     redis.flushall()
 
-    assert jobs.get(leader.id).status is Status.SUCCEEDED
+    assert jobs.get(first.id).status is Status.SUCCEEDED
 
 
 def test_a_run_that_all_have_left_is_tried_again_by_its_first_owner(jobs, share):
-    leader, follower = share(), share()
-    jobs.cancel(leader.id)
-    jobs.cancel(follower.id)
+    first, second = share(), share()
+    jobs.cancel(first.id)
+    jobs.cancel(second.id)
 
-    assert jobs.retry(leader.id).status is Status.QUEUED
-    assert jobs.runs.claim(leader.id, 2, "w1") is not None
+    assert jobs.retry(first.id).status is Status.QUEUED
+    assert jobs.runs.claim(first.id, 2, "w1") is not None
 
 
 def test_two_who_change_different_things_of_a_job_change_both(jobs, share):
@@ -110,9 +110,9 @@ def test_a_long_page_has_every_job_once_though_jobs_come_and_go(jobs, redis, sto
     assert found == [record.id for record in records[-2::-1]]
 
 
-@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize("is_shared", [False, True])
 def test_a_job_is_cancelled_though_a_full_disk_cannot_keep_its_record(
-    redis, storage, share, follows
+    redis, storage, share, is_shared
 ):
     class Full:
         """Storage that takes no more records for a while."""
@@ -129,7 +129,7 @@ def test_a_job_is_cancelled_though_a_full_disk_cannot_keep_its_record(
 
     full = Full()
     jobs = Jobs(redis, full, lease_s=30, max_attempts=3)
-    records = [share(jobs=jobs), share(jobs=jobs)] if follows else [share(jobs=jobs)]
+    records = [share(jobs=jobs), share(jobs=jobs)] if is_shared else [share(jobs=jobs)]
     job_id = records[-1].id
     was_cancelled = jobs.cancel(job_id)
     full.is_full = False
@@ -144,16 +144,16 @@ def test_a_job_is_cancelled_though_a_full_disk_cannot_keep_its_record(
 def test_a_job_that_was_deleted_and_then_cancelled_is_gone_when_its_run_ends(
     jobs, redis, storage, share, make_transcript
 ):
-    leader, follower = share(), share()
-    jobs.delete(leader.id)
-    was_cancelled = jobs.cancel(leader.id)  # by somebody who had found it a moment before
-    jobs.runs.claim(leader.id, 1, "w1")
-    jobs.runs.finish(leader.id, 1, make_transcript())
+    first, second = share(), share()
+    jobs.delete(first.id)
+    was_cancelled = jobs.cancel(first.id)  # by somebody who had found it a moment before
+    jobs.runs.claim(first.id, 1, "w1")
+    jobs.runs.finish(first.id, 1, make_transcript())
 
     assert not was_cancelled
     with pytest.raises(JobNotFound):
-        jobs.get(leader.id)
-    assert {key.split("/")[1] for key in storage.keys("jobs")} == {follower.id}
+        jobs.get(first.id)
+    assert {key.split("/")[1] for key in storage.keys("jobs")} == {second.id}
 
 
 def test_a_record_that_is_kept_while_its_job_is_deleted_does_not_stay(redis, storage, share):
@@ -214,13 +214,13 @@ def test_a_job_deleted_while_it_is_tried_again_does_not_come_back(redis_url, job
     assert list(storage.keys("jobs")) == []
 
 
-def test_who_comes_back_with_his_key_just_before_his_job_is_given_up_has_it(
+def test_a_caller_back_with_their_key_just_before_their_job_is_cancelled_has_it(
     redis_url, jobs, storage, share
 ):
     named = {"idempotency_key": "ann:1", "fingerprint": "f", "cache_key": None}
 
     class Hasty(Redis):
-        """A Redis in which somebody sends his request again once the due jobs were read."""
+        """A Redis in which somebody sends their request again once the due jobs were read."""
 
         def zrangebyscore(self, *arguments, **options):
             due = super().zrangebyscore(*arguments, **options)

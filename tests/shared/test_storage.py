@@ -100,7 +100,7 @@ def test_what_a_killed_writer_left_is_removed_a_day_later(tmp_path):
     assert files_below(directory) == [".incoming/fresh"]
 
 
-def test_who_only_reads_makes_and_clears_away_nothing(tmp_path):
+def test_a_read_only_storage_makes_and_removes_nothing(tmp_path):
     directory = tmp_path / "storage"
     reader = open_storage(directory, read_only=True)
     with pytest.raises(KeyNotFound):

@@ -67,7 +67,7 @@ def test_a_segment_of_one_speaker_is_left_whole():
     assert (whole.text, whole.tokens, whole.speaker) == (said.text, (5, 6), "A")
 
 
-def test_a_word_belongs_to_whoever_talks_most_while_it_is_said():
+def test_a_word_belongs_to_the_speaker_who_talks_most_while_it_is_said():
     said = segment(0, 1, " yes", words=words((" yes", 0.0, 1.0)))
 
     (whole,) = assign_speakers([said], [turn("A", 0, 0.4), turn("B", 0.4, 1.0)])
@@ -228,7 +228,7 @@ def test_a_long_turn_is_seen_past_many_short_ones():
     assert whole.speaker == "A"
 
 
-def test_a_segment_without_words_belongs_to_whoever_talks_longest():
+def test_a_segment_without_words_belongs_to_the_speaker_who_talks_longest():
     parts = assign_speakers(
         [segment(0, 2, " hi"), segment(9, 10, " hm", words=())],
         [turn("A", 0, 0.5), turn("B", 0.5, 2)],

@@ -128,7 +128,7 @@ class CountedChunks(JobCheckpoint):
         super().keep(*args)
 
 
-def test_who_reads_along_goes_from_channel_to_channel_and_sees_who_speaks(
+def test_callers_who_read_along_get_channel_after_channel_with_speakers(
     channels: tuple[AudioSource, ...], models: LocalModels, jobs: Jobs, submit: Callable[..., str]
 ) -> None:
     job_id = submit(b"audio")

@@ -189,7 +189,7 @@ def test_a_pool_lends_a_child_to_one_thread_at_a_time(pool: ChildPool) -> None:
         assert child.pid == pid
 
 
-def test_whoever_waits_for_a_child_may_give_up(pool: ChildPool) -> None:
+def test_a_thread_that_waits_for_a_child_may_give_up(pool: ChildPool) -> None:
     with pool.lend(), pytest.raises(JobCancelled), pool.lend(cancel):
         pass
 

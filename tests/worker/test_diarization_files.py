@@ -107,7 +107,9 @@ def test_a_pipeline_that_is_here_is_not_asked_for(fetch, published):
     ],
 )
 @pytest.mark.parametrize("token", ["", "hf_bad"], ids=["missing", "refused"])
-def test_who_has_no_good_token_is_told_which_pages_to_accept(fetch, published, name, pages, token):
+def test_without_a_valid_token_the_error_names_the_pages_to_accept(
+    fetch, published, name, pages, token
+):
     with pytest.raises(ModelNotFound) as raised:
         fetch(name, token)
 

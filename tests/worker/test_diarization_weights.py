@@ -25,7 +25,7 @@ def checkpoint(path: Path, pickled: bytes) -> Path:
 
 
 class Runs:
-    """What a pickle can do to whoever loads it."""
+    """What a pickle can do to a program that loads it."""
 
     def __init__(self, place: Path) -> None:
         self.place = place

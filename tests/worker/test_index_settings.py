@@ -59,7 +59,7 @@ def test_every_extra_index_is_asked_once(read) -> None:
 @pytest.mark.parametrize(
     "told", [{"PIP_NO_INDEX": "1"}, {"pip": "[global]\nno-index = true\n"}], ids=["var", "file"]
 )
-def test_who_is_told_to_ask_no_index_asks_none(read, told) -> None:
+def test_no_index_is_asked_if_settings_forbid_it(read, told) -> None:
     assert read(PIP_INDEX_URL=ONE, **told).urls == ()
 
 

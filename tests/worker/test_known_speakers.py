@@ -56,7 +56,7 @@ def test_the_whole_of_a_recording_is_heard(recording):
     assert seconds == 3
 
 
-def test_who_speaks_less_in_a_recording_is_left_out(recording):
+def test_a_person_who_speaks_less_in_a_recording_is_left_out(recording):
     voice, seconds = embed_recording(recording(500, 500, 50, 500, 50, 500), 2.0, hear)
 
     assert (list(voice / np.linalg.norm(voice)), seconds) == (list(ANN), 4)

@@ -1,7 +1,7 @@
 """
-Say the recordings of `samples/` again, and write down who says what when.
+Make the recordings of `samples/` again, and write down who says what when.
 
-In an environment of its own, since the project needs none of these packages:
+It needs an environment of its own, since the project needs none of these packages:
 
     $ python -m venv /tmp/voices
     $ /tmp/voices/bin/pip install -r tools/samples/requirements.txt
@@ -9,7 +9,7 @@ In an environment of its own, since the project needs none of these packages:
     $ /tmp/voices/bin/python tools/samples/say.py /tmp/voices/kokoro-js-1.2.1.tgz samples
 
 The model comes from the packages of `requirements.txt`, the voices from that of npm. Two runs give
-the same sound, on other processors nearly so: let real models read it after a change.
+the same sound, or nearly so on another processor: try it with real models after a change.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """
-Measure who speaks, beside pyannote.audio on the same weights and senko: `make eval-speakers`.
+Measure diarization, compared with senko and with pyannote.audio: `make eval-speakers`.
 
     python -m bench.evaluation.speakers [--quick] [--save DIR]
 
-Thresholds were chosen on D1 to D3, pyannote's sample and the dialogues V; R are of other voices.
-Status 1 if a bar does not hold, 2 if nothing could be measured.
+pyannote.audio has the same weights. Thresholds were chosen on D1 to D3, pyannote's sample and the
+dialogues V; the dialogues R have other voices. It ends with status 1 if a
+bar does not hold, and 2 if nothing could be measured.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _LONG_S, _QUICK_LONG_S = 1800.0, 120.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print the report, and keep it if asked to."""
+    """Measure, print the report, and save it if `--save` is given."""
     options = _parser().parse_args(arguments)
     quieten_libraries()
     limit_threads(1)
@@ -61,7 +62,7 @@ def _measure(dialogues: list[Dialogue], folder: Path, options: argparse.Namespac
     names = [OURS, PYANNOTE, *([SENKO] if has_avx512() else [])]
     runs: dict[str, Run] = {}
     for name in names:
-        # Where thresholds of ours were chosen, others are not held against it.
+        # Not compared with others on dialogues on which our own thresholds were chosen.
         heard = [d.path for d in dialogues if name == OURS or not d.name.startswith("V")]
         print(f"{name}: {len(heard)} dialogues", file=sys.stderr, flush=True)
         runs[name] = run(name, models, heard, options.work)

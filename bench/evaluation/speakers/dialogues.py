@@ -1,4 +1,4 @@
-"""Dialogues with known turns: real ones, and made ones of real voices."""
+"""Dialogues with known turns: real ones, and ones made of real voices."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VOICES: tuple[dict[str, tuple[str, ...]], ...] = (
         "factory": ("zh_factory",),
     },
 )
-"""Voices of either half, by their clips: thresholds were chosen on the first, with D1 to D3."""
+"""The voices of each half, by their clips. Thresholds were chosen on half 0 and D1 to D3."""
 
 _HOP = 160
 _LOUDNESS = 0.06
@@ -53,7 +53,7 @@ class Dialogue:
     A recording with several speakers.
 
     Attributes:
-        is_chosen_on: Whether thresholds were.
+        is_chosen_on: Whether thresholds were chosen on it.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Dialogue:
 
     @property
     def n_speakers(self) -> int:
-        """How many speak."""
+        """How many people speak."""
         return len({turn[0] for turn in self.turns})
 
 
 def all_dialogues(speech: Path, folder: Path) -> list[Dialogue]:
     """
-    pyannote's sample where it is installed, D1 to D3, and ten made ones of each half.
+    pyannote's sample if it is installed, D1 to D3, and ten dialogues made of each half.
 
     Raises:
         FileNotFoundError: There are no recordings in `speech`.
@@ -123,18 +123,18 @@ def _made(path: Path, clips: dict[str, list[Clip]], rng: random.Random, overlap:
 
 
 Piece = tuple[NDArray[np.float32], list[tuple[int, int]]]
-"""Something said in one go, and the spans of samples in which it is heard."""
+"""Speech without a pause, and the spans of samples in which it is heard."""
 
 
 def draw_dialogue(
     pieces: dict[str, list[Piece]], rng: random.Random, overlap: float
 ) -> tuple[NDArray[np.float32], list[Turn]]:
     """
-    Let people speak in turn until all is said, now and then before another has ended.
+    Let people speak in turn until all is said. Sometimes one begins before another has ended.
 
     Args:
-        pieces: What each of them says.
-        overlap: Share of the changes at which the next one comes in early.
+        pieces: What each person says.
+        overlap: The share of changes at which the next person begins early.
     """
     left = {voice: rng.sample(said, len(said)) for voice, said in pieces.items()}
     at_s, last, placed = 0.5, "", []
@@ -160,7 +160,7 @@ def draw_dialogue(
 
 
 def _pieces(samples: NDArray[np.float32], rng: random.Random) -> list[Piece]:
-    """Cut where it is quietest, every one to four seconds, all as loud as each other."""
+    """Cut a recording at its quietest points, every one to four seconds; all get the same level."""
     power = np.convolve(_level(samples) ** 2, np.ones(9) / 9, "same")
     cuts = [0]
     while len(power) - cuts[-1] > 350:
@@ -187,7 +187,7 @@ def _pieces(samples: NDArray[np.float32], rng: random.Random) -> list[Piece]:
 
 
 def _heard(samples: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Where somebody is heard; pauses of less than a quarter of a second belong to a turn."""
+    """Where somebody is heard. Pauses of less than a quarter of a second belong to a turn."""
     level = np.convolve(_level(samples), np.ones(3) / 3, "same")
     loud = level > max(float(np.percentile(level, 95)) * 10**-1.5, 1e-4)
     edges = np.flatnonzero(np.diff(np.r_[0, loud.astype(np.int8), 0])).reshape(-1, 2) * _HOP
@@ -215,7 +215,7 @@ def _read(path: Path) -> NDArray[np.float32]:
 
 
 def long_recording(dialogues: Sequence[Dialogue], length_s: float) -> NDArray[np.float32]:
-    """Dialogues one after the other, again and again, until they are so long."""
+    """Dialogues one after the other, repeated until they are so long."""
     parts = [_read(each.path) for each in dialogues]
     whole = np.concatenate(parts)
     needed = round(length_s * SAMPLE_RATE_HZ)

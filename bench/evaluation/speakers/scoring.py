@@ -1,4 +1,4 @@
-"""How wrong turns of speakers are, and how many words have the right speaker."""
+"""Measures errors of speaker turns, and counts words with the right speaker."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Turn = tuple[str, float, float]
 @dataclass(frozen=True)
 class Errors:
     """
-    Seconds of each error, and of speech; where two talk at once each counts.
+    Seconds of each kind of error, and of speech. If two people talk, both count.
 
     Attributes:
-        names: The true speaker that each found one was taken for.
+        names: The true speaker for each speaker that was found.
     """
 
     missed: float

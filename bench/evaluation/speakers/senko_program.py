@@ -1,4 +1,4 @@
-"""senko over some files, run by the Python of its own environment: it imports nothing of ours."""
+"""Runs senko over some files, in senko's own environment; so it imports nothing of ours."""
 
 from __future__ import annotations
 

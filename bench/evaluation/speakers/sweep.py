@@ -1,4 +1,4 @@
-"""What moving each threshold by a tenth does to the error of each dialogue."""
+"""Measures how errors change if each threshold is moved by a tenth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Moved:
 
 
 class _Remembering(OnnxDiarizer):
-    """Hears the same in a recording once, whatever becomes of it."""
+    """Computes each value once that does not depend on the thresholds."""
 
     remembered: dict[Any, Any]
 
@@ -56,7 +56,7 @@ class _Remembering(OnnxDiarizer):
 def sweep(
     diarizer: OnnxDiarizer, dialogues: Sequence[Dialogue], factors: Sequence[float] = (0.9, 1.1)
 ) -> Iterator[Moved]:
-    """Move one after the other; the first is none moved."""
+    """Move one threshold after the other; the first result is without a move."""
     remembered: dict[Any, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         audio = {d.name: decode(d.path, Path(folder) / f"{d.name}.pcm") for d in dialogues}

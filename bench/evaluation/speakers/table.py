@@ -1,4 +1,4 @@
-"""What was measured of who speaks, as Markdown, and whether it is good enough."""
+"""The report of diarization as Markdown, and whether every bar holds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RSS_MOST_BYTES, REAL_TIME_MOST = 1_000_000_000, 0.15
 
 @dataclass(frozen=True)
 class Measured:
-    """All that was measured; `words` by dialogue, the first of `moved` is none moved."""
+    """All measurements. `words` is by dialogue; the first of `moved` is without a move."""
 
     dialogues: Sequence[Dialogue]
     runs: Mapping[str, Run]
@@ -45,11 +45,11 @@ class Table:
 
     @property
     def holds(self) -> bool:
-        """Whether every bar does."""
+        """Whether every bar holds."""
         return all(held for _, _, held in self._bars())
 
     def text(self) -> str:
-        """The report as Markdown; it names neither host nor path."""
+        """The report as Markdown, without names of hosts and paths."""
         parts = (self._rates(), self._words(), self._cost(), self._sweep(), self._bar_table())
         head = f"{machine(_LIBRARIES)}. One core. No token; no torch where Longhand's own runs."
         return "\n\n".join([head, *("\n".join(part) for part in parts)])

@@ -1,4 +1,4 @@
-"""CAM++ in torch, as a voice embedding of pyannote.audio: the reference that ours is held to."""
+"""CAM++ in torch, as an embedding model of pyannote.audio; ours is compared with it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class _Block(nn.Module):
 
 
 class CamPlusPlus(Model):
-    """Takes (batch, 1, n_samples), and weights of frames, as pyannote.audio gives them."""
+    """Takes (batch, 1, n_samples) and weights of frames, as pyannote.audio gives them."""
 
     def __init__(self, sample_rate: int = 16_000, num_channels: int = 1, task: Any = None) -> None:
         super().__init__(sample_rate=sample_rate, num_channels=num_channels, task=task)
@@ -120,7 +120,7 @@ class CamPlusPlus(Model):
 
     @property
     def dimension(self) -> int:
-        """Numbers in a voice."""
+        """The size of an embedding."""
         return 192
 
     @lru_cache  # noqa: B019
@@ -129,7 +129,7 @@ class CamPlusPlus(Model):
         return (1 + (num_samples - 400) // 160 + 1) // 2
 
     def receptive_field_size(self, num_frames: int = 1) -> int:
-        """Samples that so many frames are about."""
+        """How many samples so many frames cover."""
         return 400 + (2 * num_frames - 1) * 160
 
     def receptive_field_center(self, frame: int = 0) -> int:
@@ -145,12 +145,12 @@ class CamPlusPlus(Model):
         return x
 
     def voice(self, frames: Tensor, weights: Tensor | None = None) -> Tensor:
-        """(batch, 192) of frames of the trunk."""
+        """Embeddings, (batch, 192), of frames of the trunk."""
         pooled = self.pool(frames, weights=weights)
         return self.xvector.dense(pooled[..., None]).squeeze(-1)
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Embed, hearing a chunk once for each voice in it."""
+        """Compute embeddings. A chunk is computed once for each voice in it."""
         import torchaudio.compliance.kaldi as kaldi
 
         if waveforms.shape[-1] < 4000:

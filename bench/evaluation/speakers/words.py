@@ -1,4 +1,4 @@
-"""The words of dialogues, as `base` hears them, given to speakers."""
+"""Gives speakers to the words of dialogues, as `base` transcribes them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def hear_words(dialogues: Sequence[Dialogue], models: Path) -> dict[str, list[Se
 def count_right(
     dialogue: Dialogue, segments: Sequence[Segment], said: Said, names: dict[str, str]
 ) -> tuple[int, int]:
-    """How many words have the right speaker, and how many there are."""
+    """How many words have the right speaker, and how many words there are."""
     from worker.diarization.assignment import assign_speakers
 
     turns = [SpeakerTurn(speaker=s, start=a, end=b) for s, a, b in said.turns if b > a]

@@ -66,7 +66,7 @@ class TranscriptStanding(ClosedShape):
     speaker_labels: bool
     speakers_expected: int | None
     speech_threshold: float | None
-    speech_model: str | None = Field(description="As it was asked for.")
+    speech_model: str | None = Field(description="The model in the request.")
     speech_model_used: str | None = Field(description="The model that ran.")
     prompt: str | None
     keyterms_prompt: list[str]
@@ -89,8 +89,8 @@ class PageDetails(ClosedShape):
     limit: int
     result_count: int
     current_url: str
-    prev_url: str | None = Field(description="Older ones.")
-    next_url: str | None = Field(description="Newer ones.")
+    prev_url: str | None = Field(description="URL of the page of older ones.")
+    next_url: str | None = Field(description="URL of the page of newer ones.")
 
 
 class TranscriptItem(ClosedShape):

@@ -61,7 +61,7 @@ class ListenChannel(ClosedShape):
     """One channel of the recording."""
 
     alternatives: list[ListenAlternative]
-    detected_language: str | None = Field(None, description="`detect_language=true`.")
+    detected_language: str | None = Field(None, description="With `detect_language=true`.")
     language_confidence: float | None = None
 
 

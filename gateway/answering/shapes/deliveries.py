@@ -21,8 +21,10 @@ class DeliveryTry(ClosedShape):
     outcome: Outcome = Field(
         description="`delivered`, `failed` (it is tried again) or `given_up` (it is not)."
     )
-    status_code: int | None = Field(description="What the receiver answered.")
-    error: str | None = Field(description="Why there is no answer, or why it is no success.")
+    status_code: int | None = Field(description="The HTTP status of the receiver's answer.")
+    error: str | None = Field(
+        description="Why there is no answer, or why it does not count as success."
+    )
 
 
 class DeliveriesAnswer(Succeeded):
@@ -31,5 +33,5 @@ class DeliveriesAnswer(Succeeded):
     model_config = ConfigDict(extra="forbid")
 
     job_id: str
-    next_at: str | None = Field(description="When it is sent next, at the latest; null: never.")
+    next_at: str | None = Field(description="When it is sent next, at the latest; null for never.")
     deliveries: list[DeliveryTry] = Field(description="Every try, the oldest first.")

@@ -13,9 +13,11 @@ class EventsQuery(BaseModel):
     last_event_id: str | None = Field(
         None,
         max_length=40,
-        description="The id of the last event you got: you are sent those after it. The header "
-        "`Last-Event-ID` means the same.",
+        description="The id of the last event that you got; events after it are sent. The "
+        "header `Last-Event-ID` means the same.",
     )
     token: str | None = Field(
-        None, description="Your key, if a browser can send no header: EventSource and WebSocket."
+        None,
+        description="Your key, if no header can be sent: browsers cannot for EventSource and "
+        "WebSocket.",
     )

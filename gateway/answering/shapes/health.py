@@ -20,7 +20,7 @@ class StatusShown(Succeeded):
     """The process answers, and this is its version."""
 
     status: Literal["live"]
-    version: str = Field(description="As `Longhand 0.1.0`.")
+    version: str = Field(description="Such as `Longhand 0.1.0`.")
 
 
 class Queue(BaseModel):
@@ -49,11 +49,12 @@ class Health(Succeeded):
     queue: Queue | None
     default_model: str | None = Field(description="The model of requests that name none.")
     default_model_usable: bool = Field(
-        description="Whether a running worker has it, or may fetch it, and did not fail to load it."
+        description="Whether a running worker has it or may fetch it, and could load it if it "
+        "tried."
     )
     problem: str | None = Field(description="Why it is degraded, and what to do.")
     warnings: SkipValidation[list[WarningShown]] = Field(
-        description="Of every text by the default model."
+        description="Warnings of every text by the default model."
     )
     message: Literal["OK"]
 
@@ -69,4 +70,4 @@ class NotReady(Health):
 class ReadyOption(BaseModel):
     """When a site counts as ready."""
 
-    workers: bool = Field(False, description="Whether a worker must be running, too.")
+    workers: bool = Field(False, description="Whether a worker must be running too.")

@@ -47,22 +47,22 @@ class JobShown(Shape):
     created_at: str
     started_at: Time
     ended_at: Time
-    attempt: int = Field(description="Above 1 when it had to be begun again.")
+    attempt: int = Field(description="Above 1 if the work had to begin again.")
     label: str | None
     priority: Priority
     callback_url: str | None
-    batch: str | None = Field(description="The batch it came in.")
+    batch: str | None = Field(description="The id of its batch.")
     stages_s: dict[str, float] = Field(description="Seconds each stage took so far.")
-    speaker_names: dict[str, str] = Field(description="Names given to speakers since.")
+    speaker_names: dict[str, str] = Field(description="Names that were given to speakers later.")
     audio_removed_at: Time
     filename: str
     n_bytes: int
     duration: float = Field(description="Of the audio, in seconds.")
-    eta_s: float | None = Field(description="Seconds it will still take, as it goes now.")
-    request: dict[str, Any] = Field(description="The options it was asked with.")
+    eta_s: float | None = Field(description="Seconds that are left, at the present pace.")
+    request: dict[str, Any] = Field(description="The options of the request.")
     error: SkipValidation[ErrorShown | None]
     warnings: SkipValidation[list[WarningShown]] = Field(
-        description="Of its transcript, once there is one."
+        description="Warnings of its transcript, once there is one."
     )
     status_url: str
     result_url: str
@@ -72,7 +72,9 @@ class JobShown(Shape):
 class JobAnswer(JobShown, Succeeded):
     """One job with everything that is known of it."""
 
-    queue_position: int | None = Field(description="From 1, while it waits.")
+    queue_position: int | None = Field(
+        description="Its place in the queue, from 1, while it waits."
+    )
     model: str | None = Field(description="The model that ran.")
     options: dict[str, Any] | None = Field(description="The options that were used.")
 
@@ -81,7 +83,9 @@ class JobList(Succeeded):
     """Some jobs, newest first."""
 
     jobs: list[JobShown]
-    next_cursor: str | None = Field(description="Where the next page begins; null for the last.")
+    next_cursor: str | None = Field(
+        description="The cursor of the next page; null on the last page."
+    )
 
 
 class BatchAnswer(OneJob):
@@ -132,7 +136,7 @@ class TranscriptAnswer(OneJob):
     speaker_embeddings: dict[str, list[float]] | None = None
     info: Facts
     filename: str
-    model: str = Field(description="The model that ran, whatever name it was asked by.")
+    model: str = Field(description="The model that ran, by its own name.")
     process_time: float | None = Field(description="Seconds from the job's start to its end.")
     warnings: SkipValidation[list[WarningShown]]
 
@@ -165,4 +169,6 @@ class Deleted(OneJob):
 class Cancelled(OneJob):
     """The status of a job after it was asked to stop."""
 
-    cancelled: bool = Field(description="Whether this did it; false if the job had ended before.")
+    cancelled: bool = Field(
+        description="Whether this request cancelled it; false if the job had ended before."
+    )

@@ -18,7 +18,9 @@ class UsableModel(Shape):
     translates: bool
     present: int = Field(description="Workers that have its files.")
     loaded: int = Field(description="Workers that have it in memory.")
-    warnings: SkipValidation[list[WarningShown]] = Field(description="Of every text by it.")
+    warnings: SkipValidation[list[WarningShown]] = Field(
+        description="Warnings of every text by it."
+    )
 
 
 class UsableModels(Succeeded):
@@ -36,6 +38,6 @@ class Reloaded(Succeeded):
 
     model_config = ConfigDict(extra="allow")
 
-    generation: int | None = Field(None, description="Counts how often files were read again.")
-    message: str | None = Field(None, description="That the model is the default now.")
+    generation: int | None = Field(None, description="A number that rises with every reload.")
+    message: str | None = Field(None, description="Says that the model is the default now.")
     model: str | None = Field(None, description="The model of requests that name none.")

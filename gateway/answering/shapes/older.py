@@ -92,7 +92,7 @@ class QueueStats(Succeeded, ClosedShape):
     queue_name: str
     queued: int
     running: int
-    succeeded: int = Field(description="Since the site's Redis was new, as the two below.")
+    succeeded: int = Field(description="Jobs since the site's Redis was new, as in the two below.")
     failed: int
     cancelled: int
     workers: int

@@ -30,7 +30,7 @@ class Text(ClosedShape):
     """`response_format=json`."""
 
     text: str
-    usage: Usage | None = Field(None, description="Of a transcription.")
+    usage: Usage | None = Field(None, description="Usage, for a transcription.")
     logprobs: list[Logprob] | None = Field(None, description="If `include[]` asks for them.")
 
 
@@ -52,11 +52,11 @@ class Verbose(ClosedShape):
     duration: float
     text: str
     segments: SkipValidation[list[TimedSegment]]
-    usage: Usage | None = Field(None, description="Of a transcription.")
+    usage: Usage | None = Field(None, description="Usage, for a transcription.")
     logprobs: list[Logprob] | None = Field(None, description="If `include[]` asks for them.")
-    model: str = Field(description="The model that ran, whatever name it was asked by.")
+    model: str = Field(description="The model that ran, by its own name.")
     words: list[TimedWord] | None = Field(
-        None, description="If they were asked for, or no granularity was named."
+        None, description="If they were asked for, or if no granularity was named."
     )
     warnings: SkipValidation[list[WarningShown] | None] = None
 
@@ -80,7 +80,7 @@ class Diarized(ClosedShape):
     text: str
     segments: list[SpokenSegment]
     usage: Usage
-    model: str = Field(description="The model that ran, whatever name it was asked by.")
+    model: str = Field(description="The model that ran, by its own name.")
     warnings: SkipValidation[list[WarningShown] | None] = None
 
 
@@ -102,7 +102,7 @@ class Done(ClosedShape):
     type: Literal["transcript.text.done"]
     text: str
     segments: SkipValidation[list[TimedSegment] | list[SpokenSegment]] = Field(
-        description="As in `verbose_json`, or in `diarized_json`, if that was asked for."
+        description="As in `verbose_json` or `diarized_json`, if that was asked for."
     )
     logprobs: list[Logprob] | None = Field(None, description="If `include[]` asks for them.")
     warnings: SkipValidation[list[WarningShown] | None] = None
