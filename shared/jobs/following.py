@@ -19,6 +19,7 @@ from redis import Redis
 from shared.connections import as_texts
 from shared.errors import IdempotencyMismatch, StorageFull
 from shared.history import History
+from shared.jobs.ended import EndedJobs
 from shared.jobs.moves import Moves
 from shared.keys import CACHE, IDEMPOTENCY, JOB, JOBS, RUN, RUN_JOBS, SETTLING
 from shared.records import JobEntry, JobRecord, RunRecord, Status, from_hash, job_prefix, to_hash
@@ -38,6 +39,7 @@ class Following:
         self._storage = storage
         self._moves = moves
         self._history = history
+        self._ended = EndedJobs(redis)
 
     def enter(self, record: JobRecord, entry: JobEntry) -> tuple[str, JobRecord]:
         """
@@ -152,7 +154,8 @@ class Following:
             self._history.keep(run_id)  # of a job that left: its run goes on for others
             return
         reply: Any = self._redis.smembers(RUN_JOBS.of(run_id))
-        job_ids = as_texts(reply)
+        # Its own job is first: only the others need room on the disk for their results.
+        job_ids = sorted(as_texts(reply), key=lambda job_id: job_id != run_id)
         run = self.read_run(run_id) if job_ids and status == b"succeeded" else None
         for job_id in job_ids:
             key = self._link_result(run, job_id) if run else ""
@@ -186,6 +189,9 @@ class Following:
     def remove(self, job_id: str) -> None:
         """Remove a job, and what is stored for it unless its run goes on for others."""
         self._history.forget(job_id)
+        # The files go before Redis forgets the job: if that fails, the job can be deleted again.
+        if not self._ended.is_shared(job_id):
+            self._storage.delete_all(job_prefix(job_id))
         if self._moves.remove(job_id):
             self._storage.delete_all(job_prefix(job_id))
         else:

@@ -293,3 +293,57 @@ def test_a_job_goes_on_when_a_full_disk_keeps_shared_bytes_from_it(redis, storag
 
     assert follower.follows == leader.id
     assert storage.read(follower.audio.key) == AUDIO
+
+
+def test_what_a_deleted_job_left_for_its_run_is_removed_when_the_last_job_leaves(
+    jobs, redis, share, files_of
+):
+    leader, follower = share(owner="ann"), share(owner="bob")
+    jobs.runs.claim(leader.id, 1, "w1")
+    jobs.delete(leader.id)
+    jobs.cancel(follower.id)
+    jobs.runs.settle_left()
+
+    assert files_of(leader.id) == []
+    assert not redis.exists(f"longhand:run:{leader.id}")
+    assert files_of(follower.id) == ["audio", "record.json"]
+
+
+def test_the_job_that_began_a_run_ends_though_the_others_have_no_room(
+    jobs, redis, storage, share, make_transcript
+):
+    class Full:
+        def __getattr__(self, name):
+            return getattr(storage, name)
+
+        def link(self, source, key):
+            raise StorageFull("full")
+
+    leader, followers = share(), [share() for _ in range(8)]
+    jobs.runs.claim(leader.id, 1, "w1")
+    full = Jobs(redis, Full(), lease_s=30, max_attempts=3)
+    full.runs.finish(leader.id, 1, make_transcript((0.0, 2.0, " hi")))
+    before = jobs.get(leader.id).status, jobs.get(followers[0].id).status
+    jobs.runs.settle_left()
+
+    assert before == (Status.SUCCEEDED, Status.RUNNING)
+    assert all(jobs.get(follower.id).status is Status.SUCCEEDED for follower in followers)
+
+
+def test_a_job_whose_files_could_not_be_deleted_can_be_deleted_again(
+    jobs, redis, storage, share, files_of
+):
+    class Broken:
+        def __getattr__(self, name):
+            return getattr(storage, name)
+
+        def delete_all(self, prefix):
+            raise OSError("the disk does not answer")
+
+    job_id = share().id
+    jobs.cancel(job_id)
+    with pytest.raises(OSError, match="does not answer"):
+        Jobs(redis, Broken(), lease_s=30, max_attempts=3).delete(job_id)
+    jobs.delete(job_id)
+
+    assert files_of(job_id) == []
