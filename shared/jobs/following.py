@@ -9,14 +9,13 @@ settled: it gets how the run ended, with a result of its own.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from redis import Redis
 
-from shared.connections import as_texts
+from shared.connections import as_texts, redis_time
 from shared.errors import IdempotencyMismatch, StorageFull
 from shared.history import History
 from shared.jobs.ended import EndedJobs
@@ -175,13 +174,14 @@ class Following:
             self.settle(run_id)
         except (StorageFull, OSError) as error:
             _log.warning("what became of job %s cannot be kept yet: %s", run_id, error)
-            self._redis.zadd(SETTLING, {run_id: time.time()})
+            self._redis.zadd(SETTLING, {run_id: redis_time(self._redis)})
             return False
         return True
 
-    def settle_left(self) -> list[str]:
-        """Settle the runs whose worker died between their end and this; their ids."""
-        left = as_texts(self._redis.zrange(SETTLING, 0, -1))
+    def settle_left(self, older_than_s: float) -> list[str]:
+        """See `Runs.settle_left`."""
+        until = redis_time(self._redis) - older_than_s
+        left = as_texts(self._redis.zrangebyscore(SETTLING, 0, until))
         for run_id in left:
             self._moves.adopt(run_id)
         return [run_id for run_id in left if self.settle_or_leave(run_id)]
