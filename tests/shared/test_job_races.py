@@ -30,6 +30,21 @@ def test_a_run_that_is_tried_again_while_it_is_settled_goes_on_for_all(
     assert jobs.get(follower.id).status is Status.SUCCEEDED
 
 
+def test_a_job_that_left_and_is_tried_again_does_not_end_as_the_run_that_it_left(
+    jobs, redis, share
+):
+    leader, follower = share(), share()
+    jobs.runs.claim(leader.id, 1, "w1")
+    # The settling has read that the job waits; its owner cancels and retries it just then.
+    jobs.cancel(follower.id)
+    jobs.retry(follower.id)
+    jobs.runs.fail(leader.id, 1, LOST)
+    is_settled = Moves(redis, lease_s=30).settle(follower.id, leader.id, "")
+
+    assert not is_settled
+    assert jobs.get(follower.id).status is Status.QUEUED
+
+
 def test_who_left_a_run_that_failed_for_the_others_may_have_it_tried_again(jobs, share):
     leader, follower = share(), share()
     jobs.cancel(leader.id)
