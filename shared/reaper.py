@@ -20,6 +20,9 @@ before a job is taken from them.
 """
 
 LOST_SLIP_S = 10.0
+_UNSETTLED_S = 4.0
+"""A worker takes no longer to settle a run, unless hundreds of jobs share it."""
+
 _LATE_S = 5.0
 """A turn that comes so late means that the host stood still."""
 
@@ -71,7 +74,7 @@ class Reaper(threading.Thread):
             _log.warning("job %s lost its worker and was taken from it", job_id)
         for job_id in self._jobs.runs.redeliver_lost_slips(LOST_SLIP_S):
             _log.warning("job %s had no delivery slip and got a new one", job_id)
-        for job_id in self._jobs.runs.settle_left():
+        for job_id in self._jobs.runs.settle_left(_UNSETTLED_S):
             _log.warning("job %s had ended, and those who wait did not have the result", job_id)
         for job_id in self._jobs.cancel_abandoned():
             _log.info("job %s was cancelled: its caller went away", job_id)

@@ -9,16 +9,16 @@ settled: it gets how the run ended, with a result of its own.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from redis import Redis
 
-from shared.connections import as_texts
+from shared.connections import as_texts, redis_time
 from shared.errors import IdempotencyMismatch, StorageFull
 from shared.history import History
+from shared.jobs.ended import EndedJobs
 from shared.jobs.moves import Moves
 from shared.keys import CACHE, IDEMPOTENCY, JOB, JOBS, RUN, RUN_JOBS, SETTLING
 from shared.records import JobEntry, JobRecord, RunRecord, Status, from_hash, job_prefix, to_hash
@@ -26,6 +26,9 @@ from shared.storage import KeyNotFound, Storage
 
 IDEMPOTENCY_S = 24 * 3600
 """How long an Idempotency-Key stands for its request."""
+
+_PUT_OFF_S = 600
+"""A record that cannot be read may be that of a newer version, whose worker settles it."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class Following:
         self._storage = storage
         self._moves = moves
         self._history = history
+        self._ended = EndedJobs(redis)
 
     def enter(self, record: JobRecord, entry: JobEntry) -> tuple[str, JobRecord]:
         """
@@ -152,7 +156,8 @@ class Following:
             self._history.keep(run_id)  # a job that left, whose run goes on for others
             return
         reply: Any = self._redis.smembers(RUN_JOBS.of(run_id))
-        job_ids = as_texts(reply)
+        # Its own job is first: only the others need room on the disk for their results.
+        job_ids = sorted(as_texts(reply), key=lambda job_id: job_id != run_id)
         run = self.read_run(run_id) if job_ids and status == b"succeeded" else None
         for job_id in job_ids:
             key = self._link_result(run, job_id) if run else ""
@@ -172,20 +177,33 @@ class Following:
             self.settle(run_id)
         except (StorageFull, OSError) as error:
             _log.warning("what became of job %s cannot be kept yet: %s", run_id, error)
-            self._redis.zadd(SETTLING, {run_id: time.time()})
+            self._redis.zadd(SETTLING, {run_id: redis_time(self._redis)})
             return False
         return True
 
-    def settle_left(self) -> list[str]:
-        """Settle the runs whose worker died just after their end; returns their ids."""
-        left = as_texts(self._redis.zrange(SETTLING, 0, -1))
+    def settle_left(self, older_than_s: float) -> list[str]:
+        """See `Runs.settle_left`."""
+        until = redis_time(self._redis) - older_than_s
+        left = as_texts(self._redis.zrangebyscore(SETTLING, 0, until))
         for run_id in left:
             self._moves.adopt(run_id)
-        return [run_id for run_id in left if self.settle_or_leave(run_id)]
+        return [run_id for run_id in left if self._settle_if_readable(run_id)]
+
+    def _settle_if_readable(self, run_id: str) -> bool:
+        """Settle a run; one that cannot be read is put off, so that the others are settled."""
+        try:
+            return self.settle_or_leave(run_id)
+        except (KeyNotFound, ValueError):
+            _log.exception("run %s cannot be read; it is tried again in %d s", run_id, _PUT_OFF_S)
+            self._redis.zadd(SETTLING, {run_id: redis_time(self._redis) + _PUT_OFF_S})
+            return False
 
     def remove(self, job_id: str) -> None:
         """Remove a job, and what is stored for it unless its run goes on for others."""
         self._history.forget(job_id)
+        # The files go before Redis forgets the job: if that fails, the job can be deleted again.
+        if not self._ended.is_shared(job_id):
+            self._storage.delete_all(job_prefix(job_id))
         if self._moves.remove(job_id):
             self._storage.delete_all(job_prefix(job_id))
         else:

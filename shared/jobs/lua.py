@@ -139,6 +139,8 @@ local function leave(run_id, id)
   if status and not is_final(status) and redis.call('SCARD', jobs_of(run_id)) == 0 then
     stop(run_id, 'cancelled')
     forget(run_id)
+    -- The job that began it may have been deleted before: what is stored for it goes now.
+    redis.call('ZADD', '{SETTLING}', now, run_id)
   end
 end
 {ADOPT}

@@ -17,8 +17,15 @@ local function followers(id) return '{FOLLOWERS.prefix}' .. id .. '{FOLLOWERS.su
 
 -- Makes a run of a job of an older version.
 local function adopt(id)
-  if redis.call('EXISTS', run(id)) == 0 then
-    local v = redis.call('HMGET', job(id), 'status', 'run', 'follows', 'released', 'released_at')
+  local v = redis.call('HMGET', job(id), 'status', 'run', 'follows', 'released', 'released_at',
+                       'attempt', 'first_attempt')
+  local attempt = redis.call('HGET', run(id), 'attempt')
+  -- A gateway of an older version took the job from a worker that died, or had it tried again.
+  if v[1] == 'queued' and ((attempt and v[2] == id) or (v[2] and v[3] == ''))
+     and tonumber(v[6]) > tonumber(attempt or 0) then
+    begin(id, v[6])
+    redis.call('HSET', run(id), 'first_attempt', v[7] or 1)
+  elseif not attempt then
     if not v[1] or v[2] or (v[3] and v[3] ~= '') then return end
     redis.call('HSET', job(id), 'run', id)
     local fields = redis.call('HGETALL', job(id))

@@ -207,6 +207,11 @@ class Runs:
         pipe.execute()
         return True
 
-    def settle_left(self) -> list[str]:
-        """Settle the runs whose worker died just after their end; returns their ids."""
-        return self._following.settle_left()
+    def settle_left(self, older_than_s: float = 0.0) -> list[str]:
+        """
+        Settle the runs that ended some time ago, and whose worker died before it settled them.
+
+        Returns:
+            Their ids.
+        """
+        return self._following.settle_left(older_than_s)

@@ -151,8 +151,9 @@ SETTLE = (
 -- A run may have begun again meanwhile.
 if not is_final(redis.call('HGET', KEYS[2], 'status')) then return 'unfinished' end
 redis.call('SREM', jobs_of(ARGV[2]), ARGV[1])
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status or is_final(status) then return 'gone' end
+local status, its_run = unpack(redis.call('HMGET', KEYS[1], 'status', 'run'))
+-- It may have left and been tried again, with a run of its own.
+if not status or is_final(status) or its_run ~= ARGV[2] then return 'gone' end
 finish(ARGV[2], ARGV[1], ARGV[3])
 return 'settled'
 """

@@ -30,6 +30,21 @@ def test_a_run_that_is_tried_again_while_it_is_settled_goes_on_for_all(
     assert jobs.get(second.id).status is Status.SUCCEEDED
 
 
+def test_a_job_that_left_and_is_tried_again_does_not_end_as_the_run_that_it_left(
+    jobs, redis, share
+):
+    first, second = share(), share()
+    jobs.runs.claim(first.id, 1, "w1")
+    # The settling has read that the job waits; its owner cancels and retries it just then.
+    jobs.cancel(second.id)
+    jobs.retry(second.id)
+    jobs.runs.fail(first.id, 1, LOST)
+    is_settled = Moves(redis, lease_s=30).settle(second.id, first.id, "")
+
+    assert not is_settled
+    assert jobs.get(second.id).status is Status.QUEUED
+
+
 def test_a_job_that_left_a_run_may_be_tried_again_after_the_run_failed(jobs, share):
     first, second = share(), share()
     jobs.cancel(first.id)

@@ -151,6 +151,44 @@ def test_a_job_that_ended_without_a_result_is_tried_again(jobs, redis, name, mak
     assert status(jobs, name) is Status.SUCCEEDED
 
 
+def requeue_as_before(redis, job_id, **fields):
+    """Have a job wait for its second attempt, as a gateway of that commit does."""
+    changes = {"status": "queued", "attempt": 2, "stage": "", "worker": "", "progress": 0.0}
+    redis.hset(f"longhand:job:{job_id}", mapping=changes | fields)
+    redis.zrem("longhand:leases", job_id)
+    redis.zadd("longhand:queued:normal", {job_id: 1})
+    redis.delete("rq:queue:longhand")  # the slips of both attempts were taken
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_gateway_not_updated_yet_has_a_job_of_a_new_worker_tried_again(
+    jobs, redis, share, make_transcript, is_first
+):
+    both = share(), share()
+    jobs.runs.claim(both[0].id, 1, "worker-b")
+    jobs.runs.fail(both[0].id, 1, {"code": "engine_failed", "message": "no"})
+    again = both[0 if is_first else 1].id
+    requeue_as_before(redis, again, first_attempt=2, follows="", cache="", started_at="")
+
+    assert again in jobs.runs.redeliver_lost_slips(0)
+    assert jobs.runs.claim(again, 2, "worker-b").first_attempt == 2
+    assert jobs.runs.finish(again, 2, make_transcript())
+    assert [jobs.get(job.id).status for job in both].count(Status.SUCCEEDED) == 1
+
+
+def test_a_gateway_not_updated_yet_takes_a_run_from_a_new_worker_that_died(
+    jobs, redis, share, make_transcript
+):
+    both = share(), share()
+    jobs.runs.claim(both[0].id, 1, "worker-b")
+    requeue_as_before(redis, both[0].id)
+
+    assert not jobs.runs.report(both[0].id, 1, {})
+    assert jobs.runs.claim(both[0].id, 2, "worker-b").first_attempt == 1
+    assert jobs.runs.finish(both[0].id, 2, make_transcript())
+    assert [jobs.get(job.id).status for job in both] == [Status.SUCCEEDED] * 2
+
+
 def test_a_batch_is_read(jobs, redis, storage):
     batches = Batches(redis, storage, jobs)
     batch = batches.get("e" * 32, owner="ann")
