@@ -180,7 +180,7 @@ def _stacks(node: pytest.Item | pytest.Collector) -> Iterator[Callable[..., Stac
         pytest.fail("processes outlived their stack:\n" + "\n".join(left), pytrace=False)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
     Note on every test which real things it uses, so that reports carry it.
 
@@ -192,10 +192,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, fixtures in _COUNTED.items():
             if (is_main_job and name in _MAIN_JOB) or used & fixtures:
                 item.user_properties.append((name, True))
-    costs: dict[Path, int] = {}
-    for item in items:
-        costs[item.path] = max(costs.get(item.path, 0), _cost(item))
-    items.sort(key=lambda item: -costs[item.path])
+    # Only where several processes share the files: the other suites rely on the order of files,
+    # since one brings up the site that the next one uses.
+    if hasattr(config, "workerinput"):
+        costs: dict[Path, int] = {}
+        for item in items:
+            costs[item.path] = max(costs.get(item.path, 0), _cost(item))
+        items.sort(key=lambda item: -costs[item.path])
 
 
 def _cost(item: pytest.Item) -> int:
