@@ -37,7 +37,7 @@ serve: .venv/demo.stamp ## run Redis, gateway and worker until Ctrl-C, with thei
 # Three processes on two cores: there is always one that waits for a program or a time-out.
 .PHONY: test
 test: .venv/dev.stamp ## all but the suites below: whole stacks, a real Redis, real weights; ARGS=… goes to pytest
-	@tools/timed test 6 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@tools/timed test 12 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-all
 test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
