@@ -214,5 +214,50 @@ sorted set | workers that use a GPU, by when their lease ends | worker |
 twice the lease of 30 s
 """
 
+LIVE_SESSION = Key("longhand:live:session:{id}")
+"""
+hash | a live session: its request, its owner, who serves it, and what is needed to go on with it
+(`shared.live.wire`) | gateway, worker | 2 minutes after it was last written
+"""
+
+LIVE_AUDIO = Key("longhand:live:audio:{id}")
+"""
+stream | audio of a live session that a worker may still need | gateway |
+2 minutes after it was last written
+"""
+
+LIVE_SAID = Key("longhand:live:said:{id}")
+"""
+list | updates of a live session that committed words, as JSON | worker |
+2 minutes after the session was last written
+"""
+
+LIVE_SESSIONS = Key("longhand:live:sessions")
+"""
+sorted set | ids of the live sessions, by when the lease of their worker ends; 0 for those that
+wait for a worker | gateway, worker | without end; an id until its session ends
+"""
+
+LIVE_OWNER = Key("longhand:live:owner:{owner}")
+"""
+sorted set | ids of the live sessions of an owner, by when they were last seen | gateway, worker |
+2 minutes after one was last seen
+"""
+
+LIVE_BELL = Key("longhand:live:bell")
+"""
+list | one entry for each session that waits: idle workers block on it | gateway, worker |
+a minute after the last entry
+"""
+
+LIVE_GATEWAY = Key("longhand:live:gateway:{name}")
+"""string | there while a gateway.live runs | gateway | 15 s after it was last written"""
+
+LIVE_UPDATES = Key("longhand:live:updates:{name}")
+"""
+stream | updates of all sessions that one gateway.live serves | worker |
+about the newest 10,000; 2 minutes after the last
+"""
+
 EVENTS_KEPT = 5000
 """About so many of the newest events stay in `EVENTS`."""

@@ -60,3 +60,22 @@ def language_code(name: str) -> str | None:
         return None
     code = _WHISPERS_OWN.get(primary, primary)
     return code if code in NAMES else None
+
+
+def asked_language(value: object) -> object:
+    """
+    The code of a language that a caller asks for, None for automatic detection.
+
+    What is no text is returned as it is, for the model's own check.
+
+    Raises:
+        ValueError: Whisper does not know the language.
+    """
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() in ("", "auto", "none", "null"):  # forms send these for no value
+        return None
+    code = language_code(value)
+    if code is None:
+        raise ValueError(f"language {value!r} is not known; give a code such as 'en' or 'zh'")
+    return code

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from shared.chinese import Variant
-from shared.languages import language_code
+from shared.languages import asked_language
 from shared.wire import Name, Threshold, names, numbers
 
 MAX_PROMPT_CHARACTERS = 10_000
@@ -221,14 +221,7 @@ class TranscriptionRequest(BaseModel):
     @field_validator("language", mode="before")
     @classmethod
     def _known_language(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        if value.strip().lower() in ("", "auto", "none", "null"):  # forms send these for no value
-            return None
-        code = language_code(value)
-        if code is None:
-            raise ValueError(f"language {value!r} is not known; give a code such as 'en' or 'zh'")
-        return code
+        return asked_language(value)
 
     @field_validator("model", "align_model", "diarize_model", mode="before")
     @classmethod
