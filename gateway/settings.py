@@ -225,6 +225,32 @@ class GatewaySettings(OutwardSettings):
         "proxies from closing the connection.",
     )
 
+    live_max_sessions: int = Field(
+        200, ge=0, le=10_000, description="Live sessions of the site at the same time."
+    )
+    live_sessions_per_owner: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        description="Live sessions of one user, or of one key, at the same time; unknown callers "
+        "share one such limit.",
+    )
+    live_max_session_s: float = Field(
+        14_400.0, ge=1.0, description="Seconds after which a live session is ended."
+    )
+    live_idle_s: float = Field(
+        60.0,
+        ge=1.0,
+        description="Seconds without audio, or another message, after which a live session is "
+        "ended.",
+    )
+    live_resume_s: float = Field(
+        30.0,
+        ge=0.0,
+        le=100.0,
+        description="Seconds that a live session waits for its caller to connect again.",
+    )
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:

@@ -43,6 +43,8 @@ class WorkerRecord(BaseModel):
         n_batches: Batches so far. `n_mixed_batches` of them held chunks of several jobs; together
             they held `n_chunks`.
         annotation_pids: Processes that align and diarize; empty before they are needed.
+        live_sessions: How many live sessions it takes at a time.
+        n_live: How many it has.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -75,6 +77,8 @@ class WorkerRecord(BaseModel):
     n_mixed_batches: int = 0
     n_chunks: int = 0
     annotation_pids: tuple[int, ...] = ()
+    live_sessions: int = 0
+    n_live: int = 0
     started_at: float
 
     def can_run(self, model: str) -> bool:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.access.callers import warn_of_access
 from gateway.live.app import create_live
+from gateway.live.sessions.opening import LiveSessions
 from gateway.live.tail import Tail
 from gateway.settings import GatewaySettings
 from shared.logs import configure_logs
@@ -22,8 +23,11 @@ from shared.starting import answer_arguments, naming
 
 _BACKLOG = 1024
 _GRACE_S = 3
-_MOST_FRAME_BYTES = 1 << 16
-"""The longest WebSocket frame taken. Callers need not send any, and each is held in memory."""
+_MOST_FRAME_BYTES = 1 << 20
+"""The longest WebSocket frame taken, 33 s of audio; it is held in memory."""
+
+_MOST_FRAMES = 4
+"""Frames of a caller that are held at a time; more are not read."""
 
 _log = logging.getLogger("gateway.live")
 
@@ -67,13 +71,14 @@ def serve(settings: GatewaySettings) -> None:
         log_config=None,
         timeout_graceful_shutdown=_GRACE_S,
         ws_max_size=_MOST_FRAME_BYTES,
+        ws_max_queue=_MOST_FRAMES,
         lifespan="on",
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn replaces these while it runs, and calls them when it has stopped.
         signal.signal(number, _stop)
     try:
-        Server(config, app.state.tail).run(sockets=[listener])
+        Server(config, app.state.tail, app.state.live).run(sockets=[listener])
     finally:
         _log.info("gateway.live has stopped")
 
@@ -89,15 +94,16 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 class Server(uvicorn.Server):
-    """Disconnects its listeners when it has to stop, and does not wait for them to leave."""
+    """Disconnects its callers when it has to stop, and does not wait for them to leave."""
 
-    def __init__(self, config: uvicorn.Config, tail: Tail) -> None:
+    def __init__(self, config: uvicorn.Config, tail: Tail, live: LiveSessions) -> None:
         super().__init__(config)
-        self._tail = tail
+        self._tail, self._live = tail, live
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close every connection, those of listeners first."""
         self._tail.stop()
+        self._live.stop()
         await super().shutdown(sockets)
 
 

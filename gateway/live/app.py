@@ -16,7 +16,9 @@ from gateway.access.headers import REQUEST_ID, choose_request_id
 from gateway.access.origins import Origins
 from gateway.live.errors import ERROR_ANSWERS
 from gateway.live.listening import Listening
+from gateway.live.protocols import PROTOCOLS
 from gateway.live.routes import Routes
+from gateway.live.sessions.opening import Clients, LiveSessions
 from gateway.live.status import StatusReader
 from gateway.live.tail import Tail, connect_tail
 from gateway.settings import GatewaySettings
@@ -30,17 +32,19 @@ _STARTS = ("http.response.start", "websocket.http.response.start", "websocket.ac
 
 
 def create_live(settings: GatewaySettings) -> Starlette:
-    """Build gateway.live. Its `state.tail` reads events while it runs."""
+    """Build gateway.live. Its `state.tail` reads events, `state.live` serves live sessions."""
     url = settings.redis_url.get_secret_value()
-    redis, tailed = connect_briefly(url), connect_tail(url)
+    redis, tailed, asked = connect_briefly(url), connect_tail(url), connect_tail(url)
     storage = open_storage(settings.storage_dir, read_only=True)
     jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
     tail = Tail(tailed, max_listeners=settings.live_max_listeners)
     origins = Origins(settings.listed_origins)
+    access = Access(settings, host=settings.live_host)
+    live = LiveSessions(settings, Clients(redis, asked, connect_tail(url)), access, origins)
     listening = Listening(
         tail,
         StatusReader(redis, jobs),
-        Access(settings, host=settings.live_host),
+        access,
         origins,
         keepalive_s=settings.sse_keepalive_s,
         max_per_owner=settings.live_max_per_owner,
@@ -48,21 +52,25 @@ def create_live(settings: GatewaySettings) -> Starlette:
 
     @asynccontextmanager
     async def run(_app: Starlette) -> AsyncIterator[None]:
-        reading = asyncio.create_task(tail.run())
+        tasks = [asyncio.create_task(work.run()) for work in (tail, live.following)]
         yield
         tail.stop()
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
+        live.stop()
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await tailed.aclose()
+        await asked.aclose()
         redis.close()
 
+    spoken = [route for routes in PROTOCOLS for route in routes(live)]
     app = Starlette(
-        routes=Routes(listening).all(),
+        routes=[*Routes(listening).all(), *spoken],
         exception_handlers=ERROR_ANSWERS,
         lifespan=run,
     )
-    app.state.tail = tail
+    app.state.tail, app.state.live = tail, live
     # Around everything, starlette's own error answers included.
     app.middleware_stack = Answering(app.build_middleware_stack(), origins)
     return app

@@ -1,0 +1,12 @@
+"""The protocols of live sessions, one file or folder for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from starlette.routing import BaseRoute
+
+from gateway.live.sessions.opening import LiveSessions
+
+PROTOCOLS: Sequence[Callable[[LiveSessions], list[BaseRoute]]] = ()
+"""Each gives the routes of one protocol."""
