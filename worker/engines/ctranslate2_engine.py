@@ -16,11 +16,21 @@ from worker.audio.constants import FRAMES_PER_SECOND, N_FRAMES, N_SAMPLES
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Guess
 from worker.engines.memory import memory_watched
 from worker.engines.timed_words import TimedWord
-from worker.engines.tokenizer import SuppressedTokens, group_rows, language_not_known, prompt_tokens
+from worker.engines.tokenizer import (
+    WHISPERS_OWN,
+    SuppressedTokens,
+    group_rows,
+    language_not_known,
+    prompt_tokens,
+)
 from worker.engines.whisper_text import Output, make_decoding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from worker.engines.live_decoder import LiveDecoder
+
+_WORKERS = 2
 
 
 class CTranslate2Engine(ABC):
@@ -52,6 +62,8 @@ class CTranslate2Engine(ABC):
             device_index=int(index or 0),
             compute_type=compute_type,
             cpu_threads=threads,
+            # A live session does not wait until a batch of chunks is done. The weights are shared.
+            num_workers=_WORKERS,
             local_files_only=True,
         )
         # numpy's product of float32 matrices depends on how many threads it has, and in int8 such
@@ -74,6 +86,13 @@ class CTranslate2Engine(ABC):
             return Guess("en", 1.0)
         with memory_watched(*self._where):
             return self._guess(waveform)
+
+    def live_decoder(self) -> LiveDecoder:
+        """A decoder for live sessions, with this model."""
+        from worker.engines.live_decoder import LiveDecoder
+
+        suppressed = self._suppressed.of((WHISPERS_OWN,), False)
+        return LiveDecoder(self._model, self._tokenizer, suppressed)
 
     @abstractmethod
     def transcribe(self, chunks: Sequence[Chunk]) -> list[Decoding]:

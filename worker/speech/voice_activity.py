@@ -24,11 +24,13 @@ Method = Literal["silero", "pyannote"]
 WINDOW = 512
 """Samples for which silero gives one probability: 32 ms."""
 
-_CONTEXT = 64
-_FRESH_WINDOWS = 250
+SILERO_CONTEXT = 64
+"""Samples before a window that silero is given with it."""
+
+FRESH_WINDOWS = 250
 """Silero's state is reset after this many windows, 8 s."""
 
-_WARM_WINDOWS = 31
+WARM_WINDOWS = 31
 """Windows before a reset that are run again, about 1 s, to build up a new state."""
 
 _SHAPES_APART = 47
@@ -87,7 +89,8 @@ def measure_voice(
 
 
 @cache
-def _silero() -> Any:
+def silero() -> Any:
+    """Silero's model, in onnxruntime."""
     from faster_whisper.vad import get_vad_model
 
     return get_vad_model().session
@@ -105,9 +108,9 @@ def _measure_by_silero(
     import numpy as np
 
     found = []
-    for start in range(part.start, part.end, _FRESH_WINDOWS * WINDOW):
-        end = min(part.end, start + _FRESH_WINDOWS * WINDOW)
-        warm = max(part.start, start - _WARM_WINDOWS * WINDOW)
+    for start in range(part.start, part.end, FRESH_WINDOWS * WINDOW):
+        end = min(part.end, start + FRESH_WINDOWS * WINDOW)
+        warm = max(part.start, start - WARM_WINDOWS * WINDOW)
         found.append(_silero_probs(audio, warm, end)[(start - warm) // WINDOW :])
         report((end - part.start) / (part.end - part.start))
     return VoiceActivity(np.concatenate(found), part.start, WINDOW)
@@ -119,12 +122,12 @@ def _silero_probs(audio: AudioSource, start: int, end: int) -> NDArray[np.float3
 
     samples = with_fundamental(audio.read(start, end))
     windows = np.pad(samples, (0, -len(samples) % WINDOW)).reshape(-1, WINDOW)
-    contexts = np.vstack([np.zeros(_CONTEXT, np.float32), windows[:-1, -_CONTEXT:]])
+    contexts = np.vstack([np.zeros(SILERO_CONTEXT, np.float32), windows[:-1, -SILERO_CONTEXT:]])
     inputs = np.hstack([contexts, windows])  # (n_windows, 576)
     # onnxruntime keeps 0.1 MB for each number of windows it has seen, so there must be few.
     inputs = np.pad(inputs, ((0, -len(inputs) % _SHAPES_APART), (0, 0)))
     fresh = np.zeros((1, 1, 128), np.float32)
-    output, *_ = _silero().run(None, {"input": inputs, "h": fresh, "c": fresh})
+    output, *_ = silero().run(None, {"input": inputs, "h": fresh, "c": fresh})
     probs: NDArray[np.float32] = output.reshape(-1)[: len(windows)]
     return probs
 

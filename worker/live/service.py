@@ -1,0 +1,104 @@
+"""The live sessions of one engine process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from shared.errors import EngineFailed, LonghandError
+from shared.live.request import LiveRequest
+from worker.engines.live_decoder import LiveDecoder, LiveTask
+from worker.live.guards import without_loop
+from worker.live.messages import LiveAnswer, LiveFeed
+from worker.live.policy import Asking, Heard
+from worker.live.transcriber import Transcriber
+
+_MOST_TOKENS = 220
+
+_log = logging.getLogger(__name__)
+
+
+class LiveModels(Protocol):
+    """The models of this process."""
+
+    def live_decoder(self, name: str, generation: int) -> LiveDecoder:
+        """
+        A decoder of a model, which is loaded if it is not in memory.
+
+        Raises:
+            ModelNotFound, EngineFailed: It cannot be had, or its engine has no such decoder.
+        """
+        ...
+
+
+class LiveService:
+    """
+    What the engine process does for live sessions.
+
+    Sessions are decoded one after the other. In a batch they would be padded to the longest, and
+    CTranslate2 takes only prompts of one length in a call; on a CPU both cost more than they save.
+    """
+
+    def __init__(self, models: LiveModels) -> None:
+        self._models = models
+        self._sessions: dict[str, tuple[Transcriber, LiveDecoder]] = {}
+
+    def open(self, session_id: str, request: str, state: str | None, generation: int) -> None:
+        """
+        Begin a session, or go on with one.
+
+        Args:
+            request: A `LiveRequest`, as JSON.
+            state: What a process before this one said last; see `LiveAnswer.state`.
+
+        Raises:
+            LonghandError: The model cannot be had, or does not know the language.
+        """
+        asked = LiveRequest.model_validate_json(request)
+        decoder = self._models.live_decoder(asked.model, generation)
+        if asked.language:
+            decoder.check_language(asked.language)
+        self._sessions[session_id] = Transcriber(session_id, asked, decoder, state), decoder
+
+    def feed(self, items: Sequence[LiveFeed]) -> list[LiveAnswer]:
+        """
+        Take what has come for some sessions, and give what each says.
+
+        Raises:
+            LonghandError: A model could not do its work.
+        """
+        asking: list[tuple[Asking, LiveDecoder]] = []
+        for item in items:
+            transcriber, decoder = self._sessions[item.session_id]
+            asking.append((transcriber.hear(item), decoder))
+        heard: list[Heard | None] = [None] * len(asking)
+        going = set(range(len(asking)))
+        while going:  # in turn: a session with much to do does not hold up the others
+            for n in sorted(going):
+                steps, decoder = asking[n]
+                try:
+                    task = steps.send(heard[n])  # type: ignore[arg-type]
+                except StopIteration:
+                    going.discard(n)
+                else:
+                    heard[n] = _decode(decoder, task)
+        return [self._sessions[item.session_id][0].answer() for item in items]
+
+    def close(self, session_id: str) -> None:
+        """Forget a session."""
+        self._sessions.pop(session_id, None)
+
+
+def _decode(decoder: LiveDecoder, task: LiveTask) -> Heard:
+    try:
+        encoded = decoder.encode(task)
+        hypothesis = decoder.decode(task, encoded)
+        tokens = without_loop(hypothesis.tokens, len(task.prefix))[:_MOST_TOKENS]
+        language = hypothesis.language.language
+        words = decoder.time_words(task, encoded, language, tokens) if tokens else []
+    except LonghandError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        raise EngineFailed(f"the model could not decode live audio: {error}") from error
+    return Heard(hypothesis, tuple(words))
