@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
 from shared.catalogue import MODELS
-from shared.errors import GpuOutOfMemory, LonghandError
+from shared.errors import EngineFailed, GpuOutOfMemory, LonghandError
 from shared.sizes import in_words
 from worker.audio.source import AudioSource, Span
 from worker.engines import ENGINES, check_installed, open_engine
@@ -23,7 +25,18 @@ from worker.pipeline import ModelUsed
 from worker.processes.devices import best_device, choose_compute_type
 from worker.settings import WorkerSettings
 
+if TYPE_CHECKING:
+    from worker.engines.live_decoder import LiveDecoder
+
 _log = logging.getLogger(__name__)
+
+
+class LiveEngine(Protocol):
+    """An engine that can decode live sessions: see `EngineEntry.has_live`."""
+
+    def live_decoder(self) -> LiveDecoder:
+        """A decoder with the model of this engine."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,10 @@ class _Resident:
 
 class ModelCache:
     """
-    The models of one device. Not for several threads at once.
+    The models of one device.
+
+    One thread loads models and decodes chunks. Another may ask for live decoders: it waits for
+    nothing if the model is in memory.
 
     Args:
         clock: Gives seconds, to count how long a model was idle.
@@ -77,14 +93,32 @@ class ModelCache:
         self.device = best_device(settings.device)
         self.compute_type = choose_compute_type(settings.engine, settings.compute_type, self.device)
         self.n_loads = 0
+        self._loading = threading.RLock()
 
     def names(self) -> tuple[str, ...]:
         """Models in memory, the least recently used first."""
-        return tuple(self._residents)
+        return tuple(self._residents.copy())
 
     def revisions(self) -> dict[str, str]:
         """The revision of the weights in memory, by model."""
-        return {name: resident.used.revision for name, resident in self._residents.items()}
+        return {name: resident.used.revision for name, resident in self._residents.copy().items()}
+
+    def live_decoder(self, name: str) -> LiveDecoder:
+        """
+        A decoder for live sessions, with the same model that decodes chunks.
+
+        Raises:
+            ModelNotFound: The model cannot be had.
+            EngineFailed: It cannot be loaded, or its engine has no live sessions.
+        """
+        if not ENGINES[self._settings.engine].has_live:
+            raise EngineFailed(f"the engine {self._settings.engine} has no live sessions")
+        resident = self._residents.get(name)
+        if resident is None:
+            with self._lent(name) as resident:
+                pass
+        resident.last_used = self._clock()
+        return cast("LiveEngine", resident.engine).live_decoder()
 
     def load(self, name: str, generation: int = 0) -> ModelUsed:
         """
@@ -94,11 +128,12 @@ class ModelCache:
         new one cannot be loaded, the old one is used until the next generation, and the log says
         why.
         """
-        self._generation = max(self._generation, generation)
-        # Here too, since the batcher calls it only when there is no work.
-        self.unload_idle(but=name)
-        if name in self._residents and self._residents[name].generation < generation:
-            self._renew(name)
+        with self._loading:
+            self._generation = max(self._generation, generation)
+            # Here too, since the batcher calls it only when there is no work.
+            self.unload_idle(but=name)
+            if name in self._residents and self._residents[name].generation < generation:
+                self._renew(name)
         with self._lent(name) as resident:
             return resident.used
 
@@ -127,17 +162,19 @@ class ModelCache:
         if not ttl_s:
             return 0
         oldest = self._clock() - ttl_s
-        idle = [n for n, m in self._residents.items() if m.last_used <= oldest and n != but]
-        for name in idle:
-            self._unload(name, f"after {ttl_s:g} s without use")
+        with self._loading:
+            idle = [n for n, m in self._residents.items() if m.last_used <= oldest and n != but]
+            for name in idle:
+                self._unload(name, f"after {ttl_s:g} s without use")
         return len(idle)
 
     @contextmanager
     def _lent(self, name: str) -> Iterator[_Resident]:
-        if name not in self._residents:
-            self._residents[name] = self._open(name)
-        self._residents.move_to_end(name)
-        resident = self._residents[name]
+        with self._loading:
+            if name not in self._residents:
+                self._residents[name] = self._open(name)
+            self._residents.move_to_end(name)
+            resident = self._residents[name]
         try:
             yield resident
         finally:
