@@ -142,6 +142,20 @@ class ChunkBatcher:
         finally:
             queue.close()
 
+    def live_call(self, method: str, *args: Any, stall_s: float) -> Any:
+        """
+        Call a method for live sessions, without waiting for a batch: see `Child.live`.
+
+        Raises:
+            ChildDied, TimeoutError: The engine process is gone. It is replaced when a batch, or
+                another call, is due.
+            LonghandError: What the method raised.
+        """
+        engine = self._engine
+        if engine is None:
+            raise ChildDied("there is no engine process")
+        return engine.live.call(method, *args, stall_s=stall_s)
+
     def _run(self) -> None:
         try:
             self._replace_engine()

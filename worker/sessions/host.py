@@ -1,0 +1,259 @@
+"""Serves live sessions: one thread moves audio to the engine process, and its words to Redis."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from shared.errors import LonghandError
+from shared.live.updates import LiveUpdate
+from worker.live.messages import LiveAnswer
+from worker.processes.batching import ChunkBatcher
+from worker.processes.children import ChildDied
+from worker.sessions.claims import Claims
+from worker.sessions.held import HeldSession
+
+_READ_S = 0.1
+_BELL_S = 1.0
+_CLAIM_EVERY_S = 0.5
+_AGAIN_S = 0.3
+_ORPHAN_S = 30.0
+"""How long a session is kept whose gateway.live is gone: its caller may connect to another one."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class LiveCounts:
+    """What was done so far."""
+
+    n_sessions: int = 0
+    n_steps: int = 0
+
+
+class Loading(threading.Thread):
+    """Loads a model while other sessions go on."""
+
+    def __init__(self, load: Callable[[str], Any], model: str) -> None:
+        super().__init__(name=f"loading {model}", daemon=True)
+        self._load, self._model = load, model
+        self.problem: LonghandError | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Load it."""
+        try:
+            self._load(self._model)
+        except LonghandError as error:
+            self.problem = error
+
+
+class SessionHost(threading.Thread):
+    """
+    Claims and serves live sessions.
+
+    Args:
+        batcher: Owns the engine process.
+        capacity: Most sessions at a time.
+        models: Gives the models that this worker can run; none for any.
+        load: Loads a model in the engine process.
+        stall_s: The engine process is killed if it gives no answer for so many seconds.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        batcher: ChunkBatcher,
+        *,
+        capacity: int,
+        models: Callable[[], Sequence[str]],
+        load: Callable[[str], Any],
+        stall_s: float,
+    ) -> None:
+        super().__init__(name="live", daemon=True)
+        self._claims, self._batcher = claims, batcher
+        self.capacity = capacity
+        self._models, self._load, self._stall_s = models, load, stall_s
+        self._held: dict[str, HeldSession] = {}
+        self._engine_pid: int | None = None
+        self._claimed_at = 0.0
+        self._loads: dict[str, Loading] = {}
+        self._stopping = threading.Event()
+        self.counts = LiveCounts()
+
+    @property
+    def n_held(self) -> int:
+        """How many sessions this worker has."""
+        return len(self._held)
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        while self.capacity and not self._stopping.is_set():
+            try:
+                self._turn()
+            except (ChildDied, TimeoutError) as error:
+                self._reopen_all(error)
+            except (RedisError, OSError) as error:
+                _log.warning("Redis is away, live sessions wait: %s", error)
+                self._stopping.wait(_AGAIN_S)
+            except Exception:
+                _log.exception("a turn of live sessions failed")
+                self._stopping.wait(_AGAIN_S)
+        self._give_all_back()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Give every session back, so that another worker goes on with it."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join(timeout_s)
+
+    def _turn(self) -> None:
+        self._publish_all()  # first: it renews claims that an outage may have ended
+        self._claim_more()
+        if not self._held:
+            self._claims.wait_for_bell(_BELL_S)
+            return
+        self._open_all()
+        self._claims.read(list(self._held.values()), _READ_S)
+        self._feed_all()
+        for held in self._held.values():
+            if held.is_due:
+                held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000))
+
+    def _claim_more(self) -> None:
+        now = time.monotonic()
+        if self._held and now - self._claimed_at < _CLAIM_EVERY_S:
+            return
+        self._claimed_at = now
+        while len(self._held) < self.capacity and not self._stopping.is_set():
+            held = self._claims.claim(self._models())
+            if held is None:
+                return
+            self._held[held.id] = held
+            self.counts.n_sessions += 1
+            held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000))
+            _log.info("live session %s begins here (claim %d)", held.id, held.epoch)
+
+    def _open_all(self) -> None:
+        """Open sessions in the engine process; all of them again if it is another one."""
+        if self._batcher.engine_pid != self._engine_pid:
+            self._engine_pid = self._batcher.engine_pid
+            for held in self._held.values():
+                held.read_again()
+        for held in [held for held in self._held.values() if not held.is_open]:
+            try:
+                if self._is_loaded(held.model):
+                    self._call("open", held.id, held.request, held.state)
+                    held.is_open = True
+            except LonghandError as error:
+                self._end(held, str(error))
+
+    def _is_loaded(self, model: str) -> bool:
+        """
+        Whether a model is in memory; if not, it is loaded meanwhile.
+
+        Raises:
+            LonghandError: It cannot be loaded.
+        """
+        status = self._batcher.status
+        if status is not None and model in status.loaded:
+            return True
+        if model not in self._loads:
+            self._loads[model] = Loading(self._load, model)
+        loading = self._loads[model]
+        if loading.is_alive():
+            return False
+        del self._loads[model]
+        if loading.problem is not None:
+            raise loading.problem
+        return True
+
+    def _feed_all(self) -> None:
+        """Give each session what came for it, in turn, and publish what it says immediately."""
+        for held in [held for held in self._held.values() if held.is_open]:
+            feed = held.next_feed()
+            if feed is None:
+                continue
+            try:
+                answer: LiveAnswer | None = self._call("feed", feed)
+            except LonghandError as error:
+                self._end(held, str(error))
+                continue
+            if answer is None:  # it is another process now
+                held.read_again()
+                continue
+            held.answered(answer)
+            self.counts.n_steps += answer.n_steps
+            self._publish(held)
+
+    def _call(self, method: str, *args: Any) -> Any:
+        """
+        Call the engine process.
+
+        Raises:
+            ChildDied, TimeoutError: It is gone.
+            LonghandError: What the method raised.
+        """
+        return self._batcher.live_call(method, *args, stall_s=self._stall_s)
+
+    def _reopen_all(self, error: Exception) -> None:
+        """After the engine process is gone: have another one started, and go on with it."""
+        _log.error("the engine was lost with %d live sessions: %s", len(self._held), error)
+        self._engine_pid = None
+        for held in self._held.values():
+            held.read_again()
+        for model in {held.model for held in self._held.values()}:
+            with suppress(LonghandError):
+                self._load(model)  # the batcher notices that its process is gone
+
+    def _publish_all(self) -> None:
+        for held in list(self._held.values()):
+            self._publish(held)
+
+    def _publish(self, held: HeldSession) -> None:
+        while held.updates and held.id in self._held:
+            is_last = held.updates[0].is_last
+            answer = self._claims.publish(held)
+            if answer < 0:
+                _log.info("live session %s goes on elsewhere", held.id)
+            if answer < 0 or is_last:
+                self._drop(held)
+            else:
+                self._note_gateway(held, is_there=answer == 1)
+
+    def _note_gateway(self, held: HeldSession, *, is_there: bool) -> None:
+        now = time.monotonic()
+        if is_there:
+            held.orphan_since = None
+        elif held.orphan_since is None:
+            held.orphan_since = now
+        elif now - held.orphan_since > _ORPHAN_S:
+            self._end(held, "nobody listens to this session any more")
+
+    def _end(self, held: HeldSession, problem: str) -> None:
+        _log.warning("live session %s ends: %s", held.id, problem)
+        held.is_open = False
+        held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000, is_last=True, problem=problem))
+
+    def _drop(self, held: HeldSession) -> None:
+        self._held.pop(held.id, None)
+        if held.is_open:
+            with suppress(LonghandError, ChildDied, OSError):
+                self._call("close", held.id)
+
+    def _give_all_back(self) -> None:
+        for held in list(self._held.values()):
+            try:
+                while held.updates:
+                    self._claims.publish(held)
+                self._claims.give_back(held)
+            except (RedisError, OSError) as error:
+                _log.warning("live session %s waits until its claim ends: %s", held.id, error)
+        self._held.clear()
