@@ -31,6 +31,8 @@ from shared.live.request import Delay, LiveRequest
 from shared.settings import CHECKOUT
 from worker.settings import limit_threads, quieten_libraries
 
+_REFERENCE = "tiny.en"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the report, and save it if `--save` is given."""
@@ -41,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         times = WordTimes(options.speech, work / "words")
         streams = list(make_streams(options.speech, times, half=options.half, n_each=options.each))
-        rows = [row for model in options.models.split(",") for row in _rows(model, streams, options)]
+        rows = [
+            row for model in options.models.split(",") for row in _rows(model, streams, options)
+        ]
     except (FileNotFoundError, ModelNotFound) as error:
         print(error, file=sys.stderr)
         return 2
@@ -54,10 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _rows(model: str, streams: Sequence[Stream], options: argparse.Namespace) -> list[Row]:
     """One row for each kind of streams, and one for all."""
-    models = OneModel(model)
-    reference_s = models.reference_s()
+    reference_s = OneModel(_REFERENCE).reference_s()
     scale = reference_s / options.reference if options.reference else 1.0
-    print(f"{model}: 30 s are encoded in {reference_s:.3f} CPU s; scale {scale:.2f}", flush=True)
+    print(f"{_REFERENCE} encodes 30 s in {reference_s:.3f} CPU s: scale {scale:.2f}", flush=True)
+    models = OneModel(model)
     request = LiveRequest(model=model, language=options.language, delay=options.delay)
     found = {READ: Measured(), TELEPHONE: Measured()}
     for at in range(0, len(streams), options.sessions):

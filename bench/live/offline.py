@@ -106,9 +106,7 @@ def run_together(
         scale: CPU seconds of this machine at this moment for each second of the clock.
     """
     service = LiveService(models)
-    sessions = [
-        _Session(str(n), stream, n * 0.137, stream.pcm) for n, stream in enumerate(streams)
-    ]
+    sessions = [_Session(str(n), stream, n * 0.137, stream.pcm) for n, stream in enumerate(streams)]
     for session in sessions:
         service.open(session.name, request.model_dump_json(), None)
     now_s, cpu_s = 0.0, 0.0
