@@ -33,6 +33,7 @@ AT_ONCE = {
     "worker/diarization/pyannote_clustering.py": "imported by `pyannote_pipeline.py`",
     "worker/diarization/pyannote_pipeline.py": "imported by `open_pyannote_diarizer`",
     "worker/engines/ctranslate2_engine.py": "the base of faster_whisper.py and whisperx.py",
+    "worker/engines/live_decoder.py": "imported by `CTranslate2Engine.live_decoder`",
     "worker/engines/faster_whisper.py": "imported by `open_engine` when an operator chose it",
     "worker/engines/openai_whisper.py": "imported by `open_engine` when an operator chose it",
     "worker/engines/penalties.py": "a part of openai_whisper.py",

@@ -49,12 +49,8 @@ _SHORTEST_S = 0.15
 _MISSED_S = 0.6
 """Speech after the last word: more shows that the model has stopped too early."""
 
-_LOOKS = 3
-_STALLED_STEPS = 2
-_STALLED_S = 0.4
-_NO_SPEECH_PROB = 0.8
-_CERTAIN = 0.6
-_CERTAIN_AFTER_S = 1.0
+_LOOKS, _STALLED_STEPS, _STALLED_S = 3, 2, 0.4
+_NO_SPEECH_PROB, _CERTAIN, _CERTAIN_AFTER_S = 0.8, 0.6, 1.0
 
 
 class Transcriber:
@@ -92,7 +88,7 @@ class Transcriber:
         self._language = known.get("language", self._language)
         if not known and self._language:
             self._said.tell_language(self._language, 1.0)
-        self._fixed = self._tokens(f"{request.hotwords or ''}")
+        self._fixed = self._tokens(request.hotwords or "")
 
     def hear(self, feed: LiveFeed) -> Asking:
         """Take what has come. Afterwards `answer` gives what is new."""
@@ -203,8 +199,9 @@ class Transcriber:
             buffer.cut_after(len(buffer.words) - 1)
             if buffer.duration_s <= 0.3:
                 break
-        agreed = n_agreed(new, self._previous, buffer.duration_s, self._policy)
-        n_certain = len(new) if is_final else agreed
+        n_certain = len(new)
+        if not is_final:
+            n_certain = n_agreed(new, self._previous, buffer.duration_s, self._policy)
         self._commit(new[:n_certain], tokens[:n_certain])
         tail = new[n_certain:]
         self._said.show(steady(tail, buffer.duration_s), buffer.start_s, self._language)
