@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from shared.catalogue import MODELS
 from shared.connections import connect_briefly, connect_patiently
 from shared.errors import EngineFailed, LonghandError
 from shared.generations import Generations
@@ -30,6 +31,7 @@ from shared.starting import CannotStart, answer_arguments, naming
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
 from worker.diarization.usable import usable_diarizers
+from worker.engines import ENGINES
 from worker.job import WorkerServices, run_job
 from worker.jobs.leases import RENEW_S, Leases
 from worker.jobs.rq_worker import Puller
@@ -38,6 +40,7 @@ from worker.models.whisper_models import WhisperModels
 from worker.processes.gpu_lease import one_gpu
 from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.processes.services import EngineStatus, engine_service
+from worker.sessions.host import LiveHost
 from worker.settings import WorkerSettings, quieten_libraries
 
 _WATCH_S = 0.2
@@ -80,6 +83,7 @@ class Worker:
         self._started_at = time.time()
         self.processes = SharedProcesses(settings, make_engine)
         self._leases = Leases(jobs.runs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
+        self._live = LiveHost(brief, self.processes.batcher, self.name)
         self._reaper = Reaper(brief, brief_jobs)
         self._jobs, self._storage = jobs, storage
 
@@ -124,20 +128,24 @@ class Worker:
             n_slots=self._settings.slots,
             name=self.name,
         )
-        for thread in (self._leases, self._reaper, puller):
+        for thread in (self._leases, self._reaper, puller, self._live):
             thread.start()
         _log.info("worker %s takes jobs, %d at a time", self.name, self._settings.slots)
+        if not ENGINES[self._settings.engine].has_live:
+            _log.info("the engine %s takes no live sessions", self._settings.engine)
         try:
             while True:
                 time.sleep(_WATCH_S)
                 check()
         except _Stopped:
+            self._live.stop()  # first: others go on with its sessions at once
             if self._leases.n_held:
                 _log.info("stopping once %d jobs are done", self._leases.n_held)
             puller.stop()
             while not puller.join(_WATCH_S):
                 self.processes.batcher.check()
         finally:
+            self._live.stop()
             puller.stop()
             self._reaper.stop()
             self._leases.stop()
@@ -168,12 +176,14 @@ class Worker:
         status: EngineStatus | None = batcher.status
         memory = status.gpu_memory if status else None
         on_disk = self._on_disk.local_revisions()
+        device = status.device if status else settings.device
+        self._live.capacity = 0 if self._live.is_stopping else settings.live_capacity(device)
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
             pid=os.getpid(),
             engine=settings.engine,
-            device=status.device if status else settings.device,
+            device=device,
             compute_type=status.compute_type if status else settings.compute_type,
             models=tuple(on_disk),
             own_models=tuple(self._on_disk.own()),
@@ -199,8 +209,12 @@ class Worker:
             n_mixed_batches=batcher.counts.n_mixed,
             n_chunks=batcher.counts.n_chunks,
             annotation_pids=self.processes.annotation.pids(),
+            live_sessions=self._live.capacity,
+            n_live=self._live.n_held,
             started_at=self._started_at,
         )
+        can_have = (*on_disk, *(MODELS if settings.downloads else ()))
+        self._live.models = [name for name in can_have if record.is_usable(name)]
         self._workers.publish(record)
 
     def _diarizers(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -30,6 +30,8 @@ MODELS_CACHE = "~/.cache/longhand/models"
 
 _M_MMAP_THRESHOLD = -3
 """A constant of malloc.h."""
+
+_LIVE_PER_THREAD, _LIVE_ON_GPU = 2, 32
 
 _MODELS_HERE = Path("data/models")
 _WITH_TOKEN, _WITHOUT_TOKEN = "pyannote/speaker-diarization-community-1", "diarization"
@@ -122,6 +124,11 @@ class WorkerSettings(SharedSettings):
     slots: int = Field(
         8, ge=1, le=64, description="Jobs that one worker works on at the same time."
     )
+    live_sessions: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto",
+        description="Live sessions that one worker has at the same time; 0 for none. `auto` is 2 "
+        "for each thread of the engine on a CPU, and 32 on a GPU.",
+    )
     batch_size: int = Field(
         4, ge=1, le=64, description="Most chunks, of any jobs, in one pass through the model."
     )
@@ -201,6 +208,14 @@ class WorkerSettings(SharedSettings):
     def n_threads(self) -> int:
         """CPU threads of the engine."""
         return self.engine_threads or usable_cores()
+
+    def live_capacity(self, device: str) -> int:
+        """How many live sessions the worker takes on a device; 0 if its engine cannot."""
+        if not ENGINES[self.engine].has_live:
+            return 0
+        if self.live_sessions != "auto":
+            return self.live_sessions
+        return _LIVE_ON_GPU if device.startswith("cuda") else _LIVE_PER_THREAD * self.n_threads
 
     @property
     def preloaded_models(self) -> tuple[str, ...]:

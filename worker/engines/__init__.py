@@ -34,6 +34,7 @@ class EngineEntry:
         number_formats: Those it computes in, on `cpu` and on `cuda`; None if CTranslate2 is to be
             asked what the device has.
         ignores: Options of a request that change nothing with it.
+        has_live: Whether it can decode live audio.
     """
 
     class_path: str
@@ -42,6 +43,7 @@ class EngineEntry:
     weights: Form = "ctranslate2"
     number_formats: Mapping[str, tuple[str, ...]] | None = None
     ignores: frozenset[str] = frozenset()
+    has_live: bool = True
 
 
 ENGINES = {
@@ -54,6 +56,7 @@ ENGINES = {
         "whisper",
         weights="checkpoint",
         number_formats={"cpu": ("float32",), "cuda": ("float32", "float16")},
+        has_live=False,
     ),
     "whisperx": EngineEntry(
         "worker.engines.whisperx:WhisperxEngine",

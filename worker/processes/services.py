@@ -44,10 +44,18 @@ class EngineStatus:
 
 
 class EngineService:
-    """What the engine process serves. Each method returns answers, and the process's status."""
+    """
+    What the engine process serves. Each method returns answers, and the process's status.
+
+    Attributes:
+        live: What it serves beside that, in another thread: live sessions, with the same models.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
+        from worker.live.service import LiveService
+
         self._cache = ModelCache(settings)
+        self.live = LiveService(self._cache)
 
     def load(self, name: str, generation: int) -> tuple[list[ModelUsed], EngineStatus]:
         """Load a model."""
