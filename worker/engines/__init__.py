@@ -34,7 +34,7 @@ class EngineEntry:
         number_formats: Those it computes in, on `cpu` and on `cuda`; None if CTranslate2 is to be
             asked what the device has.
         ignores: Options of a request that change nothing with it.
-        has_live: Whether it can decode live audio.
+        has_live: Whether it can decode live sessions.
     """
 
     class_path: str

@@ -18,9 +18,6 @@ from worker.engines.timed_words import TimedWord, join_parts, merge_punctuation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PADDING_S = 1.0
-"""Silence after the audio. With less, the last word is lost; 30 s would cost ten times as much."""
-
 _TOKENS_PER_S = 7
 _FEWEST_TOKENS, _MOST_TOKENS = 10, 160
 _MOST_PROMPT_TOKENS = 200
@@ -41,6 +38,8 @@ class LiveTask:
         prefix: Tokens of text that is already committed: the text begins with them.
         prompt: Tokens of what was said before the audio.
         beam_size: 1 takes the best token each time.
+        padding_s: Silence that is added after the audio. With less than a second the last word is
+            lost; up to 30 s in all would cost ten times as much.
     """
 
     waveform: NDArray[np.float32]
@@ -49,6 +48,7 @@ class LiveTask:
     prefix: tuple[int, ...] = ()
     prompt: tuple[int, ...] = ()
     beam_size: int = 1
+    padding_s: float = 1.0
 
     @property
     def duration_s(self) -> float:
@@ -117,7 +117,7 @@ class LiveDecoder:
 
     def encode(self, task: LiveTask) -> Any:
         """The encoder's output for the audio of a task, (1, n_positions, width)."""
-        n_samples = min(N_SAMPLES, len(task.waveform) + int(_PADDING_S * SAMPLE_RATE_HZ))
+        n_samples = min(N_SAMPLES, len(task.waveform) + int(task.padding_s * SAMPLE_RATE_HZ))
         n_samples -= n_samples % _SAMPLES_PER_POSITION
         padded = np.zeros(n_samples, np.float32)
         kept = task.waveform[:n_samples]

@@ -21,6 +21,7 @@ _LOOKED_BACK = 30
 _EDGE_S = 0.06
 _NO_LENGTH_S = 0.03
 _SPEECH_NEAR_S = 0.1
+_FIRST_LATE_S = 0.5
 _NO_SPEECH = 0.35
 _FASTEST_WORD_S = 0.12
 
@@ -58,14 +59,21 @@ def spoken_words(
     first = n_committed(words, n_prefix)
     for index in range(first, len(words)):
         word, before = words[index], words[index - 1] if index else None
-        if not speech.is_near(word.start, word.end):
+        # The first word is often timed from the start of the audio, where nobody speaks yet.
+        end = word.end if index else word.end + _FIRST_LATE_S
+        if not speech.is_near(word.start, end):
             return list(words[:index])
         if before is None:
             continue
-        has_no_length = word.end - word.start < _NO_LENGTH_S > before.end - before.start
-        if word.start >= duration_s - _EDGE_S or has_no_length:
+        if word.start >= duration_s - _EDGE_S:
             return list(words[:index])
+        if _length(word) < _NO_LENGTH_S > _length(before):
+            return list(words[: max(first, index - 1)])
     return _without_echo(list(words), first)
+
+
+def _length(word: TimedWord) -> float:
+    return word.end - word.start
 
 
 def n_committed(words: Sequence[TimedWord], n_prefix: int) -> int:

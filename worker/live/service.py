@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 class LiveModels(Protocol):
     """The models of this process."""
 
-    def live_decoder(self, name: str, generation: int) -> LiveDecoder:
+    def live_decoder(self, name: str) -> LiveDecoder:
         """
         A decoder of a model, which is loaded if it is not in memory.
 
@@ -44,7 +44,7 @@ class LiveService:
         self._models = models
         self._sessions: dict[str, tuple[Transcriber, LiveDecoder]] = {}
 
-    def open(self, session_id: str, request: str, state: str | None, generation: int) -> None:
+    def open(self, session_id: str, request: str, state: str | None) -> None:
         """
         Begin a session, or go on with one.
 
@@ -56,7 +56,7 @@ class LiveService:
             LonghandError: The model cannot be had, or does not know the language.
         """
         asked = LiveRequest.model_validate_json(request)
-        decoder = self._models.live_decoder(asked.model, generation)
+        decoder = self._models.live_decoder(asked.model)
         if asked.language:
             decoder.check_language(asked.language)
         self._sessions[session_id] = Transcriber(session_id, asked, decoder, state), decoder

@@ -34,6 +34,8 @@ _BEFORE_S = 0.5
 """Audio before the beginning of an utterance that belongs to it."""
 
 _FINAL_BEAM = 5
+_PADDING_S, _FINAL_PADDING_S = 1.0, 10.0
+"""Silence after the audio: more at the end of an utterance, where all of it is committed."""
 _LONGEST_S, _KEPT_S = 6.0, 2.0
 """A buffer longer than this is cut, so that about so much stays."""
 
@@ -211,7 +213,7 @@ class Transcriber:
         prompt = (*self._fixed, *self._tokens(self._said.before(self._buffer.words)))
         return LiveTask(
             self._buffer.samples, self._language, self._request.task, self._buffer.prefix,
-            prompt, beam,
+            prompt, beam, _FINAL_PADDING_S if is_final else _PADDING_S,
         )  # fmt: skip
 
     def _new_words(

@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from shared.errors import EngineFailed, LonghandError
@@ -42,41 +43,16 @@ class _Stopped(BaseException):
     """
 
 
-class Child:
-    """
-    A process that serves the methods of one object.
+class Lane:
+    """A connection to a child process, for one call at a time."""
 
-    Args:
-        factory: Makes the object, in the child. It has to be importable by name.
-        name: Appears in logs and messages.
-    """
-
-    def __init__(self, factory: Callable[[], object], name: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(factory, theirs, os.getpid()), name=name, daemon=True
-        )
-        self._process.start()
-        theirs.close()
-        self.name = name
+    def __init__(self, connection: Connection, process: BaseProcess, name: str) -> None:
+        self._connection, self._process, self.name = connection, process, name
 
     @property
     def pid(self) -> int | None:
         """The id of the process."""
         return self._process.pid
-
-    def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
-        """
-        Wait until the child has made its object.
-
-        Args:
-            check: Called a few times a second. What it raises ends the wait and the child.
-
-        Raises:
-            ChildDied: The object could not be made.
-        """
-        self._receive(None, _START_S, check)
 
     def call(
         self,
@@ -171,7 +147,48 @@ class Child:
         return self._process.is_alive()
 
 
-def _serve(factory: Callable[[], object], connection: Connection, parent_pid: int) -> None:
+class Child(Lane):
+    """
+    A process that serves the methods of one object.
+
+    Args:
+        factory: Makes the object, in the child. It has to be importable by name.
+        name: Appears in logs and messages.
+
+    Attributes:
+        live: A second lane, to the object's attribute `live` if it has one. A call there does not
+            wait for a call of the first.
+    """
+
+    def __init__(self, factory: Callable[[], object], name: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        connection, theirs = context.Pipe()
+        live, their_live = context.Pipe()
+        process = context.Process(
+            target=_serve, args=(factory, theirs, their_live, os.getpid()), name=name, daemon=True
+        )
+        process.start()
+        theirs.close()
+        their_live.close()
+        super().__init__(connection, process, name)
+        self.live = Lane(live, process, f"{name} (live)")
+
+    def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
+        """
+        Wait until the child has made its object.
+
+        Args:
+            check: Called a few times a second. What it raises ends the wait and the child.
+
+        Raises:
+            ChildDied: The object could not be made.
+        """
+        self._receive(None, _START_S, check)
+
+
+def _serve(
+    factory: Callable[[], object], connection: Connection, live: Connection, parent_pid: int
+) -> None:
     # Ctrl-C goes to the whole process group, but the parent decides when its children end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent_pid,), daemon=True).start()
@@ -181,7 +198,15 @@ def _serve(factory: Callable[[], object], connection: Connection, parent_pid: in
         except LonghandError as error:  # the operator can fix it, and needs no traceback
             _log.error("the process cannot start: %s", error)
             raise SystemExit(1) from None
+        if hasattr(service, "live"):
+            threading.Thread(target=_answer, args=(live, service.live), daemon=True).start()
         connection.send(("ready", None))
+        _answer(connection, service)
+
+
+def _answer(connection: Connection, service: object) -> None:
+    """Answer calls until the parent is gone."""
+    with suppress(EOFError, ConnectionError):
         while True:
             call = connection.recv()
             if call is None:  # a request to stop a call that has already ended

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from shared.logs import configure_logs
 from worker.audio.source import AudioSource, Span, decode, decode_channels
 from worker.engines.base import Decoding, Guess
+from worker.live.service import LiveService
 from worker.pipeline import ModelUsed
 from worker.processes.annotators import AnnotationModels
 from worker.processes.cache import ChunkTask, ModelCache
@@ -48,12 +49,10 @@ class EngineService:
     What the engine process serves. Each method returns answers, and the process's status.
 
     Attributes:
-        live: What it serves beside that, in another thread: live sessions, with the same models.
+        live: What it does for live sessions, in a thread of its own.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
-        from worker.live.service import LiveService
-
         self._cache = ModelCache(settings)
         self.live = LiveService(self._cache)
 
