@@ -116,7 +116,8 @@ class LiveCaller:
             streams = found.items() if isinstance(found, dict) else found
             for _key, entries in streams:
                 flat = entries[0] if entries and isinstance(entries[0], list) else entries
-                for at, fields in flat:
+                for entry_id, fields in flat:
+                    at = entry_id
                     self._take(LiveUpdate.model_validate_json(fields[b"update"]))
 
     def _take(self, update: LiveUpdate) -> None:
