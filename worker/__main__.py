@@ -40,7 +40,8 @@ from worker.models.whisper_models import WhisperModels
 from worker.processes.gpu_lease import one_gpu
 from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.processes.services import EngineStatus, engine_service
-from worker.sessions.host import LiveHost
+from worker.sessions.claims import Claims
+from worker.sessions.host import SessionHost
 from worker.settings import WorkerSettings, quieten_libraries
 
 _WATCH_S = 0.2
@@ -72,6 +73,8 @@ class Worker:
         self._redis = redis = connect_patiently(url)
         # For calls that may fail and are tried again, so that stopping does not wait for Redis.
         self._brief = brief = connect_briefly(url)
+        self._live_redis = connect_briefly(url)
+        self._live: SessionHost | None = None
         with naming("LONGHAND_STORAGE_DIR", settings.storage_dir):
             storage = open_storage(settings.storage_dir)
         jobs, brief_jobs = (
@@ -128,6 +131,7 @@ class Worker:
             n_slots=self._settings.slots,
             name=self.name,
         )
+        self._live = self._host_sessions(check)
         for thread in (self._leases, self._reaper, puller, self._live):
             thread.start()
         _log.info("worker %s takes jobs, %d at a time", self.name, self._settings.slots)
@@ -138,7 +142,7 @@ class Worker:
                 time.sleep(_WATCH_S)
                 check()
         except _Stopped:
-            self._live.stop()  # first: others go on with its sessions at once
+            self._live.stop()
             if self._leases.n_held:
                 _log.info("stopping once %d jobs are done", self._leases.n_held)
             puller.stop()
@@ -147,16 +151,36 @@ class Worker:
         finally:
             self._live.stop()
             puller.stop()
+            self._live.stop()
             self._reaper.stop()
             self._leases.stop()
             with suppress(RedisError):
                 self._workers.retire(self.name)
             self._reaper.join(_REAPER_END_S)
 
+    def _host_sessions(self, check: Callable[[], None]) -> SessionHost:
+        """The thread that serves live sessions."""
+        settings, batcher = self._settings, self.processes.batcher
+        models = PooledModels(self.processes, check)
+        return SessionHost(
+            Claims(self._live_redis, self.name),
+            batcher,
+            capacity=settings.live_capacity(self._device),
+            models=lambda: () if settings.downloads else tuple(self._on_disk.local_revisions()),
+            load=models.load,
+            stall_s=settings.stall_s,
+        )
+
+    @property
+    def _device(self) -> str:
+        status: EngineStatus | None = self.processes.batcher.status
+        return status.device if status else self._settings.device
+
     def close(self) -> None:
         """Close the connections to Redis, after `run` has returned."""
         self._redis.close()
         self._brief.close()
+        self._live_redis.close()
 
     def _preload(self, check: Callable[[], None]) -> None:
         generation = 0
@@ -183,7 +207,7 @@ class Worker:
             host=socket.gethostname(),
             pid=os.getpid(),
             engine=settings.engine,
-            device=device,
+            device=self._device,
             compute_type=status.compute_type if status else settings.compute_type,
             models=tuple(on_disk),
             own_models=tuple(self._on_disk.own()),
@@ -209,8 +233,8 @@ class Worker:
             n_mixed_batches=batcher.counts.n_mixed,
             n_chunks=batcher.counts.n_chunks,
             annotation_pids=self.processes.annotation.pids(),
-            live_sessions=self._live.capacity,
-            n_live=self._live.n_held,
+            live_sessions=self._live.capacity if self._live else 0,
+            n_live=self._live.n_held if self._live else 0,
             started_at=self._started_at,
         )
         can_have = (*on_disk, *(MODELS if settings.downloads else ()))

@@ -28,6 +28,8 @@ else:
 MODELS_CACHE = "~/.cache/longhand/models"
 """Where downloaded models go; below `XDG_CACHE_HOME` if that is set."""
 
+_GPU_SESSIONS = 32
+
 _M_MMAP_THRESHOLD = -3
 """A constant of malloc.h."""
 
@@ -132,6 +134,13 @@ class WorkerSettings(SharedSettings):
     batch_size: int = Field(
         4, ge=1, le=64, description="Most chunks, of any jobs, in one pass through the model."
     )
+    live_sessions: int = Field(
+        -1,
+        ge=-1,
+        le=1000,
+        description="Live sessions that one worker takes at the same time; 0 for none. -1 chooses "
+        "2 for each core, or 32 on a GPU.",
+    )
     cpu_processes: int = Field(
         1, ge=1, description="Processes that decode audio and find speech in it."
     )
@@ -210,12 +219,12 @@ class WorkerSettings(SharedSettings):
         return self.engine_threads or usable_cores()
 
     def live_capacity(self, device: str) -> int:
-        """How many live sessions the worker takes on a device; 0 if its engine cannot."""
+        """Live sessions at the same time, on the device that is really used."""
         if not ENGINES[self.engine].has_live:
             return 0
-        if self.live_sessions != "auto":
+        if self.live_sessions >= 0:
             return self.live_sessions
-        return _LIVE_ON_GPU if device.startswith("cuda") else _LIVE_PER_THREAD * self.n_threads
+        return _GPU_SESSIONS if device.startswith("cuda") else 2 * self.n_threads
 
     @property
     def preloaded_models(self) -> tuple[str, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from shared.errors import EngineFailed, LonghandError
@@ -11,12 +10,10 @@ from shared.live.request import LiveRequest
 from worker.engines.live_decoder import LiveDecoder, LiveTask
 from worker.live.guards import without_loop
 from worker.live.messages import LiveAnswer, LiveFeed
-from worker.live.policy import Asking, Heard
+from worker.live.policy import Heard
 from worker.live.transcriber import Transcriber
 
 _MOST_TOKENS = 220
-
-_log = logging.getLogger(__name__)
 
 
 class LiveModels(Protocol):
@@ -36,8 +33,8 @@ class LiveService:
     """
     What the engine process does for live sessions.
 
-    Sessions are decoded one after the other. In a batch they would be padded to the longest, and
-    CTranslate2 takes only prompts of one length in a call; on a CPU both cost more than they save.
+    Sessions are decoded one after the other, so each is told as soon as it is its turn. In a batch
+    they would be padded to the longest, and CTranslate2 takes only prompts of one length in a call.
     """
 
     def __init__(self, models: LiveModels) -> None:
@@ -61,29 +58,22 @@ class LiveService:
             decoder.check_language(asked.language)
         self._sessions[session_id] = Transcriber(session_id, asked, decoder, state), decoder
 
-    def feed(self, items: Sequence[LiveFeed]) -> list[LiveAnswer]:
+    def feed(self, item: LiveFeed) -> LiveAnswer | None:
         """
-        Take what has come for some sessions, and give what each says.
+        Take what has come for a session, and give what it says; None if it is not open here.
 
         Raises:
-            LonghandError: A model could not do its work.
+            LonghandError: The model could not do its work.
         """
-        asking: list[tuple[Asking, LiveDecoder]] = []
-        for item in items:
-            transcriber, decoder = self._sessions[item.session_id]
-            asking.append((transcriber.hear(item), decoder))
-        heard: list[Heard | None] = [None] * len(asking)
-        going = set(range(len(asking)))
-        while going:  # in turn: a session with much to do does not hold up the others
-            for n in sorted(going):
-                steps, decoder = asking[n]
-                try:
-                    task = steps.send(heard[n])  # type: ignore[arg-type]
-                except StopIteration:
-                    going.discard(n)
-                else:
-                    heard[n] = _decode(decoder, task)
-        return [self._sessions[item.session_id][0].answer() for item in items]
+        if item.session_id not in self._sessions:
+            return None
+        transcriber, decoder = self._sessions[item.session_id]
+        steps = transcriber.hear(item)
+        with suppress(StopIteration):
+            task = next(steps)
+            while True:
+                task = steps.send(_decode(decoder, task))
+        return transcriber.answer()
 
     def close(self, session_id: str) -> None:
         """Forget a session."""

@@ -96,9 +96,10 @@ class Transcriber:
     def hear(self, feed: LiveFeed) -> Asking:
         """Take what has come. Afterwards `answer` gives what is new."""
         pcm = np.frombuffer(feed.pcm, "<i2").astype(np.float32) / 32768.0
-        # After a failure audio may come that is known already.
+        # After a failure audio may come that is known already, or some may be lost.
         at = self._buffer.end
-        samples = pcm[max(0, at - feed.start) :]
+        lost = np.zeros(max(0, feed.start - at), np.float32)
+        samples = np.concatenate([lost, pcm[max(0, at - feed.start) :]])
         for sample, ask in feed.asks:
             n_before = max(0, sample - at)
             yield from self._take(samples[:n_before])

@@ -147,9 +147,19 @@ class ChunkBatcher:
         finally:
             queue.close()
 
-    def notice_death(self) -> None:
-        """Replace the engine process, which has died, though there may be no work for it."""
-        self.open_queue().add(0, _LOOK, "first")
+    def live_call(self, method: str, *args: Any, stall_s: float) -> Any:
+        """
+        Call a method for live sessions, without waiting for a batch: see `Child.live`.
+
+        Raises:
+            ChildDied, TimeoutError: The engine process is gone. It is replaced when a batch, or
+                another call, is due.
+            LonghandError: What the method raised.
+        """
+        engine = self._engine
+        if engine is None:
+            raise ChildDied("there is no engine process")
+        return engine.live.call(method, *args, stall_s=stall_s)
 
     def _run(self) -> None:
         try:

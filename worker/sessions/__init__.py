@@ -1,1 +1,1 @@
-"""Live sessions of this worker: claimed in Redis, fed to the engine process, given back."""
+"""The live sessions that this worker has claimed: the parent moves their bytes."""

@@ -1,204 +1,259 @@
-"""The thread of a worker that has its live sessions."""
+"""Serves live sessions: one thread moves audio to the engine process, and its words to Redis."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import LonghandError
+from shared.live.updates import LiveUpdate
+from worker.live.messages import LiveAnswer
 from worker.processes.batching import ChunkBatcher
-from worker.sessions.engine_side import EngineGone, EngineSide
-from worker.sessions.redis_side import RedisSide
-from worker.sessions.session import HeldSession
+from worker.processes.children import ChildDied
+from worker.sessions.claims import Claims
+from worker.sessions.held import HeldSession
 
-_RENEW_S = 1.0
-_GONE_S = 30.0
-_CLAIM_EVERY_S = 0.25
-_AGAIN_S = 0.5
-_READ_EVERY_S = 0.05
-_MOST_FAILURES = 2
-_END_S = 10.0
+_READ_S = 0.1
+_BELL_S = 1.0
+_CLAIM_EVERY_S = 0.5
+_AGAIN_S = 0.3
+_ORPHAN_S = 30.0
+"""How long a session is kept whose gateway.live is gone: its caller may connect to another one."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class LiveCounts:
-    """What the live lane has done so far: calls, sessions in them, steps of the model."""
+    """What was done so far."""
 
-    n_feeds: int = 0
-    n_fed: int = 0
+    n_sessions: int = 0
     n_steps: int = 0
 
 
-class LiveHost:
+class Loading(threading.Thread):
+    """Loads a model while other sessions go on."""
+
+    def __init__(self, load: Callable[[str], Any], model: str) -> None:
+        super().__init__(name=f"loading {model}", daemon=True)
+        self._load, self._model = load, model
+        self.problem: LonghandError | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Load it."""
+        try:
+            self._load(self._model)
+        except LonghandError as error:
+            self.problem = error
+
+
+class SessionHost(threading.Thread):
     """
-    Has the live sessions of one worker, in a thread of its own.
+    Claims and serves live sessions.
 
     Args:
-        redis: A client that soon raises when Redis is away.
-        capacity: How many sessions it takes at a time.
-
-    Attributes:
-        models: Models of which it takes sessions. The worker sets it, and `capacity`.
+        batcher: Owns the engine process.
+        capacity: Most sessions at a time.
+        models: Gives the models that this worker can run; none for any.
+        load: Loads a model in the engine process.
+        stall_s: The engine process is killed if it gives no answer for so many seconds.
     """
 
-    def __init__(self, redis: Redis, batcher: ChunkBatcher, worker: str, capacity: int = 0) -> None:
-        self._redis = RedisSide(redis, worker)
-        self._engine = EngineSide(batcher, self._renew)
-        self._sessions: list[HeldSession] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
-        self._tried_at = 0.0
-        self.models: Sequence[str] = ()
+    def __init__(
+        self,
+        claims: Claims,
+        batcher: ChunkBatcher,
+        *,
+        capacity: int,
+        models: Callable[[], Sequence[str]],
+        load: Callable[[str], Any],
+        stall_s: float,
+    ) -> None:
+        super().__init__(name="live", daemon=True)
+        self._claims, self._batcher = claims, batcher
         self.capacity = capacity
+        self._models, self._load, self._stall_s = models, load, stall_s
+        self._held: dict[str, HeldSession] = {}
+        self._engine_pid: int | None = None
+        self._claimed_at = 0.0
+        self._loads: dict[str, Loading] = {}
+        self._stopping = threading.Event()
         self.counts = LiveCounts()
 
     @property
     def n_held(self) -> int:
-        """How many sessions it has."""
-        return len(self._sessions)
+        """How many sessions this worker has."""
+        return len(self._held)
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether it takes no more sessions."""
-        return self._stopping.is_set()
-
-    def start(self) -> None:
-        """Start to take sessions."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Give every session back, so that other workers go on with them at once."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_END_S)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
+    def run(self) -> None:
+        """Serve until stopped."""
+        while self.capacity and not self._stopping.is_set():
             try:
                 self._turn()
-            except RedisError as error:
-                _log.warning("live sessions wait for Redis: %s", error)
-                self._stopping.wait(_AGAIN_S)
-            except EngineGone:
-                for session in self._sessions:
-                    session.rewind()
+            except (ChildDied, TimeoutError) as error:
+                self._reopen_all(error)
+            except (RedisError, OSError) as error:
+                _log.warning("Redis is away, live sessions wait: %s", error)
                 self._stopping.wait(_AGAIN_S)
             except Exception:
-                _log.exception("live sessions failed; they are read again")
-                for session in self._sessions:
-                    session.rewind()
+                _log.exception("a turn of live sessions failed")
                 self._stopping.wait(_AGAIN_S)
-        self._give_back()
+        self._give_all_back()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Give every session back, so that another worker goes on with it."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join(timeout_s)
 
     def _turn(self) -> None:
-        self._claim()
-        if not self._sessions:
-            if self.capacity and self.models:
-                self._redis.wait_for_bell()
-            else:
-                self._stopping.wait(_AGAIN_S)
+        self._publish_all()  # first: it renews claims that an outage may have ended
+        self._claim_more()
+        if not self._held:
+            self._claims.wait_for_bell(_BELL_S)
             return
-        started = time.monotonic()
-        self._renew()
-        self._publish()
-        pid = self._engine.pid
-        for session in [s for s in self._sessions if s.lane_pid != pid or pid is None]:
-            session.rewind()
-            self._open(session)
-        if ready := [s for s in self._sessions if not s.is_over]:
-            self._redis.read(ready)
-        self._feed()
-        self._publish()
-        self._stopping.wait(max(0.0, _READ_EVERY_S - (time.monotonic() - started)))
+        self._open_all()
+        self._claims.read(list(self._held.values()), _READ_S)
+        self._feed_all()
+        for held in self._held.values():
+            if held.is_due:
+                held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000))
 
-    def _claim(self) -> None:
+    def _claim_more(self) -> None:
         now = time.monotonic()
-        if self._sessions and now - self._tried_at < _CLAIM_EVERY_S:
+        if self._held and now - self._claimed_at < _CLAIM_EVERY_S:
             return
-        self._tried_at = now
-        if len(self._sessions) < self.capacity and (found := self._redis.claim(self.models)):
-            # A session that this worker lost without noticing would be there twice.
-            self._sessions = [s for s in self._sessions if s.id != found.id]
-            self._sessions.append(found)
-            _log.info("live session %s taken, epoch %d", found.id, found.epoch)
+        self._claimed_at = now
+        while len(self._held) < self.capacity and not self._stopping.is_set():
+            held = self._claims.claim(self._models())
+            if held is None:
+                return
+            self._held[held.id] = held
+            self.counts.n_sessions += 1
+            held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000))
+            _log.info("live session %s begins here (claim %d)", held.id, held.epoch)
 
-    def _open(self, session: HeldSession) -> None:
-        try:
-            self._engine.open(session)
-        except LonghandError as error:
-            session.say_again(is_last=True, problem=str(error))
-        else:
-            session.say_again()
-
-    def _feed(self) -> None:
-        """Give the engine what has come: for all at once, but alone for those that failed."""
-        ready = [s for s in self._sessions if s.entries and not s.is_over]
-        together = [s for s in ready if not s.is_suspect]
-        for group in [together, *([s] for s in ready if s.is_suspect)]:
-            if group:
-                self._feed_group(group)
-
-    def _feed_group(self, group: list[HeldSession]) -> None:
-        feeds = [session.feed() for session in group]
-        try:
-            answers = self._engine.feed(feeds)
-        except (LonghandError, EngineGone) as error:
-            self._failed(group, error)
-            if isinstance(error, EngineGone):
-                raise
-            return
-        self.counts.n_feeds += 1
-        self.counts.n_fed += len(group)
-        for session, answer, fed in zip(group, answers, feeds, strict=True):
-            self.counts.n_steps += answer.n_steps
-            session.take(answer, fed)
-
-    def _failed(self, group: list[HeldSession], error: Exception) -> None:
-        _log.error("%d live sessions failed together: %s", len(group), error)
-        for session in group:
-            session.rewind()
-            session.is_suspect = True
-            session.n_failures += len(group) == 1
-            if session.n_failures >= _MOST_FAILURES:
-                session.say_again(is_last=True, problem=f"the engine failed twice: {error}")
-
-    def _renew(self) -> None:
-        """Publish something for each session that has been quiet; also while the engine works."""
-        late = time.monotonic() - _RENEW_S
-        for session in self._sessions:
-            if session.published_at < late and not session.waiting:
-                session.say_again()
-        try:
-            for session in self._sessions:
-                session.is_lost = session.is_lost or not self._redis.publish(session)
-        except RedisError as error:
-            # What waits is published later.
-            _log.debug("nothing is published: %s", error)
-
-    def _publish(self) -> None:
-        """Publish what waits, and leave the sessions that are over, lost, or without a caller."""
-        for session in list(self._sessions):
-            session.is_lost = session.is_lost or not self._redis.publish(session)
-            is_gone = session.gone_at is not None and time.monotonic() - session.gone_at > _GONE_S
-            if is_gone and not session.is_lost:
-                self._redis.forget(session)
-            if session.is_lost or session.is_over or is_gone:
-                self._sessions = [s for s in self._sessions if s is not session]
-                self._engine.close(session)
-
-    def _give_back(self) -> None:
-        for session in self._sessions:
+    def _open_all(self) -> None:
+        """Open sessions in the engine process; all of them again if it is another one."""
+        if self._batcher.engine_pid != self._engine_pid:
+            self._engine_pid = self._batcher.engine_pid
+            for held in self._held.values():
+                held.read_again()
+        for held in [held for held in self._held.values() if not held.is_open]:
             try:
-                if self._redis.publish(session):
-                    self._redis.release(session)
-            except RedisError as error:
-                _log.warning("session %s waits for its lease to end: %s", session.id, error)
-        self._sessions = []
+                if self._is_loaded(held.model):
+                    self._call("open", held.id, held.request, held.state)
+                    held.is_open = True
+            except LonghandError as error:
+                self._end(held, str(error))
+
+    def _is_loaded(self, model: str) -> bool:
+        """
+        Whether a model is in memory; if not, it is loaded meanwhile.
+
+        Raises:
+            LonghandError: It cannot be loaded.
+        """
+        status = self._batcher.status
+        if status is not None and model in status.loaded:
+            return True
+        if model not in self._loads:
+            self._loads[model] = Loading(self._load, model)
+        loading = self._loads[model]
+        if loading.is_alive():
+            return False
+        del self._loads[model]
+        if loading.problem is not None:
+            raise loading.problem
+        return True
+
+    def _feed_all(self) -> None:
+        """Give each session what came for it, in turn, and publish what it says immediately."""
+        for held in [held for held in self._held.values() if held.is_open]:
+            feed = held.next_feed()
+            if feed is None:
+                continue
+            try:
+                answer: LiveAnswer | None = self._call("feed", feed)
+            except LonghandError as error:
+                self._end(held, str(error))
+                continue
+            if answer is None:  # it is another process now
+                held.read_again()
+                continue
+            held.answered(answer)
+            self.counts.n_steps += answer.n_steps
+            self._publish(held)
+
+    def _call(self, method: str, *args: Any) -> Any:
+        """
+        Call the engine process.
+
+        Raises:
+            ChildDied, TimeoutError: It is gone.
+            LonghandError: What the method raised.
+        """
+        return self._batcher.live_call(method, *args, stall_s=self._stall_s)
+
+    def _reopen_all(self, error: Exception) -> None:
+        """After the engine process is gone: have another one started, and go on with it."""
+        _log.error("the engine was lost with %d live sessions: %s", len(self._held), error)
+        self._engine_pid = None
+        for held in self._held.values():
+            held.read_again()
+        for model in {held.model for held in self._held.values()}:
+            with suppress(LonghandError):
+                self._load(model)  # the batcher notices that its process is gone
+
+    def _publish_all(self) -> None:
+        for held in list(self._held.values()):
+            self._publish(held)
+
+    def _publish(self, held: HeldSession) -> None:
+        while held.updates and held.id in self._held:
+            is_last = held.updates[0].is_last
+            answer = self._claims.publish(held)
+            if answer < 0:
+                _log.info("live session %s goes on elsewhere", held.id)
+            if answer < 0 or is_last:
+                self._drop(held)
+            else:
+                self._note_gateway(held, is_there=answer == 1)
+
+    def _note_gateway(self, held: HeldSession, *, is_there: bool) -> None:
+        now = time.monotonic()
+        if is_there:
+            held.orphan_since = None
+        elif held.orphan_since is None:
+            held.orphan_since = now
+        elif now - held.orphan_since > _ORPHAN_S:
+            self._end(held, "nobody listens to this session any more")
+
+    def _end(self, held: HeldSession, problem: str) -> None:
+        _log.warning("live session %s ends: %s", held.id, problem)
+        held.is_open = False
+        held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000, is_last=True, problem=problem))
+
+    def _drop(self, held: HeldSession) -> None:
+        self._held.pop(held.id, None)
+        if held.is_open:
+            with suppress(LonghandError, ChildDied, OSError):
+                self._call("close", held.id)
+
+    def _give_all_back(self) -> None:
+        for held in list(self._held.values()):
+            try:
+                while held.updates:
+                    self._claims.publish(held)
+                self._claims.give_back(held)
+            except (RedisError, OSError) as error:
+                _log.warning("live session %s waits until its claim ends: %s", held.id, error)
+        self._held.clear()

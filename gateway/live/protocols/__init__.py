@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
+from gateway.live.protocols import whisperlive
 from gateway.live.sessions.opening import LiveSessions
 
-PROTOCOLS: Sequence[Callable[[LiveSessions], list[BaseRoute]]] = ()
+PROTOCOLS: Sequence[Callable[[LiveSessions], list[BaseRoute]]] = (whisperlive.routes,)
 """Each gives the routes of one protocol."""

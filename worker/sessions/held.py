@@ -1,0 +1,122 @@
+"""One live session that this worker has claimed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from shared.live.updates import LiveUpdate
+from shared.live.wire import AudioEntry
+from worker.audio.constants import SAMPLE_RATE_HZ
+from worker.live.messages import LiveAnswer, LiveFeed
+
+_MOST_FED_S = 5.0
+"""The most audio of one session in one feed: more would hold up the others."""
+
+
+@dataclass
+class HeldSession:
+    """
+    A claimed session.
+
+    Attributes:
+        epoch: The number of the claim.
+        state: What an engine process needs to go on, and `position`: the sample it goes on from.
+        read: The id of the newest entry of audio that was read.
+        is_open: Whether the engine process has it.
+        updates: Those that are not published yet.
+        asked: The place of the newest thing asked by the caller that is dealt with.
+        orphan_since: When its gateway.live was first found gone; None while it is there.
+    """
+
+    id: str
+    epoch: int
+    request: str
+    model: str
+    state: str | None = None
+    position: int = 0
+    seq: int = 0
+    read: str = "0-0"
+    is_open: bool = False
+    published_at: float = 0.0
+    asked: tuple[int, int] = (0, 0)
+    orphan_since: float | None = None
+    updates: deque[LiveUpdate] = field(default_factory=deque)
+    _waiting: deque[AudioEntry] = field(default_factory=deque)
+    _fed: list[AudioEntry] = field(default_factory=list)
+    _shown: tuple[object, ...] = ()
+
+    @classmethod
+    def claimed(cls, session_id: str, epoch: int, record: dict[str, str]) -> HeldSession:
+        """A session as its record in Redis has it."""
+        held = cls(session_id, epoch, record["request"], record["model"])
+        if "state" in record:
+            known = json.loads(record["state"])
+            held.state = json.dumps(known["engine"]) if known["engine"] else None
+            held.position = known["position"]
+            held.seq, held.asked = known["seq"], tuple(known["asked"])
+        held.read_again()
+        return held
+
+    @property
+    def record(self) -> str:
+        """The state for Redis, as JSON."""
+        known = {
+            "engine": json.loads(self.state) if self.state else None,
+            "position": self.position,
+            "seq": self.seq,
+            "asked": self.asked,
+        }
+        return json.dumps(known)
+
+    def read_again(self) -> None:
+        """Forget the audio that was read: another engine process goes on from the state."""
+        self.is_open = False
+        self._waiting.clear()
+        # Entries that end at the position hold nothing new, but something may be asked there.
+        self.read = f"{self.position}-0"
+
+    def take(self, entry: AudioEntry) -> None:
+        """Take what came for the session."""
+        self.read = entry.id
+        if not entry.ask or (entry.end, entry.number) > self.asked:
+            self._waiting.append(entry)
+
+    def next_feed(self) -> LiveFeed | None:
+        """What the engine process is given next; None if nothing came."""
+        self._fed = []
+        if not self._waiting:
+            return None
+        taken: list[AudioEntry] = []
+        most = self._waiting[0].start + int(_MOST_FED_S * SAMPLE_RATE_HZ)
+        while self._waiting and (not taken or self._waiting[0].end <= most):
+            taken.append(self._waiting.popleft())
+        self._fed = [entry for entry in taken if entry.ask]
+        asks = tuple((entry.end, entry.ask) for entry in self._fed)
+        return LiveFeed(self.id, taken[0].start, b"".join(entry.pcm for entry in taken), asks)
+
+    def answered(self, answer: LiveAnswer) -> None:
+        """Take the answer to the last feed; it is published if anybody has to know it."""
+        self.state, self.position = answer.state, answer.position
+        for entry in self._fed:
+            self.asked = entry.end, entry.number
+        is_last = any(entry.ask == "end" for entry in self._fed)
+        said = answer.update
+        shown = (said.tail, said.flushed)
+        is_news = bool(said.committed or said.ends or said.edges or said.language)
+        if is_news or shown != self._shown or is_last or self.is_due:
+            self._shown = shown
+            self.say(said.model_copy(update={"is_last": is_last}))
+
+    def say(self, update: LiveUpdate) -> None:
+        """Queue an update."""
+        self.seq += 1
+        self.updates.append(update.model_copy(update={"seq": self.seq}))
+        self.published_at = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing was published for a second: the claim has to be renewed."""
+        return time.monotonic() - self.published_at >= 1.0
