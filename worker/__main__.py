@@ -19,7 +19,6 @@ from typing import Any
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from shared.catalogue import MODELS
 from shared.connections import connect_briefly, connect_patiently
 from shared.errors import EngineFailed, LonghandError
 from shared.generations import Generations
@@ -31,7 +30,6 @@ from shared.starting import CannotStart, answer_arguments, naming
 from shared.storage import open_storage
 from shared.workers import WorkerRecord, Workers
 from worker.diarization.usable import usable_diarizers
-from worker.engines import ENGINES
 from worker.job import WorkerServices, run_job
 from worker.jobs.leases import RENEW_S, Leases
 from worker.jobs.rq_worker import Puller
@@ -86,7 +84,6 @@ class Worker:
         self._started_at = time.time()
         self.processes = SharedProcesses(settings, make_engine)
         self._leases = Leases(jobs.runs, self._publish, renew_s=min(RENEW_S, settings.lease_s / 4))
-        self._live = LiveHost(brief, self.processes.batcher, self.name)
         self._reaper = Reaper(brief, brief_jobs)
         self._jobs, self._storage = jobs, storage
 
@@ -135,8 +132,6 @@ class Worker:
         for thread in (self._leases, self._reaper, puller, self._live):
             thread.start()
         _log.info("worker %s takes jobs, %d at a time", self.name, self._settings.slots)
-        if not ENGINES[self._settings.engine].has_live:
-            _log.info("the engine %s takes no live sessions", self._settings.engine)
         try:
             while True:
                 time.sleep(_WATCH_S)
@@ -149,7 +144,6 @@ class Worker:
             while not puller.join(_WATCH_S):
                 self.processes.batcher.check()
         finally:
-            self._live.stop()
             puller.stop()
             self._live.stop()
             self._reaper.stop()
@@ -200,8 +194,6 @@ class Worker:
         status: EngineStatus | None = batcher.status
         memory = status.gpu_memory if status else None
         on_disk = self._on_disk.local_revisions()
-        device = status.device if status else settings.device
-        self._live.capacity = 0 if self._live.is_stopping else settings.live_capacity(device)
         record = WorkerRecord(
             name=self.name,
             host=socket.gethostname(),
@@ -237,8 +229,6 @@ class Worker:
             n_live=self._live.n_held if self._live else 0,
             started_at=self._started_at,
         )
-        can_have = (*on_disk, *(MODELS if settings.downloads else ()))
-        self._live.models = [name for name in can_have if record.is_usable(name)]
         self._workers.publish(record)
 
     def _diarizers(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -32,8 +32,6 @@ _GPU_SESSIONS = 32
 
 _M_MMAP_THRESHOLD = -3
 """A constant of malloc.h."""
-
-_LIVE_PER_THREAD, _LIVE_ON_GPU = 2, 32
 
 _MODELS_HERE = Path("data/models")
 _WITH_TOKEN, _WITHOUT_TOKEN = "pyannote/speaker-diarization-community-1", "diarization"
@@ -125,11 +123,6 @@ class WorkerSettings(SharedSettings):
     )
     slots: int = Field(
         8, ge=1, le=64, description="Jobs that one worker works on at the same time."
-    )
-    live_sessions: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
-        "auto",
-        description="Live sessions that one worker has at the same time; 0 for none. `auto` is 2 "
-        "for each thread of the engine on a CPU, and 32 on a GPU.",
     )
     batch_size: int = Field(
         4, ge=1, le=64, description="Most chunks, of any jobs, in one pass through the model."

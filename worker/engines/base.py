@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from shared.transcript import Segment
 from worker.audio.constants import SAMPLE_RATE_HZ
@@ -12,8 +12,6 @@ from worker.audio.constants import SAMPLE_RATE_HZ
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from worker.engines.live_decoder import LiveDecoder
 
 
 @dataclass(frozen=True)
@@ -130,13 +128,4 @@ class Engine(Protocol):
             EngineFailed: The model does not know a language that is asked for.
             GpuOutOfMemory: They do not fit into memory; fewer may.
         """
-        ...
-
-
-@runtime_checkable
-class LiveEngine(Protocol):
-    """An engine that can decode live audio too."""
-
-    def live_decoder(self) -> LiveDecoder:
-        """A decoder for live sessions, with the same weights; for use in another thread."""
         ...

@@ -24,14 +24,12 @@ from typing import Any
 
 from shared.errors import EngineFailed, GpuOutOfMemory, JobTimedOut, LonghandError
 from worker.processes.calls import POLL_S, Call, CallQueue, PendingCall
-from worker.processes.children import Child, ChildDied, Lane
+from worker.processes.children import Child, ChildDied
 
 _RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Pauses between starts that fail; after the last of them the engine is given up."""
 
 _MAX_DEATHS = 2
-
-_LOOK = Call("unload_idle", (), None, "idle models", is_batched=False)
 
 _log = logging.getLogger(__name__)
 
@@ -86,9 +84,6 @@ class ChunkBatcher:
         self._stopped = False
         self._ready = threading.Event()
         self._engine: Child | None = None
-        self.live: Lane | None = None
-        """The lane for live sessions of the engine process; None while that is replaced."""
-
         self.is_lost = False
         """Whether the engine cannot be started: calls that wait will never be answered."""
 
@@ -271,7 +266,6 @@ class ChunkBatcher:
                 self.n_starts += 1
                 self._limits.clear()  # a new process may have more memory
                 self._engine.wait_until_ready(self._check_stopped)
-                self.live = self._engine.live
                 self._ready.set()
                 return
             except (ChildDied, OSError) as error:
@@ -287,7 +281,6 @@ class ChunkBatcher:
             raise ChildDied("the worker stops")
 
     def _end_engine(self) -> None:
-        self.live = None
         if self._engine is not None:
             with suppress(OSError):
                 self._engine.kill()

@@ -7,20 +7,19 @@ import logging
 import sys
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from shared.catalogue import MODELS
 from shared.errors import EngineFailed, GpuOutOfMemory, LonghandError
 from shared.sizes import in_words
 from worker.audio.source import AudioSource, Span
 from worker.engines import ENGINES, check_installed, open_engine
-from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess, LiveEngine
+from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine, Guess
 from worker.models.whisper_models import WhisperModels
 from worker.pipeline import ModelUsed
 from worker.processes.devices import best_device, choose_compute_type
@@ -30,6 +29,14 @@ if TYPE_CHECKING:
     from worker.engines.live_decoder import LiveDecoder
 
 _log = logging.getLogger(__name__)
+
+
+class LiveEngine(Protocol):
+    """An engine that can decode live sessions: see `EngineEntry.has_live`."""
+
+    def live_decoder(self) -> LiveDecoder:
+        """A decoder with the model of this engine."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,6 @@ class _Resident:
         generation: The newest one known when its files were last read.
         n_bytes: Size of its weights on disk.
         last_used: When its last call ended, by the cache's clock.
-        live: Its decoder for live sessions, which lives as long as a session has it.
     """
 
     engine: Engine
@@ -58,20 +64,14 @@ class _Resident:
     generation: int
     n_bytes: int
     last_used: float
-    live: weakref.ref[LiveDecoder] | None = None
-
-    @property
-    def decoder(self) -> LiveDecoder | None:
-        """The decoder that live sessions have; None if no session uses the model."""
-        return self.live() if self.live else None
 
 
 class ModelCache:
     """
-    The models of one device, for two threads: one of file jobs and one of live sessions.
+    The models of one device.
 
-    A call to a model that is in memory does not wait while another thread loads one. A model stays
-    in memory as long as a live session uses it.
+    One thread loads models and decodes chunks. Another may ask for live decoders: it waits for
+    nothing if the model is in memory.
 
     Args:
         clock: Gives seconds, to count how long a model was idle.
@@ -89,24 +89,36 @@ class ModelCache:
         self._on_disk = WhisperModels.of(settings)
         self._residents: OrderedDict[str, _Resident] = OrderedDict()
         self._generation = 0
-        self._lock = threading.Lock()
-        """Held while `_residents` is read or changed, for a moment."""
-
-        self._loading = threading.RLock()
-        """Held while models are loaded and unloaded."""
-
         check_installed(settings.engine)
         self.device = best_device(settings.device)
         self.compute_type = choose_compute_type(settings.engine, settings.compute_type, self.device)
         self.n_loads = 0
+        self._loading = threading.RLock()
 
     def names(self) -> tuple[str, ...]:
         """Models in memory, the least recently used first."""
-        return tuple(name for name, _ in self._items())
+        return tuple(self._residents.copy())
 
     def revisions(self) -> dict[str, str]:
         """The revision of the weights in memory, by model."""
-        return {name: resident.used.revision for name, resident in self._items()}
+        return {name: resident.used.revision for name, resident in self._residents.copy().items()}
+
+    def live_decoder(self, name: str) -> LiveDecoder:
+        """
+        A decoder for live sessions, with the same model that decodes chunks.
+
+        Raises:
+            ModelNotFound: The model cannot be had.
+            EngineFailed: It cannot be loaded, or its engine has no live sessions.
+        """
+        if not ENGINES[self._settings.engine].has_live:
+            raise EngineFailed(f"the engine {self._settings.engine} has no live sessions")
+        resident = self._residents.get(name)
+        if resident is None:
+            with self._lent(name) as resident:
+                pass
+        resident.last_used = self._clock()
+        return cast("LiveEngine", resident.engine).live_decoder()
 
     def load(self, name: str, generation: int = 0) -> ModelUsed:
         """
@@ -116,13 +128,12 @@ class ModelCache:
         new one cannot be loaded, the old one is used until the next generation, and the log says
         why.
         """
-        self._generation = max(self._generation, generation)
-        # Here too, since the batcher calls it only when there is no work.
-        self.unload_idle(but=name)
         with self._loading:
-            resident = self._find(name)
-            if resident and resident.generation < generation:
-                self._renew(name, resident)
+            self._generation = max(self._generation, generation)
+            # Here too, since the batcher calls it only when there is no work.
+            self.unload_idle(but=name)
+            if name in self._residents and self._residents[name].generation < generation:
+                self._renew(name)
         with self._lent(name) as resident:
             return resident.used
 
@@ -137,22 +148,6 @@ class ModelCache:
         with self._lent(name) as resident:
             return resident.engine.transcribe(chunks)
 
-    def live_decoder(self, name: str) -> LiveDecoder:
-        """
-        A decoder of a model for live sessions; see `worker.live.service.LiveModels`.
-
-        Raises:
-            ModelNotFound, EngineFailed: It cannot be had, or its engine has no such decoder.
-        """
-        with self._lent(name) as resident:
-            decoder = resident.decoder
-            if decoder is None:
-                if not isinstance(resident.engine, LiveEngine):
-                    raise EngineFailed(f"{self._settings.engine} takes no live sessions")
-                decoder = resident.engine.live_decoder()
-                resident.live = weakref.ref(decoder)
-            return decoder
-
     def unload_idle(self, *, but: str = "") -> int:
         """
         Unload the models that were idle for longer than the settings allow.
@@ -166,54 +161,41 @@ class ModelCache:
         ttl_s = self._settings.model_ttl_s
         if not ttl_s:
             return 0
+        oldest = self._clock() - ttl_s
         with self._loading:
-            oldest = self._clock() - ttl_s
-            for _, resident in self._items():
-                if resident.decoder is not None:
-                    resident.last_used = self._clock()
-            idle = [n for n, m in self._items() if m.last_used <= oldest and n != but]
+            idle = [
+                n for n, m in self._residents.copy().items() if m.last_used <= oldest and n != but
+            ]
             for name in idle:
                 self._unload(name, f"after {ttl_s:g} s without use")
-            return len(idle)
+        return len(idle)
 
     @contextmanager
     def _lent(self, name: str) -> Iterator[_Resident]:
-        resident = self._find(name)
+        resident = self._residents.get(name)
         if resident is None:
             with self._loading:
-                resident = self._find(name) or self._put(name, self._open(name))
+                resident = self._residents.get(name) or self._open(name)
+                self._residents[name] = resident
+        with suppress(KeyError):  # another thread may have unloaded it just now
+            self._residents.move_to_end(name)
         try:
             yield resident
         finally:
             resident.last_used = self._clock()
 
-    def _find(self, name: str) -> _Resident | None:
-        with self._lock:
-            if name in self._residents:
-                self._residents.move_to_end(name)
-            return self._residents.get(name)
-
-    def _put(self, name: str, resident: _Resident) -> _Resident:
-        with self._lock:
-            self._residents[name] = resident
-        return resident
-
-    def _items(self) -> list[tuple[str, _Resident]]:
-        with self._lock:
-            return list(self._residents.items())
-
-    def _renew(self, name: str, old: _Resident) -> None:
+    def _renew(self, name: str) -> None:
         try:
             renewed = self._open(name)
         except GpuOutOfMemory:  # no room for both: the old one has to leave first
             self._unload(name, "for its reload")
             return
         except LonghandError as error:
-            old.generation = self._generation
+            self._residents[name].generation = self._generation
             _log.error("model %s stays as it is, the reload failed: %s", name, error)
             return
         self._unload(name, "for its reload")
-        self._put(name, renewed)
+        self._residents[name] = renewed
 
     def _open(self, name: str) -> _Resident:
         # First: if this model cannot be had, no other has to leave memory.
@@ -259,7 +241,7 @@ class ModelCache:
         try:
             return load()
         except GpuOutOfMemory:
-            others = [n for n, m in self._items() if n != path.name and not m.decoder]
+            others = [name for name in self._residents.copy() if name != path.name]
             if not others:
                 raise
         for name in others:
@@ -269,12 +251,9 @@ class ModelCache:
     def _make_room(self, coming: str, n_bytes: int) -> None:
         """Unload others, the least recently used first, until one more fits or none is left."""
         budget = self._settings.model_memory_bytes
-        for name, resident in self._items():
-            if name == coming or resident.decoder:
-                continue
-            residents = dict(self._items())
-            n_models = len(residents.keys() | {coming})
-            held = sum(other.n_bytes for other in residents.values())
+        for name in [name for name in self._residents.copy() if name != coming]:
+            n_models = len(self._residents.copy().keys() | {coming})
+            held = sum(resident.n_bytes for resident in self._residents.copy().values())
             fits = not budget or held + n_bytes <= budget
             if n_models <= self._settings.resident_models and fits:
                 return
@@ -286,8 +265,7 @@ class ModelCache:
             )  # fmt: skip
 
     def _unload(self, name: str, why: str) -> None:
-        with self._lock:
-            del self._residents[name]
+        del self._residents[name]
         gc.collect()  # engines hold reference cycles, and the next model needs the memory now
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
