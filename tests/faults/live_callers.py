@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from needs import missing
+from real_speech import samples_of
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -22,7 +25,21 @@ from shared.settings import CHECKOUT
 
 RATE_HZ = 16_000
 _ENTRY_S = 0.1
-_KEPT_S = 10
+_KEPT_S = 30
+
+SPEECH = CHECKOUT.parent / "shared" / "speech"
+SPOKEN = ("libri-1088-0000", "libri-1995-0001")
+
+
+def read_speech(folder: Path) -> tuple[bytes, str]:
+    """About half a minute of real speech as 16-bit samples, and its text."""
+    manifest = SPEECH / "manifest.json"
+    if not manifest.is_file():
+        missing(f"no recordings of speech at {SPEECH}")
+    known = {entry["id"]: entry for entry in json.loads(manifest.read_text())}
+    chosen = [known[name] for name in SPOKEN]
+    pcm = b"".join(samples_of(SPEECH / c["file"], folder).tobytes() for c in chosen)
+    return pcm, " ".join(c["text"] for c in chosen)
 
 
 class LiveCaller:
@@ -84,7 +101,7 @@ class LiveCaller:
         self._write(kept)
 
     def _write(self, kept: list[AudioEntry]) -> None:
-        while kept[0].end < kept[-1].end - _KEPT_S * RATE_HZ * 3:
+        while kept[0].end < kept[-1].end - _KEPT_S * RATE_HZ:
             kept.pop(0)
         missing = kept[-1:]
         while True:

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from live_callers import RATE_HZ, LiveCaller, LiveWorkers  # noqa: E402
-from needs import missing  # noqa: E402
-from real_speech import n_errors, samples_of  # noqa: E402
+from live_callers import RATE_HZ, LiveCaller, LiveWorkers, read_speech  # noqa: E402
+from real_speech import n_errors  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
-from shared.settings import CHECKOUT  # noqa: E402
-
 pytestmark = [pytest.mark.faults]
-
-SPEECH = CHECKOUT.parent / "shared" / "speech"
-SPOKEN = ("libri-1088-0000", "libri-1995-0001")
-
-
-@pytest.fixture
-def spoken(tmp_path: Path) -> tuple[bytes, str]:
-    """About half a minute of real speech as 16-bit samples, and its text."""
-    manifest = SPEECH / "manifest.json"
-    if not manifest.is_file():
-        missing(f"no recordings of speech at {SPEECH}")
-    known = {entry["id"]: entry for entry in json.loads(manifest.read_text())}
-    chosen = [known[name] for name in SPOKEN]
-    pcm = b"".join(samples_of(SPEECH / c["file"], tmp_path).tobytes() for c in chosen)
-    return pcm, " ".join(c["text"] for c in chosen)
-
-
-@pytest.fixture
-def live_workers(redis_url: str, real_models: Path, tmp_path: Path) -> Iterator[LiveWorkers]:
-    """Starts workers; all are ended after the test."""
-    (tmp_path / "storage").mkdir(exist_ok=True)
-    workers = LiveWorkers(redis_url, real_models, tmp_path)
-    yield workers
-    workers.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_two_sessions_go_on_at_another_worker(
-    how: signal.Signals, redis_url: str, spoken: tuple[bytes, str], live_workers: LiveWorkers
+    how: signal.Signals,
+    redis_url: str,
+    open_workers: Callable[[str], LiveWorkers],
+    tmp_path: Path,
 ) -> None:
-    pcm, truth = spoken
+    pcm, truth = read_speech(tmp_path)
+    live_workers = open_workers(redis_url)
     first = live_workers.start("first", 2)
     moved = [LiveCaller(redis_url, pcm) for _ in range(2)]
     wait_until(lambda: all(c.worker for c in moved), 60, "the first worker has both")
