@@ -24,8 +24,6 @@ _BELL_S = 1.0
 _CLAIM_EVERY_S = 0.5
 _AGAIN_S = 0.3
 _MAX_DEATHS = 2
-_ORPHAN_S = 30.0
-"""How long a session is kept whose gateway.live is gone: its caller may connect to another one."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +63,8 @@ class SessionHost(threading.Thread):
         models: Gives the models that this worker can run; none for any.
         load: Loads a model in the engine process.
         stall_s: The engine process is killed if it gives no answer for so many seconds.
+        orphan_s: How long a session is kept whose gateway.live is gone: its caller may connect to
+            another one.
     """
 
     def __init__(
@@ -76,11 +76,13 @@ class SessionHost(threading.Thread):
         models: Callable[[], Sequence[str]],
         load: Callable[[str], Any],
         stall_s: float,
+        orphan_s: float = 30.0,
     ) -> None:
         super().__init__(name="live", daemon=True)
         self._claims, self._batcher = claims, batcher
         self.capacity = capacity
         self._models, self._load, self._stall_s = models, load, stall_s
+        self._orphan_s = orphan_s
         self._held: dict[str, HeldSession] = {}
         self._engine_pid: int | None = None
         self._claimed_at = 0.0
@@ -253,7 +255,7 @@ class SessionHost(threading.Thread):
             held.orphan_since = None
         elif held.orphan_since is None:
             held.orphan_since = now
-        elif now - held.orphan_since > _ORPHAN_S:
+        elif now - held.orphan_since > self._orphan_s:
             self._end(held, "nobody listens to this session any more")
 
     def _end(self, held: HeldSession, problem: str) -> None:
