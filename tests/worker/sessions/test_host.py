@@ -17,7 +17,7 @@ from shared.live.wire import OPEN, AudioEntry
 from worker.live.messages import LiveAnswer
 from worker.processes.lanes import ChildDied
 from worker.sessions.claims import Claims
-from worker.sessions.host import SessionHost
+from worker.sessions.host import Patience, SessionHost
 
 SECOND = b"\1\0" * 16_000
 
@@ -92,8 +92,7 @@ def start(redis_url, engine):
             capacity=capacity,
             models=lambda: ("demo",),
             load=load,
-            stall_s=10,
-            orphan_s=orphan_s,
+            patience=Patience(10, orphan_s),
         )
         started.append((host, redis))
         host.start()
