@@ -20,7 +20,6 @@ from shared.settings import BASE_NAMES
 OTHER_VARIABLES = {
     "BACKEND_URL": "workers fetch their jobs from Redis; point LONGHAND_REDIS_URL of gateway and "
     "workers at the same one",
-    "PORT_WHISPERLIVE": "live audio on a port of its own does not exist yet",
 }
 """Variables of the older systems that we do not have, and what to do instead."""
 
@@ -28,7 +27,11 @@ OTHER_VARIABLES = {
 class GatewaySettings(OutwardSettings):
     """Read from `LONGHAND_…` variables; built once in `__main__` and handed on."""
 
-    older_names: ClassVar[Mapping[str, str]] = {**BASE_NAMES, "HTTP_PORT": "port"}
+    older_names: ClassVar[Mapping[str, str]] = {
+        **BASE_NAMES,
+        "HTTP_PORT": "port",
+        "PORT_WHISPERLIVE": "whisperlive_port",
+    }
 
     host: str = Field(
         "127.0.0.1", min_length=1, description="Address the gateway listens on; `0.0.0.0` for all."
@@ -225,6 +228,13 @@ class GatewaySettings(OutwardSettings):
         "proxies from closing the connection.",
     )
 
+    whisperlive_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="A second port of `gateway.live`, for WhisperLive's clients, which expect "
+        "5050; 0 for none. They may use `LONGHAND_LIVE_PORT` as well.",
+    )
     live_max_sessions: int = Field(
         200, ge=0, le=10_000, description="Live sessions of the site at the same time."
     )

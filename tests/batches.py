@@ -25,6 +25,7 @@ class Engine:
         self._site = site
         self._starts = starts
         self.pid = id(self)
+        self.live = None
         self.is_killed = False
 
     def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:

@@ -58,8 +58,11 @@ def serve(settings: GatewaySettings) -> None:
     address = f"{settings.live_host}:{settings.live_port}"
     with naming("LONGHAND_LIVE_HOST:LONGHAND_LIVE_PORT", address):
         listener = _listen(settings.live_host, settings.live_port)
-    host, port = listener.getsockname()[:2]
-    _log.info("gateway.live listens on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    listeners = [listener, *_listen_for_whisperlive(settings)]
+    for each in listeners:
+        host, port = each.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        _log.info("gateway.live listens on http://%s:%s", shown, port)
     app = create_live(settings)
     config = uvicorn.Config(
         app,
@@ -78,7 +81,7 @@ def serve(settings: GatewaySettings) -> None:
         # uvicorn replaces these while it runs, and calls them when it has stopped.
         signal.signal(number, _stop)
     try:
-        Server(config, app.state.tail, app.state.live).run(sockets=[listener])
+        Server(config, app.state.tail, app.state.live).run(sockets=listeners)
     finally:
         _log.info("gateway.live has stopped")
 
@@ -105,6 +108,15 @@ class Server(uvicorn.Server):
         self._tail.stop()
         self._live.stop()
         await super().shutdown(sockets)
+
+
+def _listen_for_whisperlive(settings: GatewaySettings) -> list[socket.socket]:
+    """The second listener, if there is to be one."""
+    if not settings.whisperlive_port:
+        return []
+    address = f"{settings.live_host}:{settings.whisperlive_port}"
+    with naming("LONGHAND_LIVE_HOST:LONGHAND_WHISPERLIVE_PORT", address):
+        return [_listen(settings.live_host, settings.whisperlive_port)]
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -34,13 +34,14 @@ _STARTS = ("http.response.start", "websocket.http.response.start", "websocket.ac
 def create_live(settings: GatewaySettings) -> Starlette:
     """Build gateway.live. Its `state.tail` reads events, `state.live` serves live sessions."""
     url = settings.redis_url.get_secret_value()
-    redis, tailed, asked = connect_briefly(url), connect_tail(url), connect_tail(url)
+    redis = connect_briefly(url)
+    tailed, asked, followed = (connect_tail(url) for _ in range(3))
     storage = open_storage(settings.storage_dir, read_only=True)
     jobs = Jobs(redis, storage, lease_s=settings.lease_s, max_attempts=settings.max_attempts)
     tail = Tail(tailed, max_listeners=settings.live_max_listeners)
     origins = Origins(settings.listed_origins)
     access = Access(settings, host=settings.live_host)
-    live = LiveSessions(settings, Clients(redis, asked, connect_tail(url)), access, origins)
+    live = LiveSessions(settings, Clients(redis, asked, followed), access, origins)
     listening = Listening(
         tail,
         StatusReader(redis, jobs),
@@ -60,8 +61,8 @@ def create_live(settings: GatewaySettings) -> Starlette:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await tailed.aclose()
-        await asked.aclose()
+        for client in (tailed, asked, followed):
+            await client.aclose()
         redis.close()
 
     spoken = [route for routes in PROTOCOLS for route in routes(live)]

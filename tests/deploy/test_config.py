@@ -57,7 +57,7 @@ def test_published_ports_are_bound_to_this_machine_until_the_operator_says_other
 ) -> None:
     published = deployment.config("compose.ports.yaml")["services"]["nginx"]["ports"]
 
-    older = {"5000", "8001", "8002", "8080", "8496", "8799"}
+    older = {"5000", "5050", "8000", "8001", "8002", "8080", "8496", "8799"}
     assert {port["published"] for port in published} == older | {str(deployment.port)}
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}
 

@@ -337,11 +337,11 @@ def test_the_older_ports_need_no_password_from_this_machine_alone(
     codes = [
         nginx.curl("-o", "/dev/null", "-w", "%{response_code}", f"http://{host}:{port}/jobs")
         for host in ["127.0.0.1"]
-        for port in (5000, 8001, 8002, 8088, 8496, 8799)
+        for port in (5000, 5050, 8000, 8001, 8002, 8088, 8496, 8799)
     ]
 
     assert here.status_code == 502  # let in; there is nobody behind
-    assert codes == ["401"] * 6
+    assert codes == ["401"] * 8
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from spoken import draw_clips
 
 pytestmark = [pytest.mark.deploy, pytest.mark.main_job]
 
-OLDER_PORTS = (5000, 8001, 8002, 8080, 8496, 8799)
+OLDER_PORTS = (5000, 5050, 8000, 8001, 8002, 8080, 8496, 8799)
 
 
 @pytest.fixture(scope="module")

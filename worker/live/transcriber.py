@@ -21,7 +21,7 @@ from worker.engines.timed_words import TimedWord
 from worker.live.buffer import Buffer, KeptWord
 from worker.live.guards import Speech, n_committed, plain, spoken_words, without_copies
 from worker.live.messages import LiveAnswer, LiveFeed
-from worker.live.policy import POLICIES, Asking, Heard
+from worker.live.policy import POLICIES, Asking, Heard, n_agreed, steady
 from worker.live.said import Reason, Said
 from worker.live.voice import BEGINS_S, SpeechEdges, VoiceStream
 from worker.speech.voice_activity import WINDOW
@@ -49,12 +49,8 @@ _SHORTEST_S = 0.15
 _MISSED_S = 0.6
 """Speech after the last word: more shows that the model has stopped too early."""
 
-_LOOKS = 3
-_STALLED_STEPS = 2
-_STALLED_S = 0.4
-_NO_SPEECH_PROB = 0.8
-_CERTAIN = 0.6
-_CERTAIN_AFTER_S = 1.0
+_LOOKS, _STALLED_STEPS, _STALLED_S = 3, 2, 0.4
+_NO_SPEECH_PROB, _CERTAIN, _CERTAIN_AFTER_S = 0.8, 0.6, 1.0
 
 
 class Transcriber:
@@ -80,6 +76,7 @@ class Transcriber:
             for text, tokens, start, end in known.get("words", [])
         ]
         self._edges = SpeechEdges(request.endpoint_s, known.get("speaking", False))
+        self._known_to = known.get("heard", 0)
         self._stepped_at = self._buffer.first
         self._voice = VoiceStream()
         self._voice_first = self._buffer.first
@@ -91,7 +88,7 @@ class Transcriber:
         self._language = known.get("language", self._language)
         if not known and self._language:
             self._said.tell_language(self._language, 1.0)
-        self._fixed = self._tokens(f"{request.hotwords or ''}")
+        self._fixed = self._tokens(request.hotwords or "")
 
     def hear(self, feed: LiveFeed) -> Asking:
         """Take what has come. Afterwards `answer` gives what is new."""
@@ -117,6 +114,7 @@ class Transcriber:
         self._n_steps = 0
         state = {
             "first": buffer.first,
+            "heard": buffer.end,
             "words": [[w.text, w.tokens, w.start, w.end] for w in buffer.words],
             "speaking": self._edges.is_speaking,
             "language": self._language,
@@ -137,7 +135,8 @@ class Transcriber:
         for prob in self._voice.hear(samples):
             self._probs.append(prob)
             at += WINDOW
-            edge = self._edges.next(prob)
+            # An utterance begins with silence, which must not end it when it is heard again.
+            edge = self._edges.next(prob, is_known=at <= self._known_to)
             if edge == "start":
                 self._begin(at)
             elif edge == "end" or (self._edges.is_speaking and self._waits_s(at) >= _MOST_NEW_S):
@@ -201,10 +200,12 @@ class Transcriber:
             buffer.cut_after(len(buffer.words) - 1)
             if buffer.duration_s <= 0.3:
                 break
-        n_agreed = len(new) if is_final else self._n_agreed(new)
-        self._commit(new[:n_agreed], tokens[:n_agreed])
-        tail = new[n_agreed:]
-        self._said.show(tail, buffer.start_s, self._language)
+        n_certain = len(new)
+        if not is_final:
+            n_certain = n_agreed(new, self._previous, buffer.duration_s, self._policy)
+        self._commit(new[:n_certain], tokens[:n_certain])
+        tail = new[n_certain:]
+        self._said.show(steady(tail, buffer.duration_s), buffer.start_s, self._language)
         self._previous = [plain(word.word) for word in tail]
         if not is_final:
             yield from self._shorten(has_new=bool(new))
@@ -249,17 +250,6 @@ class Transcriber:
             own.append(tuple(tokens[at : at + word.n_tokens]))
             at += word.n_tokens
         return new, own
-
-    def _n_agreed(self, new: Sequence[TimedWord]) -> int:
-        """How many words the hypothesis before had too, and are old enough."""
-        duration_s, policy = self._buffer.duration_s, self._policy
-        for n, word in enumerate(new):
-            age_s = duration_s - word.end
-            needed_s = policy.last_age_s if n == len(new) - 1 else policy.age_s
-            agrees = n < len(self._previous) and self._previous[n] == plain(word.word)
-            if not agrees or age_s < needed_s:
-                return n
-        return len(new)
 
     def _commit(self, words: Sequence[TimedWord], tokens: Sequence[tuple[int, ...]]) -> None:
         self._said.commit(words, self._buffer.start_s, self._language)

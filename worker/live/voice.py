@@ -102,14 +102,21 @@ class SpeechEdges:
         self.silence_s = 0.0
         self.is_speaking = is_speaking
 
-    def next(self, prob: float) -> str | None:
-        """Whether speech begins or ends with the next window: `start`, `end` or None."""
+    def next(self, prob: float, *, is_known: bool = False) -> str | None:
+        """
+        Whether speech begins or ends with the next window: `start`, `end` or None.
+
+        Args:
+            is_known: The window was heard before, by another object: it begins and ends nothing.
+        """
         if prob >= _SPEECH:
             self._speech_s, self.silence_s = self._speech_s + _WINDOW_S, 0.0
         elif prob < _SILENCE:
             self._speech_s, self.silence_s = 0.0, self.silence_s + _WINDOW_S
         elif self.is_speaking:
             self.silence_s = 0.0
+        if is_known:
+            return None
         if not self.is_speaking and self._speech_s >= BEGINS_S:
             self.is_speaking = True
             return "start"

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -163,18 +163,22 @@ class ModelCache:
             return 0
         oldest = self._clock() - ttl_s
         with self._loading:
-            idle = [n for n, m in self._residents.items() if m.last_used <= oldest and n != but]
+            idle = [
+                n for n, m in self._residents.copy().items() if m.last_used <= oldest and n != but
+            ]
             for name in idle:
                 self._unload(name, f"after {ttl_s:g} s without use")
         return len(idle)
 
     @contextmanager
     def _lent(self, name: str) -> Iterator[_Resident]:
-        with self._loading:
-            if name not in self._residents:
-                self._residents[name] = self._open(name)
+        resident = self._residents.get(name)
+        if resident is None:
+            with self._loading:
+                resident = self._residents.get(name) or self._open(name)
+                self._residents[name] = resident
+        with suppress(KeyError):  # another thread may have unloaded it just now
             self._residents.move_to_end(name)
-            resident = self._residents[name]
         try:
             yield resident
         finally:
@@ -237,7 +241,7 @@ class ModelCache:
         try:
             return load()
         except GpuOutOfMemory:
-            others = [name for name in self._residents if name != path.name]
+            others = [name for name in self._residents.copy() if name != path.name]
             if not others:
                 raise
         for name in others:
@@ -247,9 +251,9 @@ class ModelCache:
     def _make_room(self, coming: str, n_bytes: int) -> None:
         """Unload others, the least recently used first, until one more fits or none is left."""
         budget = self._settings.model_memory_bytes
-        for name in [name for name in self._residents if name != coming]:
-            n_models = len(self._residents.keys() | {coming})
-            held = sum(resident.n_bytes for resident in self._residents.values())
+        for name in [name for name in self._residents.copy() if name != coming]:
+            n_models = len(self._residents.copy().keys() | {coming})
+            held = sum(resident.n_bytes for resident in self._residents.copy().values())
             fits = not budget or held + n_bytes <= budget
             if n_models <= self._settings.resident_models and fits:
                 return

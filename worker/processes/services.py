@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from shared.logs import configure_logs
 from worker.audio.source import AudioSource, Span, decode, decode_channels
 from worker.engines.base import Decoding, Guess
-from worker.live.service import LiveService
 from worker.pipeline import ModelUsed
 from worker.processes.annotators import AnnotationModels
 from worker.processes.cache import ChunkTask, ModelCache
@@ -53,6 +52,8 @@ class EngineService:
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
+        from worker.live.service import LiveService  # loads libraries of models
+
         self._cache = ModelCache(settings)
         self.live = LiveService(self._cache)
 

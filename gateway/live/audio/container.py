@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from shared.errors import AudioUnreadable, UnsupportedMedia
+from shared.errors import AudioUnreadable
 
 Sink = Callable[[bytes], Awaitable[None]]
 """Takes 16-bit little-endian samples, mono, 16 kHz; may wait."""
@@ -23,50 +23,22 @@ _MEMORY_BYTES = 1_000_000_000
 _READ_BYTES = 32_000
 _HELD_BYTES = 1 << 16
 _MOST_PROBLEM_BYTES = 2_000
-_SNIFFED_BYTES = 12
-
-_KINDS = "wav, flac, ogg, webm, mp3, aac, or mp4 (m4a)"
 _log = logging.getLogger(__name__)
 
 
-def container_kind(first: bytes) -> str:
+class Decoding:
     """
-    FFmpeg's name of a container.
-
-    Args:
-        first: The first twelve bytes of the stream.
-
-    Raises:
-        UnsupportedMedia: They are none of a container that we read.
-    """
-    if first[:4] == b"RIFF" and first[8:12] == b"WAVE":
-        return "wav"
-    if first[4:8] == b"ftyp":
-        return "mov"
-    for magic, kind in (
-        (b"OggS", "ogg"), (b"\x1aE\xdf\xa3", "matroska"), (b"fLaC", "flac"), (b"ID3", "mp3"),
-    ):  # fmt: skip
-        if first.startswith(magic):
-            return kind
-    if len(first) > 1 and first[0] == 0xFF and first[1] & 0xE0 == 0xE0:
-        # ISO 11172-3 and 13818-7: the same eleven bits begin a frame; layer 0 is AAC's.
-        return "mp3" if first[1] & 0x06 else "aac"
-    raise UnsupportedMedia(
-        f"the audio begins with {first!r}, which is none of {_KINDS}; for raw audio, name its "
-        "encoding and sample_rate"
-    )
-
-
-class ContainerReader:
-    """
-    Sends the samples of one container to a sink while the container arrives.
+    A process that decodes one container while it arrives. It starts with the first bytes.
 
     Writing waits while the process, or the sink, is behind.
+
+    Args:
+        kind: FFmpeg's name of the container.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, kind: str, sink: Sink) -> None:
+        self._kind = kind
         self._sink = sink
-        self._first = b""
         self._process: asyncio.subprocess.Process | None = None
         self._passing: asyncio.Task[None] | None = None
 
@@ -75,15 +47,10 @@ class ContainerReader:
         Take the next bytes.
 
         Raises:
-            UnsupportedMedia: The stream is of no kind that we read.
-            AudioUnreadable: It cannot be decoded.
+            AudioUnreadable: The container cannot be decoded.
         """
         if self._process is None:
-            self._first += data
-            if len(self._first) < _SNIFFED_BYTES:
-                return
             await self._start()
-            data, self._first = self._first, b""
         await self._feed(data)
 
     async def finish(self) -> None:
@@ -91,13 +58,8 @@ class ContainerReader:
         Wait until the sink has all samples of what was written.
 
         Raises:
-            UnsupportedMedia, AudioUnreadable: As for `write`.
+            AudioUnreadable: As for `write`.
         """
-        if self._process is None:
-            if not self._first:
-                raise AudioUnreadable("the audio is empty")
-            await self._start()
-            await self._feed(self._first)
         assert self._process is not None and self._process.stdin is not None
         self._process.stdin.close()
         assert self._passing is not None
@@ -114,10 +76,9 @@ class ContainerReader:
         await self._process.wait()
 
     async def _start(self) -> None:
-        kind = container_kind(self._first[:_SNIFFED_BYTES])
         # -I: neither the environment nor the working directory adds a module.
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(_PROGRAM), kind, str(_CPU_S), str(_MEMORY_BYTES),
+            sys.executable, "-I", str(_PROGRAM), self._kind, str(_CPU_S), str(_MEMORY_BYTES),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

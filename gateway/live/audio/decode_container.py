@@ -20,11 +20,8 @@ _RATE_HZ = 16_000
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _PROBLEM = 3
 
-_QUICK = {"probesize": "2048", "analyzeduration": "0", "fflags": "nobuffer"}
+_QUICK = {"probesize": "2048", "analyzeduration": "0"}
 """FFmpeg looks at no more audio than this before it decodes."""
-
-_QUICK_WAV = {"max_size": "1024"}
-"""The longest packet of a WAV, in bytes: FFmpeg waits until a packet is full."""
 
 _MOST_BROKEN = 50
 """So many packets in a row may be broken, since a stream may be cut anywhere."""
@@ -44,9 +41,8 @@ class _Pipe:
 
 def decode(kind: str) -> None:
     """Decode the first audio track to the end of the stream."""
-    options = _QUICK | (_QUICK_WAV if kind == "wav" else {})
     try:
-        container: Any = av.open(_Pipe(), format=kind, options=options, buffer_size=4096)
+        container: Any = av.open(_Pipe(), format=kind, options=_QUICK, buffer_size=4096)
     except (FFmpegError, ValueError) as error:
         raise Unreadable(f"the stream begins as {kind}, but cannot be read as that") from error
     with container:

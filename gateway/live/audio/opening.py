@@ -6,10 +6,12 @@ from array import array
 from types import TracebackType
 from typing import Protocol, Self
 
-from gateway.live.audio.container import ContainerReader, Sink
+from gateway.live.audio.container import Decoding, Sink
+from gateway.live.audio.kinds import SNIFFED_BYTES, container_kind
 from gateway.live.audio.pcm import PcmReader
 from gateway.live.audio.spec import AudioSpec
-from shared.errors import InvalidRequest
+from gateway.live.audio.wav import read_header
+from shared.errors import AudioUnreadable, InvalidRequest
 
 
 class _Reader(Protocol):
@@ -51,7 +53,10 @@ class AudioIn:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         await self.close()
 
@@ -81,6 +86,49 @@ class _RawAudio:
             await sink(samples[n :: len(self._sinks)].tobytes())
 
 
+class _Container:
+    """A container, whose first bytes tell how it is read: a WAV here, others by a process."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._first = b""
+        self._reader: _Reader | None = None
+
+    async def write(self, data: bytes) -> None:
+        if self._reader is not None:
+            await self._reader.write(data)
+            return
+        self._first += data
+        if len(self._first) >= SNIFFED_BYTES and (found := self._open()):
+            self._reader, samples = found
+            self._first = b""
+            await self._reader.write(samples)
+
+    async def finish(self) -> None:
+        if self._reader is None:
+            if not self._first:
+                raise AudioUnreadable("the audio is empty")
+            container_kind(self._first)
+            raise AudioUnreadable("the stream ended before there was any sound")
+        await self._reader.finish()
+
+    async def close(self) -> None:
+        if self._reader is not None:
+            await self._reader.close()
+
+    def _open(self) -> tuple[_Reader, bytes] | None:
+        """A reader, and the bytes that it begins with; None while too little is there."""
+        kind = container_kind(self._first[:SNIFFED_BYTES])
+        if kind == "wav":
+            # FFmpeg would wait for 64 KiB of samples, two seconds of speech.
+            if (header := read_header(self._first)) is None:
+                return None
+            spec, n_bytes = header
+            if spec.encoding:
+                return _RawAudio(spec, (self._sink,)), self._first[n_bytes:]
+        return Decoding(kind, self._sink), self._first
+
+
 def open_audio(spec: AudioSpec, *sinks: Sink) -> AudioIn:
     """
     Open the audio of a caller.
@@ -99,5 +147,5 @@ def open_audio(spec: AudioSpec, *sinks: Sink) -> AudioIn:
             f"multichannel needs raw audio with channels={len(sinks)}", param="channels"
         )
     if spec.encoding is None:
-        return AudioIn(ContainerReader(sinks[0]))
+        return AudioIn(_Container(sinks[0]))
     return AudioIn(_RawAudio(spec, sinks))

@@ -30,6 +30,9 @@ from shared.request import MAX_PROMPT_CHARACTERS
 
 _HANDSHAKE_S = 10.0
 _END = b"END_OF_AUDIO"
+_PAUSE_S = 2.0
+"""After so long without audio, what has come becomes text."""
+
 _BACKEND = "faster_whisper"
 """The client keeps a transcript only if the backend has this name."""
 
@@ -111,11 +114,18 @@ class Client:
         self._socket, self._session, self._asked = socket, session, asked
         self._audio = open_audio(AudioSpec(_ENCODINGS[asked.audio_format]), session.send)
         self._shown: list[dict[str, Any]] = []
+        self._patience_s: float | None = None
 
     async def read(self) -> None:
         """Take audio until the client has sent all of it."""
         while True:
-            message = await self._socket.receive()
+            try:
+                message = await asyncio.wait_for(self._socket.receive(), self._patience_s)
+            except TimeoutError:
+                # Some clients send no more audio, and wait until all of it is text.
+                self._patience_s = None
+                await self._session.flush()
+                continue
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1005))
             data = message.get("bytes")
@@ -124,6 +134,7 @@ class Client:
             if data == _END:
                 await self._session.end()
                 return
+            self._patience_s = _PAUSE_S
             await self._audio.write(data)
 
     async def write(self) -> None:

@@ -175,8 +175,13 @@ class Following:
                 await self._end_left(session, now)
             elif (ending := self._ending(session, now)) is not None:
                 session.take(ending)
-            elif sign and not session.is_ended and not await self._touch(args=[session.id]):
+            elif sign and await self._is_lost(session):
                 session.take(Ending.LOST)
+
+    async def _is_lost(self, session: LiveSession) -> bool:
+        if session.is_ended or not session.is_claimed:
+            return False
+        return not await self._touch(args=[session.id])
 
     def _ending(self, session: LiveSession, now: float) -> Ending | None:
         if session.is_ended:

@@ -88,6 +88,8 @@ class LiveSession:
         self.is_slow = asyncio.Event()
         self.is_ended = False
         """Whether the worker has said its last."""
+        self.is_claimed = self.resumed
+        """Whether a worker has said anything."""
         self.is_ending = False
         """Whether no more audio comes."""
         self.opened_at = self.audio_at = self.update_at = time.monotonic()
@@ -156,6 +158,7 @@ class LiveSession:
         """Queue an update, or the reason why the session is over."""
         if isinstance(item, LiveUpdate):
             self.update_at = time.monotonic()
+            self.is_claimed = True
             self.is_ended = self.is_ended or item.is_last
             self.text.heard_s = max(self.text.heard_s, item.heard_s)
             self._progress.set()

@@ -1,0 +1,1 @@
+"""Measures live sessions on streams of real speech: errors, delays, and CPU time."""
