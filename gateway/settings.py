@@ -69,12 +69,6 @@ class GatewaySettings(OutwardSettings):
         description="Most seconds that a request may wait for its job. `wait=true` waits this "
         "long, and nginx allows this much silence.",
     )
-    max_audio_bytes: int = Field(
-        500_000_000,
-        ge=1,
-        description="Largest upload that is accepted, in bytes; a proxy in front must allow a "
-        "little more.",
-    )
     max_audio_s: float = Field(
         0.0, ge=0.0, description="Longest audio that is accepted, in seconds; 0 for no limit."
     )
@@ -95,15 +89,6 @@ class GatewaySettings(OutwardSettings):
         description="Whose equal requests share one run and its result: those of one `owner`, or "
         "of the whole `site`.",
     )
-    upload_ttl_s: int = Field(
-        86_400,
-        ge=60,
-        le=2_592_000,
-        description="Seconds after its last part that a resumable upload is kept.",
-    )
-    max_uploads: int = Field(
-        100, ge=1, le=10_000, description="Resumable uploads one owner may have at a time."
-    )
     strict_models: bool = Field(
         False,
         description="Whether OpenAI's routes refuse a model that is not known, or not here; "
@@ -113,21 +98,6 @@ class GatewaySettings(OutwardSettings):
         "none",
         description="Script of Chinese for requests that name none; `none` leaves text as it "
         "was recognised.",
-    )
-    probe_timeout_s: float = Field(
-        60.0,
-        ge=1.0,
-        le=3600.0,
-        description="Seconds that the check of an upload may take; it finds out whether that "
-        "is audio.",
-    )
-    probe_memory_bytes: int = Field(
-        1_000_000_000,
-        ge=300_000_000,
-        description="Address space of the process that checks an upload, in bytes.",
-    )
-    probes_at_once: int = Field(
-        4, ge=1, le=64, description="Uploads that are checked at the same time; others wait."
     )
 
     keep_audio_s: float = Field(

@@ -13,7 +13,7 @@ from waiting import wait_until
 from shared.errors import EngineFailed, GpuOutOfMemory
 from worker.processes.batching import ChunkBatcher
 from worker.processes.calls import Call, CallQueue
-from worker.processes.children import ChildDied
+from worker.processes.lanes import ChildDied
 
 DEADLY, SLOW, BAD = "deadly", "slow", "bad"
 

@@ -112,15 +112,9 @@ class Worker:
 
     def _take_jobs(self, scratch: Path, check: Callable[[], None]) -> None:
         services = WorkerServices(
-            self._settings,
-            self.name,
-            self._jobs,
-            self._storage,
-            Generations(self._redis),
-            self._leases,
-            self.processes,
-            scratch,
-        )
+            self._settings, self.name, self._jobs, self._storage, Generations(self._redis),
+            self._leases, self.processes, scratch,
+        )  # fmt: skip
         puller = Puller(
             self._redis,
             functools.partial(run_job, services),
@@ -160,7 +154,7 @@ class Worker:
             Claims(self._live_redis, self.name),
             batcher,
             capacity=settings.live_capacity(self._device),
-            models=lambda: () if settings.downloads else tuple(self._on_disk.local_revisions()),
+            models=lambda: () if settings.downloads else (*self._on_disk.local_revisions(), ""),
             load=models.load,
             stall_s=settings.stall_s,
         )
@@ -225,11 +219,15 @@ class Worker:
             n_mixed_batches=batcher.counts.n_mixed,
             n_chunks=batcher.counts.n_chunks,
             annotation_pids=self.processes.annotation.pids(),
-            live_sessions=self._live.capacity if self._live else 0,
-            n_live=self._live.n_held if self._live else 0,
+            **self._live_sessions(),
             started_at=self._started_at,
         )
         self._workers.publish(record)
+
+    def _live_sessions(self) -> dict[str, Any]:
+        """The fields of the record about live sessions."""
+        live = self._live
+        return {"live_sessions": live.capacity, "n_live": live.n_held} if live else {}
 
     def _diarizers(self) -> dict[str, Any]:
         """The fields of the record about diarization models."""

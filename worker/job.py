@@ -33,7 +33,7 @@ from worker.channels import transcribe_channels
 from worker.diarization import KnownSpeaker
 from worker.jobs.leases import FIRST_STAGE, Lease, Leases
 from worker.jobs.resume import JobCheckpoint
-from worker.processes.children import ChildDied
+from worker.processes.lanes import ChildDied
 from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.settings import WorkerSettings
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -51,30 +54,38 @@ def create_live(settings: GatewaySettings) -> Starlette:
         max_per_owner=settings.live_max_per_owner,
     )
 
-    @asynccontextmanager
-    async def run(_app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(work.run()) for work in (tail, live.following)]
-        yield
-        tail.stop()
-        live.stop()
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        for client in (tailed, asked, followed):
-            await client.aclose()
-        redis.close()
-
     spoken = [route for routes in PROTOCOLS for route in routes(live)]
     app = Starlette(
         routes=[*Routes(listening).all(), *spoken],
         exception_handlers=ERROR_ANSWERS,
-        lifespan=run,
+        lifespan=partial(_run, (tail, live), (redis, tailed, asked, followed)),
     )
     app.state.tail, app.state.live = tail, live
     # Around everything, starlette's own error answers included.
     app.middleware_stack = Answering(app.build_middleware_stack(), origins)
     return app
+
+
+@asynccontextmanager
+async def _run(
+    served: tuple[Tail, LiveSessions],
+    clients: tuple[BlockingRedis, Redis, Redis, Redis],
+    _app: Starlette,
+) -> AsyncIterator[None]:
+    """Read events and updates while the application runs."""
+    tail, live = served
+    tasks = [asyncio.create_task(work.run()) for work in (tail, live.following)]
+    yield
+    tail.stop()
+    live.stop()
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    blocking, *others = clients
+    for client in others:
+        await client.aclose()
+    blocking.close()
 
 
 class Answering:

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 
 from gateway.outward.reachable import AllowedHosts
-from shared.settings import SharedSettings
+from gateway.reading.settings import ReadingSettings
 
 
-class OutwardSettings(SharedSettings):
+class OutwardSettings(ReadingSettings):
     """The part of `GatewaySettings` about URLs that callers name."""
 
     download_timeout_s: float = Field(

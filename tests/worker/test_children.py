@@ -12,7 +12,8 @@ from child_services import Echo, broken, refused
 from waiting import wait_until
 
 from shared.errors import AudioUnreadable, EngineFailed, JobCancelled
-from worker.processes.children import Child, ChildDied, ChildPool
+from worker.processes.children import Child, ChildPool
+from worker.processes.lanes import ChildDied
 
 STALL_S = 60.0
 

@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WINDOW_S = WINDOW / SAMPLE_RATE_HZ
+
 _BEFORE_S = 0.5
 """Audio before the beginning of an utterance that belongs to it."""
 
 _FINAL_BEAM = 5
 _PADDING_S, _FINAL_PADDING_S = 1.0, 10.0
 """Silence after the audio: more at the end of an utterance, where all of it is committed."""
+
 _LONGEST_S, _KEPT_S = 6.0, 2.0
 """A buffer longer than this is cut, so that about so much stays."""
 
@@ -105,7 +107,8 @@ class Transcriber:
             if ask == "flush":
                 self._said.count_flush()
         yield from self._take(samples)
-        if self._edges.is_speaking and self._new_s >= self._policy.step_s:
+        new_s = (self._buffer.end - self._stepped_at) / SAMPLE_RATE_HZ
+        if self._edges.is_speaking and new_s >= self._policy.step_s:
             yield from self._step()
 
     def answer(self) -> LiveAnswer:
@@ -123,10 +126,6 @@ class Transcriber:
         update = self._said.update(buffer.end / SAMPLE_RATE_HZ)
         return LiveAnswer(self._id, update, json.dumps(state), buffer.first, n_steps)
 
-    @property
-    def _new_s(self) -> float:
-        return (self._buffer.end - self._stepped_at) / SAMPLE_RATE_HZ
-
     def _take(self, samples: NDArray[np.float32]) -> Asking:
         """Take audio: begin and end utterances where the voice does."""
         buffer = self._buffer
@@ -139,7 +138,9 @@ class Transcriber:
             edge = self._edges.next(prob, is_known=at <= self._known_to)
             if edge == "start":
                 self._begin(at)
-            elif edge == "end" or (self._edges.is_speaking and self._waits_s(at) >= _MOST_NEW_S):
+            elif edge == "end" or (
+                self._edges.is_speaking and at - self._stepped_at >= _MOST_NEW_S * SAMPLE_RATE_HZ
+            ):
                 rest = buffer.split(at)
                 if edge == "end":
                     yield from self._finish("utterance", at)
@@ -149,9 +150,6 @@ class Transcriber:
         if not self._edges.is_speaking:
             buffer.drop_before(buffer.end - int((_BEFORE_S + BEGINS_S) * SAMPLE_RATE_HZ))
             self._forget()
-
-    def _waits_s(self, sample: int) -> float:
-        return (sample - self._stepped_at) / SAMPLE_RATE_HZ
 
     def _begin(self, sample: int) -> None:
         began = sample - int(BEGINS_S * SAMPLE_RATE_HZ)

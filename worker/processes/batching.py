@@ -24,7 +24,8 @@ from typing import Any
 
 from shared.errors import EngineFailed, GpuOutOfMemory, JobTimedOut, LonghandError
 from worker.processes.calls import POLL_S, Call, CallQueue, PendingCall
-from worker.processes.children import Child, ChildDied
+from worker.processes.children import Child
+from worker.processes.lanes import ChildDied
 
 _RESTART_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Pauses between starts that fail; after the last of them the engine is given up."""
@@ -142,9 +143,14 @@ class ChunkBatcher:
         finally:
             queue.close()
 
-    def live_call(self, method: str, *args: Any, stall_s: float) -> Any:
+    def live_call(
+        self, method: str, *args: Any, stall_s: float, check: Callable[[], None] = lambda: None
+    ) -> Any:
         """
         Call a method for live sessions, without waiting for a batch: see `Child.live`.
+
+        Args:
+            check: Called a few times a second meanwhile.
 
         Raises:
             ChildDied, TimeoutError: The engine process is gone. It is replaced when a batch, or
@@ -154,7 +160,7 @@ class ChunkBatcher:
         engine = self._engine
         if engine is None:
             raise ChildDied("there is no engine process")
-        return engine.live.call(method, *args, stall_s=stall_s)
+        return engine.live.call(method, *args, stall_s=stall_s, check=check)
 
     def _run(self) -> None:
         try:

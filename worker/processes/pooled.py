@@ -20,7 +20,8 @@ from worker.pipeline import ModelUsed
 from worker.processes.batching import ChunkBatcher
 from worker.processes.cache import ChunkTask
 from worker.processes.calls import Call, CallQueue
-from worker.processes.children import Child, ChildDied, ChildPool
+from worker.processes.children import Child, ChildPool
+from worker.processes.lanes import ChildDied
 from worker.processes.loads import FailedLoads
 from worker.processes.services import annotation_service, audio_service, engine_service
 from worker.settings import WorkerSettings

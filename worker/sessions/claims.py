@@ -69,12 +69,13 @@ class Claims:
         Returns:
             -1 if another worker has the session, 0 if its gateway.live is gone, else 1.
         """
-        update = held.updates[0]
+        waiting = held.updates[0]
+        update = waiting.update
         is_kept = bool(update.committed or update.ends)
         answer: Any = self._publish(
             args=[
-                held.id, held.epoch, LEASE_S, update.model_dump_json(), int(is_kept), held.record,
-                held.position, int(update.is_last),
+                held.id, held.epoch, LEASE_S, update.model_dump_json(), int(is_kept),
+                waiting.record, waiting.position, int(update.is_last),
             ]
         )  # fmt: skip
         held.updates.popleft()

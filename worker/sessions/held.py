@@ -16,6 +16,21 @@ _MOST_FED_S = 5.0
 """The most audio of one session in one feed: more would hold up the others."""
 
 
+@dataclass(frozen=True)
+class Unpublished:
+    """
+    An update, and what belongs to it: whoever goes on from its state has said just that.
+
+    Attributes:
+        record: The state, as JSON.
+        position: The first sample that is needed to go on.
+    """
+
+    update: LiveUpdate
+    record: str
+    position: int
+
+
 @dataclass
 class HeldSession:
     """
@@ -26,6 +41,7 @@ class HeldSession:
         state: What an engine process needs to go on, and `position`: the sample it goes on from.
         read: The id of the newest entry of audio that was read.
         is_open: Whether the engine process has it.
+        n_deaths: How often the engine process died over this session.
         updates: Those that are not published yet.
         asked: The place of the newest thing asked by the caller that is dealt with.
         orphan_since: When its gateway.live was first found gone; None while it is there.
@@ -43,10 +59,12 @@ class HeldSession:
     published_at: float = 0.0
     asked: tuple[int, int] = (0, 0)
     orphan_since: float | None = None
-    updates: deque[LiveUpdate] = field(default_factory=deque)
+    n_deaths: int = 0
+    updates: deque[Unpublished] = field(default_factory=deque)
     _waiting: deque[AudioEntry] = field(default_factory=deque)
     _fed: list[AudioEntry] = field(default_factory=list)
     _shown: tuple[object, ...] = ()
+    _last: LiveUpdate = LiveUpdate(seq=0, heard_s=0.0)
 
     @classmethod
     def claimed(cls, session_id: str, epoch: int, record: dict[str, str]) -> HeldSession:
@@ -56,6 +74,7 @@ class HeldSession:
             known = json.loads(record["state"])
             held.state = json.dumps(known["engine"]) if known["engine"] else None
             held.position = known["position"]
+            held._last = LiveUpdate.model_validate(known["last"])
             held.seq, held.asked = known["seq"], tuple(known["asked"])
         held.read_again()
         return held
@@ -68,8 +87,14 @@ class HeldSession:
             "position": self.position,
             "seq": self.seq,
             "asked": self.asked,
+            "last": self._last.model_dump(mode="json"),
         }
         return json.dumps(known)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last update is said."""
+        return self._last.is_last
 
     def read_again(self) -> None:
         """Forget the audio that was read: another engine process goes on from the state."""
@@ -113,8 +138,18 @@ class HeldSession:
     def say(self, update: LiveUpdate) -> None:
         """Queue an update."""
         self.seq += 1
-        self.updates.append(update.model_copy(update={"seq": self.seq}))
+        self._last = update.model_copy(update={"seq": self.seq})
+        self.updates.append(Unpublished(self._last, self.record, self.position))
         self.published_at = time.monotonic()
+
+    def repeat(self, **changed: object) -> None:
+        """Queue an update that says nothing new: it renews the claim."""
+        last = self._last
+        nothing = {
+            "n_before": last.n_before + len(last.committed),
+            "committed": (), "ends": (), "edges": (), "language": None,
+        }  # fmt: skip
+        self.say(last.model_copy(update=nothing | changed))
 
     @property
     def is_due(self) -> bool:

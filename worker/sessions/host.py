@@ -13,10 +13,9 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from shared.errors import LonghandError
-from shared.live.updates import LiveUpdate
 from worker.live.messages import LiveAnswer
 from worker.processes.batching import ChunkBatcher
-from worker.processes.children import ChildDied
+from worker.processes.lanes import ChildDied
 from worker.sessions.claims import Claims
 from worker.sessions.held import HeldSession
 
@@ -24,6 +23,7 @@ _READ_S = 0.1
 _BELL_S = 1.0
 _CLAIM_EVERY_S = 0.5
 _AGAIN_S = 0.3
+_MAX_DEATHS = 2
 _ORPHAN_S = 30.0
 """How long a session is kept whose gateway.live is gone: its caller may connect to another one."""
 
@@ -85,6 +85,7 @@ class SessionHost(threading.Thread):
         self._engine_pid: int | None = None
         self._claimed_at = 0.0
         self._loads: dict[str, Loading] = {}
+        self._feeding: HeldSession | None = None
         self._stopping = threading.Event()
         self.counts = LiveCounts()
 
@@ -123,9 +124,20 @@ class SessionHost(threading.Thread):
         self._open_all()
         self._claims.read(list(self._held.values()), _READ_S)
         self._feed_all()
+        self._repeat_due()
+
+    def _repeat_due(self) -> None:
         for held in self._held.values():
-            if held.is_due:
-                held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000))
+            if held.is_due and not held.is_over:
+                held.repeat()
+
+    def _renew(self) -> None:
+        """Renew the claims during a call of the engine process that takes long."""
+        self._repeat_due()
+        with suppress(RedisError, OSError):
+            for held in self._held.values():
+                while held.updates and not held.updates[0].update.is_last:
+                    self._claims.publish(held)
 
     def _claim_more(self) -> None:
         now = time.monotonic()
@@ -138,7 +150,7 @@ class SessionHost(threading.Thread):
                 return
             self._held[held.id] = held
             self.counts.n_sessions += 1
-            held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000))
+            held.repeat()
             _log.info("live session %s begins here (claim %d)", held.id, held.epoch)
 
     def _open_all(self) -> None:
@@ -147,7 +159,7 @@ class SessionHost(threading.Thread):
             self._engine_pid = self._batcher.engine_pid
             for held in self._held.values():
                 held.read_again()
-        for held in [held for held in self._held.values() if not held.is_open]:
+        for held in [held for held in self._held.values() if not (held.is_open or held.is_over)]:
             try:
                 if self._is_loaded(held.model):
                     self._call("open", held.id, held.request, held.state)
@@ -181,11 +193,13 @@ class SessionHost(threading.Thread):
             feed = held.next_feed()
             if feed is None:
                 continue
+            self._feeding = held
             try:
                 answer: LiveAnswer | None = self._call("feed", feed)
             except LonghandError as error:
                 self._end(held, str(error))
                 continue
+            self._feeding = None
             if answer is None:  # it is another process now
                 held.read_again()
                 continue
@@ -201,12 +215,17 @@ class SessionHost(threading.Thread):
             ChildDied, TimeoutError: It is gone.
             LonghandError: What the method raised.
         """
-        return self._batcher.live_call(method, *args, stall_s=self._stall_s)
+        return self._batcher.live_call(method, *args, stall_s=self._stall_s, check=self._renew)
 
     def _reopen_all(self, error: Exception) -> None:
         """After the engine process is gone: have another one started, and go on with it."""
         _log.error("the engine was lost with %d live sessions: %s", len(self._held), error)
         self._engine_pid = None
+        if self._feeding is not None:
+            self._feeding.n_deaths += 1
+            if self._feeding.n_deaths >= _MAX_DEATHS:
+                self._end(self._feeding, f"the engine was lost twice over it ({error})")
+            self._feeding = None
         for held in self._held.values():
             held.read_again()
         for model in {held.model for held in self._held.values()}:
@@ -219,7 +238,7 @@ class SessionHost(threading.Thread):
 
     def _publish(self, held: HeldSession) -> None:
         while held.updates and held.id in self._held:
-            is_last = held.updates[0].is_last
+            is_last = held.updates[0].update.is_last
             answer = self._claims.publish(held)
             if answer < 0:
                 _log.info("live session %s goes on elsewhere", held.id)
@@ -240,7 +259,7 @@ class SessionHost(threading.Thread):
     def _end(self, held: HeldSession, problem: str) -> None:
         _log.warning("live session %s ends: %s", held.id, problem)
         held.is_open = False
-        held.say(LiveUpdate(seq=0, heard_s=held.position / 16_000, is_last=True, problem=problem))
+        held.repeat(is_last=True, problem=problem, tail=())
 
     def _drop(self, held: HeldSession) -> None:
         self._held.pop(held.id, None)
