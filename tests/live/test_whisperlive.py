@@ -4,62 +4,17 @@ from __future__ import annotations
 
 import json
 import struct
-from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
 
 import pytest
-from scripted_worker import ScriptedWorker, utterance, words
-from starlette.testclient import TestClient
+from scripted_worker import utterance, words
 from starlette.websockets import WebSocketDisconnect
-from waiting import wait_until
+from talking import talking
 from websockets.sync.client import connect
 
 from cli.redis_server import free_port
 from gateway.access.keys import add_key
-from gateway.live.app import create_live
-from gateway.settings import GatewaySettings
 
 HELLO = {"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"}
-
-
-@pytest.fixture
-def serve(redis_url, storage_dir):
-    """A function that starts gateway.live in this process, with settings, and gives a client."""
-    opened = []
-
-    def start(**changed):
-        settings = {"redis_url": redis_url, "storage_dir": storage_dir, "default_model": "demo"}
-        settings["live_host"] = "0.0.0.0"  # Starlette's test client calls it `testserver`
-        app = create_live(GatewaySettings(**settings | changed))
-        opened.append(TestClient(app))
-        opened[-1].__enter__()
-        wait_until(lambda: app.state.tail.is_up, 20, "events are read")
-        return opened[-1]
-
-    yield start
-    for client in opened:
-        client.__exit__(None, None, None)
-
-
-@pytest.fixture
-def start_worker(redis_url):
-    """Start a scripted worker; its arguments are those of `ScriptedWorker`."""
-    started = []
-
-    def start(*arguments, **more):
-        started.append(ScriptedWorker(redis_url, *arguments, **more))
-        return started[-1]
-
-    yield start
-    for worker in started:
-        worker.stop()
-
-
-@contextmanager
-def talking(client, path="/", **more):
-    """A WebSocket; its end, which the test client cancels while the server closes, is no error."""
-    with suppress(CancelledError), client.websocket_connect(path, **more) as socket:
-        yield socket
 
 
 def floats(n_samples, value=0.5):
