@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.errors import REDIS_AWAY
-from gateway.live.protocols.pcm import PcmReader, PcmSpec
+from gateway.live.audio.opening import open_audio
+from gateway.live.audio.spec import AudioSpec
 from gateway.live.protocols.reading import invalid
 from gateway.live.sessions.conversation import POLICY, TRY_AGAIN, close, talk
 from gateway.live.sessions.opening import LiveSessions
@@ -111,7 +112,7 @@ class Client:
 
     def __init__(self, socket: WebSocket, session: LiveSession, asked: Handshake) -> None:
         self._socket, self._session, self._asked = socket, session, asked
-        self._reader = PcmReader(PcmSpec(_ENCODINGS[asked.audio_format]))
+        self._audio = open_audio(AudioSpec(_ENCODINGS[asked.audio_format]), session.send)
         self._shown: list[dict[str, Any]] = []
         self._patience_s: float | None = None
 
@@ -134,7 +135,7 @@ class Client:
                 await self._session.end()
                 return
             self._patience_s = _PAUSE_S
-            await self._session.send(self._reader.read(data))
+            await self._audio.write(data)
 
     async def write(self) -> None:
         """Send what is heard."""
