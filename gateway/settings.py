@@ -218,6 +218,11 @@ class GatewaySettings(OutwardSettings):
     live_max_session_s: float = Field(
         14_400.0, ge=1.0, description="Seconds after which a live session is ended."
     )
+    asr_pcm_input: bool = Field(
+        False,
+        description="Whether WebSockets at `/asr` expect raw audio (16-bit little-endian, mono, "
+        "16 kHz) unless their query has `pcm_input=false`; else any container.",
+    )
     live_idle_s: float = Field(
         60.0,
         ge=1.0,

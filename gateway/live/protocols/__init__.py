@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from starlette.routing import BaseRoute
 
 from gateway.live.protocols import whisperlive
+from gateway.live.protocols.asr import talking as asr
 from gateway.live.sessions.opening import LiveSessions
 
-PROTOCOLS: Sequence[Callable[[LiveSessions], list[BaseRoute]]] = (whisperlive.routes,)
+PROTOCOLS: Sequence[Callable[[LiveSessions], list[BaseRoute]]] = (whisperlive.routes, asr.routes)
 """Each gives the routes of one protocol."""
