@@ -9,7 +9,9 @@ import pytest
 from scripted_worker import utterance, words
 from starlette.websockets import WebSocketDisconnect
 from talking import talking
+from websockets.sync.client import connect
 
+from cli.redis_server import free_port
 from gateway.access.keys import add_key
 
 HELLO = {"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"}
@@ -216,3 +218,14 @@ def test_a_site_with_keys_lets_nobody_in_without_one(serve, start_worker, tmp_pa
     assert refused["status"] == "ERROR"
     assert code == 4401
     assert by_query["message"] == by_header["message"] == "SERVER_READY"
+
+
+def test_a_second_port_serves_the_same(start_live, start_worker):
+    start_worker()
+    port = free_port()
+    start_live(whisperlive_port=port)
+    with connect(f"ws://127.0.0.1:{port}/") as socket:
+        socket.send(json.dumps(HELLO))
+        ready = json.loads(socket.recv(timeout=20))
+
+    assert ready["message"] == "SERVER_READY"

@@ -11,6 +11,9 @@ from source_code import ROOT
 
 READ = {
     ("gateway", "HTTP_PORT", "8080"): ("port", "8080", "LONGHAND_PORT"),
+    ("gateway", "PORT_WHISPERLIVE", "5050"): (
+        "whisperlive_port", "5050", "LONGHAND_WHISPERLIVE_PORT",
+    ),
     ("gateway", "WHISPER__MODEL", "Systran/faster-whisper-small"): (
         "default_model", "Systran/faster-whisper-small", "LONGHAND_DEFAULT_MODEL",
     ),
@@ -45,7 +48,7 @@ def ask(package: str, field: str, env: dict[str, str], folder: Path) -> list[str
     return told.strip().splitlines()
 
 
-@pytest.mark.promise("S0-03", "S0-04", "S0-05", "S3-05")
+@pytest.mark.promise("S0-02", "S0-03", "S0-04", "S0-05", "S3-05")
 @pytest.mark.parametrize(("given", "wanted"), READ.items(), ids=lambda item: item[1])
 def test_an_older_name_is_read_and_ours_is_named(
     tmp_path: Path, given: tuple[str, str, str], wanted: tuple[str, str, str]
