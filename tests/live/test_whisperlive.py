@@ -4,76 +4,22 @@ from __future__ import annotations
 
 import json
 import struct
-from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
 
 import pytest
-from scripted_worker import ScriptedWorker, utterance, words
-from starlette.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
-from waiting import wait_until
+from scripted_worker import utterance, words
+from serving import serve, start_worker, talking, until_closed
 from websockets.sync.client import connect
 
 from cli.redis_server import free_port
 from gateway.access.keys import add_key
-from gateway.live.app import create_live
-from gateway.settings import GatewaySettings
+
+__all__ = ["serve", "start_worker"]
 
 HELLO = {"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"}
 
 
-@pytest.fixture
-def serve(redis_url, storage_dir):
-    """A function that starts gateway.live in this process, with settings, and gives a client."""
-    opened = []
-
-    def start(**changed):
-        settings = {"redis_url": redis_url, "storage_dir": storage_dir, "default_model": "demo"}
-        settings["live_host"] = "0.0.0.0"  # Starlette's test client calls it `testserver`
-        app = create_live(GatewaySettings(**settings | changed))
-        opened.append(TestClient(app))
-        opened[-1].__enter__()
-        wait_until(lambda: app.state.tail.is_up, 20, "events are read")
-        return opened[-1]
-
-    yield start
-    for client in opened:
-        client.__exit__(None, None, None)
-
-
-@pytest.fixture
-def start_worker(redis_url):
-    """Start a scripted worker; its arguments are those of `ScriptedWorker`."""
-    started = []
-
-    def start(*arguments, **more):
-        started.append(ScriptedWorker(redis_url, *arguments, **more))
-        return started[-1]
-
-    yield start
-    for worker in started:
-        worker.stop()
-
-
-@contextmanager
-def talking(client, path="/", **more):
-    """A WebSocket; its end, which the test client cancels while the server closes, is no error."""
-    with suppress(CancelledError), client.websocket_connect(path, **more) as socket:
-        yield socket
-
-
 def floats(n_samples, value=0.5):
     return struct.pack("<f", value) * n_samples
-
-
-def until_closed(socket):
-    """Every message, and the code of the close."""
-    found = []
-    try:
-        while True:
-            found.append(json.loads(socket.receive_text()))
-    except WebSocketDisconnect as closed:
-        return found, closed.code
 
 
 def say_two(claimed, entry):
