@@ -21,7 +21,7 @@ from gateway.live.protocols.reading import invalid
 from gateway.live.sessions.conversation import TRY_AGAIN, close, talk
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.sessions.session import LiveSession
-from shared.errors import AccessError, Busy, LonghandError, TooManyRequests
+from shared.errors import AccessError, Busy, InvalidRequest, LonghandError, TooManyRequests
 from shared.live.request import LiveRequest
 
 _BAD_REQUEST, _NO_ACCESS, _BAD_AUDIO = 4400, 4401, 1003
@@ -85,6 +85,7 @@ class Asr:
             await client.fail(_REDIS_AWAY, TRY_AGAIN)
         except LonghandError as error:
             await client.fail(error.message, _BAD_AUDIO)
+            await session.end()  # nobody takes it up again: a worker's place becomes free
 
     async def _read(self, socket: WebSocket) -> tuple[Query, LiveRequest]:
         """
@@ -93,6 +94,11 @@ class Asr:
         Raises:
             InvalidRequest: Something in the query is not possible.
         """
+        if socket.query_params.get("target_language"):
+            raise InvalidRequest(
+                "target_language: live speech is not translated; leave it out",
+                param="target_language",
+            )
         try:
             asked = Query.model_validate(dict(socket.query_params))
             request = LiveRequest(
