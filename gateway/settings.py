@@ -69,9 +69,6 @@ class GatewaySettings(OutwardSettings):
         description="Most seconds that a request may wait for its job. `wait=true` waits this "
         "long, and nginx allows this much silence.",
     )
-    max_audio_s: float = Field(
-        0.0, ge=0.0, description="Longest audio that is accepted, in seconds; 0 for no limit."
-    )
     max_queued: int = Field(
         10_000,
         ge=1,

@@ -39,7 +39,7 @@ from worker.processes.gpu_lease import one_gpu
 from worker.processes.pooled import PooledModels, SharedProcesses
 from worker.processes.services import EngineStatus, engine_service
 from worker.sessions.claims import Claims
-from worker.sessions.host import SessionHost
+from worker.sessions.host import Patience, SessionHost
 from worker.settings import WorkerSettings, quieten_libraries
 
 _WATCH_S = 0.2
@@ -156,7 +156,7 @@ class Worker:
             capacity=settings.live_capacity(self._device),
             models=lambda: () if settings.downloads else (*self._on_disk.local_revisions(), ""),
             load=models.load,
-            stall_s=settings.stall_s,
+            patience=Patience(settings.stall_s),
         )
 
     @property

@@ -13,13 +13,17 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from starlette.testclient import TestClient
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from journal import Journal  # noqa: E402
 from listeners import Listener  # noqa: E402
+from scripted_worker import ScriptedWorker  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
+from gateway.live.app import create_live  # noqa: E402
+from gateway.settings import GatewaySettings  # noqa: E402
 from shared.settings import CHECKOUT  # noqa: E402
 
 
@@ -99,3 +103,40 @@ def journal(redis_url: str, storage_dir: Path) -> Iterator[Journal]:
     """A writer of jobs and their events."""
     with Redis.from_url(redis_url) as redis:
         yield Journal(redis, storage_dir)
+
+
+@pytest.fixture
+def serve(redis_url: str, storage_dir: Path) -> Iterator[Callable[..., TestClient]]:
+    """A function that starts gateway.live in this process, with settings, and gives a client."""
+    opened: list[TestClient] = []
+
+    def start(**changed: Any) -> TestClient:
+        settings: dict[str, Any] = {
+            "redis_url": redis_url,
+            "storage_dir": storage_dir,
+            "default_model": "demo",
+        }
+        settings["live_host"] = "0.0.0.0"  # Starlette's test client calls it `testserver`
+        app = create_live(GatewaySettings(**settings | changed))
+        opened.append(TestClient(app))
+        opened[-1].__enter__()
+        wait_until(lambda: app.state.tail.is_up, 20, "events are read")
+        return opened[-1]
+
+    yield start
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def start_worker(redis_url: str) -> Iterator[Callable[..., ScriptedWorker]]:
+    """Start a scripted worker; its arguments are those of `ScriptedWorker`."""
+    started: list[ScriptedWorker] = []
+
+    def start(*arguments: Any, **more: Any) -> ScriptedWorker:
+        started.append(ScriptedWorker(redis_url, *arguments, **more))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.stop()

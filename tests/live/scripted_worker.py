@@ -77,6 +77,7 @@ class ScriptedWorker:
         self._claims = claims
         self.capacity = capacity
         self.sessions: dict[str, Claimed] = {}
+        self.seen: list[Claimed] = []
         self.reads = threading.Event()
         self.reads.set()
         self._stopping = threading.Event()
@@ -141,6 +142,7 @@ class ScriptedWorker:
         record = as_record(self._redis.hgetall(LIVE_SESSION.of(session_id)))
         request = LiveRequest.model_validate_json(record["request"])
         self.sessions[session_id] = claimed = Claimed(session_id, epoch, request)
+        self.seen.append(claimed)
         self.say(claimed)
 
     def _read(self, claimed: Claimed) -> None:

@@ -11,15 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_worker import utterance, words
-from serving import serve, start_worker, talking, until_closed
+from talking import talking, until_closed
 from waiting import wait_until
 
 from gateway.access.keys import add_key
 from gateway.live.protocols.asr.state import State
 from gateway.live.sessions.text import LiveText
 from shared.live.updates import LiveUpdate, LiveWord, SegmentEnd
-
-__all__ = ["serve", "start_worker"]
 
 BUFFERS = {"buffer_transcription": "", "buffer_diarization": "", "buffer_translation": ""}
 SECOND = struct.pack("<h", 1000) * 16_000

@@ -7,13 +7,11 @@ import struct
 
 import pytest
 from scripted_worker import utterance, words
-from serving import serve, start_worker, talking, until_closed
+from talking import talking, until_closed
 from websockets.sync.client import connect
 
 from cli.redis_server import free_port
 from gateway.access.keys import add_key
-
-__all__ = ["serve", "start_worker"]
 
 HELLO = {"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"}
 

@@ -24,8 +24,6 @@ _BELL_S = 1.0
 _CLAIM_EVERY_S = 0.5
 _AGAIN_S = 0.3
 _MAX_DEATHS = 2
-_ORPHAN_S = 30.0
-"""How long a session is kept whose gateway.live is gone: its caller may connect to another one."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +34,20 @@ class LiveCounts:
 
     n_sessions: int = 0
     n_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """
+    How long a worker waits, in seconds.
+
+    Attributes:
+        stall_s: For an answer of the engine process, which is killed then.
+        orphan_s: For the gateway.live of a session. Its caller may connect to another one.
+    """
+
+    stall_s: float
+    orphan_s: float = 30.0
 
 
 class Loading(threading.Thread):
@@ -64,7 +76,7 @@ class SessionHost(threading.Thread):
         capacity: Most sessions at a time.
         models: Gives the models that this worker can run; none for any.
         load: Loads a model in the engine process.
-        stall_s: The engine process is killed if it gives no answer for so many seconds.
+        patience: How long it waits.
     """
 
     def __init__(
@@ -75,12 +87,12 @@ class SessionHost(threading.Thread):
         capacity: int,
         models: Callable[[], Sequence[str]],
         load: Callable[[str], Any],
-        stall_s: float,
+        patience: Patience,
     ) -> None:
         super().__init__(name="live", daemon=True)
         self._claims, self._batcher = claims, batcher
         self.capacity = capacity
-        self._models, self._load, self._stall_s = models, load, stall_s
+        self._models, self._load, self._patience = models, load, patience
         self._held: dict[str, HeldSession] = {}
         self._engine_pid: int | None = None
         self._claimed_at = 0.0
@@ -215,7 +227,9 @@ class SessionHost(threading.Thread):
             ChildDied, TimeoutError: It is gone.
             LonghandError: What the method raised.
         """
-        return self._batcher.live_call(method, *args, stall_s=self._stall_s, check=self._renew)
+        return self._batcher.live_call(
+            method, *args, stall_s=self._patience.stall_s, check=self._renew
+        )
 
     def _reopen_all(self, error: Exception) -> None:
         """After the engine process is gone: have another one started, and go on with it."""
@@ -253,7 +267,7 @@ class SessionHost(threading.Thread):
             held.orphan_since = None
         elif held.orphan_since is None:
             held.orphan_since = now
-        elif now - held.orphan_since > _ORPHAN_S:
+        elif now - held.orphan_since > self._patience.orphan_s:
             self._end(held, "nobody listens to this session any more")
 
     def _end(self, held: HeldSession, problem: str) -> None:
