@@ -199,8 +199,10 @@ class GatewaySettings(OutwardSettings):
         0,
         ge=0,
         le=65535,
-        description="A second port of `gateway.live`, for WhisperLive's clients, which expect "
-        "5050; 0 for none. They may use `LONGHAND_LIVE_PORT` as well.",
+        description="A second port, for WhisperLive's clients, which expect 5050; 0 for none.",
+    )
+    wyoming_port: int = Field(
+        0, ge=0, le=65535, description="Wyoming's port, as 10300; 0 for none."
     )
     live_max_sessions: int = Field(
         200, ge=0, le=10_000, description="Live sessions of the site at the same time."

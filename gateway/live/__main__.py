@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.access.callers import warn_of_access
 from gateway.live.app import create_live
+from gateway.live.protocols.wyoming.server import check_wyoming
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.tail import Tail
 from gateway.settings import GatewaySettings
@@ -63,7 +64,7 @@ def serve(settings: GatewaySettings) -> None:
         host, port = each.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         _log.info("gateway.live listens on http://%s:%s", shown, port)
-    app = create_live(settings)
+    app = create_live(settings, _listen_for_wyoming(settings))
     config = uvicorn.Config(
         app,
         # The peer is the connection's: headers about it are for `Access` to judge.
@@ -117,6 +118,18 @@ def _listen_for_whisperlive(settings: GatewaySettings) -> list[socket.socket]:
     address = f"{settings.live_host}:{settings.whisperlive_port}"
     with naming("LONGHAND_LIVE_HOST:LONGHAND_WHISPERLIVE_PORT", address):
         return [_listen(settings.live_host, settings.whisperlive_port)]
+
+
+def _listen_for_wyoming(settings: GatewaySettings) -> socket.socket | None:
+    """The listener for Wyoming's clients, if there are to be any."""
+    if not settings.wyoming_port:
+        return None
+    check_wyoming(settings)
+    address = f"{settings.live_host}:{settings.wyoming_port}"
+    with naming("LONGHAND_LIVE_HOST:LONGHAND_WYOMING_PORT", address):
+        listener = _listen(settings.live_host, settings.wyoming_port)
+    _log.info("Wyoming is served at tcp://%s, without passwords", address)
+    return listener
 
 
 def _listen(host: str, port: int) -> socket.socket:

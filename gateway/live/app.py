@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -20,6 +21,7 @@ from gateway.access.origins import Origins
 from gateway.live.errors import ERROR_ANSWERS
 from gateway.live.listening import Listening
 from gateway.live.protocols import PROTOCOLS
+from gateway.live.protocols.wyoming.server import serving
 from gateway.live.routes import Routes
 from gateway.live.sessions.opening import Clients, LiveSessions
 from gateway.live.status import StatusReader
@@ -34,8 +36,13 @@ _HARDENED = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referre
 _STARTS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
 
 
-def create_live(settings: GatewaySettings) -> Starlette:
-    """Build gateway.live. Its `state.tail` reads events, `state.live` serves live sessions."""
+def create_live(settings: GatewaySettings, wyoming: socket.socket | None = None) -> Starlette:
+    """
+    Build gateway.live. Its `state.tail` reads events, `state.live` serves live sessions.
+
+    Args:
+        wyoming: A listener for clients of Wyoming, if there are to be any.
+    """
     url = settings.redis_url.get_secret_value()
     redis = connect_briefly(url)
     tailed, asked, followed = (connect_tail(url) for _ in range(3))
@@ -58,7 +65,7 @@ def create_live(settings: GatewaySettings) -> Starlette:
     app = Starlette(
         routes=[*Routes(listening).all(), *spoken],
         exception_handlers=ERROR_ANSWERS,
-        lifespan=partial(_run, (tail, live), (redis, tailed, asked, followed)),
+        lifespan=partial(_run, (tail, live, wyoming), (redis, tailed, asked, followed)),
     )
     app.state.tail, app.state.live = tail, live
     # Around everything, starlette's own error answers included.
@@ -68,16 +75,17 @@ def create_live(settings: GatewaySettings) -> Starlette:
 
 @asynccontextmanager
 async def _run(
-    served: tuple[Tail, LiveSessions],
+    served: tuple[Tail, LiveSessions, socket.socket | None],
     clients: tuple[BlockingRedis, Redis, Redis, Redis],
     _app: Starlette,
 ) -> AsyncIterator[None]:
     """Read events and updates while the application runs."""
-    tail, live = served
+    tail, live, wyoming = served
     tasks = [asyncio.create_task(work.run()) for work in (tail, live.following)]
-    yield
-    tail.stop()
-    live.stop()
+    async with serving(live, wyoming):
+        yield
+        tail.stop()
+        live.stop()
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -22,6 +22,7 @@ from gateway.live.sessions.session import LiveSession
 from gateway.live.sessions.text import LiveText
 from gateway.settings import GatewaySettings
 from gateway.submission.models import check_model
+from shared.catalogue import ModelEntry
 from shared.errors import Busy, InvalidRequest, ModelNotFound, TooManyRequests
 from shared.keys import LIVE_AUDIO, LIVE_SAID, LIVE_SESSION
 from shared.live.request import LiveRequest
@@ -98,6 +99,15 @@ class LiveSessions:
         found = found or catalogue.resolve(None, known)
         assert found is not None
         return found
+
+    async def models(self) -> list[ModelEntry]:
+        """The models that running workers have for live sessions, the site's default first."""
+        live = await self._live()
+        known = known_models(live)
+        names = {name for worker in live if worker.live_sessions for name in worker.models}
+        first = await self.model(None)
+        others = sorted(names & known.keys() - {first})
+        return [known[name] for name in (first, *others) if name in known]
 
     async def open(self, owner: str, request: LiveRequest) -> LiveSession:
         """

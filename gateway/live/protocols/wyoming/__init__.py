@@ -1,0 +1,1 @@
+"""Wyoming, the protocol that Home Assistant speaks with services of speech."""
