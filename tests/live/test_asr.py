@@ -174,8 +174,13 @@ def test_a_site_with_keys_lets_nobody_in_without_one(serve, start_worker, tmp_pa
     client = serve(auth="keys", api_keys_file=tmp_path / "keys.json")
     [refused], code = said_for(client, "/asr")
     said, _ = said_for(client, f"/asr?token={key}")
+    with talking(client, "/asr", subprotocols=["bearer", "wrong"]) as socket:
+        _, wrong = until_closed(socket)
+    with talking(client, "/asr", subprotocols=["bearer", key]) as socket:
+        by_subprotocol = socket.receive_json()
 
-    assert (refused["type"], code) == ("error", 4401)
+    assert (refused["type"], code, wrong) == ("error", 4401, 4401)
+    assert by_subprotocol["type"] == "config"
     assert said[-1] == {"type": "ready_to_stop"}
 
 

@@ -204,8 +204,14 @@ def test_a_site_with_keys_lets_nobody_in_without_one(serve, start_worker, tmp_pa
         socket.send_text(json.dumps(HELLO))
         by_header = json.loads(socket.receive_text())
 
+    with talking(client, "/", subprotocols=["bearer", key]) as socket:
+        chosen = socket.accepted_subprotocol
+        socket.send_text(json.dumps(HELLO))
+        by_subprotocol = json.loads(socket.receive_text())
+
     assert refused["status"] == "ERROR"
     assert code == 4401
+    assert (by_subprotocol["message"], chosen) == ("SERVER_READY", "bearer")
     assert by_query["message"] == by_header["message"] == "SERVER_READY"
 
 
