@@ -69,9 +69,6 @@ class GatewaySettings(OutwardSettings):
         description="Most seconds that a request may wait for its job. `wait=true` waits this "
         "long, and nginx allows this much silence.",
     )
-    max_audio_s: float = Field(
-        0.0, ge=0.0, description="Longest audio that is accepted, in seconds; 0 for no limit."
-    )
     max_queued: int = Field(
         10_000,
         ge=1,
@@ -219,6 +216,11 @@ class GatewaySettings(OutwardSettings):
     )
     live_max_session_s: float = Field(
         14_400.0, ge=1.0, description="Seconds after which a live session is ended."
+    )
+    asr_pcm_input: bool = Field(
+        False,
+        description="Whether WebSockets at `/asr` expect raw audio (16-bit little-endian, mono, "
+        "16 kHz) unless their query has `pcm_input=false`; else any container.",
     )
     live_idle_s: float = Field(
         60.0,

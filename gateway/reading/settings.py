@@ -16,6 +16,9 @@ class ReadingSettings(SharedSettings):
         description="Largest upload that is accepted, in bytes; a proxy in front must allow a "
         "little more.",
     )
+    max_audio_s: float = Field(
+        0.0, ge=0.0, description="Longest audio that is accepted, in seconds; 0 for no limit."
+    )
     upload_ttl_s: int = Field(
         86_400,
         ge=60,

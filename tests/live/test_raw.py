@@ -8,6 +8,7 @@ import pytest
 from scripted_worker import utterance, words
 from starlette.websockets import WebSocketDisconnect
 from talking import talking
+from waiting import wait_until
 
 PATH = "/v1/audio/transcriptions"
 SECOND = b"\x00\x40" * 16_000
@@ -50,7 +51,7 @@ def test_the_text_so_far_comes_with_every_new_word_and_a_client_who_stops_gets_t
         {"text": "Good morning It is over"},
     ]
     assert code == 1000
-    assert not worker.sessions
+    wait_until(lambda: not worker.sessions, 10, "the session is gone")
 
 
 def test_the_format_may_be_bare_text(serve, start_worker):

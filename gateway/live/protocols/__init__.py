@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from starlette.routing import BaseRoute
 
 from gateway.live.protocols import raw, stream, whisperlive
+from gateway.live.protocols.asr import talking as asr
 from gateway.live.sessions.opening import LiveSessions
 
 PROTOCOLS: Sequence[Callable[[LiveSessions], list[BaseRoute]]] = (
     whisperlive.routes,
+    asr.routes,
     raw.routes,
     stream.routes,
 )

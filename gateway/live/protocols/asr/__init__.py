@@ -1,0 +1,1 @@
+"""WhisperLiveKit's `/asr`: audio in binary frames, the state of the text as JSON."""
