@@ -1,4 +1,4 @@
-"""A WebSocket of starlette's test client."""
+"""WebSockets of starlette's test client."""
 
 from __future__ import annotations
 

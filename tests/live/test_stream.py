@@ -6,9 +6,12 @@ import json
 import socket
 import struct
 import subprocess
+from pathlib import Path
 
+import httpx2
 import pytest
 from scripted_worker import utterance
+from waiting import wait_until
 
 PATH = "/transcribe/stream"
 HEADER = (
@@ -127,3 +130,30 @@ def test_a_site_with_keys_lets_nobody_in_without_one(serve, tmp_path):
     answer = serve(auth="keys", api_keys_file=tmp_path / "keys.json").post(PATH, content=HEADER)
 
     assert answer.status_code == 401
+
+
+def test_a_caller_who_disappears_frees_their_session_and_their_decoder(start_live, start_worker):
+    worker = start_worker(say_each_second)
+    program = start_live(live_max_sessions=1, live_resume_s=0)
+    address = program.url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=20) as caller:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: {address[0]}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        caller.sendall(head.encode() + b"d\r\n\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01\r\n")
+        worker.session()
+        wait_until(lambda: decoders_of(program), 20, "a decoder")
+    wait_until(lambda: not decoders_of(program), 20, "no decoder")
+
+    answers = []
+
+    def is_served():
+        answers.append(httpx2.post(program.url + PATH, content=HEADER + SECOND))
+        return answers[-1].status_code == 200
+
+    wait_until(is_served, 20, "room for another session")
+    assert lines_of(answers[-1].text)[0]["text"] == "Second 1"
+
+
+def decoders_of(program):
+    """The children of gateway.live."""
+    pid = program.child.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

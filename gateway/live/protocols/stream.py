@@ -24,7 +24,7 @@ from gateway.live.audio.spec import RATE_HZ, AudioSpec
 from gateway.live.errors import error_answer
 from gateway.live.protocols.reading import invalid
 from gateway.live.sessions.opening import LiveSessions
-from gateway.live.sessions.session import LiveSession, SessionOver
+from gateway.live.sessions.session import Ending, LiveSession, SessionOver
 from gateway.live.sessions.text import LiveSegment
 from shared.errors import (
     AudioTooLarge,
@@ -232,6 +232,8 @@ class Lines(Response):
                 coming.cancel()
             if update is None:
                 return
+            if self._session.is_slow.is_set():  # then updates were left out
+                raise Busy(Ending.SLOW.value, retry_after_s=_RETRY_S)
             yield update
 
     def _ending(self) -> dict[str, Any]:
