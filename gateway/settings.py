@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.access.keys import check_rate
 from gateway.access.names import read_names
 from gateway.access.origins import ANY_ORIGIN, read_origins
 from gateway.outward.settings import OutwardSettings
@@ -125,24 +123,6 @@ class GatewaySettings(OutwardSettings):
         description="Networks of proxies whose `X-Remote-User` is believed, such as "
         "`10.1.2.0/24,::1`; jobs of other callers belong to `local`.",
     )
-    auth: Literal["off", "keys"] = Field(
-        "off",
-        description="Who may use the gateway. `off`: everybody who reaches it. `keys`: holders "
-        "of keys, and users that a trusted proxy names.",
-    )
-    api_keys_file: Path = Field(
-        Path("data/keys.json"), description="File of keys that `./longhand keys` writes."
-    )
-    admins: str = Field(
-        "",
-        description="Admins among the users that a trusted proxy names, separated by commas; "
-        "keys have roles of their own.",
-    )
-    rate_limit: str = Field(
-        "",
-        description="Requests that a caller may make, such as `60/minute` or "
-        "`10/second;1000/day`; empty for no limit. A key may have a rate of its own.",
-    )
     server_names: str = Field(
         "",
         description="Host names, separated by commas, of a site that only its own machine can "
@@ -241,11 +221,6 @@ class GatewaySettings(OutwardSettings):
         _parse_networks(value)
         return value
 
-    @field_validator("rate_limit")
-    @classmethod
-    def _is_rate(cls, value: str) -> str:
-        return check_rate(value) if value else value
-
     @field_validator("server_names")
     @classmethod
     def _are_names(cls, value: str) -> str:
@@ -267,11 +242,6 @@ class GatewaySettings(OutwardSettings):
     def listed_origins(self) -> tuple[str, ...]:
         """The origins of other sites whose pages may call."""
         return read_origins(self.cors_origins)
-
-    @cached_property
-    def admin_names(self) -> frozenset[str]:
-        """The users who are admins."""
-        return frozenset(part.strip() for part in self.admins.split(",") if part.strip())
 
     @cached_property
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.settings import SharedSettings
+from gateway.access.settings import AccessSettings
 
 
-class ReadingSettings(SharedSettings):
+class ReadingSettings(AccessSettings):
     """What the operator may set for uploads."""
 
     max_audio_bytes: int = Field(

@@ -128,6 +128,20 @@ def speaking_site(
 
 
 @pytest.fixture(scope="session")
+def live_site(real_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site for live speech, with `tiny.en`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.en").symlink_to(real_models / "tiny.en", target_is_directory=True)
+    with running_site(
+        folder,
+        LONGHAND_DEFAULT_MODEL="tiny.en",
+        LONGHAND_MODEL_ALIASES="",
+        LONGHAND_DEFAULT_WAIT_S="0",
+    ) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
 def two_turns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WAV of real speech: what Ann says and what Ben answers."""
     folder = tmp_path_factory.mktemp("two-turns")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import running_site
 from environments import run_script
 from real_speech import TWO_TURNS_S, n_errors, samples_of, text_of, turns_of
 from sites import Site
@@ -43,20 +42,6 @@ class PyAudio:
 """Stands in for the library that plays sound, which cannot be installed without a sound card's."""
 
 MOST_WRONG = 0.15
-
-
-@pytest.fixture(scope="module")
-def live_site(real_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site with `tiny.en`."""
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "tiny.en").symlink_to(real_models / "tiny.en", target_is_directory=True)
-    with running_site(
-        folder,
-        LONGHAND_DEFAULT_MODEL="tiny.en",
-        LONGHAND_MODEL_ALIASES="",
-        LONGHAND_DEFAULT_WAIT_S="0",
-    ) as site:
-        yield site
 
 
 @pytest.mark.promise("S0-01")

@@ -7,8 +7,7 @@ import struct
 
 import pytest
 from scripted_worker import utterance, words
-from starlette.websockets import WebSocketDisconnect
-from talking import talking
+from talking import talking, until_closed
 from websockets.sync.client import connect
 
 from cli.redis_server import free_port
@@ -19,16 +18,6 @@ HELLO = {"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"}
 
 def floats(n_samples, value=0.5):
     return struct.pack("<f", value) * n_samples
-
-
-def until_closed(socket):
-    """Every message, and the code of the close."""
-    found = []
-    try:
-        while True:
-            found.append(json.loads(socket.receive_text()))
-    except WebSocketDisconnect as closed:
-        return found, closed.code
 
 
 def say_two(claimed, entry):
@@ -215,8 +204,14 @@ def test_a_site_with_keys_lets_nobody_in_without_one(serve, start_worker, tmp_pa
         socket.send_text(json.dumps(HELLO))
         by_header = json.loads(socket.receive_text())
 
+    with talking(client, "/", subprotocols=["bearer", key]) as socket:
+        chosen = socket.accepted_subprotocol
+        socket.send_text(json.dumps(HELLO))
+        by_subprotocol = json.loads(socket.receive_text())
+
     assert refused["status"] == "ERROR"
     assert code == 4401
+    assert (by_subprotocol["message"], chosen) == ("SERVER_READY", "bearer")
     assert by_query["message"] == by_header["message"] == "SERVER_READY"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pydantic import ValidationError
+from starlette.websockets import WebSocket
 
 from shared.errors import InvalidRequest
 
@@ -13,3 +14,20 @@ def invalid(error: ValidationError) -> InvalidRequest:
     name = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     return InvalidRequest(f"{name or 'the message'}: {message}", param=name or None)
+
+
+async def accept(socket: WebSocket) -> str | None:
+    """
+    Accept a WebSocket.
+
+    Returns:
+        The key, if it came as the pair of subprotocols `bearer, <key>`: scripts of a browser can
+        set no header.
+    """
+    match socket.scope["subprotocols"]:
+        case ["bearer", key]:
+            # RFC 6455, 4.1: a browser gives up unless one of its subprotocols is chosen.
+            await socket.accept("bearer")
+            return str(key)
+    await socket.accept()
+    return None

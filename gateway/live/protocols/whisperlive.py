@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from gateway.errors import REDIS_AWAY
 from gateway.live.audio.opening import open_audio
 from gateway.live.audio.spec import AudioSpec
-from gateway.live.protocols.reading import invalid
+from gateway.live.protocols.reading import accept, invalid
 from gateway.live.sessions.conversation import POLICY, TRY_AGAIN, close, talk
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.sessions.session import Ending, LiveSession, SessionOver
@@ -68,10 +68,10 @@ class WhisperLive:
 
     async def talk(self, socket: WebSocket) -> None:
         """Serve one client."""
-        await socket.accept()
+        key = await accept(socket)
         uid = ""
         try:
-            owner = self._live.admit(socket)
+            owner = self._live.admit(socket, key)
             asked = await _read_handshake(socket)
             uid = asked.uid
             session = await self._open(owner, asked)

@@ -17,11 +17,11 @@ from gateway.errors import REDIS_AWAY
 from gateway.live.audio.opening import open_audio
 from gateway.live.audio.spec import AudioSpec
 from gateway.live.protocols.asr.state import State
-from gateway.live.protocols.reading import invalid
+from gateway.live.protocols.reading import accept, invalid
 from gateway.live.sessions.conversation import TRY_AGAIN, close, talk
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.sessions.session import LiveSession
-from shared.errors import AccessError, Busy, LonghandError, TooManyRequests
+from shared.errors import AccessError, Busy, InvalidRequest, LonghandError, TooManyRequests
 from shared.live.request import LiveRequest
 
 _BAD_REQUEST, _NO_ACCESS, _BAD_AUDIO = 4400, 4401, 1003
@@ -52,9 +52,9 @@ class Asr:
 
     async def talk(self, socket: WebSocket) -> None:
         """Serve one client."""
-        await socket.accept()
+        key = await accept(socket)
         try:
-            await self._serve(socket)
+            await self._serve(socket, key)
         except (Busy, TooManyRequests) as error:
             await _refuse(socket, error.message, TRY_AGAIN)
         except REDIS_AWAY:
@@ -65,8 +65,8 @@ class Asr:
         except WebSocketDisconnect:
             return
 
-    async def _serve(self, socket: WebSocket) -> None:
-        owner = self._live.admit(socket)
+    async def _serve(self, socket: WebSocket, key: str | None) -> None:
+        owner = self._live.admit(socket, key)
         asked, request = await self._read(socket)
         is_pcm = self._live.settings.asr_pcm_input if asked.pcm_input is None else asked.pcm_input
         config = {"type": "config", "useAudioWorklet": is_pcm, "mode": asked.mode}
@@ -85,6 +85,7 @@ class Asr:
             await client.fail(_REDIS_AWAY, TRY_AGAIN)
         except LonghandError as error:
             await client.fail(error.message, _BAD_AUDIO)
+            await session.end()  # nobody takes it up again: a worker's place becomes free
 
     async def _read(self, socket: WebSocket) -> tuple[Query, LiveRequest]:
         """
@@ -93,6 +94,11 @@ class Asr:
         Raises:
             InvalidRequest: Something in the query is not possible.
         """
+        if socket.query_params.get("target_language"):
+            raise InvalidRequest(
+                "target_language: live speech is not translated; leave it out",
+                param="target_language",
+            )
         try:
             asked = Query.model_validate(dict(socket.query_params))
             request = LiveRequest(
