@@ -26,6 +26,8 @@ _KEY_SCHEMES = ("bearer", "token")
 _BASIC = "basic"
 # A browser sends no header of our choosing for EventSource, WebSocket and `<audio src>`.
 _TOKEN_PATHS = re.compile(r"/events|/jobs/[^/]+/(?:events|audio)|/ws/.+")
+_LIVE_PATHS = ("/", "/asr", "/v1/listen", "/v1/realtime", "/v1/audio/transcriptions")
+_KEY_PROTOCOL = "openai-insecure-api-key."
 
 _log = logging.getLogger(__name__)
 
@@ -195,9 +197,14 @@ def takes_token(path: str) -> bool:
     return _TOKEN_PATHS.fullmatch(path) is not None
 
 
-def token_in(uri: str, method: str) -> str | None:
+def token_in(uri: str, method: str, *, is_websocket: bool = False) -> str | None:
     """
     The key in the query of a request that may have it there; None if there is none.
+
+    A WebSocket for live speech may have it there too.
+
+    >>> token_in("/asr?token=k", "GET", is_websocket=True), token_in("/asr?token=k", "GET")
+    ('k', None)
 
     >>> token_in("/events?token=k", "GET"), token_in("/jobs?token=k", "GET")
     ('k', None)
@@ -207,10 +214,31 @@ def token_in(uri: str, method: str) -> str | None:
     >>> token_in("/events?token=k&token=", "GET")
     """
     path, _, query = uri.partition("?")  # as servers split it
-    if method not in ("GET", "HEAD") or not takes_token(path):
+    is_live = is_websocket and path in _LIVE_PATHS
+    if method not in ("GET", "HEAD") or not (is_live or takes_token(path)):
         return None
     found = parse_qs(query, keep_blank_values=True).get("token", [])
     return found[0] if len(found) == 1 else None
+
+
+def protocol_key(offered: str) -> str | None:
+    """
+    The key among the subprotocols that a WebSocket offers; None if there is none.
+
+    Args:
+        offered: The header `Sec-WebSocket-Protocol` (RFC 6455, 11.3.4).
+
+    >>> [protocol_key(sent) for sent in ("bearer, k", "token,k", "realtime, openai-beta.v1", "")]
+    ['k', 'k', None, None]
+    >>> protocol_key("realtime, openai-insecure-api-key.k, openai-beta.realtime-v1")
+    'k'
+    """
+    names = [name.strip() for name in offered.split(",")]
+    match names:
+        case [scheme, key] if scheme.lower() in _KEY_SCHEMES:
+            return key or None
+    found = [name.removeprefix(_KEY_PROTOCOL) for name in names if name.startswith(_KEY_PROTOCOL)]
+    return found[0] if len(found) == 1 and found[0] else None
 
 
 def refuse_untrusted_page(caller: Caller, origins: Origins, method: str, headers: Headers) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from gateway.access.callers import token_in
+from gateway.access.callers import protocol_key, token_in
 from gateway.openapi.documented import Answer, documented
 from gateway.services import services
 from shared.errors import Unauthorized
@@ -29,6 +29,8 @@ _NO = 401
     headers={
         "X-Original-URI": "What is asked for, query included: it may hold the key.",
         "X-Original-Method": "How it is asked for; `GET` unless given.",
+        "X-Original-Upgrade": "`websocket` if it opens one, which may show its key in "
+        "`Sec-WebSocket-Protocol`, or on paths of live speech in the query.",
     },
 )
 def check_key() -> Response:
@@ -37,9 +39,14 @@ def check_key() -> Response:
 
     With keys off it is always 401, so that an invented key does not replace a password.
     """
+    is_websocket = request.headers.get("X-Original-Upgrade", "").lower() == "websocket"
     token = token_in(
-        request.headers.get("X-Original-URI", ""), request.headers.get("X-Original-Method", "GET")
+        request.headers.get("X-Original-URI", ""),
+        request.headers.get("X-Original-Method", "GET"),
+        is_websocket=is_websocket,
     )
+    if token is None and is_websocket:
+        token = protocol_key(request.headers.get("Sec-WebSocket-Protocol", ""))
     try:
         caller = services().access.by_key(headers=request.headers, token=token)
     except Unauthorized:

@@ -206,6 +206,29 @@ def test_nginx_is_told_who_may_in_by_key(site: FlaskClient, make_key: MakeKey) -
     assert status({"X-Original-URI": f"//[x/events?token={key}"}) == 401
 
 
+def test_nginx_is_told_of_keys_that_live_callers_send_as_they_can(
+    site: FlaskClient, make_key: MakeKey
+) -> None:
+    key = make_key("bob")
+    opened = {"X-Original-Upgrade": "websocket"}
+
+    def status(uri: str, headers: dict[str, str]) -> int:
+        return site.get("/_auth", headers={"X-Original-URI": uri} | headers).status_code
+
+    def offered(protocols: str) -> dict[str, str]:
+        return opened | {"Sec-WebSocket-Protocol": protocols}
+
+    paths = ("/", "/asr", "/v1/listen", "/v1/realtime", "/v1/audio/transcriptions")
+    assert [status(f"{path}?token={key}", opened) for path in paths] == [204] * len(paths)
+    # The gateway answers these, and reads no key from their query.
+    assert [status(f"{path}?token={key}", {}) for path in paths] == [401] * len(paths)
+    assert status(f"/jobs?token={key}", opened) == 401
+    forms = ("bearer, {}", "token, {}", "realtime, openai-insecure-api-key.{}")
+    assert [status("/asr", offered(form.format(key))) for form in forms] == [204] * len(forms)
+    assert [status("/asr", offered(form.format("lh_no"))) for form in forms] == [401] * len(forms)
+    assert status("/asr", {"Sec-WebSocket-Protocol": f"bearer, {key}"}) == 401
+
+
 def test_nginx_is_told_that_it_was_a_key(site: FlaskClient, make_key: MakeKey) -> None:
     good = site.get("/_auth", headers={"X-API-Key": make_key("bob")})
     bad = site.get("/_auth", headers={"X-API-Key": "lh_no"})
