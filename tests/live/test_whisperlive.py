@@ -215,6 +215,25 @@ def test_a_site_with_keys_lets_nobody_in_without_one(serve, start_worker, tmp_pa
     assert by_query["message"] == by_header["message"] == "SERVER_READY"
 
 
+def test_a_client_who_names_the_session_goes_on_after_a_broken_connection(serve, start_worker):
+    start_worker(say_two)
+    client = serve()
+    where = "/?session=mine-0123456789abcdef"
+    with talking(client, where) as socket:
+        socket.send_text(json.dumps(HELLO))
+        socket.send_bytes(floats(16_000))
+        socket.receive_text()
+        first = json.loads(socket.receive_text())
+    with talking(client, where) as socket:
+        socket.send_text(json.dumps(HELLO))
+        socket.send_bytes(b"END_OF_AUDIO")
+        said, code = until_closed(socket)
+
+    assert first["segments"][0]["text"] == " Good morning"
+    assert [s["text"] for s in said[-1]["segments"]] == [" Good morning", " It is over"]
+    assert code == 1000
+
+
 def test_a_second_port_serves_the_same(start_live, start_worker):
     start_worker()
     port = free_port()

@@ -74,7 +74,7 @@ class WhisperLive:
             owner = self._live.admit(socket, key)
             asked = await _read_handshake(socket)
             uid = asked.uid
-            session = await self._open(owner, asked)
+            session = await self._open(owner, asked, socket.query_params.get("session"))
         except (Busy, TooManyRequests) as error:
             minutes = math.ceil((error.retry_after_s or 60) / 60)
             await _refuse(socket, {"uid": uid, "status": "WAIT", "message": minutes}, TRY_AGAIN)
@@ -95,7 +95,7 @@ class WhisperLive:
                 writing=client.write(),
             )
 
-    async def _open(self, owner: str, asked: Handshake) -> LiveSession:
+    async def _open(self, owner: str, asked: Handshake, named: str | None) -> LiveSession:
         request = LiveRequest(
             model=await self._live.model(asked.model),
             language=asked.language,
@@ -104,7 +104,7 @@ class WhisperLive:
             hotwords=asked.hotwords,
             chinese=self._live.settings.default_chinese,
         )
-        return await self._live.open(owner, request)
+        return await self._live.open(owner, request, named)
 
 
 class Client:

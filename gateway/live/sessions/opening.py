@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _CLAIM_S = 4.5
 """How long a worker may take to claim a session. Callers are told within five seconds."""
 
 _RETRY_S = 10
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 @dataclass(frozen=True)
@@ -109,21 +111,31 @@ class LiveSessions:
         others = sorted(names & known.keys() - {first})
         return [known[name] for name in (first, *others) if name in known]
 
-    async def open(self, owner: str, request: LiveRequest) -> LiveSession:
+    async def open(
+        self, owner: str, request: LiveRequest, session_id: str | None = None
+    ) -> LiveSession:
         """
         Open a session and wait until a worker has claimed it.
 
+        Args:
+            session_id: The caller's own name for it. If the owner has such a session already, that
+                one goes on: its caller was disconnected.
+
         Raises:
-            InvalidRequest, ModelNotFound: No worker can do what is asked.
+            InvalidRequest, ModelNotFound: No worker can do what is asked; or the name is not
+                possible, or taken by somebody else.
             TooManyRequests: The owner has too many sessions.
             Busy: The site has too many, no worker is free, or Redis is away.
         """
+        if session_id and await self._is_known(session_id):
+            return await self.resume(owner, session_id)
         live = await self._live()
         self._check(request, live)
         capacity = sum(w.live_sessions for w in live if w.is_usable(request.model))
         if not capacity:
             raise Busy("no running worker takes live sessions; try later", retry_after_s=_RETRY_S)
-        session = LiveSession(self._redis, secrets.token_hex(16), owner, request)
+        name = session_id or secrets.token_hex(16)
+        session = LiveSession(self._redis, name, owner, request)
         self.following.add(session)
         try:
             await self._enter(session, min(capacity, self.settings.live_max_sessions))
@@ -156,6 +168,14 @@ class LiveSessions:
         session = LiveSession(redis, session_id, owner, request, text=text, n_samples=n_samples)
         self.following.add(session)
         return session
+
+    async def _is_known(self, session_id: str) -> bool:
+        if not _SESSION_ID.fullmatch(session_id):
+            raise InvalidRequest(
+                "session: 16 to 64 letters, digits, - or _ that nobody else can guess",
+                param="session",
+            )
+        return bool(await self._redis.exists(LIVE_SESSION.of(session_id)))
 
     def stop(self) -> None:
         """Tell every caller that the program ends."""

@@ -35,6 +35,7 @@ class Query(BaseModel):
     Attributes:
         pcm_input: Whether the audio is raw: 16-bit little-endian samples, mono, 16 kHz; else it
             is a container. None: as the site has it.
+        session: The client's own name for the session, which goes on if it is there already.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -42,6 +43,7 @@ class Query(BaseModel):
     language: str | None = None
     mode: Literal["full", "diff"] = "full"
     pcm_input: bool | None = None
+    session: str | None = None
 
 
 class Asr:
@@ -71,7 +73,7 @@ class Asr:
         is_pcm = self._live.settings.asr_pcm_input if asked.pcm_input is None else asked.pcm_input
         config = {"type": "config", "useAudioWorklet": is_pcm, "mode": asked.mode}
         await socket.send_text(json.dumps(config))
-        session = await self._live.open(owner, request)
+        session = await self._live.open(owner, request, asked.session)
         client = Client(socket, session, is_diff=asked.mode == "diff")
         try:
             await talk(
