@@ -198,15 +198,10 @@ class GatewaySettings(OutwardSettings):
         14_400.0, ge=1.0, description="Seconds after which a live session is ended."
     )
     asr_pcm_input: bool = Field(
-        False,
-        description="Whether WebSockets at `/asr` expect raw audio (16-bit little-endian, mono, "
-        "16 kHz) unless their query has `pcm_input=false`; else any container.",
+        False, description="Whether `pcm_input` (docs/live-asr.md) is true where it is left out."
     )
     live_idle_s: float = Field(
-        60.0,
-        ge=1.0,
-        description="Seconds without audio, or another message, after which a live session is "
-        "ended.",
+        60.0, ge=1.0, description="Seconds without audio, or a message, that end a live session."
     )
     live_resume_s: float = Field(
         30.0,
