@@ -83,3 +83,11 @@ def worker_metrics(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
         "device",
         "kind",
     )
+
+
+def live_metrics(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
+    """Live sessions of each running worker."""
+    room = {(w.name,): w.live_sessions for w in workers}
+    yield gauge("longhand_worker_live_slots", "Live sessions it takes at a time.", room, "worker")
+    speaking = {(w.name,): w.n_live for w in workers}
+    yield gauge("longhand_worker_live_sessions", "Live sessions it has now.", speaking, "worker")

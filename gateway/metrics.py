@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
 from gateway.answering.shapes.deliveries import Outcome
-from gateway.families import counter, default_model_metrics, gauge, worker_metrics
+from gateway.families import counter, default_model_metrics, gauge, live_metrics, worker_metrics
 from gateway.openapi.document import version
 from gateway.waiting.slots import Waiting
 from gateway.waiting.watcher import Watcher
@@ -166,6 +166,7 @@ class _Site(Collector):
         yield from _work_metrics(seen)
         yield from default_model_metrics(seen.default_model, seen.workers)
         yield from worker_metrics(seen.workers)
+        yield from live_metrics(seen.workers)
 
     def _look(self) -> _Seen:
         figures = self._jobs.figures

@@ -101,6 +101,7 @@ def find_condition(here: Services) -> Health:
         storage=storage,
         workers=len(live),
         queue=queue and Queue(**queue),
+        live_sessions_free=sum(max(0, worker.live_sessions - worker.n_live) for worker in live),
         default_model=default.name,
         default_model_usable=default.is_usable,
         problem=problem,

@@ -72,6 +72,23 @@ def test_a_websocket_through_nginx_brings_the_events_of_a_job(
     assert frames[-1]["data"]["status"] == "succeeded"
 
 
+LIVE_PATHS = ("/", "/asr", "/v1/audio/transcriptions")
+
+
+def opened(site: Deployment, path: str, headers: dict[str, str] | None = None) -> int:
+    """What a WebSocket is answered that shows these headers."""
+    socket = Socket(f"http://127.0.0.1:{site.port}", path, headers)
+    socket.close()
+    return socket.status
+
+
+def test_live_speech_is_behind_the_password(site: Deployment) -> None:
+    allowed = basic("longhand", site.password)
+
+    assert [opened(site, path) for path in LIVE_PATHS] == [401] * len(LIVE_PATHS)
+    assert [opened(site, path, allowed) for path in LIVE_PATHS] == [101] * len(LIVE_PATHS)
+
+
 def test_without_keys_a_key_gets_nobody_past_the_password(site: Deployment) -> None:
     key = site.make("key", "NAME=early").split()[-1]
     shown = [{}, NONSENSE, {"X-API-Key": "nonsense"}, {"X-API-Key": key}, {"Authorization": key}]
@@ -98,6 +115,19 @@ def keyed(site: Deployment) -> Iterator[Deployment]:
 def key(keyed: Deployment) -> str:
     """Ann's."""
     return keyed.make("key", "NAME=ann-by-key").split()[-1]
+
+
+def test_live_speech_takes_keys_however_a_caller_can_send_them(keyed: Deployment, key: str) -> None:
+    bearer = {"Authorization": f"Bearer {key}"}
+    pair = {"Sec-WebSocket-Protocol": f"bearer, {key}"}
+    wrong = {"Sec-WebSocket-Protocol": "bearer, nonsense"}
+
+    for path in LIVE_PATHS:
+        assert opened(keyed, path, bearer) == opened(keyed, f"{path}?token={key}") == 101
+        assert opened(keyed, f"{path}?token=nonsense") == opened(keyed, path) == 401
+        assert opened(keyed, path, wrong) == 401
+    # A subprotocol is read where a browser's script may open the connection.
+    assert opened(keyed, "/", pair) == opened(keyed, "/asr", pair) == 101
 
 
 @pytest.fixture

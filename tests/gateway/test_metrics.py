@@ -129,6 +129,8 @@ def publish_worker(services: Services) -> None:
             gpu_memory_total_bytes=8_000_000_000,
             slots=8,
             n_running=2,
+            live_sessions=6,
+            n_live=2,
             started_at=time.time(),
         )
     )
@@ -145,6 +147,9 @@ def test_workers_are_told_as_they_publish_themselves(
     assert found["longhand_workers", ()] == 2
     assert found["longhand_worker_slots", (("worker", "w1"),)] == 8
     assert found["longhand_worker_jobs", (("worker", "w1"),)] == 2
+    assert found["longhand_worker_live_slots", (("worker", "w1"),)] == 6
+    assert found["longhand_worker_live_sessions", (("worker", "w1"),)] == 2
+    assert client.get("/health").json["live_sessions_free"] == 4
     assert found["longhand_batch_fill_ratio", (("worker", "w1"),)] == 0.75
     assert {key[1]: n for key, n in found.items() if key[0] == "longhand_gpu_memory_bytes"} == {
         (gpu, ("kind", "used"), ("worker", "w1")): 3e9,

@@ -41,6 +41,7 @@ def test_a_whole_site_is_healthy(client: FlaskClient, live_worker: LiveWorker) -
         "queue": {"queued": 0, "running": 0},
         "default_model": "demo",
         "default_model_usable": True,
+        "live_sessions_free": 0,
         "problem": None,
         "warnings": [{"code": "demo_model", "message": WARNING}],
         "message": "OK",

@@ -47,6 +47,10 @@ class Health(Succeeded):
     storage: Literal["writable", "not writable"]
     workers: int = Field(description="Workers that are running.")
     queue: Queue | None
+    live_sessions_free: int = Field(
+        description="Live sessions that running workers have room for; the site's own limit may "
+        "be lower."
+    )
     default_model: str | None = Field(description="The model of requests that name none.")
     default_model_usable: bool = Field(
         description="Whether a running worker has it or may fetch it, and could load it if it "
