@@ -23,6 +23,7 @@ from shared.live.wire import RELEASE
 
 SECOND = b"\1\0" * 16_000
 REQUEST = LiveRequest(model="demo")
+NAME = "mine-0123456789abcdef"
 
 
 @pytest.fixture
@@ -231,7 +232,7 @@ def test_a_caller_who_connects_again_finds_what_was_said(run, start_worker):
     worker = start_worker(script)
 
     async def test(live):
-        session = await live.open("ann", REQUEST)
+        session = await live.open("ann", REQUEST, NAME)
         await session.send(SECOND)
         async for _ in session.updates():
             if session.text.segments:
@@ -257,21 +258,20 @@ def test_a_caller_who_names_their_session_finds_it_again(run, start_worker):
     worker = start_worker(
         lambda claimed, entry: [utterance("Good morning", 0.0)] if entry.pcm else []
     )
-    name = "mine-0123456789abcdef"
 
     async def test(live):
-        first = await live.open("ann", REQUEST, name)
+        first = await live.open("ann", REQUEST, NAME)
         await first.send(SECOND)
         async for _ in first.updates():
             if first.text.segments:
                 break
         live.following.leave(first)
-        again = await live.open("ann", REQUEST, name)
-        assert (again.id, again.resumed) == (name, True)
+        again = await live.open("ann", REQUEST, NAME)
+        assert (again.id, again.resumed) == (NAME, True)
         assert [segment.text for segment in again.text.segments] == ["Good morning"]
         assert len(worker.sessions) == 1
         with pytest.raises(InvalidRequest, match="session"):
-            await live.open("bob", REQUEST, name)
+            await live.open("bob", REQUEST, NAME)
         with pytest.raises(InvalidRequest, match="session: 16 to 64"):
             await live.open("ann", REQUEST, "short")
 
@@ -309,16 +309,18 @@ def test_a_session_does_not_last_longer_than_the_site_allows(run, start_worker, 
     run(test, **changed)
 
 
-def test_a_session_whose_caller_does_not_come_back_is_ended(run, start_worker, redis_url):
+@pytest.mark.parametrize("name", [None, NAME])
+def test_a_session_whose_caller_does_not_come_back_is_ended(run, start_worker, redis_url, name):
     worker = start_worker()
 
     async def test(live):
-        session = await live.open("ann", REQUEST)
+        session = await live.open("ann", REQUEST, name)
         live.following.leave(session)
         while worker.sessions:
             await asyncio.sleep(0.05)
 
-    run(test, live_resume_s=0)
+    # Without a name nobody could come back, so nobody is waited for.
+    run(test, live_resume_s=0.5 if name else 100)
     with Redis.from_url(redis_url) as redis:
         assert redis.zcard(LIVE_SESSIONS) == 0
 

@@ -61,6 +61,8 @@ class Following:
         self._patience = patience
         self._sessions: dict[str, LiveSession] = {}
         self._left: dict[str, float] = {}
+        """Sessions without a caller, by when they are given up."""
+
         self._position = "0-0"
         self._signed_at = 0.0
         self._touch = redis.register_script(TOUCH)
@@ -76,13 +78,14 @@ class Following:
         self._sessions[session.id] = session
 
     def leave(self, session: LiveSession) -> None:
-        """The caller's connection is gone. For some time the session can be taken up again."""
+        """The caller's connection is gone. For some time a named session can be taken up again."""
         if self._sessions.get(session.id) is not session:
             return
         if session.is_ended:
             del self._sessions[session.id]
         else:
-            self._left[session.id] = time.monotonic()
+            waits_s = self._patience.resume_s if session.is_named else 0.0
+            self._left[session.id] = time.monotonic() + waits_s
 
     async def forget(self, session: LiveSession) -> None:
         """Remove a session that nobody will take up."""
@@ -195,10 +198,10 @@ class Following:
         return None
 
     async def _end_left(self, session: LiveSession, now: float) -> None:
-        gone_s = now - self._left[session.id]
-        if gone_s > self._patience.resume_s + _ENDING_S:
+        late_s = now - self._left[session.id]
+        if late_s > _ENDING_S:
             await self.forget(session)
-        elif gone_s > self._patience.resume_s and not session.is_ending:
+        elif late_s > 0 and not session.is_ending:
             await session.end()
         else:
             await self._touch(args=[session.id])

@@ -136,6 +136,7 @@ class LiveSessions:
             raise Busy("no running worker takes live sessions; try later", retry_after_s=_RETRY_S)
         name = session_id or secrets.token_hex(16)
         session = LiveSession(self._redis, name, owner, request)
+        session.is_named = session_id is not None
         self.following.add(session)
         try:
             await self._enter(session, min(capacity, self.settings.live_max_sessions))

@@ -69,6 +69,9 @@ class LiveSession:
 
     Args:
         n_samples: Samples that are in Redis already, if the session is taken up again.
+
+    Attributes:
+        is_named: Whether the caller has named the session, and so can take it up again.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class LiveSession:
     ) -> None:
         self._redis = redis
         self.id, self.owner, self.request = session_id, owner, request
-        self.resumed = text is not None
+        self.resumed = self.is_named = text is not None
         self.text = text or LiveText()
         self.is_slow = asyncio.Event()
         self.is_ended = False
