@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import ValidationError
 from starlette.websockets import WebSocket
 
+from gateway.live.sessions.opening import LiveSessions
 from shared.errors import InvalidRequest
+from shared.live.request import LiveRequest
 
 
 def invalid(error: ValidationError) -> InvalidRequest:
@@ -31,3 +35,28 @@ async def accept(socket: WebSocket) -> str | None:
             return str(key)
     await socket.accept()
     return None
+
+
+async def asked_request(
+    live: LiveSessions, model: str | None, *, strict: bool = False, **options: Any
+) -> LiveRequest:
+    """
+    What a caller asks for, with the site's own choices.
+
+    Args:
+        model: As the caller names it; None for the site's default.
+        strict: Whether an unknown model is refused.
+        options: Other fields of `LiveRequest`.
+
+    Raises:
+        InvalidRequest: A value is not possible.
+        ModelNotFound: There is no such model.
+    """
+    try:
+        return LiveRequest(
+            model=await live.model(model, strict=strict),
+            chinese=live.settings.default_chinese,
+            **options,
+        )
+    except ValidationError as error:
+        raise invalid(error) from error

@@ -1,0 +1,1 @@
+"""Deepgram's live protocol, `/v1/listen`: audio and control messages in, results as JSON out."""
