@@ -77,10 +77,10 @@ def test_a_session_outlives_a_redis_that_is_killed_and_away_for_twenty_seconds(
     time.sleep(AWAY_S)
     kept_redis.start()
     back_at = time.monotonic()
-    assert caller.is_over.wait(60), workers.log("only")[-3000:]
+    assert caller.is_over.wait(120), workers.log("only")[-3000:]
 
     assert caller.words[: len(before)] == before
     assert [at for at in caller.heard_at if at > back_at]
     assert caller.problems == []
     assert caller.n_gaps == 0
-    assert n_errors(truth, caller.text) <= 0.1 * len(truth.split()), caller.text
+    assert n_errors(truth, caller.text) <= 0.2 * len(truth.split()), caller.text

@@ -11,7 +11,7 @@ from shared.keys import LIVE_AUDIO, LIVE_BELL, LIVE_SESSION
 from shared.live.wire import CLAIM, PUBLISH, RELEASE, AudioEntry, as_record
 from worker.sessions.held import HeldSession
 
-LEASE_S = 8
+LEASE_S = 4
 """A worker that has not published for so long loses the session to another one."""
 
 _ENTRIES_AT_ONCE = 100
