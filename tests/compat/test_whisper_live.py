@@ -44,7 +44,7 @@ class PyAudio:
 MOST_WRONG = 0.15
 
 
-@pytest.mark.promise("S0-01")
+@pytest.mark.promise("S0-01", "C-25")
 @pytest.mark.parametrize("version", ["whisper-live-9", "whisper-live-10"])
 def test_its_client_hears_what_was_said(
     version: str,

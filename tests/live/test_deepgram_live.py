@@ -222,6 +222,7 @@ def test_a_message_that_is_not_known_is_an_error_and_the_rest_goes_on(serve, sta
     assert code == 1000
 
 
+@pytest.mark.promise("C-18")
 def test_an_empty_frame_ends_the_stream(serve, start_worker):
     start_worker(say_two)
     said, code = listen(serve(), RAW, SECOND, b"")
