@@ -122,6 +122,17 @@ def test_finalize_brings_what_was_said_even_if_that_is_nothing(serve, start_work
     assert [r["from_finalize"] for r in results(said)] == [True, True]
 
 
+def test_each_finalize_is_answered_if_the_worker_does_two_at_once(serve, start_worker):
+    def script(claimed, entry):
+        return [{"flushed": 2 if entry.ask == "end" else 0}]
+
+    start_worker(script)
+    finalize = json.dumps({"type": "Finalize"})
+    said, _ = listen(serve(), RAW, SECOND, finalize, finalize, CLOSE)
+
+    assert [r["from_finalize"] for r in results(said)] == [True, True]
+
+
 @pytest.mark.promise("S1-26", "S1-27")
 def test_the_ends_of_utterances_and_the_beginnings_of_speech_are_told_if_asked_for(
     serve, start_worker
@@ -145,6 +156,21 @@ def test_the_ends_of_utterances_and_the_beginnings_of_speech_are_told_if_asked_f
     started = [m for m in said if m["type"] == "SpeechStarted"]
     assert started[0] == {"type": "SpeechStarted", "channel": [0, 1], "timestamp": 0.25}
     assert {message["type"] for message in plain} == {"Metadata", "Results"}
+
+
+def test_an_utterance_of_which_no_word_was_certain_has_no_end(serve, start_worker):
+    def script(claimed, entry):
+        if entry.ask == "end":
+            return [utterance("Hello", 2.0)]
+        return [{"tail": words("um", 0.1) if entry.end == 16_000 else ()}] if entry.pcm else []
+
+    start_worker(script)
+    asked = f"interim_results=true&utterance_end_ms=1000&{RAW}"
+    said, code = listen(serve(), asked, SECOND, SECOND, CLOSE)
+
+    assert transcripts(said) == ["um", "Hello"]
+    assert "UtteranceEnd" not in {message["type"] for message in said}
+    assert code == 1000
 
 
 def test_what_is_asked_reaches_the_worker(serve, start_worker):
@@ -173,6 +199,7 @@ def test_what_is_asked_reaches_the_worker(serve, start_worker):
         (f"{RAW}&utterance_end_ms=1000", "utterance_end_ms needs interim_results=true"),
         (f"{RAW}&interim_results=true&utterance_end_ms=10", "utterance_end_ms: Input should be"),
         (f"{RAW}&endpointing=soon", "endpointing is 'soon'"),
+        (f"{RAW}&endpointing={'9' * 5000}", "endpointing is '999"),
         (f"{RAW}&multichannel=true", "multichannel is not possible"),
         (f"{RAW}&redact=pci", "redact is not possible"),
         (f"{RAW}&language=klingon", "language: language 'klingon' is not known"),
@@ -214,9 +241,10 @@ def test_a_key_comes_as_a_token_or_as_a_subprotocol(serve, start_worker, tmp_pat
 
 def test_a_message_that_is_not_known_is_an_error_and_the_rest_goes_on(serve, start_worker):
     start_worker(say_two)
-    said, code = listen(serve(), RAW, "garbage", '["Finalize"]', SECOND, CLOSE)
+    odd = ("garbage", '["Finalize"]', '{"type": []}', "[" * 100_000)
+    said, code = listen(serve(), RAW, *odd, SECOND, CLOSE)
 
-    assert [m["type"] for m in said[:3]] == ["Metadata", "Error", "Error"]
+    assert [m["type"] for m in said[:5]] == ["Metadata", *["Error"] * 4]
     assert said[1]["message"].startswith("'garbage' is not known; send audio, KeepAlive")
     assert transcripts(said) == ["Good morning,", "It is over."]
     assert code == 1000

@@ -16,6 +16,9 @@ _LEAST_ENDPOINT_S, _MOST_ENDPOINT_S = 0.2, 10.0
 """With less silence, pauses within a word would end an utterance."""
 
 _USUAL_ENDPOINT_S = 0.4
+_MOST_DIGITS = 9
+"""Of a number of milliseconds. Python refuses to read numbers of thousands of digits."""
+
 _OFF = ("", "false", "0", "no", "off", "none")
 _NOT_HERE = {
     "multichannel": "open a connection for each channel",
@@ -112,7 +115,8 @@ def read_query(sent: QueryParams) -> LiveListenQuery:
         raise InvalidRequest(
             "utterance_end_ms needs interim_results=true", param="utterance_end_ms"
         )
-    is_number = query.endpointing.isascii() and query.endpointing.isdecimal()
+    sent_ms = query.endpointing
+    is_number = sent_ms.isascii() and sent_ms.isdecimal() and len(sent_ms) <= _MOST_DIGITS
     if not is_number and query.endpointing.lower() not in (*_OFF, "true"):
         raise InvalidRequest(
             f"endpointing is {query.endpointing[:50]!r}; it must be milliseconds, or false",

@@ -90,7 +90,7 @@ class Client:
         self._messages = Messages(session.id, session.request.model, is_plain=query.is_plain)
         self._created = as_rfc3339(time.time())
         self._digest = hashlib.sha256()
-        self._asked = 0
+        self._n_finalized = 0
         self._n_final = 0
         self._interim: tuple[object, ...] = ()
         self._waits_for_end = False
@@ -131,10 +131,10 @@ class Client:
         """Do what a message asks; returns whether it is the last one."""
         try:
             sent = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             sent = None
-        kind = sent.get("type") if isinstance(sent, dict) else None
-        asked: dict[object, Callable[[], Awaitable[None]]] = {
+        kind = str(sent.get("type")) if isinstance(sent, dict) else ""
+        asked: dict[str, Callable[[], Awaitable[None]]] = {
             "Finalize": self._finalize,
             "KeepAlive": self._keep_alive,
         }
@@ -149,7 +149,7 @@ class Client:
         return False
 
     async def _finalize(self) -> None:
-        self._asked = await self._session.flush()
+        await self._session.flush()
 
     async def _keep_alive(self) -> None:
         self._session.keep_alive()
@@ -164,19 +164,22 @@ class Client:
         self._n_final = len(text.segments)
         for segment in fresh:
             await self._send(self._messages.final(segment))
-        if self._asked and update.flushed >= self._asked:
-            self._asked = 0
-            if not any(segment.ending.reason == "flush" for segment in fresh):
-                await self._send(self._messages.nothing(text.heard_s))
+        await self._answer_finalize(sum(segment.ending.reason == "flush" for segment in fresh))
         words = text.open_words + text.tail
         if self._query.interim_results and words and words != self._interim:
             await self._send(self._messages.interim(words, text.heard_s))
         self._interim = words
-        if fresh or words:
-            self._waits_for_end = True
+        self._waits_for_end = self._waits_for_end or bool(fresh)
         await self._tell_silence()
         if update.problem:
             await self.tell_error(update.problem)
+
+    async def _answer_finalize(self, n_answered: int) -> None:
+        """Answer each `Finalize` that is done now, but for those which a segment has answered."""
+        text = self._session.text
+        n_done, self._n_finalized = text.flushed - self._n_finalized, text.flushed
+        for _ in range(n_done - n_answered):
+            await self._send(self._messages.nothing(text.heard_s))
 
     async def _tell_silence(self) -> None:
         """Send `UtteranceEnd`, once, if it has been silent for as long as the client asked."""
