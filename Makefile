@@ -11,7 +11,7 @@ override AUDIO := $(value AUDIO)
 export AUDIO FORMAT
 
 # What .ci/run runs after style and types. Suites that show a failure sooner come first.
-SUITES := test test-deploy test-compat test-faults test-openapi
+SUITES := test test-speech test-deploy test-compat test-faults test-openapi
 
 # Set in some images to keep them small. Here every process would have to compile torch again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -36,8 +36,12 @@ serve: .venv/demo.stamp ## run Redis, gateway and worker until Ctrl-C, with thei
 
 # Three processes on two cores: there is always one that waits for a program or a time-out.
 .PHONY: test
-test: .venv/dev.stamp ## all but the suites below: whole stacks, a real Redis, real weights; ARGS=… goes to pytest
-	@tools/timed test 12 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: .venv/dev.stamp ## all but the suites below: whole stacks, a real Redis, real models; ARGS=… goes to pytest
+	@tools/timed test 6 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+.PHONY: test-speech
+test-speech: .venv/dev.stamp ## what engines and diarizers make of real recordings, with real weights
+	@tools/timed test-speech 8 $(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'speech and not properties' $(ARGS)
 
 .PHONY: test-all
 test-all: ## every suite that .ci/run runs, one after the other, also after one has failed
@@ -57,7 +61,7 @@ types: .venv/dev.stamp ## types, by mypy
 check: lint types test ## lint, types and test: what has to pass before a commit
 
 .PHONY: test-faults
-test-faults: .venv/dev.stamp ## long jobs and their memory, killed workers, two hundred jobs in a row
+test-faults: .venv/dev.stamp ## killed workers and engines, Redis away, long jobs and their memory, two hundred jobs in a row
 	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults --durations=10 $(ARGS)
 
 .PHONY: test-properties

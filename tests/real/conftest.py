@@ -49,9 +49,17 @@ def recordings(shared_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def real(real_models: Path) -> LocalModels:
-    """The real models in this process, as a worker would load them."""
+    """
+    The real models in this process, in float32: processors round int8 differently.
+
+    What int8 writes is tried in test_apart.py, by either arithmetic, and through whole sites.
+    """
     settings = WorkerSettings(
-        models_dir=real_models, default_model="base", downloads=False, device="cpu"
+        models_dir=real_models,
+        default_model="base",
+        downloads=False,
+        device="cpu",
+        compute_type="float32",
     )
     return LocalModels(settings)
 

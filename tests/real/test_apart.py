@@ -9,6 +9,8 @@ import pytest
 from hearing import hear_apart
 from real_speech import CONVERSATION, n_errors, samples_of, silence, turns_of, write_wav
 
+pytestmark = pytest.mark.speech
+
 TURNS = turns_of("conversation")
 
 ALLOWED_BYTES = 5_000_000

@@ -23,6 +23,8 @@ from worker.audio.source import decode_channels
 from worker.channels import transcribe_channels
 from worker.processes.local import LocalModels
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 
 LEFT = ["sb_spk1_snt1.wav", "sb_spk1_snt2.wav", "sb_spk1_snt3.wav"]

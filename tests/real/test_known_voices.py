@@ -19,6 +19,8 @@ from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
+pytestmark = pytest.mark.speech
+
 
 class Cut(NamedTuple):
     """A part of a clip; times in seconds."""

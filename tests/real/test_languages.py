@@ -13,6 +13,8 @@ from real_speech import MANDARIN, n_errors, text_of, turns_of
 from shared.chinese import convert
 from shared.transcript import Transcript
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 
 IN_ENGLISH = text_of(turns_of("conversation")[:2])

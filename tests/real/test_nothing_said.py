@@ -12,6 +12,8 @@ from sounds import make_sound
 
 from shared.transcript import Transcript
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 
 

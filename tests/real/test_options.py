@@ -10,6 +10,8 @@ from real_speech import CONVERSATION, n_errors, samples_of, text_of, turns_of, w
 
 from shared.transcript import Transcript
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 
 TURNS = turns_of("conversation")

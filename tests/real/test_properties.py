@@ -29,6 +29,8 @@ from worker.audio.source import decode
 from worker.diarization.assignment import assign_speakers
 from worker.speech.detection import SpeechOptions, detect_speech
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 
 CLIPS = CHECKOUT.parent / "shared" / "speech"

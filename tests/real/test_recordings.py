@@ -17,6 +17,8 @@ from shared.transcript import Transcript
 from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import decode
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 Samples = NDArray[np.float32]
 

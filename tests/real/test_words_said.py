@@ -19,6 +19,8 @@ from worker.engines import ENGINES
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 
 JOY = "What joy there is in living."

@@ -18,7 +18,6 @@ from spoken import (
     Clip,
     draw_long_clip,
     draw_utterances,
-    local_models,
     transcribe_here,
     write_wav,
 )
@@ -183,9 +182,9 @@ def test_an_engine_says_which_options_it_ignores(english: Clip, demo_model: Path
 
 @pytest.mark.main_job
 def test_a_diarizer_that_is_killed_again_and_again_costs_no_transcript(
-    open_site: Callable[..., Any], tmp_path: Path
+    usual_site: Site, models: LocalModels, tmp_path: Path
 ) -> None:
-    site = open_site()
+    site = usual_site
     clip = draw_long_clip(tmp_path, seed=502, length_s=20)
     [worker] = site.workers()
     site.transcript(site.upload(clip.path))
@@ -202,7 +201,7 @@ def test_a_diarizer_that_is_killed_again_and_again_costs_no_transcript(
     assert len(killed) == 2
     assert codes(found) == ["diarization_failed"]
     assert "its process died twice (annotation ended with status -9)" in (told(found)[0].message)
-    assert found.text == transcribe_here(local_models(), clip.path).text
+    assert found.text == transcribe_here(models, clip.path).text
     wait_until(lambda: site.workers()[0].annotation_pids == (), 30, "the worker tells")
     assert site.job(job_id).attempt == 1
     assert site.workers()[0].n_engine_starts == 1

@@ -17,6 +17,8 @@ from shared.transcript import Segment
 from worker.engines import ENGINES, open_engine
 from worker.engines.base import Chunk, DecodeOptions, Decoding, Engine
 
+pytestmark = pytest.mark.speech
+
 OFF: dict[str, Any] = {
     "compression_ratio_threshold": None,
     "logprob_threshold": None,

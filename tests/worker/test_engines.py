@@ -24,6 +24,8 @@ from worker.models.whisper_models import WhisperModels
 from worker.processes.cache import ModelCache
 from worker.settings import WorkerSettings
 
+pytestmark = pytest.mark.speech
+
 KINDS = {"faster_whisper": "int8", "openai_whisper": "float32", "whisperx": "int8"}
 SILENCE: NDArray[np.float32] = np.zeros(5 * SAMPLE_RATE_HZ, np.float32)
 

@@ -127,6 +127,20 @@ def test_a_sentence_said_three_times_does_not_fit_into_its_first_pause() -> None
     assert read.text_gap is None and read.without_text_s == 0.0
 
 
+def test_a_sentence_that_was_just_written_does_not_fill_two_bursts_of_speech() -> None:
+    bursts, once = [seconds(0, 1.7), seconds(2, 3.7)], " What joy there is in living."
+    written = decoding(segment(once, 0, 4), heard_s=4.0)
+    twice = decoding(segment(once, -2, 0), segment(once, 0, 4), heard_s=4.0)
+
+    first = Candidate.at(seconds(0, 4), OPTIONS, written, bursts)
+    again = Candidate.at(seconds(0, 4), OPTIONS, written, bursts, once)
+    within = Candidate.at(seconds(0, 4), OPTIONS, twice, bursts)
+
+    assert first.text_gap is None
+    assert again.text_gap == (0, 0.0)
+    assert within.text_gap == (1, 0.0)
+
+
 @pytest.mark.parametrize(
     ("before", "with_context", "without_context", "again"),
     [

@@ -14,11 +14,11 @@ from worker.processes.local import LocalModels
 
 pytestmark = pytest.mark.main_job
 
-N_CLIPS = 40
+N_CLIPS = 20
 SEED = 20
 
 
-def test_forty_clips_through_two_workers_are_transcribed_as_in_process(
+def test_twenty_clips_through_two_workers_are_transcribed_as_in_process(
     open_site: Callable[..., Any],
     models: LocalModels,
     clips: Callable[[int, int], list[Clip]],

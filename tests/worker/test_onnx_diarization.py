@@ -20,9 +20,13 @@ from worker.audio.source import AudioSource, decode
 from worker.diarization import Diarization, DiarizationOptions, KnownSpeaker
 from worker.diarization.onnx_diarizer import OnnxDiarizer, open_onnx_diarizer
 
-pytestmark = pytest.mark.skipif(
-    not SPEECH.is_dir(), reason=f"no recordings in {SPEECH}: they are not part of this repository"
-)
+pytestmark = [
+    pytest.mark.speech,
+    pytest.mark.skipif(
+        not SPEECH.is_dir(),
+        reason=f"no recordings in {SPEECH}: they are not part of this repository",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

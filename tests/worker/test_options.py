@@ -97,7 +97,7 @@ def test_the_other_engine_serves_the_same_clips(
 
 def test_a_running_job_tells_its_stage_and_how_far_it_is(usual_site: Site, tmp_path: Path) -> None:
     site = usual_site
-    clip = draw_long_clip(tmp_path, seed=63, length_s=150)
+    clip = draw_long_clip(tmp_path, seed=63, length_s=90)
     job_id = site.upload(clip.path)
     seen: list[tuple[str, float]] = []
 

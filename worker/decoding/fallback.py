@@ -28,6 +28,9 @@ _REST_OF_FIRST = 1.8
 """Text is missing only if more than so many times the first burst of speech follows it. Less may be
 the rest of a long word, or a breath."""
 
+_REST_OF_REPEATED = 0.8
+"""The same for a text that was just written: what follows its burst is likely said again."""
+
 _GAP_S = 1.5
 """A text gap: so much speech without text in one place. The next chunk begins there."""
 
@@ -86,9 +89,19 @@ class Candidate:
 
     @classmethod
     def at(
-        cls, chunk: Span, options: DecodeOptions, decoding: Decoding, voiced: Sequence[Span]
+        cls,
+        chunk: Span,
+        options: DecodeOptions,
+        decoding: Decoding,
+        voiced: Sequence[Span],
+        text_before: str = "",
     ) -> Candidate:
-        """Compare a decoding of a chunk with the speech in the recording, `voiced`."""
+        """
+        Compare a decoding of a chunk with the speech in the recording, `voiced`.
+
+        Args:
+            text_before: Of the last segment before the chunk.
+        """
 
         def span(start_s: float, end_s: float) -> Span:
             return Span(*(chunk.start + round(at * SAMPLE_RATE_HZ) for at in (start_s, end_s)))
@@ -102,13 +115,15 @@ class Candidate:
         for n, segment in enumerate(decoding.segments):
             within_s = overlap_s(spoken, span(segment.start, segment.end))
             before_s = overlap_s(spoken, span(reached_s, segment.start))
-            sparse_s = max(0.0, within_s - text_fills_s(segment, spoken, chunk.start))
+            rest = _REST_OF_REPEATED if segment.text == text_before else _REST_OF_FIRST
+            filled_s = text_fills_s(segment, spoken, chunk.start, rest=rest)
+            sparse_s = max(0.0, within_s - filled_s)
             is_rushed |= len(text_tokens(segment)) > _MOST_TOKENS_PER_S * within_s + _A_FEW_TOKENS
             if text_gap is None and max(before_s, sparse_s) > _GAP_S:
                 text_gap = TextGap(n, reached_s if before_s > _GAP_S else segment.start)
             with_text_s += within_s
             without_text_s += sparse_s
-            reached_s = segment.end
+            reached_s, text_before = segment.end, segment.text
         without_text_s += max(0.0, voiced_s - with_text_s)
         return cls(options, decoding, voiced_s, without_text_s, is_rushed, text_gap)
 
@@ -123,7 +138,9 @@ def text_tokens(segment: Segment) -> list[int]:
     return [token for token in segment.tokens if token < _TEXT_TOKENS_BELOW]
 
 
-def text_fills_s(segment: Segment, voiced: Iterable[Span], offset: int = 0) -> float:
+def text_fills_s(
+    segment: Segment, voiced: Iterable[Span], offset: int = 0, *, rest: float = _REST_OF_FIRST
+) -> float:
     """
     Seconds of speech that a segment's text can fill if it is spoken slowly.
 
@@ -133,6 +150,7 @@ def text_fills_s(segment: Segment, voiced: Iterable[Span], offset: int = 0) -> f
     Args:
         voiced: Speech in the recording, in time order.
         offset: The sample from which the segment's times count.
+        rest: How much speech after the first burst, as a multiple of it, is much.
     """
     voiced = list(voiced)
     n_tokens = len(text_tokens(segment))
@@ -140,7 +158,7 @@ def text_fills_s(segment: Segment, voiced: Iterable[Span], offset: int = 0) -> f
     start, end = (offset + round(at * SAMPLE_RATE_HZ) for at in (segment.start, segment.end))
     first_s = next((overlap_s([v], Span(start, end)) for v in voiced if start < v.end), 0.0)
     rest_s = overlap_s(voiced, Span(start, end)) - first_s
-    is_first = n_tokens <= _USUAL_TOKENS_PER_S * first_s and rest_s > _REST_OF_FIRST * first_s
+    is_first = n_tokens <= _USUAL_TOKENS_PER_S * first_s and rest_s > rest * first_s
     return min(slowly_s, first_s) if is_first else slowly_s
 
 

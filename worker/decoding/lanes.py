@@ -177,7 +177,9 @@ class Lane:
     def _candidate(self, chunk: Span, options: DecodeOptions, decoding: Decoding) -> Candidate:
         speech = self._speech
         found = restore_spoken_repeats(decoding, chunk, options, speech.voiced, speech.skipped)
-        return Candidate.at(chunk, options, found, speech.voiced)
+        before = self._last.segments[-1:]
+        text_before = before[0].text if before else ""
+        return Candidate.at(chunk, options, found, speech.voiced, text_before)
 
     def _end_before_gap(
         self, chunk: Span, found: Candidate

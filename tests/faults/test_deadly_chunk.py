@@ -23,7 +23,7 @@ from worker.__main__ import Worker
 from worker.processes.local import LocalModels
 from worker.settings import WorkerSettings
 
-pytestmark = pytest.mark.main_job
+pytestmark = [pytest.mark.faults, pytest.mark.main_job]
 
 
 @pytest.fixture

@@ -14,26 +14,38 @@ from spoken import Clip, draw_long_clip, transcribe_here
 from waiting import wait_until
 
 from shared.request import TranscriptionRequest
+from shared.transcript import Transcript
 from worker.processes.local import LocalModels
 
-pytestmark = pytest.mark.main_job
+pytestmark = [pytest.mark.faults, pytest.mark.main_job]
 
 LEASE_S = 10
 """A third of the default, so that the tests wait less."""
 
 RECOVERY_S = 40
-LONG_S = 120
+LONG_S = 80
 
 AS_COMPLETED = TranscriptionRequest(chinese="none")
 """A request that asks for nothing, as the gateway hands it on: with the site's script."""
 
 
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """Speech that keeps a worker busy for long enough to be disturbed."""
+    return draw_long_clip(tmp_path_factory.mktemp("long"), seed=1, length_s=LONG_S)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(models: LocalModels, long_clip: Clip) -> Transcript:
+    """What the pipeline makes of it where nothing goes wrong."""
+    return transcribe_here(models, long_clip.path, AS_COMPLETED)
+
+
 def test_a_job_whose_worker_is_killed_succeeds_on_the_other(
-    open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
+    open_site: Callable[..., Any], long_clip: Clip, undisturbed: Transcript
 ) -> None:
     site = open_site(n_workers=2, env={"LONGHAND_LEASE_S": str(LEASE_S)})
-    clip = draw_long_clip(tmp_path, seed=1, length_s=LONG_S)
-    job_id = site.upload(clip.path)
+    job_id = site.upload(long_clip.path)
     wait_until(lambda: 0.05 < site.job(job_id).progress < 1, 120, "the job is in its middle")
     victim = site.job(job_id).worker
 
@@ -49,14 +61,14 @@ def test_a_job_whose_worker_is_killed_succeeds_on_the_other(
     assert record.attempt == 2
     assert record.worker != victim
     assert record.started_at - killed_at < RECOVERY_S
-    assert transcript == transcribe_here(models, clip.path, AS_COMPLETED)
+    assert transcript == undisturbed
 
 
 def test_jobs_survive_the_death_of_the_engine_without_an_attempt_spent(
     open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
 ) -> None:
     site = open_site(n_workers=1, env={"LONGHAND_SLOTS": "8"})
-    clip = draw_long_clip(tmp_path, seed=2, length_s=40)
+    clip = draw_long_clip(tmp_path, seed=2, length_s=20)
     [worker] = site.workers()
 
     ids = [site.upload(clip.path)]
@@ -85,7 +97,7 @@ def test_queued_jobs_survive_a_restart_of_redis(
     clips: Callable[[int, int], list[Clip]],
 ) -> None:
     site = open_site(n_workers=0)
-    drawn = clips(20, 4)
+    drawn = clips(10, 4)
     ids = [site.upload(clip.path) for clip in drawn]
     queued = [site.job(job_id).status for job_id in ids]
 
@@ -94,16 +106,15 @@ def test_queued_jobs_survive_a_restart_of_redis(
     site.stack.start_worker()
     found = [site.transcript(job_id).text for job_id in ids]
 
-    assert queued == ["queued"] * 20
+    assert queued == ["queued"] * 10
     assert found == [transcribe_here(models, clip.path).text for clip in drawn]
 
 
 def test_a_job_outlives_thirty_seconds_without_redis_and_ends_once(
-    open_site: Callable[..., Any], models: LocalModels, tmp_path: Path
+    open_site: Callable[..., Any], long_clip: Clip, undisturbed: Transcript
 ) -> None:
     site = open_site(n_workers=2)
-    clip = draw_long_clip(tmp_path, seed=5, length_s=LONG_S)
-    job_id = site.upload(clip.path)
+    job_id = site.upload(long_clip.path)
     wait_until(lambda: 0.05 < site.job(job_id).progress < 1, 120, "the job is in its middle")
 
     before = site.job(job_id)
@@ -117,17 +128,16 @@ def test_a_job_outlives_thirty_seconds_without_redis_and_ends_once(
     record = site.job(job_id)
     assert record.attempt == 1
     assert record.worker == before.worker
-    assert transcript == transcribe_here(models, clip.path, AS_COMPLETED)
+    assert transcript == undisturbed
     results = list((site.stack.storage_dir / "jobs" / job_id).glob("*/result.json"))
     assert len(results) == 1
 
 
 def test_a_cancelled_job_leaves_its_worker_free_and_nothing_stored(
-    open_site: Callable[..., Any], clips: Callable[[int, int], list[Clip]], tmp_path: Path
+    open_site: Callable[..., Any], clips: Callable[[int, int], list[Clip]], long_clip: Clip
 ) -> None:
     site = open_site(n_workers=1, env={"LONGHAND_SLOTS": "1"})
-    clip = draw_long_clip(tmp_path, seed=6, length_s=LONG_S)
-    job_id = site.upload(clip.path)
+    job_id = site.upload(long_clip.path)
     wait_until(lambda: site.job(job_id).stage == "transcribe", 120, "the job is in its middle")
 
     answer = site.http.delete(f"/jobs/{job_id}")
