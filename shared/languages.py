@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from langcodes import standardize_tag
-from langcodes.tag_parser import LanguageTagError
-
 NAMES = {
     "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani",
     "ba": "bashkir", "be": "belarusian", "bg": "bulgarian", "bn": "bengali", "bo": "tibetan",
@@ -54,6 +51,10 @@ def language_code(name: str) -> str | None:
         return wanted
     if wanted in _BY_NAME:
         return _BY_NAME[wanted]
+    # Imported here: it takes 50 ms, and most programs never see such a name.
+    from langcodes import standardize_tag
+    from langcodes.tag_parser import LanguageTagError
+
     try:
         primary = standardize_tag(wanted).split("-")[0]
     except LanguageTagError:

@@ -27,6 +27,7 @@ __all__ = [
     "local_models",
     "transcribe_here",
     "write_wav",
+    "written",
 ]
 
 
@@ -48,3 +49,13 @@ def transcribe_here(
         audio = decode(path, Path(folder) / "audio.pcm")
         wanted = request or TranscriptionRequest()
         return transcribe(audio, wanted, models, lambda *_: None, model=model, extras=extras)
+
+
+def written(transcript: Transcript) -> list[tuple[object, ...]]:
+    """
+    What is written, and when it was said.
+
+    What else a batch holds moves the last digit of a probability, on processors of Intel also in
+    int8.
+    """
+    return [(s.start, s.end, s.text, s.tokens) for s in transcript.segments]

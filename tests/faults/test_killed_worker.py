@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spoken import draw_long_clip, transcribe_here
+from spoken import draw_long_clip, transcribe_here, written
 from waiting import wait_until
 
 from shared.request import TranscriptionRequest
@@ -92,10 +92,6 @@ def test_a_job_killed_at_sixty_percent_goes_on_at_its_last_chunk(
     assert n_decoded(logs[1]) == counted.n - n_kept
     assert 0 <= n_decoded(logs[0]) - n_kept <= 1, "more than the chunk in hand was lost"
     assert transcript.text == undisturbed.text
-    # What a batch holds moves the last digits of probabilities in float32; texts and times are
-    # the same.
-    assert [(s.start, s.end, s.text, s.tokens) for s in transcript.segments] == [
-        (s.start, s.end, s.text, s.tokens) for s in undisturbed.segments
-    ]
+    assert written(transcript) == written(undisturbed)
     assert len(transcript.segments) > 40
     assert site.jobs.runs.chunks.read(job_id) is None

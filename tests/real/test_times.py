@@ -17,6 +17,8 @@ from real_speech import CONVERSATION, n_errors, text_of, turns_of
 from shared.formats import render
 from shared.transcript import Transcript
 
+pytestmark = pytest.mark.speech
+
 Hear = Callable[..., Transcript]
 
 TURNS = turns_of("conversation")

@@ -375,7 +375,7 @@ def test_a_cancelled_job_leaves_the_diarizer_loaded_and_idle(
     site = usual_site
     dialog = draw_dialog(507, UNSEEN[1:3], length_s=20)
     short = write_wav(tmp_path / "short.wav", dialog.waveform)
-    long = write_wav(tmp_path / "long.wav", np.tile(dialog.waveform, 20))
+    long = write_wav(tmp_path / "long.wav", np.tile(dialog.waveform, 12))
     # Next to nothing is transcribed; who speaks is looked for in all of it.
     fields = {"diarize": "true", "align": "false", "clip_timestamps": "0,4"}
     site.transcript(site.upload(short, **fields))

@@ -139,9 +139,10 @@ def test_phrases_are_converted_by_what_stands_around_them_in_every_variant_and_f
         assert [s["text"] for s in value["segments"]] == [
             "".join(text for text, *_ in own) for own in words
         ]
-        for written in OF_TEXT:
-            read = site.http.get(route, params={"format": written, "chinese": variant})
-            assert read.content == rendered(converted, written), (variant, written)
+        # Each format once for every variant; what is written is converted alike for all of them.
+        for form in OF_TEXT if name == SCRIPTED[0] else ("srt",):
+            read = site.http.get(route, params={"format": form, "chinese": variant})
+            assert read.content == rendered(converted, form), (variant, form)
 
 
 def test_japanese_is_read_as_recognised(scripted_site: Callable[..., Any], tmp_path: Path) -> None:

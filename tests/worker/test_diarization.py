@@ -16,6 +16,8 @@ from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.audio.source import AudioSource
 from worker.diarization import DiarizationOptions, KnownSpeaker
 
+pytestmark = pytest.mark.speech
+
 
 @dataclass(frozen=True)
 class WatchedSource(AudioSource):

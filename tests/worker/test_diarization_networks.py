@@ -15,6 +15,8 @@ from worker.diarization.segmentation import CHUNK, Segmentation, powerset, voice
 from worker.diarization.weights import read_weights
 from worker.models.diarization_files import SEGMENTATION_FILE, VOICES_FILE
 
+pytestmark = pytest.mark.speech
+
 has_pyannote = pytest.mark.skipif(
     find_spec("pyannote") is None or find_spec("torchaudio") is None,
     reason="pyannote.audio, which the networks are compared with, is not installed",

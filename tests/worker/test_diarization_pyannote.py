@@ -12,6 +12,8 @@ from models.training.demo_diarization.dialogs import Dialog
 from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.models.diarization_files import read_config
 
+pytestmark = pytest.mark.speech
+
 
 @pytest.fixture(scope="module")
 def both():

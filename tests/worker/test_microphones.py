@@ -15,6 +15,8 @@ from gateway.reading.probe import Probe
 from shared.errors import InvalidRequest
 from worker.audio.source import decode, decode_channels
 
+pytestmark = pytest.mark.speech
+
 PROBE = Probe(timeout_s=60, memory_bytes=1_000_000_000, n_at_once=1)
 
 

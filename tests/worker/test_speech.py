@@ -22,6 +22,8 @@ from worker.audio.source import AudioSource, Span
 from worker.speech.detection import Speech, SpeechOptions, cut_lanes, detect_speech, speech_spans
 from worker.speech.voice_activity import WINDOW, VoiceActivity
 
+pytestmark = pytest.mark.speech
+
 PAUSE_S = 1.5
 
 

@@ -27,6 +27,8 @@ from worker.speech.voice_activity import (
     with_fundamental,
 )
 
+pytestmark = pytest.mark.speech
+
 MELODY = "melody"
 """Single notes at the pitch of a voice: the one of these sounds that the models doubt about."""
 
