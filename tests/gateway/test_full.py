@@ -30,28 +30,27 @@ def full(start_gateway: StartGateway, speech: bytes) -> Iterator[tuple[GatewayPr
         yield gateway, http
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/transcribe/file", "/transcribe/binary", "/transcribe/url", "/transcribe/batch",
-     "/transcribe/upload", "/v1/audio/transcriptions", "/recognise", "/jobs/1/retry"],
-)  # fmt: skip
 def test_a_full_queue_refuses_new_jobs_from_the_header(
-    full: tuple[GatewayProcess, Client], path: str, speech: bytes
+    full: tuple[GatewayProcess, Client], speech: bytes
 ) -> None:
     gateway, http = full
-    response = http.post(path, content=speech)
-    with socket.create_connection(gateway.address, timeout=20) as connection:
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400000000\r\n\r\n"
-        connection.sendall(head.encode())
-        first_line = connection.recv(100)
+    for path in (
+        "/transcribe/file", "/transcribe/binary", "/transcribe/url", "/transcribe/batch",
+        "/transcribe/upload", "/v1/audio/transcriptions", "/recognise", "/jobs/1/retry",
+    ):  # fmt: skip
+        response = http.post(path, content=speech)
+        with socket.create_connection(gateway.address, timeout=20) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400000000\r\n\r\n"
+            connection.sendall(head.encode())
+            first_line = connection.recv(100)
 
-    told = response.json()["error"]
-    message = told["message"] if isinstance(told, dict) else told
-    assert response.status_code == 503
-    assert int(response.headers["retry-after"]) > 0
-    assert "LONGHAND_MAX_QUEUED" in message
-    assert first_line.startswith(b"HTTP/1.1 503 ")
-    assert gateway.spooled_bytes() == []
+        told = response.json()["error"]
+        message = told["message"] if isinstance(told, dict) else told
+        assert response.status_code == 503, path
+        assert int(response.headers["retry-after"]) > 0, path
+        assert "LONGHAND_MAX_QUEUED" in message, path
+        assert first_line.startswith(b"HTTP/1.1 503 "), path
+        assert gateway.spooled_bytes() == [], path
 
 
 def test_what_reads_goes_on_while_the_queue_is_full_and_room_is_seen(

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from real_speech import CONVERSATION, turns_of
+
+pytestmark = pytest.mark.speech
 
 TURNS = turns_of("conversation")
 PEOPLE = {"Ann": "SPEAKER_00", "Ben": "SPEAKER_01"}

@@ -77,6 +77,7 @@ def test_each_option_changes_the_result_as_documented(
     assert refused["param"] == "task"
 
 
+@pytest.mark.speech
 def test_the_other_engine_serves_the_same_clips(
     open_site: Callable[..., Any],
     demo_model: object,
