@@ -1,0 +1,1 @@
+"""OpenAI's Realtime transcription, `/v1/realtime`: audio in events, words out in events."""
