@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 from gateway.live.audio.opening import open_audio
 from gateway.live.audio.spec import SAMPLE_BYTES
@@ -56,11 +57,8 @@ class Conversation:
         text = self._session.text
         try:
             async for update in self._session.updates():
-                await self._tell(
-                    lambda update=update: self._turns.hear(
-                        update.committed, update.edges, text.flushed
-                    )
-                )
+                heard = partial(self._turns.hear, update.committed, update.edges, text.flushed)
+                await self._tell(heard)
                 if update.problem:
                     await self._fail(update.problem)
         except SessionOver as over:

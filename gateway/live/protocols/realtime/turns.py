@@ -74,7 +74,7 @@ class Turns:
             found += self._begin(edge.at) if edge.is_start else self._stop(edge.at)
         if self._detects and self._unclaimed():
             # Speech that goes on after a `commit` has no beginning of its own.
-            found += self._begin(self._unclaimed()[0].start)
+            found += self._begin(max(self._unclaimed()[0].start, self._from_s))
         return found + self.settle(n_flushed)
 
     def commit(self, at_s: float, flush: int) -> list[Event]:
@@ -122,7 +122,8 @@ class Turns:
         return last if last is not None and last.end_s is None else None
 
     def _begin(self, at_s: float) -> list[Event]:
-        if self._open_turn() is not None:
+        # What began before the audio was committed or cleared may be told only afterwards.
+        if self._open_turn() is not None or at_s < self._from_s:
             return []
         turn = _Turn(at_s, self._from_s, is_told=True)
         self._turns.append(turn)
@@ -134,7 +135,7 @@ class Turns:
         found: list[Event] = []
         turn = self._open_turn()
         if turn is None and (words := self._unclaimed()):
-            found = self._begin(words[0].start)
+            found = self._begin(max(words[0].start, self._from_s))
             turn = self._open_turn()
         if turn is None:
             return []
