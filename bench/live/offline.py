@@ -116,7 +116,7 @@ def run_together(
             now_s = min(session.next_s() for session in sessions if not session.is_done)
             continue
         before = time.process_time()
-        answers = service.feed(feeds)
+        answers = [answer for feed in feeds if (answer := service.feed(feed)) is not None]
         took_s = time.process_time() - before
         now_s, cpu_s = now_s + took_s / scale, cpu_s + took_s
         for answer in answers:
