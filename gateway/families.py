@@ -85,9 +85,24 @@ def worker_metrics(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
     )
 
 
+_LIVE_TOTALS = (
+    ("sessions_begun", "sessions", "Live sessions it has begun, or taken over."),
+    ("calls", "calls", "Calls of its engine process with live audio."),
+    ("steps", "steps", "Decodings of live audio in these calls."),
+    ("audio_seconds", "audio_s", "Live audio it has heard."),
+)
+"""Of each counter: its name, where a worker's record has it, and its text."""
+
+
 def live_metrics(workers: Sequence[WorkerRecord]) -> Iterator[Metric]:
     """Live sessions of each running worker."""
     room = {(w.name,): w.live_sessions for w in workers}
     yield gauge("longhand_worker_live_slots", "Live sessions it takes at a time.", room, "worker")
     speaking = {(w.name,): w.n_live for w in workers}
     yield gauge("longhand_worker_live_sessions", "Live sessions it has now.", speaking, "worker")
+    lag = {(w.name,): w.live_lag_s for w in workers}
+    text = "The most live audio of one session that waited for its turn lately."
+    yield gauge("longhand_worker_live_lag_seconds", text, lag, "worker")
+    for name, field, text in _LIVE_TOTALS:
+        done = {(w.name,): w.live_totals.get(field, 0.0) for w in workers}
+        yield counter(f"longhand_worker_live_{name}_total", text, done, "worker")

@@ -122,6 +122,7 @@ class _Seen:
     head_age_s: float
     totals: Mapping[str, float]
     workers: Sequence[WorkerRecord]
+    live_ended: Mapping[tuple[str, ...], float]
     default_model: str | None
 
     def total(self, name: str) -> float:
@@ -167,6 +168,12 @@ class _Site(Collector):
         yield from default_model_metrics(seen.default_model, seen.workers)
         yield from worker_metrics(seen.workers)
         yield from live_metrics(seen.workers)
+        yield counter(
+            "longhand_live_connections_ended_total",
+            "Connections of live sessions that have ended, by why.",
+            {("done",): 0.0, ("slow",): 0.0, **seen.live_ended},
+            "reason",
+        )
 
     def _look(self) -> _Seen:
         figures = self._jobs.figures
@@ -178,6 +185,7 @@ class _Site(Collector):
             head_age_s=max(0.0, time.time() - min(heads)) if heads else 0.0,
             totals=figures.totals(),
             workers=self._workers.live(),
+            live_ended={(why,): n for why, n in figures.live_ended().items()},
             default_model=self._default_model(),
         )
 

@@ -253,6 +253,9 @@ a minute after the last entry
 LIVE_GATEWAY = Key("longhand:live:gateway:{name}")
 """string | there while a gateway.live runs | gateway | 15 s after it was last written"""
 
+LIVE_ENDED = Key("longhand:live:ended")
+"""hash | how many connections of live sessions have ended, by why | gateway | without end"""
+
 LIVE_UPDATES = Key("longhand:live:updates:{name}")
 """
 stream | updates of all sessions that one gateway.live serves | worker |

@@ -45,6 +45,9 @@ class WorkerRecord(BaseModel):
         annotation_pids: Processes that align and diarize; empty before they are needed.
         live_sessions: How many live sessions it takes at a time.
         n_live: How many it has.
+        live_lag_s: The most audio of one session that waited for its turn lately, in seconds.
+        live_totals: What it did so far for live sessions: `sessions`, `calls` of the engine
+            process, `steps` (decodings) in these, and `audio_s`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -79,6 +82,8 @@ class WorkerRecord(BaseModel):
     annotation_pids: tuple[int, ...] = ()
     live_sessions: int = 0
     n_live: int = 0
+    live_lag_s: float = 0.0
+    live_totals: dict[str, float] = Field(default_factory=dict)
     started_at: float
 
     def can_run(self, model: str) -> bool:

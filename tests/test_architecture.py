@@ -133,8 +133,8 @@ def test_keys_of_redis_are_spelled_in_one_module():
 def test_jobs_are_read_and_moved_through_jobs_alone(module):
     of_others = {
         "BATCH", "BATCH_IDEMPOTENCY", "CHOSEN_MODEL", "EVENTS", "EVENTS_KEPT", "LIVE_AUDIO",
-        "LIVE_GATEWAY", "LIVE_SAID", "LIVE_SESSION", "LIVE_UPDATES", "RATES", "SWEEPER",
-        "UPLOAD", "UPLOADS", "UPLOAD_PARTS", "UPLOAD_TAKEN", "WALKED",
+        "LIVE_ENDED", "LIVE_GATEWAY", "LIVE_SAID", "LIVE_SESSION", "LIVE_UPDATES", "RATES",
+        "SWEEPER", "UPLOAD", "UPLOADS", "UPLOAD_PARTS", "UPLOAD_TAKEN", "WALKED",
     }  # fmt: skip
     keys = {n.removeprefix("shared.keys.") for n in module.imports() if "shared.keys." in n}
 

@@ -227,7 +227,21 @@ class Worker:
     def _live_sessions(self) -> dict[str, Any]:
         """The fields of the record about live sessions."""
         live = self._live
-        return {"live_sessions": live.capacity, "n_live": live.n_held} if live else {}
+        if live is None:
+            return {}
+        counts = live.counts
+        totals = {
+            "sessions": counts.n_sessions,
+            "calls": counts.n_calls,
+            "steps": counts.n_steps,
+            "audio_s": counts.audio_s,
+        }
+        return {
+            "live_sessions": live.capacity,
+            "n_live": live.n_held,
+            "live_lag_s": counts.take_lag_s(),
+            "live_totals": totals,
+        }
 
     def _diarizers(self) -> dict[str, Any]:
         """The fields of the record about diarization models."""

@@ -1,4 +1,4 @@
-"""Counts jobs that wait, run and ended, and finds a job's place in the queue."""
+"""Counts jobs that wait, run and ended, and live connections; finds a job's place in the queue."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from redis import Redis
 
-from shared.keys import LEASES, QUEUED, TOTALS
+from shared.keys import LEASES, LIVE_ENDED, QUEUED, TOTALS
 from shared.records import PRIORITIES, Priority
 
 
@@ -56,4 +56,9 @@ class Figures:
     def totals(self) -> dict[str, float]:
         """What was counted since Redis was new, by name: `jobs:succeeded`, `cache_hits` …"""
         reply: Any = self._redis.hgetall(TOTALS)
+        return {name.decode(): float(value) for name, value in reply.items()}
+
+    def live_ended(self) -> dict[str, float]:
+        """How many connections of live sessions have ended since Redis was new, by why."""
+        reply: Any = self._redis.hgetall(LIVE_ENDED)
         return {name.decode(): float(value) for name, value in reply.items()}

@@ -131,6 +131,8 @@ def publish_worker(services: Services) -> None:
             n_running=2,
             live_sessions=6,
             n_live=2,
+            live_lag_s=0.4,
+            live_totals={"sessions": 5, "calls": 40, "steps": 50, "audio_s": 20.5},
             started_at=time.time(),
         )
     )
@@ -150,6 +152,10 @@ def test_workers_are_told_as_they_publish_themselves(
     assert found["longhand_worker_live_slots", (("worker", "w1"),)] == 6
     assert found["longhand_worker_live_sessions", (("worker", "w1"),)] == 2
     assert client.get("/health").json["live_sessions_free"] == 4
+    live = {name: found[f"longhand_worker_live_{name}", (("worker", "w1"),)] for name in (
+        "lag_seconds", "sessions_begun_total", "calls_total", "steps_total", "audio_seconds_total"
+    )}  # fmt: skip
+    assert list(live.values()) == [0.4, 5, 40, 50, 20.5]
     assert found["longhand_batch_fill_ratio", (("worker", "w1"),)] == 0.75
     assert {key[1]: n for key, n in found.items() if key[0] == "longhand_gpu_memory_bytes"} == {
         (gpu, ("kind", "used"), ("worker", "w1")): 3e9,

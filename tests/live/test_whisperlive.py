@@ -6,12 +6,15 @@ import json
 import struct
 
 import pytest
+from redis import Redis
 from scripted_worker import utterance, words
 from talking import talking, until_closed
+from waiting import wait_until
 from websockets.sync.client import connect
 
 from cli.redis_server import free_port
 from gateway.access.keys import add_key
+from shared.jobs.figures import Figures
 
 HELLO = {"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"}
 
@@ -243,3 +246,21 @@ def test_a_second_port_serves_the_same(start_live, start_worker):
         ready = json.loads(socket.recv(timeout=20))
 
     assert ready["message"] == "SERVER_READY"
+
+
+def test_why_connections_end_is_counted(serve, start_worker, redis_url):
+    worker = start_worker(say_two)
+    client = serve()
+    with talking(client) as socket:
+        socket.send_text(json.dumps(HELLO))
+        socket.receive_text()
+        socket.send_bytes(b"END_OF_AUDIO")
+        until_closed(socket)
+    with talking(client) as socket:
+        socket.send_text(json.dumps(HELLO))
+        socket.receive_text()
+        worker.session()
+    with Redis.from_url(redis_url) as redis:
+        figures = Figures(redis)
+        wanted = {"done": 1.0, "disconnected": 1.0}
+        wait_until(lambda: figures.live_ended() == wanted, 20, "both are counted")

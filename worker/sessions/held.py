@@ -122,6 +122,12 @@ class HeldSession:
         asks = tuple((entry.end, entry.ask) for entry in self._fed)
         return LiveFeed(self.id, taken[0].start, b"".join(entry.pcm for entry in taken), asks)
 
+    @property
+    def waiting_s(self) -> float:
+        """Seconds of audio that came and were not given to the engine process yet."""
+        n_samples = sum(entry.end - entry.start for entry in self._waiting)
+        return n_samples / SAMPLE_RATE_HZ
+
     def answered(self, answer: LiveAnswer) -> None:
         """Take the answer to the last feed; it is published if anybody has to know it."""
         self.state, self.position = answer.state, answer.position

@@ -13,10 +13,13 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from shared.errors import LonghandError
+from shared.live.wire import SAMPLE_BYTES
+from worker.audio.constants import SAMPLE_RATE_HZ
 from worker.live.messages import LiveAnswer
 from worker.processes.batching import ChunkBatcher
 from worker.processes.lanes import ChildDied
 from worker.sessions.claims import Claims
+from worker.sessions.counts import LiveCounts
 from worker.sessions.held import HeldSession
 
 _READ_S = 0.1
@@ -26,14 +29,6 @@ _AGAIN_S = 0.3
 _MAX_DEATHS = 2
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class LiveCounts:
-    """What was done so far."""
-
-    n_sessions: int = 0
-    n_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -202,6 +197,7 @@ class SessionHost(threading.Thread):
     def _feed_all(self) -> None:
         """Give each session what came for it, in turn, and publish what it says immediately."""
         for held in [held for held in self._held.values() if held.is_open]:
+            self.counts.lag_s = max(self.counts.lag_s, held.waiting_s)
             feed = held.next_feed()
             if feed is None:
                 continue
@@ -216,7 +212,9 @@ class SessionHost(threading.Thread):
                 held.read_again()
                 continue
             held.answered(answer)
+            self.counts.n_calls += 1
             self.counts.n_steps += answer.n_steps
+            self.counts.audio_s += len(feed.pcm) / SAMPLE_BYTES / SAMPLE_RATE_HZ
             self._publish(held)
 
     def _call(self, method: str, *args: Any) -> Any:

@@ -62,10 +62,10 @@ async def talk(
     except WebSocketDisconnect:
         return
     finally:
+        following.leave(session)  # first: what follows may be cancelled
         for task in (*tasks, slow):
             task.cancel()
         await asyncio.gather(*tasks, slow, return_exceptions=True)
-        following.leave(session)
     await close(socket, code, reason)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.live.sessions.session import Ending, LiveSession
-from shared.keys import LIVE_GATEWAY, LIVE_UPDATES
+from shared.keys import LIVE_ENDED, LIVE_GATEWAY, LIVE_UPDATES
 from shared.live.updates import LiveUpdate
 from shared.live.wire import FORGET, GATEWAY_TTL_S, TOUCH
 
@@ -63,6 +64,9 @@ class Following:
         self._left: dict[str, float] = {}
         """Sessions without a caller, by when they are given up."""
 
+        self._endings: Counter[str] = Counter()
+        """Sessions that callers have left, by why; not yet in Redis."""
+
         self._position = "0-0"
         self._signed_at = 0.0
         self._touch = redis.register_script(TOUCH)
@@ -79,6 +83,7 @@ class Following:
 
     def leave(self, session: LiveSession) -> None:
         """The caller's connection is gone. For some time a named session can be taken up again."""
+        self._endings[_why(session)] += 1
         if self._sessions.get(session.id) is not session:
             return
         if session.is_ended:
@@ -169,6 +174,7 @@ class Following:
             await asyncio.sleep(_TICK_S)
 
     async def _tick(self) -> None:
+        await self._tell_endings()
         now = time.monotonic()
         sign = now - self._signed_at > _SIGN_EVERY_S
         if sign:
@@ -180,6 +186,16 @@ class Following:
                 session.take(ending)
             elif sign and await self._is_lost(session):
                 session.take(Ending.LOST)
+
+    async def _tell_endings(self) -> None:
+        """Add to what `/metrics` counts; with Redis away, later."""
+        told, self._endings = self._endings, Counter()
+        try:
+            for why, n in told.items():
+                await self._redis.hincrby(LIVE_ENDED, why, n)
+        except (RedisError, OSError):
+            self._endings.update(told)
+            raise
 
     async def _is_lost(self, session: LiveSession) -> bool:
         if session.is_ended or not session.is_claimed:
@@ -205,3 +221,12 @@ class Following:
             await session.end()
         else:
             await self._touch(args=[session.id])
+
+
+def _why(session: LiveSession) -> str:
+    """Why a caller's connection has ended, for `/metrics`."""
+    if session.is_slow.is_set():
+        return Ending.SLOW.name.lower()
+    if session.ending is not None:
+        return session.ending.name.lower()
+    return "done" if session.is_ended else "disconnected"

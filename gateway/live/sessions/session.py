@@ -89,6 +89,8 @@ class LiveSession:
         self.resumed = self.is_named = text is not None
         self.text = text or LiveText()
         self.is_slow = asyncio.Event()
+        self.ending: Ending | None = None
+        """Why it was ended here."""
         self.is_ended = False
         """Whether the worker has said its last."""
         self.is_claimed = self.resumed
@@ -165,6 +167,8 @@ class LiveSession:
             self.is_ended = self.is_ended or item.is_last
             self.text.heard_s = max(self.text.heard_s, item.heard_s)
             self._progress.set()
+        else:
+            self.ending = item
         if self._waiting.qsize() >= _MOST_WAITING:
             self.is_slow.set()
             return

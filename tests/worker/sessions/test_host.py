@@ -293,3 +293,20 @@ def test_no_more_sessions_are_claimed_than_the_worker_takes(start, caller):
     caller.send("s", ask="end")
     caller.send("t")
     assert caller.wait_for_words(1, "t") == [" w0"]
+
+
+def test_what_is_done_is_counted_and_audio_that_waits_is_told(start, caller, engine):
+    host = start(capacity=0)
+    caller.open()
+    for _ in range(8):
+        caller.send()
+    caller.send(ask="end")
+    host = start()
+    caller.wait_for_end()
+
+    counts = host.counts
+    assert (counts.n_sessions, counts.audio_s) == (1, 8.0)
+    # All of it was there at once, and no more than five seconds go into one call.
+    assert counts.n_calls == counts.n_steps >= 2
+    assert counts.take_lag_s() == 8.0
+    assert counts.take_lag_s() == 0.0
