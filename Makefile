@@ -78,7 +78,7 @@ test-compat: .venv/dev.stamp ## other people's clients, each in its own environm
 	@tools/timed test-compat 12 $(PYTHON) -m pytest -m compat tests/compat $(ARGS)
 
 .PHONY: compatibility
-compatibility: .venv/dev.stamp ## write docs/compatibility.md, after `make test` and `make test-compat`
+compatibility: .venv/dev.stamp ## write docs/compatibility.md, after `make test`, `make test-speech` and `make test-compat`
 	@$(PYTHON) -m tools.compatibility $(ARGS)
 
 .PHONY: gpu-test
