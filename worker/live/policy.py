@@ -10,10 +10,6 @@ from worker.engines.live_decoder import Hypothesis, LiveTask
 from worker.engines.timed_words import TimedWord
 from worker.live.guards import plain
 
-_DOUBTED, _DOUBTED_AGE_S = 0.5, 0.8
-"""A less probable word must have ended so long ago: more of what follows may make it another one.
-Chosen on half 0 of `bench.live`: 1.5 points fewer wrong words, and no later commits."""
-
 _GOING_ON_S, _SURE = 0.15, 0.5
 """A last word that ended so shortly ago is shown only if it is so probable."""
 
@@ -69,8 +65,6 @@ def n_agreed(
     for n, word in enumerate(new):
         age_s = duration_s - word.end
         needed_s = policy.last_age_s if n == len(new) - 1 else policy.age_s
-        if word.probability < _DOUBTED:
-            needed_s = max(needed_s, _DOUBTED_AGE_S)
         agrees = n < len(previous) and previous[n] == plain(word.word)
         if not agrees or age_s < needed_s:
             return n
