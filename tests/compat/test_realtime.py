@@ -76,6 +76,7 @@ def samples(two_turns: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.promise("T25")
 @pytest.mark.parametrize("turns", ["server_vad", "none"])
 def test_its_python_client_hears_what_was_said(
     turns: str,

@@ -11,6 +11,8 @@ from scripted_worker import utterance, words
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from talking import talking, until_closed
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from gateway.access.keys import add_key
 from shared.live.updates import SegmentEnd, SpeechEdge
@@ -269,6 +271,11 @@ def test_what_is_said_after_a_commit_is_an_item_of_its_own(serve, start_worker):
         ({"type": "transcription_session.update",
           "session": {"input_audio_transcription": {"model": 3}}},
          "session.input_audio_transcription.model"),
+        ({"type": "session.update", "session": {"include": ["everything"]}}, "session.include.0"),
+        (update(turn_detection={"type": "server_vad", "silence_duration_ms": True}),
+         "session.audio.input.turn_detection.silence_duration_ms"),
+        (update(format={"type": "audio/pcm", "rate": "24000"}), "session.audio.input.format.rate"),
+        ({"type": APPEND}, "audio"),
         ({"type": APPEND, "audio": "§"}, "audio"),
         ({"type": APPEND, "audio": 7}, "audio"),
         ({"type": "response.create"}, "type"),
@@ -299,6 +306,81 @@ def test_a_binary_frame_is_refused_and_the_connection_goes_on(serve, start_worke
 
         assert refused["param"] == "type"
         assert until(socket, COMPLETED)[-1]["transcript"] == "Good morning, Ann."
+
+
+def test_an_append_that_is_too_long_ends_its_own_connection_only(start_live, start_worker):
+    start_worker(on_flush(("all of it", 0.25)))
+    url = start_live().url.replace("http", "ws") + PATH
+    with connect(url) as first, connect(url) as second:
+        second.send(json.dumps(append(SECOND * 22)))
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                second.recv(timeout=60)
+        # 16 s are as much as fits into a frame.
+        for event in (update(turn_detection=None), append(SECOND * 16), {"type": COMMIT}):
+            first.send(json.dumps(event))
+        told = [json.loads(first.recv(timeout=60))]
+        while told[-1]["type"] not in (COMPLETED, "error"):
+            told.append(json.loads(first.recv(timeout=60)))
+
+    assert closed.value.rcvd.code == 1009
+    assert told[-1]["transcript"] == "all of it"
+    assert told[-1]["usage"]["seconds"] == pytest.approx(16, abs=0.1)
+
+
+def test_an_id_that_is_no_text_is_given_back(start_live):
+    with connect(start_live().url.replace("http", "ws") + PATH) as socket:
+        socket.send(r'{"type": "nothing", "event_id": "\ud800"}')
+        told = [json.loads(socket.recv(timeout=60)) for _ in range(2)]
+
+    assert told[1]["error"]["event_id"] == "\ud800"
+
+
+@pytest.mark.parametrize(
+    ("sent", "names"),
+    [
+        (update(noise_reduction={"type": "near_field"}), ["audio.input.noise_reduction"]),
+        (update(turn_detection={"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300}),
+         ["audio.input.turn_detection.prefix_padding_ms",
+          "audio.input.turn_detection.threshold"]),
+        (update(turn_detection={"type": "server_vad", "eagerness": "low"}),
+         ["audio.input.turn_detection.eagerness"]),
+        (update(turn_detection={"type": "semantic_vad", "silence_duration_ms": 900}),
+         ["audio.input.turn_detection.silence_duration_ms"]),
+        (update(format={"type": "audio/pcma", "rate": 16_000}), ["audio.input.format.rate"]),
+        (update(transcription={"languages": ["en", "de"]}),
+         ["audio.input.transcription.languages"]),
+        ({"type": "session.update", "session": {"audio": {"output": {"voice": "a"}}, "tools": []}},
+         ["tools", "audio.output"]),
+        ({"type": "transcription_session.update", "session": {
+            "modalities": ["text"], "input_audio_noise_reduction": {"type": "far_field"},
+            "turn_detection": {"type": "server_vad", "threshold": 0.5}}},
+         ["modalities", "input_audio_noise_reduction", "turn_detection.threshold"]),
+    ],
+)  # fmt: skip
+def test_of_what_has_no_effect_the_client_is_warned(serve, start_worker, sent, names):
+    start_worker(say_two())
+    with talking(serve(), PATH) as socket:
+        send(socket, sent)
+        warned = until(socket, sent["type"] + "d")[-1]["warnings"]
+
+    assert [warning["param"] for warning in warned] == [f"session.{name}" for name in names]
+    assert all(warning["param"] in warning["message"] for warning in warned)
+
+
+def test_who_asks_only_for_what_there_is_gets_no_warning(serve, start_worker):
+    start_worker(say_two())
+    vad = {"type": "server_vad", "silence_duration_ms": 500, "create_response": False}
+    heard = {
+        "format": {"type": "audio/pcmu", "rate": 8_000}, "noise_reduction": None,
+        "transcription": {"model": "whisper-1", "languages": ["en"], "prompt": "Ann"},
+        "turn_detection": vad,
+    }  # fmt: skip
+    with talking(serve(), PATH) as socket:
+        send(socket, update(**heard))
+        told = until(socket, "session.updated")[-1]
+
+    assert "warnings" not in told
 
 
 def test_options_reach_the_worker(serve, start_worker):

@@ -23,6 +23,7 @@ from gateway.live.protocols.reading import asked_request
 from gateway.live.protocols.realtime.configuration import Configuration, read_query
 from gateway.live.protocols.realtime.conversation import Conversation
 from gateway.live.protocols.realtime.events import Event, error, event, new_id
+from gateway.live.protocols.realtime.sent import read_session, warnings_of
 from gateway.live.sessions.conversation import (
     CLOSE_CODES,
     POLICY,
@@ -185,7 +186,8 @@ class Client:
         """Change what the session is to be; once there was audio, it stays as it is."""
         # Clients of the beta may send either form, and so may those who name no version.
         is_beta = is_beta and not (isinstance(session, dict) and "audio" in session)
-        asked = self._asked.updated(session, is_beta=is_beta)
+        sent = read_session(session, is_beta=is_beta)
+        asked = self._asked.updated(sent)
         if self._conversation is not None and asked != self._asked:
             raise InvalidRequest(
                 "the session cannot be changed after its first audio; open another one",
@@ -201,7 +203,10 @@ class Client:
                 raise
             raise InvalidRequest(refused.message, param=f"{where}.{refused.param}") from refused
         self._asked = asked
-        await self._send([self._session_event("updated", is_beta=is_beta)])
+        told = self._session_event("updated", is_beta=is_beta)
+        # OpenAI has no event for a warning, and its SDKs keep fields that they do not know.
+        warnings = warnings_of(sent, is_beta=is_beta)
+        await self._send([told | ({"warnings": warnings} if warnings else {})])
 
     def _session_event(self, what: str, *, is_beta: bool) -> Event:
         kind = "transcription_session" if is_beta else "session"
@@ -210,7 +215,8 @@ class Client:
 
     async def _send(self, events: Iterable[Event]) -> None:
         for each in events:
-            await self._socket.send_text(json.dumps(each, ensure_ascii=False))
+            # As ASCII: a client's id may hold half a pair of UTF-16, which UTF-8 cannot express.
+            await self._socket.send_text(json.dumps(each))
 
 
 def _read(text: str | None) -> dict[str, Any]:
@@ -224,8 +230,8 @@ def _read(text: str | None) -> dict[str, Any]:
 
 def _audio_of(sent: dict[str, Any]) -> bytes:
     try:
-        return base64.b64decode(sent.get("audio", ""), validate=True)
-    except (TypeError, ValueError, binascii.Error) as problem:
+        return base64.b64decode(sent["audio"], validate=True)
+    except (KeyError, TypeError, ValueError, binascii.Error) as problem:
         raise InvalidRequest("audio must be base64", param="audio") from problem
 
 
