@@ -26,9 +26,9 @@ _HEAD = """\
 
 Longhand replaces five older systems. This page lists what their documents promised to callers over
 HTTP, with the numbers that our tests use, and which tests prove it. `make compatibility` writes it
-from the tests that ran and passed, after `make test`, `make test-speech` and `make test-compat`; changes to it by hand
-are lost. The examples of the older documents run as printed, against a whole site. Only the address
-and the model are replaced: by ours, and by `demo`.
+from the tests that ran and passed, after `make test`, `make test-speech` and `make test-compat`;
+changes to it by hand are lost. The examples of the older documents run as printed, against a whole
+site. Only the address and the model are replaced: by ours, and by `demo`.
 """
 _KEPT = "| | what was promised | proved by |\n|---|---|---|\n"
 _OPEN = {
