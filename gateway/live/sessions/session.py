@@ -238,7 +238,8 @@ class LiveSession:
                 return
             except (RedisConnectionError, RedisTimeoutError, OSError):
                 if time.monotonic() > deadline:
-                    raise SessionOver(Ending.NO_REDIS) from None
+                    self.ending = Ending.NO_REDIS
+                    raise SessionOver(self.ending) from None
 
     async def _add_missing(self) -> None:
         newest: Any = await self._redis.xrevrange(LIVE_AUDIO.of(self.id), count=1)
