@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from gateway.access.callers import warn_of_access
 from gateway.live.app import create_live
+from gateway.live.connections import PatientWebSocket, listen
 from gateway.live.protocols.wyoming.server import check_wyoming
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.tail import Tail
@@ -22,13 +23,9 @@ from shared.logs import configure_logs
 from shared.settings import describe_problems
 from shared.starting import answer_arguments, naming
 
-_BACKLOG = 1024
 _GRACE_S = 3
 _MOST_FRAME_BYTES = 1 << 20
 """The longest WebSocket frame taken, 33 s of audio; it is held in memory."""
-
-_MOST_FRAMES = 4
-"""Frames of a caller that are held at a time; more are not read."""
 
 _log = logging.getLogger("gateway.live")
 
@@ -58,7 +55,7 @@ def serve(settings: GatewaySettings) -> None:
     warn_of_access(settings, settings.live_host)
     address = f"{settings.live_host}:{settings.live_port}"
     with naming("LONGHAND_LIVE_HOST:LONGHAND_LIVE_PORT", address):
-        listener = _listen(settings.live_host, settings.live_port)
+        listener = listen(settings.live_host, settings.live_port)
     listeners = [listener, *_listen_for_whisperlive(settings)]
     for each in listeners:
         host, port = each.getsockname()[:2]
@@ -74,8 +71,8 @@ def serve(settings: GatewaySettings) -> None:
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACE_S,
+        ws=PatientWebSocket,
         ws_max_size=_MOST_FRAME_BYTES,
-        ws_max_queue=_MOST_FRAMES,
         lifespan="on",
     )
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,7 +114,7 @@ def _listen_for_whisperlive(settings: GatewaySettings) -> list[socket.socket]:
         return []
     address = f"{settings.live_host}:{settings.whisperlive_port}"
     with naming("LONGHAND_LIVE_HOST:LONGHAND_WHISPERLIVE_PORT", address):
-        return [_listen(settings.live_host, settings.whisperlive_port)]
+        return [listen(settings.live_host, settings.whisperlive_port)]
 
 
 def _listen_for_wyoming(settings: GatewaySettings) -> socket.socket | None:
@@ -127,21 +124,8 @@ def _listen_for_wyoming(settings: GatewaySettings) -> socket.socket | None:
     check_wyoming(settings)
     address = f"{settings.live_host}:{settings.wyoming_port}"
     with naming("LONGHAND_LIVE_HOST:LONGHAND_WYOMING_PORT", address):
-        listener = _listen(settings.live_host, settings.wyoming_port)
+        listener = listen(settings.live_host, settings.wyoming_port)
     _log.info("Wyoming is served at tcp://%s, without passwords", address)
-    return listener
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
     return listener
 
 

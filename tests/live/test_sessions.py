@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
 from redis import Redis
 from scripted_worker import ScriptedWorker, utterance, words
 
+from cli.redis_server import free_port
 from gateway.access.callers import Access
 from gateway.access.origins import Origins
+from gateway.live.sessions.following import Following, Patience
 from gateway.live.sessions.opening import Clients, LiveSessions
-from gateway.live.sessions.session import Ending, SessionOver
+from gateway.live.sessions.session import Ending, LiveSession, SessionOver
 from gateway.live.tail import connect_tail
 from gateway.settings import GatewaySettings
 from shared.connections import connect_briefly
@@ -323,6 +326,67 @@ def test_a_session_whose_caller_does_not_come_back_is_ended(run, start_worker, r
     run(test, live_resume_s=0.5 if name else 100)
     with Redis.from_url(redis_url) as redis:
         assert redis.zcard(LIVE_SESSIONS) == 0
+
+
+def test_no_word_is_lost_while_a_caller_connects_again(run, start_worker):
+    worker = start_worker()
+
+    async def test(live):
+        session = await live.open("ann", REQUEST, NAME)
+        claimed = worker.session()
+        is_over = threading.Event()
+
+        def speak():
+            while not is_over.is_set():
+                worker.say(claimed, committed=words(f"w{claimed.n_words}", claimed.n_words))
+
+        speaking = threading.Thread(target=speak)
+        speaking.start()
+        for _ in range(40):
+            session = await live.resume("ann", NAME)
+            async for update in session.updates():
+                if update.committed:
+                    break
+        is_over.set()
+        await asyncio.to_thread(speaking.join)
+        await session.end()
+        async for _ in session.updates():
+            pass
+        said = [word.text for word in session.text.open_words]
+        assert said == [f" w{n}" for n in range(claimed.n_words)]
+        assert len(said) > 40
+
+    run(test)
+
+
+def test_a_session_is_given_up_if_redis_stays_away():
+    async def test():
+        redis = connect_tail(f"redis://127.0.0.1:{free_port()}/0")
+        session = LiveSession(redis, NAME, "ann", REQUEST, outage_s=0.2)
+        with pytest.raises(SessionOver) as over:
+            await session.send(SECOND)
+        await redis.aclose()
+        assert over.value.ending is session.ending is Ending.NO_REDIS
+
+    asyncio.run(test())
+
+
+def test_a_session_is_idle_though_redis_is_away():
+    async def test():
+        redis = connect_tail(f"redis://127.0.0.1:{free_port()}/0")
+        following = Following(redis, "here", Patience(idle_s=0.2, session_s=100, resume_s=0))
+        session = LiveSession(redis, NAME, "ann", REQUEST)
+        following.add(session)
+        reading = asyncio.create_task(following.run())
+        with pytest.raises(SessionOver) as over:
+            async for _ in session.updates():
+                pass
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await redis.aclose()
+        assert over.value.ending is Ending.IDLE
+
+    asyncio.run(asyncio.wait_for(test(), 30))
 
 
 def test_what_redis_forgot_is_written_again(run, start_worker, redis_url):

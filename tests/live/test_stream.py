@@ -118,6 +118,18 @@ def test_an_error_before_the_first_line_has_its_status(
     assert problem in answer.json()["error"]
 
 
+def test_a_body_that_does_not_begin_is_not_waited_for(start_live):
+    host, _, port = start_live(live_idle_s=1).url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as caller:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        caller.sendall(head.encode())
+        with caller.makefile("rb") as answer:
+            status, *rest = [answer.readline().decode() for _ in range(20)]
+
+    assert status.startswith("HTTP/1.1 422")
+    assert "LONGHAND_LIVE_IDLE_S" in "".join(rest)
+
+
 def test_without_a_worker_the_answer_is_503(serve):
     answer = serve().post(PATH, content=HEADER + SECOND)
 

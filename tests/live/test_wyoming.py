@@ -111,6 +111,8 @@ def test_other_forms_of_audio_are_resampled(call, start_worker):
             [("transcribe", {"language": "klingon"}), ("audio-start", FORM)],
             "language: language 'klingon' is not known",
         ),
+        ([("transcribe", {"language": ["de"]}), ("audio-start", FORM)], "language: Input should"),
+        ([("transcribe", {"language": 7}), ("audio-start", FORM)], "language: Input should"),
     ],
 )
 def test_an_error_is_told_and_the_connection_goes_on(call, start_worker, events, problem):
@@ -127,12 +129,42 @@ def test_an_error_is_told_and_the_connection_goes_on(call, start_worker, events,
 
 
 def test_what_is_no_event_ends_the_connection_with_an_error(call):
-    for data in (b"garbage\n", b"[]\n", b"{}\n", b'{"type": "a", "payload_length": 9999999}\n'):
+    nested = b'{"type": ' + b"[" * 60_000 + b"\n"
+    huge = b'{"type": "a", "payload_length": 9999999}\n'
+    for data in (b"garbage\n", b"[]\n", b"{}\n", huge, nested, b"\0" * 99_999):
         caller = call()
         caller.send_bytes(data)
 
         assert caller.receive()[1]["code"] == "invalid_request"
         assert caller.is_left()
+
+
+def test_samples_may_come_one_by_one(call, start_worker):
+    worker = start_worker()
+    caller = call()
+    caller.send("audio-start", FORM)
+    for n in range(300):
+        caller.send("audio-chunk", FORM, SECOND[n : n + 1])
+    caller.send("audio-stop")
+
+    assert caller.receive() == ("transcript", {"text": ""})
+    assert worker.seen[0].pcm == SECOND[:300]
+
+
+def test_a_client_who_says_nothing_more_is_told_that_the_session_is_over(start_live, start_worker):
+    port = free_port()
+    start_live(wyoming_port=port, live_max_session_s=1)
+    start_worker()
+    caller = Caller(port)
+    caller.send("audio-start", FORM)
+    kind, error = caller.receive()
+    caller.send("ping", {"text": "a"})
+    after = caller.receive()
+    caller.close()
+
+    assert (kind, error["code"]) == ("error", "busy")
+    assert "LONGHAND_LIVE_MAX_SESSION_S" in error["text"]
+    assert after == ("pong", {"text": "a"})
 
 
 def test_without_a_worker_an_error_comes(call):

@@ -80,7 +80,7 @@ class StreamedBodies:
         spec = AudioSpec(asked.encoding, asked.sample_rate, asked.channels)
         spec.check()
         body = request.stream()
-        first = await _first_bytes(body)
+        first = await _first_bytes(body, self._live.settings.live_idle_s)
         if spec.encoding is None:
             container_kind(first[:SNIFFED_BYTES])
         session = await self._live.open(owner, wanted)
@@ -270,7 +270,7 @@ async def _send(send: Send, line: str) -> None:
     await asyncio.wait_for(send(message), _SLOW_S)
 
 
-async def _first_bytes(body: AsyncIterator[bytes]) -> bytes:
+async def _first_bytes(body: AsyncIterator[bytes], idle_s: float) -> bytes:
     """
     The beginning of a body, enough to tell what it is.
 
@@ -278,10 +278,14 @@ async def _first_bytes(body: AsyncIterator[bytes]) -> bytes:
         AudioUnreadable: There is nothing.
     """
     first = b""
-    async for data in body:
-        first += data
-        if len(first) >= SNIFFED_BYTES:
-            break
+    try:
+        async with asyncio.timeout(idle_s):
+            async for data in body:
+                first += data
+                if len(first) >= SNIFFED_BYTES:
+                    break
+    except TimeoutError:
+        raise AudioUnreadable(Ending.IDLE.value) from None
     if not first:
         raise AudioUnreadable("the body is empty; send audio, such as a WAV")
     return first

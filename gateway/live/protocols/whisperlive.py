@@ -23,7 +23,7 @@ from gateway.live.sessions.conversation import POLICY, TRY_AGAIN, close, talk
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.sessions.session import Ending, LiveSession, SessionOver
 from gateway.live.sessions.text import LiveSegment
-from shared.errors import AccessError, Busy, LonghandError, TooManyRequests
+from shared.errors import AccessError, Busy, InvalidRequest, LonghandError, TooManyRequests
 from shared.live.request import LiveRequest
 from shared.live.updates import LiveWord
 from shared.request import MAX_PROMPT_CHARACTERS
@@ -44,7 +44,8 @@ class Handshake(BaseModel):
     The first message of a client. Older ones send only the first four fields.
 
     Fields that are not here have no effect: the voice is always looked for, and text that does not
-    change is not sent again.
+    change is not sent again. `enable_translation` and `enable_diarization` have none either, and
+    the client is warned of it.
     """
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -58,6 +59,19 @@ class Handshake(BaseModel):
     send_last_n_segments: int = Field(10, ge=1, le=1000)
     word_timestamps: bool = False
     audio_format: Literal["float32", "int16", "uint8"] = "float32"
+    enable_translation: bool | None = None
+    enable_diarization: bool | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the client asks for in vain."""
+        found = [
+            ("enable_translation has no effect; ask for the task translate",
+             self.enable_translation),
+            ("enable_diarization has no effect; speakers are told apart in recordings only",
+             self.enable_diarization),
+        ]  # fmt: skip
+        return [text for text, is_asked in found if is_asked]
 
 
 class WhisperLive:
@@ -72,7 +86,9 @@ class WhisperLive:
         uid = ""
         try:
             owner = self._live.admit(socket, key)
-            asked = await _read_handshake(socket)
+            asked = await _read_handshake(
+                socket, min(_HANDSHAKE_S, self._live.settings.live_idle_s)
+            )
             uid = asked.uid
             session = await self._open(owner, asked, socket.query_params.get("session"))
         except (Busy, TooManyRequests) as error:
@@ -140,6 +156,8 @@ class Client:
     async def write(self) -> None:
         """Send what is heard."""
         await self._send({"message": "SERVER_READY", "backend": _BACKEND})
+        for warning in self._asked.warnings:
+            await self._send({"status": "WARNING", "message": warning})
         try:
             async for update in self._session.updates():
                 if update.language and self._asked.language is None:
@@ -190,18 +208,18 @@ class Client:
         await self._socket.send_text(json.dumps({"uid": self._asked.uid} | value))
 
 
-async def _read_handshake(socket: WebSocket) -> Handshake:
+async def _read_handshake(socket: WebSocket, within_s: float) -> Handshake:
     """
     The first message.
 
     Raises:
-        InvalidRequest: It is no handshake.
+        InvalidRequest: It is no handshake, or none comes in time.
         WebSocketDisconnect: The client is gone.
     """
     try:
-        first = await asyncio.wait_for(socket.receive(), _HANDSHAKE_S)
+        first = await asyncio.wait_for(socket.receive(), within_s)
     except TimeoutError:
-        raise WebSocketDisconnect(1002) from None
+        raise InvalidRequest("no handshake came; the first message says what is wanted") from None
     if first["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(first.get("code", 1005))
     try:

@@ -18,6 +18,7 @@ CLOSE_CODES = {
     Ending.IDLE: UNEXPECTED,
     Ending.TOO_LONG: POLICY,
     Ending.NO_WORKER: TRY_AGAIN,
+    Ending.NO_REDIS: TRY_AGAIN,
     Ending.LOST: TRY_AGAIN,
     Ending.SLOW: TRY_AGAIN,
     Ending.TAKEN_OVER: POLICY,
@@ -42,7 +43,7 @@ async def talk(
     Args:
         reading: Takes what the caller sends, until they have sent all or disconnect.
         writing: Sends what was heard, until the last update; then the socket is closed with 1000,
-            unless `writing` has closed it. It may raise `SessionOver`: see `CLOSE_CODES`.
+            unless `writing` has closed it. Both may raise `SessionOver`: see `CLOSE_CODES`.
     """
     tasks: list[asyncio.Task[Any]] = [
         asyncio.create_task(reading),

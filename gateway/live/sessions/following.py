@@ -174,16 +174,18 @@ class Following:
             await asyncio.sleep(_TICK_S)
 
     async def _tick(self) -> None:
-        await self._tell_endings()
         now = time.monotonic()
+        held = [s for s in self._sessions.values() if s.id not in self._left]
+        for session in held:  # first: while Redis is away, the rest fails
+            if (ending := self._ending(session, now)) is not None:
+                session.take(ending)
+        await self._tell_endings()
         sign = now - self._signed_at > _SIGN_EVERY_S
         if sign:
             await self.sign()
         for session in list(self._sessions.values()):
             if session.id in self._left:
                 await self._end_left(session, now)
-            elif (ending := self._ending(session, now)) is not None:
-                session.take(ending)
             elif sign and await self._is_lost(session):
                 session.take(Ending.LOST)
 

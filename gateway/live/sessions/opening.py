@@ -159,15 +159,21 @@ class LiveSessions:
                 f"there is no session {session_id[:64]!r} to go on with", param="session"
             )
         asked: Any = await redis.hget(LIVE_SESSION.of(session_id), "request")
-        said: Any = await redis.lrange(LIVE_SAID.of(session_id), 0, -1)
-        newest: Any = await redis.xrevrange(LIVE_AUDIO.of(session_id), count=1)
+        session = LiveSession(redis, session_id, owner, LiveRequest.model_validate_json(asked))
+        # Before what was said is read: else an update in between would be lost.
+        session.is_named = True
+        self.following.add(session)
+        try:
+            said: Any = await redis.lrange(LIVE_SAID.of(session_id), 0, -1)
+            newest: Any = await redis.xrevrange(LIVE_AUDIO.of(session_id), count=1)
+        except BaseException:
+            self.following.leave(session)
+            raise
         text = LiveText()
         for line in said:
             text.apply(LiveUpdate.model_validate_json(line))
         n_samples = AudioEntry.read(*newest[0]).end if newest else int(text.heard_s * 16_000)
-        request = LiveRequest.model_validate_json(asked)
-        session = LiveSession(redis, session_id, owner, request, text=text, n_samples=n_samples)
-        self.following.add(session)
+        session.go_on(text, n_samples)
         return session
 
     async def _is_known(self, session_id: str) -> bool:

@@ -47,6 +47,7 @@ class Ending(Enum):
     IDLE = "no audio came for too long (LONGHAND_LIVE_IDLE_S)"
     TOO_LONG = "the session has reached its longest time (LONGHAND_LIVE_MAX_SESSION_S)"
     NO_WORKER = "no worker has taken up the session; connect again later"
+    NO_REDIS = "Redis is away; connect again later"
     LOST = "the session was lost; connect again"
     SLOW = "you read too slowly"
     TAKEN_OVER = "the session goes on with another connection"
@@ -68,7 +69,7 @@ class LiveSession:
     `text` is what was said so far. Only one task at a time may read `updates`.
 
     Args:
-        n_samples: Samples that are in Redis already, if the session is taken up again.
+        outage_s: How long Redis may be away before the session is given up.
 
     Attributes:
         is_named: Whether the caller has named the session, and so can take it up again.
@@ -81,19 +82,18 @@ class LiveSession:
         owner: str,
         request: LiveRequest,
         *,
-        text: LiveText | None = None,
-        n_samples: int = 0,
+        outage_s: float = _OUTAGE_S,
     ) -> None:
-        self._redis = redis
+        self._redis, self._outage_s = redis, outage_s
         self.id, self.owner, self.request = session_id, owner, request
-        self.resumed = self.is_named = text is not None
-        self.text = text or LiveText()
+        self.resumed = self.is_named = False
+        self.text = LiveText()
         self.is_slow = asyncio.Event()
         self.ending: Ending | None = None
         """Why it was ended here."""
         self.is_ended = False
         """Whether the worker has said its last."""
-        self.is_claimed = self.resumed
+        self.is_claimed = False
         """Whether a worker has said anything."""
         self.is_ending = False
         """Whether no more audio comes."""
@@ -104,9 +104,21 @@ class LiveSession:
         self._writing = asyncio.Lock()
         self._kept: deque[AudioEntry] = deque()
         self._held = b""
-        self._n_samples = n_samples
+        self._n_samples = 0
         self._n_asked = 0
-        self._n_flushes = self.text.flushed
+        self._n_flushes = 0
+
+    def go_on(self, text: LiveText, n_samples: int) -> None:
+        """
+        Go on with a session whose connection broke.
+
+        Args:
+            text: What was said. Updates which came meanwhile may say some of it again.
+            n_samples: Samples that are in Redis already.
+        """
+        text.heard_s = max(text.heard_s, self.text.heard_s)
+        self.text, self._n_samples, self._n_flushes = text, n_samples, text.flushed
+        self.resumed = self.is_named = self.is_claimed = True
 
     @property
     def received_s(self) -> float:
@@ -120,7 +132,7 @@ class LiveSession:
         Waits while the worker is too far behind.
 
         Raises:
-            RedisConnectionError: Redis was away for longer than a minute.
+            SessionOver: Redis was away for too long.
         """
         self.audio_at = time.monotonic()
         async with self._writing:
@@ -213,7 +225,7 @@ class LiveSession:
         self._kept.append(entry)
         while self._kept[0].end < entry.end - _KEPT_S * SAMPLE_RATE_HZ:
             self._kept.popleft()
-        deadline = time.monotonic() + _OUTAGE_S
+        deadline = time.monotonic() + self._outage_s
         try:
             await self._add([entry])
             return
@@ -226,7 +238,8 @@ class LiveSession:
                 return
             except (RedisConnectionError, RedisTimeoutError, OSError):
                 if time.monotonic() > deadline:
-                    raise
+                    self.ending = Ending.NO_REDIS
+                    raise SessionOver(self.ending) from None
 
     async def _add_missing(self) -> None:
         newest: Any = await self._redis.xrevrange(LIVE_AUDIO.of(self.id), count=1)

@@ -56,9 +56,13 @@ class Listen:
         except LonghandError as error:
             await socket.send_denial_response(_refusal(error))
             return
-        # RFC 6455, 4.1: a browser gives up unless one of its subprotocols is chosen.
-        await socket.accept(offered.partition(",")[0].strip() or None if key else None)
         client = Client(socket, session, query)
+        try:
+            # RFC 6455, 4.1: a browser gives up unless one of its subprotocols is chosen.
+            await socket.accept(offered.partition(",")[0].strip() or None if key else None)
+        except BaseException:
+            self._live.following.leave(session)
+            raise
         try:
             await talk(
                 self._live.following,

@@ -64,7 +64,9 @@ async def serving(live: LiveSessions, listener: socket.socket | None) -> AsyncIt
         assert task is not None
         clients.add(task)
         task.add_done_callback(clients.discard)
-        await Client(live, writer).serve(reader)
+        # asyncio would log that the task of a connection was cancelled.
+        with suppress(asyncio.CancelledError):
+            await Client(live, writer).serve(reader)
 
     server = await asyncio.start_server(serve, sock=listener, limit=MOST_LINE_BYTES)
     try:
@@ -87,9 +89,7 @@ class Client:
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Answer events until the client leaves, is silent for too long, or sends none."""
         try:
-            while event := await asyncio.wait_for(
-                read_event(reader), self._live.settings.live_idle_s
-            ):
+            while event := await self._next(reader):
                 await self._answer(event)
         except LonghandError as error:
             with suppress(OSError):
@@ -100,6 +100,24 @@ class Client:
             self._leave()
             self._writer.close()
 
+    async def _next(self, reader: asyncio.StreamReader) -> Event | None:
+        """The next event; meanwhile the client is told if the session ends early."""
+        reading = asyncio.create_task(read_event(reader))
+        try:
+            async with asyncio.timeout(self._live.settings.live_idle_s):
+                while not reading.done():
+                    utterance = self._utterance
+                    waiting: set[asyncio.Task[Any]] = {reading}
+                    if utterance and not utterance.hearing.done():
+                        waiting.add(utterance.hearing)
+                    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    if utterance and (problem := utterance.problem):
+                        self._leave()
+                        await self._send_error(problem)
+            return await reading
+        finally:
+            reading.cancel()
+
     async def _answer(self, event: Event) -> None:
         """Answer an event; an error ends the utterance, not the connection."""
         try:
@@ -107,6 +125,9 @@ class Client:
         except LonghandError as error:
             self._leave()
             await self._send_error(error)
+        except SessionOver as over:
+            self._leave()
+            await self._send_error(Busy(over.ending.value, retry_after_s=_RETRY_S))
         except REDIS_AWAY:
             self._leave()
             await self._send_error(Busy("Redis is away; try again", retry_after_s=_RETRY_S))
@@ -167,7 +188,13 @@ class Utterance:
     def __init__(self, live: LiveSessions, session: LiveSession, spec: AudioSpec) -> None:
         self._live, self._session = live, session
         self._audio: AudioIn = open_audio(spec, session.send)
-        self._hearing = asyncio.create_task(self._follow())
+        self.hearing = asyncio.create_task(self._follow())
+
+    @property
+    def problem(self) -> LonghandError | None:
+        """Why the session is over before its time."""
+        error = self.hearing.exception() if self.hearing.done() else None
+        return error if isinstance(error, LonghandError) else None
 
     async def hear(self, samples: bytes) -> None:
         """
@@ -187,7 +214,7 @@ class Utterance:
         """
         await self._unless_over(self._audio.finish())
         await self._unless_over(self._session.end())
-        await self._hearing
+        await self.hearing
         text = self._session.text
         said = " ".join(segment.text for segment in text.segments)
         language = self._session.request.language or text.language
@@ -195,7 +222,7 @@ class Utterance:
 
     def leave(self) -> None:
         """Leave the session."""
-        self._hearing.cancel()
+        self.hearing.cancel()
         self._live.following.leave(self._session)
 
     async def _follow(self) -> None:
@@ -209,9 +236,9 @@ class Utterance:
     async def _unless_over(self, work: Coroutine[Any, Any, None]) -> None:
         working = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({working, self._hearing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, self.hearing}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                await self._hearing
+                await self.hearing
             await working
         finally:
             working.cancel()

@@ -70,7 +70,7 @@ def _object(value: Any) -> dict[str, Any]:
     if isinstance(value, bytes):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidRequest("what comes is no event of Wyoming: it is not JSON") from error
     if not isinstance(value, dict):
         raise InvalidRequest("what comes is no event of Wyoming: it is no JSON object")
