@@ -62,7 +62,7 @@ check: lint types test ## lint, types and test: what has to pass before a commit
 
 .PHONY: test-faults
 test-faults: .venv/dev.stamp ## killed workers and engines, Redis away, long jobs and their memory, two hundred jobs in a row
-	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults --durations=10 $(ARGS)
+	@tools/timed test-faults 10 $(PYTHON) -m pytest -m faults tests/faults tests/live --durations=10 $(ARGS)
 
 .PHONY: test-properties
 test-properties: .venv/dev.stamp ## every recording of ../shared/speech with options in pairs, in every format

@@ -21,6 +21,8 @@ from shared.keys import LIVE_SESSION, LIVE_SESSIONS
 from shared.live.wire import GATEWAY_TTL_S, LIVE_TTL_S
 from worker.sessions.host import Patience
 
+pytestmark = pytest.mark.faults
+
 NAME = "mine-0123456789abcdef"
 HELLO = {"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"}
 TENTH = struct.pack("<f", 0.5) * 1600

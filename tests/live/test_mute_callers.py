@@ -21,6 +21,8 @@ from websockets.sync.client import connect
 from cli.redis_server import free_port
 from gateway.live.connections import PatientWebSocket, listen
 
+pytestmark = pytest.mark.faults
+
 SECOND = b"\x00\x40" * 16_000
 HELLO = json.dumps({"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"})
 SOCKETS = {
