@@ -184,6 +184,11 @@ class GatewaySettings(OutwardSettings):
     wyoming_port: int = Field(
         0, ge=0, le=65535, description="Wyoming's port, as 10300; 0 for none."
     )
+    wyoming_without_keys: bool = Field(
+        False,
+        description="Whether Wyoming, which has no passwords, is served to others than this "
+        "machine though `LONGHAND_AUTH` is `keys`.",
+    )
     live_max_sessions: int = Field(
         200, ge=0, le=10_000, description="Live sessions of the site at the same time."
     )

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from gateway.access.callers import warn_of_access
 from gateway.live.app import create_live
 from gateway.live.connections import PatientWebSocket, listen
-from gateway.live.protocols.wyoming.server import check_wyoming
+from gateway.live.protocols.wyoming.server import why_not_served
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.tail import Tail
 from gateway.settings import GatewaySettings
@@ -121,7 +121,9 @@ def _listen_for_wyoming(settings: GatewaySettings) -> socket.socket | None:
     """The listener for Wyoming's clients, if there are to be any."""
     if not settings.wyoming_port:
         return None
-    check_wyoming(settings)
+    if (problem := why_not_served(settings)) is not None:
+        _log.warning("%s", problem)
+        return None
     address = f"{settings.live_host}:{settings.wyoming_port}"
     with naming("LONGHAND_LIVE_HOST:LONGHAND_WYOMING_PORT", address):
         listener = listen(settings.live_host, settings.wyoming_port)

@@ -47,7 +47,8 @@ def test_nobody_but_nginx_publishes_a_port_unasked(
     services = deployment.config(*overlays)["services"]
 
     publish = {name for name, service in services.items() if "ports" in service}
-    assert publish - {"nginx"} == ({"redis"} if "compose.internal.yaml" in overlays else set())
+    asked = {"compose.internal.yaml": "redis", "compose.ports.yaml": "live"}
+    assert publish - {"nginx"} == {asked[name] for name in overlays if name in asked}
     for port in services["redis"].get("ports", []):
         assert port["host_ip"] == INTERNAL
 
@@ -55,8 +56,11 @@ def test_nobody_but_nginx_publishes_a_port_unasked(
 def test_published_ports_are_bound_to_this_machine_until_the_operator_says_otherwise(
     deployment: Deployment,
 ) -> None:
-    published = deployment.config("compose.ports.yaml")["services"]["nginx"]["ports"]
+    services = deployment.config("compose.ports.yaml")["services"]
+    published, [wyoming] = services["nginx"]["ports"], services["live"]["ports"]
 
+    assert (wyoming["published"], wyoming["host_ip"]) == ("10300", "127.0.0.1")
+    assert services["live"]["environment"]["LONGHAND_WYOMING_PORT"] == "10300"
     older = {"5000", "5050", "8000", "8001", "8002", "8080", "8496", "8799"}
     assert {port["published"] for port in published} == older | {str(deployment.port)}
     assert {port["host_ip"] for port in published} == {"127.0.0.1"}

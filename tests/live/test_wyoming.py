@@ -9,8 +9,6 @@ import pytest
 from scripted_worker import utterance
 
 from cli.redis_server import free_port
-from gateway.live.protocols.wyoming.server import check_wyoming
-from gateway.settings import GatewaySettings
 
 SECOND = b"\x00\x40" * 16_000
 FORM = {"rate": 16_000, "width": 2, "channels": 1}
@@ -174,8 +172,23 @@ def test_without_a_worker_an_error_comes(call):
     assert caller.receive()[1]["code"] == "busy"
 
 
-def test_a_site_with_keys_serves_wyoming_to_this_machine_alone():
-    with pytest.raises(PermissionError, match="Wyoming has no passwords"):
-        check_wyoming(GatewaySettings(auth="keys", live_host="0.0.0.0", wyoming_port=10300))
+@pytest.mark.parametrize(
+    ("host", "chosen", "is_served"),
+    [
+        ("127.0.0.1", {}, True),
+        ("0.0.0.0", {}, False),
+        ("0.0.0.0", {"wyoming_without_keys": True}, True),
+        ("0.0.0.0", {"auth": "off"}, True),
+    ],
+)
+def test_a_site_with_keys_serves_wyoming_to_this_machine_alone_unless_told_otherwise(
+    start_live, tmp_path, host, chosen, is_served
+):
+    (tmp_path / "keys.json").write_text("[]")
+    port = free_port()
+    settings = {"auth": "keys", "api_keys_file": tmp_path / "keys.json", "live_host": host}
+    live = start_live(wyoming_port=port, **settings | chosen)
 
-    check_wyoming(GatewaySettings(auth="keys", live_host="127.0.0.1", wyoming_port=10300))
+    with socket.socket() as probe:
+        assert (probe.connect_ex(("127.0.0.1", port)) == 0) is is_served
+    assert ("Wyoming is not served" in live.log.read_text()) is not is_served

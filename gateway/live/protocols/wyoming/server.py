@@ -37,18 +37,16 @@ _SLOW_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-def check_wyoming(settings: GatewaySettings) -> None:
-    """
-    Check that Wyoming may be served. It has no passwords, so all who reach its port may use it.
-
-    Raises:
-        PermissionError: The site needs keys, and others than this machine reach the port.
-    """
-    if settings.auth == "keys" and not is_loopback(settings.live_host):
-        raise PermissionError(
-            "LONGHAND_WYOMING_PORT is set, and Wyoming has no passwords: with LONGHAND_AUTH=keys, "
-            "LONGHAND_LIVE_HOST has to be 127.0.0.1"
-        )
+def why_not_served(settings: GatewaySettings) -> str | None:
+    """Why Wyoming must not be served: it has no passwords, so all who reach its port may use it."""
+    is_open = settings.auth != "keys" or settings.wyoming_without_keys
+    if is_open or is_loopback(settings.live_host):
+        return None
+    return (
+        "Wyoming is not served: it has no passwords, and LONGHAND_AUTH=keys. Let "
+        "LONGHAND_LIVE_HOST be 127.0.0.1; or, if only those reach its port who may use it, set "
+        "LONGHAND_WYOMING_WITHOUT_KEYS=true"
+    )
 
 
 @asynccontextmanager
