@@ -12,6 +12,8 @@ from waiting import wait_until
 from cli.stack import Stack
 from shared.keys import EVENTS
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture
 def stack(start_stack):
