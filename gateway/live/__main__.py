@@ -73,6 +73,8 @@ def serve(settings: GatewaySettings) -> None:
         timeout_graceful_shutdown=_GRACE_S,
         ws=PatientWebSocket,
         ws_max_size=_MOST_FRAME_BYTES,
+        # A thousand frames of silence fit into a packet, and all would be held in memory.
+        ws_per_message_deflate=False,
         lifespan="on",
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,6 +15,9 @@ from worker.live.messages import LiveAnswer, LiveFeed
 _MOST_FED_S = 5.0
 """The most audio of one session in one feed: more would hold up the others."""
 
+_TOLD_EVERY_S = 5.0
+"""After so much audio in which nothing is said, its end is told: a fast caller goes on then."""
+
 
 @dataclass(frozen=True)
 class Unpublished:
@@ -64,6 +67,7 @@ class HeldSession:
     _waiting: deque[AudioEntry] = field(default_factory=deque)
     _fed: list[AudioEntry] = field(default_factory=list)
     _shown: tuple[object, ...] = ()
+    _told_s: float = 0.0
     _last: LiveUpdate = LiveUpdate(seq=0, heard_s=0.0)
 
     @classmethod
@@ -137,15 +141,20 @@ class HeldSession:
         said = answer.update
         shown = (said.tail, said.flushed)
         is_news = bool(said.committed or said.ends or said.edges or said.language)
-        if is_news or shown != self._shown or is_last or self.is_due:
+        is_far = said.heard_s - self._told_s >= _TOLD_EVERY_S
+        if is_news or shown != self._shown or is_last or is_far or self.is_due:
             self._shown = shown
             self.say(said.model_copy(update={"is_last": is_last}))
+        else:
+            # What is repeated later tells of it: a caller who is far ahead waits for that.
+            self._last = self._last.model_copy(update={"heard_s": said.heard_s})
 
     def say(self, update: LiveUpdate) -> None:
         """Queue an update."""
         self.seq += 1
         self._last = update.model_copy(update={"seq": self.seq})
         self.updates.append(Unpublished(self._last, self.record, self.position))
+        self._told_s = self._last.heard_s
         self.published_at = time.monotonic()
 
     def repeat(self, **changed: object) -> None:
