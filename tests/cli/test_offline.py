@@ -82,7 +82,9 @@ def test_a_program_that_reaches_out_is_caught(tmp_path, program):
 
 
 @pytest.mark.main_job
-@pytest.mark.parametrize("sample", ["conversation.flac", "demo.wav"])
+@pytest.mark.parametrize(
+    "sample", ["demo.wav", pytest.param("conversation.flac", marks=pytest.mark.speech)]
+)
 def test_the_demo_succeeds_alone_and_looks_up_and_connects_to_nothing(
     tmp_path, demo_model, real_models, real_diarizer, sample
 ):

@@ -13,6 +13,8 @@ from waiting import wait_until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+pytestmark = pytest.mark.faults
+
 HELLO = json.dumps({"uid": "u1", "language": "en", "task": "transcribe", "model": "demo"})
 SECOND = struct.pack("<f", 0.5) * 16_000
 N_IDLE = 200

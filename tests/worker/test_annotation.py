@@ -317,6 +317,7 @@ def test_a_seed_draws_the_same_voices_whatever_was_said_before() -> None:
     assert all(np.array_equal(a.waveform, b.waveform) for a, b in zip(first, again, strict=True))
 
 
+@pytest.mark.speech
 @pytest.mark.usefixtures("demo_model")
 def test_segments_stay_in_order_where_alignment_is_cut_into_calls(
     models: LocalModels, tmp_path: Path

@@ -191,13 +191,10 @@ class Following:
 
     async def _tell_endings(self) -> None:
         """Add to what `/metrics` counts; with Redis away, later."""
-        told, self._endings = self._endings, Counter()
-        try:
-            for why, n in told.items():
-                await self._redis.hincrby(LIVE_ENDED, why, n)
-        except (RedisError, OSError):
-            self._endings.update(told)
-            raise
+        for why, n in list(self._endings.items()):
+            await self._redis.hincrby(LIVE_ENDED, why, n)
+            self._endings[why] -= n
+        self._endings = +self._endings
 
     async def _is_lost(self, session: LiveSession) -> bool:
         if session.is_ended or not session.is_claimed:
