@@ -347,6 +347,7 @@ def test_no_word_is_lost_while_a_caller_connects_again(run, start_worker):
         speaking.start()
         for _ in range(40):
             session = await live.resume("ann", NAME)
+            n_heard = session.text.n_words
             async for update in session.updates():
                 n_heard = session.text.n_words
                 if update.committed:
