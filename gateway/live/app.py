@@ -10,6 +10,7 @@ from functools import partial
 
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -90,6 +91,8 @@ async def _run(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+    with suppress(RedisError, OSError):
+        await live.following.tell_endings()
     blocking, *others = clients
     for client in others:
         await client.aclose()

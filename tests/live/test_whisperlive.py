@@ -248,6 +248,17 @@ def test_a_second_port_serves_the_same(start_live, start_worker):
     assert ready["message"] == "SERVER_READY"
 
 
+def test_connections_that_end_with_the_program_are_counted(start_live, start_worker, redis_url):
+    start_worker(say_two)
+    program = start_live()
+    with connect(program.url.replace("http", "ws")) as socket:
+        socket.send(json.dumps(HELLO))
+        assert json.loads(socket.recv(30))["message"] == "SERVER_READY"
+        program.stop()
+    with Redis.from_url(redis_url) as redis:
+        assert Figures(redis).live_ended() == {"stopped": 1.0}
+
+
 def test_why_connections_end_is_counted(serve, start_worker, redis_url):
     worker = start_worker(say_two)
     client = serve()

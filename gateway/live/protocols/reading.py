@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.websockets import WebSocket
 
+from gateway.errors import RETRY_REDIS_S
 from gateway.live.sessions.opening import LiveSessions
-from shared.errors import InvalidRequest
+from shared.errors import Busy, InvalidRequest, LonghandError
 from shared.live.request import LiveRequest
 
 
@@ -18,6 +19,13 @@ def invalid(error: ValidationError) -> InvalidRequest:
     name = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     return InvalidRequest(f"{name or 'the message'}: {message}", param=name or None)
+
+
+def own_error(error: Exception) -> LonghandError:
+    """What a caller is told whose session cannot be opened: else than ours, Redis is away."""
+    if isinstance(error, LonghandError):
+        return error
+    return Busy("live sessions cannot be opened now; try again", retry_after_s=RETRY_REDIS_S)
 
 
 async def accept(socket: WebSocket) -> str | None:

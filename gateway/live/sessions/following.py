@@ -179,7 +179,7 @@ class Following:
         for session in held:  # first: while Redis is away, the rest fails
             if (ending := self._ending(session, now)) is not None:
                 session.take(ending)
-        await self._tell_endings()
+        await self.tell_endings()
         sign = now - self._signed_at > _SIGN_EVERY_S
         if sign:
             await self.sign()
@@ -189,7 +189,7 @@ class Following:
             elif sign and await self._is_lost(session):
                 session.take(Ending.LOST)
 
-    async def _tell_endings(self) -> None:
+    async def tell_endings(self) -> None:
         """Add to what `/metrics` counts; with Redis away, later."""
         for why, n in list(self._endings.items()):
             await self._redis.hincrby(LIVE_ENDED, why, n)

@@ -23,16 +23,15 @@ from gateway.errors import REDIS_AWAY, error_headers, error_value, status_of
 from gateway.live.audio.opening import AudioIn, open_audio
 from gateway.live.protocols.deepgram.messages import Messages
 from gateway.live.protocols.deepgram.query import LiveListenQuery, read_query
-from gateway.live.protocols.reading import asked_request
+from gateway.live.protocols.reading import asked_request, own_error
 from gateway.live.sessions.conversation import UNEXPECTED, close, talk
 from gateway.live.sessions.opening import LiveSessions
 from gateway.live.sessions.session import LiveSession
-from shared.errors import Busy, LonghandError
+from shared.errors import LonghandError
 from shared.live.updates import LiveUpdate
 from shared.logs import bound_request_id
 
 _PATH = "/v1/listen"
-_RETRY_S = 5
 
 
 class Listen:
@@ -49,12 +48,8 @@ class Listen:
             owner = self._live.admit(socket, key)
             query = read_query(socket.query_params)
             session = await self._open(owner, query)
-        except REDIS_AWAY:
-            busy = Busy("live sessions cannot be opened now; try again", retry_after_s=_RETRY_S)
-            await socket.send_denial_response(_refusal(busy))
-            return
-        except LonghandError as error:
-            await socket.send_denial_response(_refusal(error))
+        except (LonghandError, *REDIS_AWAY) as error:
+            await socket.send_denial_response(_refusal(own_error(error)))
             return
         client = Client(socket, session, query)
         try:

@@ -96,7 +96,7 @@ class Configuration:
             "type": "server_vad", "silence_duration_ms": silence_ms,
         }  # fmt: skip
         include = [LOGPROBS] if self.has_logprobs else None
-        value = {"id": session_id, "object": "realtime.transcription_session", "expires_at": 0}
+        value = {"id": session_id, "object": "realtime.transcription_session"}
         if is_beta:
             formats = {form: name for name, form in BETA_FORMATS.items()}
             return value | {

@@ -24,7 +24,6 @@ class Conversation:
 
     Args:
         send: Sends events to the client.
-        detects: Whether silence ends an item.
     """
 
     def __init__(
@@ -33,11 +32,12 @@ class Conversation:
         asked: Configuration,
         send: Callable[[Iterable[Event]], Awaitable[None]],
         *,
-        detects: bool,
         is_beta: bool,
     ) -> None:
         self._session, self._spec, self._send = session, asked.spec, send
-        self._turns = Turns(detects=detects, has_logprobs=asked.has_logprobs, is_beta=is_beta)
+        self._turns = Turns(
+            detects=asked.silence_s is not None, has_logprobs=asked.has_logprobs, is_beta=is_beta
+        )
         # Both directions change items and tell of them: the client must see one order.
         self._telling = asyncio.Lock()
         self._buffered_s = 0.0

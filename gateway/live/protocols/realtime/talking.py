@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.access.callers import protocol_key
 from gateway.errors import REDIS_AWAY, error_headers, openai_error_value, status_of
-from gateway.live.protocols.reading import asked_request
+from gateway.live.protocols.reading import asked_request, own_error
 from gateway.live.protocols.realtime.configuration import Configuration, read_query
 from gateway.live.protocols.realtime.conversation import Conversation
 from gateway.live.protocols.realtime.events import Event, error, event, new_id
@@ -40,7 +40,6 @@ from shared.live.request import LiveRequest
 _PATH = "/v1/realtime"
 _SUBPROTOCOL, _BETA = "realtime", "openai-beta.realtime-v1"
 _UPDATES = ("session.update", "transcription_session.update")
-_RETRY_S = 5
 
 
 class Realtime:
@@ -57,12 +56,8 @@ class Realtime:
             owner = self._live.admit(socket, key)
             asked = read_query(socket.query_params)
             model = await self._live.model(asked.model, strict=True)
-        except REDIS_AWAY:
-            busy = Busy("live sessions cannot be opened now; try again", retry_after_s=_RETRY_S)
-            await socket.send_denial_response(_refusal(busy))
-            return
-        except LonghandError as refused:
-            await socket.send_denial_response(_refusal(refused))
+        except (LonghandError, *REDIS_AWAY) as problem:
+            await socket.send_denial_response(_refusal(own_error(problem)))
             return
         # RFC 6455, 4.1: a browser gives up unless one of its subprotocols is chosen.
         first = offered[0] if offered else None
@@ -99,7 +94,7 @@ class Client:
         except WebSocketDisconnect:
             return
         except (LonghandError, *REDIS_AWAY) as problem:
-            refused = problem if isinstance(problem, LonghandError) else Busy("Redis is away")
+            refused = own_error(problem)
             await self._send([_told(refused, None)])
             is_busy = isinstance(refused, Busy | TooManyRequests)
             code = TRY_AGAIN if is_busy else POLICY if self._conversation is None else UNEXPECTED
@@ -132,8 +127,9 @@ class Client:
         """Open the session, and talk until it is over."""
         request = await self._request(self._asked)
         session = await self._live.open(self._owner, request)
-        turns = {"detects": self._asked.silence_s is not None, "is_beta": self._is_beta}
-        self._conversation = conversation = Conversation(session, self._asked, self._send, **turns)
+        self._conversation = conversation = Conversation(
+            session, self._asked, self._send, is_beta=self._is_beta
+        )
         await talk(
             self._live.following,
             self._socket,
