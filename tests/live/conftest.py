@@ -19,12 +19,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from journal import Journal  # noqa: E402
 from listeners import Listener  # noqa: E402
+from opened_sessions import run  # noqa: E402
 from scripted_worker import ScriptedWorker  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
 from gateway.live.app import create_live  # noqa: E402
 from gateway.settings import GatewaySettings  # noqa: E402
 from shared.settings import CHECKOUT  # noqa: E402
+
+__all__ = ["run"]
 
 
 @dataclass
