@@ -69,7 +69,8 @@ def _banner(stack: Stack, chosen: ChosenModel | None) -> str:
         f"  curl -F file=@samples/conversation.flac '{stack.url}/transcribe/file?wait=true'",
         f"What happens to jobs can be read at {stack.live_url}:",
         f"  curl -N {stack.live_url}/events",
-        f"Live speech (docs/live.md): {stack.live_url.replace('http', 'ws', 1)}/ and /asr",
+        f"Live speech (docs/live.md): {stack.live_url.replace('http', 'ws', 1)}/ (WhisperLive), "
+        "/asr, /v1/listen (Deepgram), /v1/realtime (OpenAI)",
     ]
     if chosen is not None:
         lines.append(f"Requests that name no model are answered by {chosen.name}.")
